@@ -1,0 +1,242 @@
+//! Raw environment -> checked [`Config`]. After start nothing reads the environment.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use chatlift_shared::AppId;
+use chatlift_shared::webhook::Secret;
+use url::Url;
+
+/// Where the edge is when `CHATLIFT_EDGE_URL` says nothing: `wrangler dev`.
+pub const EDGE_URL_DEFAULT: &str = "http://127.0.0.1:8787";
+/// The app when `CHATLIFT_APP` says nothing.
+pub const APP_DEFAULT: &str = "demo";
+/// Where to listen when `CHATLIFT_LISTEN` says nothing: this machine only.
+pub const LISTEN_DEFAULT: &str = "127.0.0.1:8788";
+
+/// An API key of the edge. Its text is sent in `Authorization` and shown nowhere.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ApiKey(String);
+
+impl ApiKey {
+    /// Checks that `text` can stand in a header: visible ASCII, not empty.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let good = !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
+        good.then(|| Self(text.to_owned()))
+    }
+
+    /// The key itself, for the header.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApiKey([redacted])")
+    }
+}
+
+/// What the backend runs with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Base address of the edge, without a path. Every request goes there and nowhere else.
+    pub edge_url: Url,
+    /// The app that this backend serves. Events for others are refused.
+    pub app: AppId,
+    /// Key for the edge's API.
+    pub api_key: ApiKey,
+    /// Webhook secrets that are live; several while one rotates. Never empty.
+    pub webhook_secrets: Vec<Secret>,
+    /// Folder of the database and the files.
+    pub data_dir: PathBuf,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// What to log, in the syntax of `RUST_LOG`.
+    pub log: tracing_subscriber::filter::Targets,
+}
+
+/// A variable that is missing or wrong. Every message names it and says what to do; none repeats
+/// the value of a secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{variable} {problem}")]
+pub struct ConfigError {
+    /// The variable.
+    pub variable: &'static str,
+    /// What is wrong with it and what to do.
+    pub problem: String,
+}
+
+fn wrong(variable: &'static str, problem: impl Into<String>) -> ConfigError {
+    ConfigError {
+        variable,
+        problem: problem.into(),
+    }
+}
+
+impl Config {
+    /// Reads the variables through `get`, which is `std::env::var_os` outside tests.
+    ///
+    /// # Errors
+    /// The first variable that is missing or wrong.
+    pub fn read(get: impl Fn(&'static str) -> Option<OsString>) -> Result<Self, ConfigError> {
+        let text = |variable| match get(variable) {
+            None => Ok(None),
+            Some(value) => match value.into_string() {
+                Ok(value) if value.trim().is_empty() => Ok(None),
+                Ok(value) => Ok(Some(value.trim().to_owned())),
+                Err(_) => Err(wrong(variable, "is not UTF-8: set it again as plain text")),
+            },
+        };
+
+        let edge_url = text("CHATLIFT_EDGE_URL")?;
+        let edge_url = edge_base(edge_url.as_deref().unwrap_or(EDGE_URL_DEFAULT))?;
+
+        let app = text("CHATLIFT_APP")?;
+        let app = app.as_deref().unwrap_or(APP_DEFAULT).parse().map_err(|e| {
+            wrong("CHATLIFT_APP", format!("is {e}: give the app's id as it stands in the edge's APPS"))
+        })?;
+
+        let api_key = text("CHATLIFT_API_KEY")?.ok_or_else(|| {
+            wrong("CHATLIFT_API_KEY", "is not set: give the app's API key for the edge (clk_...)")
+        })?;
+        let api_key = ApiKey::new(&api_key).ok_or_else(|| {
+            wrong("CHATLIFT_API_KEY", "has spaces or characters that no key has: copy the key again")
+        })?;
+
+        let secrets = text("CHATLIFT_WEBHOOK_SECRET")?.ok_or_else(|| {
+            wrong(
+                "CHATLIFT_WEBHOOK_SECRET",
+                "is not set: give the app's webhook secret (whsec_...), or several separated by commas",
+            )
+        })?;
+        let webhook_secrets = secrets
+            .split(',')
+            .map(|secret| {
+                secret
+                    .trim()
+                    .parse()
+                    .map_err(|e| wrong("CHATLIFT_WEBHOOK_SECRET", format!("holds an entry that is {e}")))
+            })
+            .collect::<Result<_, _>>()?;
+
+        let data_dir = get("CHATLIFT_DATA_DIR")
+            .filter(|dir| !dir.is_empty())
+            .map(PathBuf::from)
+            .ok_or_else(|| {
+                wrong(
+                    "CHATLIFT_DATA_DIR",
+                    "is not set: give the folder for the database and the files, such as /var/lib/chatlift",
+                )
+            })?;
+
+        let listen = text("CHATLIFT_LISTEN")?;
+        let listen = listen.as_deref().unwrap_or(LISTEN_DEFAULT).parse().map_err(|_| {
+            wrong(
+                "CHATLIFT_LISTEN",
+                "is not an address and a port: give one such as 127.0.0.1:8788 or [::1]:8788",
+            )
+        })?;
+
+        let log = text("RUST_LOG")?;
+        let log = log.as_deref().unwrap_or("info").parse().map_err(|_| {
+            wrong("RUST_LOG", "is not a log filter: give one such as info or warn,chatlift_backend=debug")
+        })?;
+
+        Ok(Self {
+            edge_url,
+            app,
+            api_key,
+            webhook_secrets,
+            data_dir,
+            listen,
+            log,
+        })
+    }
+}
+
+fn edge_base(text: &str) -> Result<Url, ConfigError> {
+    let bad = |problem| wrong("CHATLIFT_EDGE_URL", problem);
+    let url: Url = text
+        .parse()
+        .map_err(|_| bad("is not a URL: give the edge's address, such as https://files.example.com"))?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err(bad("is neither http nor https: give the edge's address, such as https://files.example.com"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(bad("holds a user name or password: leave them out, the API key is the credential"));
+    }
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        return Err(bad("has more than scheme, host and port: leave the rest out"));
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &[(&str, &str)] = &[
+        ("CHATLIFT_API_KEY", "clk_abc"),
+        ("CHATLIFT_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+        ("CHATLIFT_DATA_DIR", "/tmp/x"),
+    ];
+
+    fn read(changes: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::read(|name| {
+            changes
+                .iter()
+                .chain(GOOD)
+                .find(|(n, _)| *n == name)
+                .map(|(_, value)| value.into())
+        })
+    }
+
+    #[test]
+    fn three_variables_are_enough() {
+        let config = read(&[]).expect("a config");
+        assert_eq!(config.edge_url.as_str(), "http://127.0.0.1:8787/");
+        assert_eq!(config.app.as_str(), "demo");
+        assert_eq!(config.listen.port(), 8788);
+        assert_eq!(config.webhook_secrets.len(), 1);
+    }
+
+    #[test]
+    fn each_wrong_variable_is_named_and_no_secret_is_repeated() {
+        for (variable, value) in [
+            ("CHATLIFT_EDGE_URL", "127.0.0.1:8787"),
+            ("CHATLIFT_EDGE_URL", "ftp://edge"),
+            ("CHATLIFT_EDGE_URL", "https://user:pass@edge"),
+            ("CHATLIFT_EDGE_URL", "https://edge/v1"),
+            ("CHATLIFT_APP", "De mo"),
+            ("CHATLIFT_API_KEY", ""),
+            ("CHATLIFT_API_KEY", "clk_hidden value"),
+            ("CHATLIFT_WEBHOOK_SECRET", ""),
+            ("CHATLIFT_WEBHOOK_SECRET", "whsec_hidden"),
+            ("CHATLIFT_DATA_DIR", ""),
+            ("CHATLIFT_LISTEN", "8788"),
+            ("RUST_LOG", "chatlift=loud"),
+        ] {
+            let error = read(&[(variable, value)]).expect_err(variable);
+            assert_eq!(error.variable, variable);
+            assert!(!error.to_string().contains("hidden"), "{error}");
+        }
+    }
+
+    #[test]
+    fn several_webhook_secrets_may_be_live() {
+        let both = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw, whsec_AAAQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+        let config = read(&[("CHATLIFT_WEBHOOK_SECRET", both)]).expect("a config");
+        assert_eq!(config.webhook_secrets.len(), 2);
+    }
+
+    #[test]
+    fn debug_output_holds_no_secret() {
+        let shown = format!("{:?}", read(&[]).expect("a config"));
+        assert!(!shown.contains("clk_abc") && !shown.contains("MfKQ"), "{shown}");
+    }
+}

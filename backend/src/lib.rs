@@ -1,0 +1,145 @@
+//! Chatlift's business backend: the reference receiver.
+//!
+//! The edge tells it by webhook of each stored file. It fetches the file, checks its digest,
+//! converts it to a format that the app can use, hands it to the first app, and tells the edge
+//! what became of it. It also serves the first-app demo.
+//!
+//! Promise: an acknowledged event is worked to its end, whatever dies in between, and each file is
+//! delivered once. See [`pipeline`].
+
+pub mod clock;
+pub mod config;
+mod demo;
+pub mod edge;
+mod error;
+pub mod first_app;
+pub mod pipeline;
+pub mod ports;
+pub mod store;
+mod webhook;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use tokio_util::sync::CancellationToken;
+use tower_http::trace::TraceLayer;
+
+use config::Config;
+use edge::{HttpEdge, SetupError};
+pub use error::Error;
+use pipeline::Pipeline;
+use pipeline::folders::Folders;
+use ports::{Clock, Edge};
+use store::{Store, StoreError};
+
+/// The backend, open and ready. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    config: Arc<Config>,
+    store: Store,
+    edge: Arc<dyn Edge>,
+    clock: Arc<dyn Clock>,
+    folders: Folders,
+    pipeline: Arc<Pipeline>,
+    stop: CancellationToken,
+}
+
+/// Why the backend cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder cannot be made or written.
+    #[error("the data folder {} (CHATLIFT_DATA_DIR) cannot be used: {source}", .folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The database cannot be opened.
+    #[error("the data folder {} (CHATLIFT_DATA_DIR): {source}", .folder.display())]
+    Store {
+        /// The folder.
+        folder: PathBuf,
+        /// What is wrong with the database.
+        source: StoreError,
+    },
+    /// The client of the edge cannot be set up.
+    #[error(transparent)]
+    Edge(#[from] SetupError),
+}
+
+impl App {
+    /// Opens the data folder and sets up the client of the edge. Nothing runs yet.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let folder = config.data_dir.clone();
+        let folders = Folders::create(&folder).await.map_err(|source| StartError::Folder {
+            folder: folder.clone(),
+            source,
+        })?;
+        let store = Store::open(&folder.join("chatlift.db"))
+            .await
+            .map_err(|source| StartError::Store { folder, source })?;
+        let edge: Arc<dyn Edge> = Arc::new(HttpEdge::new(config.edge_url.clone(), &config.api_key)?);
+        let pipeline = Arc::new(Pipeline::new(
+            store.clone(),
+            Arc::clone(&edge),
+            Arc::clone(&clock),
+            folders.clone(),
+        ));
+        Ok(Self {
+            config: Arc::new(config),
+            store,
+            edge,
+            clock,
+            folders,
+            pipeline,
+            stop: CancellationToken::new(),
+        })
+    }
+
+    /// What the backend remembers.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The pipeline.
+    #[must_use]
+    pub fn pipeline(&self) -> &Arc<Pipeline> {
+        &self.pipeline
+    }
+
+    /// Ends the live streams and the pipeline's loops when it is cancelled.
+    #[must_use]
+    pub fn stop(&self) -> &CancellationToken {
+        &self.stop
+    }
+}
+
+/// All routes of the backend.
+pub fn app(state: App) -> Router {
+    let webhook = post(webhook::receive).layer(DefaultBodyLimit::max(webhook::BODY_MAX));
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/webhooks/chatlift", webhook)
+        .merge(first_app::routes())
+        .merge(demo::routes())
+        .fallback(async || Error::NotFound("route"))
+        .method_not_allowed_fallback(async || Error::MethodNotAllowed)
+        .layer(TraceLayer::new_for_http())
+        .with_state(state)
+}
+
+/// `GET /healthz`: whether the process serves and its database answers.
+async fn healthz(State(app): State<App>) -> Result<(StatusCode, &'static str), Error> {
+    app.store.ping().await?;
+    Ok((StatusCode::OK, "ok\n"))
+}

@@ -1,0 +1,93 @@
+//! The business backend as a process: configuration, log, server, shutdown.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use chatlift_backend::clock::SystemClock;
+use chatlift_backend::config::Config;
+use chatlift_backend::{App, app};
+use tokio::net::TcpListener;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(sentence) => {
+            eprintln!("chatlift-backend: {sentence}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Serves until SIGTERM or Ctrl-C. An error is one sentence for the operator.
+async fn run() -> Result<(), String> {
+    let config = Config::read(std::env::var_os).map_err(|e| e.to_string())?;
+    tracing_subscriber::registry()
+        .with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr))
+        .with(config.log.clone())
+        .init();
+    if config.edge_url.scheme() == "http" && !is_loopback(&config.edge_url) {
+        tracing::warn!("the API key goes to the edge without encryption: use https in CHATLIFT_EDGE_URL");
+    }
+
+    let address = config.listen;
+    let listener = TcpListener::bind(address).await.map_err(|e| {
+        format!("cannot listen on {address}: {e}; stop what uses the port or set CHATLIFT_LISTEN")
+    })?;
+    let listening = listener.local_addr().map_err(|e| e.to_string())?;
+    let state = App::open(config, Arc::new(SystemClock)).await.map_err(|e| e.to_string())?;
+
+    let stop = state.stop().clone();
+    let pipeline = tokio::spawn(Arc::clone(state.pipeline()).run(stop.clone()));
+    tokio::spawn({
+        let stop = stop.clone();
+        async move {
+            signalled().await;
+            tracing::info!("stopping");
+            stop.cancel();
+        }
+    });
+    tracing::info!(address = %listening, "serving");
+    let store = state.store().clone();
+    let served = axum::serve(listener, app(state))
+        .with_graceful_shutdown(stop.clone().cancelled_owned())
+        .await;
+    stop.cancel();
+    let worked = pipeline.await;
+    store.close().await;
+    served.map_err(|e| format!("the server failed: {e}"))?;
+    worked.map_err(|e| format!("the pipeline failed: {e}"))
+}
+
+fn is_loopback(url: &url::Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+/// Waits for SIGTERM or Ctrl-C.
+async fn signalled() {
+    let interrupt = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminate = std::future::pending::<()>();
+    tokio::select! {
+        () = interrupt => {}
+        () = terminate => {}
+    }
+}

@@ -1,0 +1,211 @@
+//! JPEG, PNG, WebP and GIF into JPEG, PNG or WebP.
+//!
+//! Upright by EXIF orientation. Nothing of the metadata is copied, so no place and no serial
+//! number travels on; only the colour profile is kept, where it fits the result, because without
+//! it colours change. Of a moving image the first frame is taken. Transparency becomes white in a
+//! JPEG, which has none. WebP is written without loss.
+//!
+//! Hostile input: the size is read from the header and refused before anything is decoded; the
+//! decoders run within the same limits.
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Write as _};
+
+use image::codecs::jpeg::JpegEncoder;
+use image::codecs::png::PngEncoder;
+use image::codecs::webp::WebPEncoder;
+use image::{
+    DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageError, ImageFormat,
+    ImageReader, Limits, RgbImage,
+};
+
+use super::{Conversion, ConvertError, Converter};
+use crate::pipeline::Rejection;
+
+/// Most pixels of an image: phones make up to 108 million.
+pub const PIXELS_MAX: u64 = 120_000_000;
+/// Longest side of an image, in pixels: a panorama has some 16,000.
+pub const SIDE_MAX: u32 = 30_000;
+/// Most memory that a decoded image may take, in bytes: [`PIXELS_MAX`] of 4 bytes and 32 MiB for
+/// the decoder itself.
+const ALLOCATION_MAX: u64 = PIXELS_MAX * 4 + 32 * 1024 * 1024;
+/// Largest file, in bytes: some decoders hold it whole. The largest photos of phones have 80 MB.
+pub const SOURCE_MAX: u64 = 256 * 1024 * 1024;
+/// Largest colour profile that is kept, in bytes. Usual ones have under 4 KiB, printers' 1 MiB.
+const PROFILE_MAX: usize = 2 * 1024 * 1024;
+/// JPEG quality, of 100: no visible loss, a fifth of the size of 100.
+const JPEG_QUALITY: u8 = 90;
+
+/// The converter of images.
+#[derive(Clone, Copy, Debug)]
+pub struct Images;
+
+fn source_format(media_type: &str) -> Option<ImageFormat> {
+    match media_type {
+        "image/gif" => Some(ImageFormat::Gif),
+        other => target_format(other),
+    }
+}
+
+fn target_format(media_type: &str) -> Option<ImageFormat> {
+    match media_type {
+        "image/jpeg" => Some(ImageFormat::Jpeg),
+        "image/png" => Some(ImageFormat::Png),
+        "image/webp" => Some(ImageFormat::WebP),
+        _ => None,
+    }
+}
+
+impl Converter for Images {
+    fn name(&self) -> &'static str {
+        "images"
+    }
+
+    fn handles(&self, from: &str, to: &str) -> bool {
+        source_format(from).is_some() && target_format(to).is_some()
+    }
+
+    fn convert(&self, conversion: &Conversion<'_>) -> Result<(), ConvertError> {
+        let (Some(from), Some(to)) = (source_format(conversion.from), target_format(conversion.to))
+        else {
+            return Err(reject(Rejection::NoUsableFormat, "not an image conversion"));
+        };
+        let source = File::open(conversion.source)?;
+        let size = source.metadata()?.len();
+        if size > SOURCE_MAX {
+            return Err(reject(Rejection::ImageTooLarge, format!("{size} bytes")));
+        }
+        let source = BufReader::new(source);
+        let (image, profile) = decode(source, from)?;
+        let mut result = BufWriter::new(File::create(conversion.result)?);
+        encode(&image, profile, to, &mut result)?;
+        result.flush()?;
+        Ok(())
+    }
+}
+
+fn reject(rejection: Rejection, error: impl Into<String>) -> ConvertError {
+    ConvertError::Rejected {
+        rejection,
+        error: error.into(),
+    }
+}
+
+/// What the image crate says of a file is the file's fault, unless the disk failed.
+fn judge(error: ImageError) -> ConvertError {
+    match error {
+        ImageError::IoError(error) if error.raw_os_error().is_some() => ConvertError::Disk(error),
+        ImageError::Limits(limits) => reject(Rejection::ImageTooLarge, limits.to_string()),
+        other => reject(Rejection::Unreadable, other.to_string()),
+    }
+}
+
+/// The image, upright, and its colour profile.
+fn decode(
+    source: BufReader<File>,
+    format: ImageFormat,
+) -> Result<(DynamicImage, Option<Vec<u8>>), ConvertError> {
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(SIDE_MAX);
+    limits.max_image_height = Some(SIDE_MAX);
+    limits.max_alloc = Some(ALLOCATION_MAX);
+    let mut reader = ImageReader::with_format(source, format);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(judge)?;
+    let (width, height) = decoder.dimensions();
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels > PIXELS_MAX || decoder.total_bytes() > ALLOCATION_MAX {
+        return Err(reject(
+            Rejection::ImageTooLarge,
+            format!("{width} x {height} pixels"),
+        ));
+    }
+    // Damaged metadata is no reason to refuse an image that can be shown.
+    let orientation = decoder.orientation().ok();
+    let profile = decoder
+        .icc_profile()
+        .ok()
+        .flatten()
+        .filter(|profile| profile.len() <= PROFILE_MAX);
+    let mut image = DynamicImage::from_decoder(decoder).map_err(judge)?;
+    if let Some(orientation) = orientation {
+        image.apply_orientation(orientation);
+    }
+    Ok((image, profile))
+}
+
+fn encode(
+    image: &DynamicImage,
+    profile: Option<Vec<u8>>,
+    format: ImageFormat,
+    result: &mut BufWriter<File>,
+) -> Result<(), ConvertError> {
+    match format {
+        ImageFormat::Jpeg => {
+            let encoder = JpegEncoder::new_with_quality(result, JPEG_QUALITY);
+            write(encoder, &on_white(image), profile)
+        }
+        ImageFormat::Png => write(PngEncoder::new(result), image, profile),
+        // The encoder takes 8 bits per channel in colour.
+        _ => {
+            let encoder = WebPEncoder::new_lossless(result);
+            if image.color().has_alpha() {
+                write(encoder, &image.to_rgba8().into(), profile)
+            } else {
+                write(encoder, &image.to_rgb8().into(), profile)
+            }
+        }
+    }
+}
+
+fn write(
+    mut encoder: impl ImageEncoder,
+    image: &DynamicImage,
+    profile: Option<Vec<u8>>,
+) -> Result<(), ConvertError> {
+    let grey = !image.color().has_color();
+    if let Some(profile) = profile.filter(|p| fits(p, grey)) {
+        // A format that cannot carry a profile goes without.
+        let _ = encoder.set_icc_profile(profile);
+    }
+    let color = ExtendedColorType::from(image.color());
+    encoder
+        .write_image(image.as_bytes(), image.width(), image.height(), color)
+        .map_err(|error| match error {
+            ImageError::IoError(error) => ConvertError::Disk(error),
+            // A WebP has at most 16,383 pixels on a side.
+            other => reject(Rejection::ImageTooLarge, other.to_string()),
+        })
+}
+
+/// Whether a colour profile is for the pixels that are written: bytes 16 to 19 of its header name
+/// its colour space (ICC.1:2022 section 7.2.6). A CMYK photo has become RGB.
+fn fits(profile: &[u8], grey: bool) -> bool {
+    let space: &[u8] = if grey { b"GRAY" } else { b"RGB " };
+    profile.get(16..20) == Some(space)
+}
+
+/// The image as a JPEG can hold it: 8 bits, no transparency.
+fn on_white(image: &DynamicImage) -> DynamicImage {
+    if !image.color().has_alpha() {
+        return if image.color().has_color() {
+            image.to_rgb8().into()
+        } else {
+            image.to_luma8().into()
+        };
+    }
+    let rgba = image.to_rgba8();
+    let mut flat = RgbImage::new(rgba.width(), rgba.height());
+    for (to, from) in flat.pixels_mut().zip(rgba.pixels()) {
+        let [r, g, b, a] = from.0;
+        to.0 = [r, g, b].map(|c| over_white(c, a));
+    }
+    flat.into()
+}
+
+/// One channel of a pixel laid over white, rounded to the nearest.
+fn over_white(channel: u8, alpha: u8) -> u8 {
+    let (c, a) = (u32::from(channel), u32::from(alpha));
+    let mixed = (c * a + 255 * (255 - a) + 127) / 255;
+    u8::try_from(mixed).unwrap_or(u8::MAX)
+}

@@ -1,0 +1,153 @@
+//! Where files lie on disk. A file is named by its id and nothing else: no name that a user gave
+//! ever becomes a path.
+//!
+//! A name without a suffix that says "unfinished" is only ever given by a rename after the content
+//! is safe on disk, so what bears it is whole.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use chatlift_shared::FileId;
+use chatlift_shared::digest::Sha256;
+use sha2::Digest as _;
+
+/// The folders below the data folder.
+#[derive(Clone, Debug)]
+pub struct Folders {
+    work: PathBuf,
+    deliveries: PathBuf,
+}
+
+impl Folders {
+    /// Makes the folders below `data` where they are missing.
+    ///
+    /// # Errors
+    /// When the system does not allow it.
+    pub async fn create(data: &Path) -> io::Result<Self> {
+        let folders = Self {
+            work: data.join("work"),
+            deliveries: data.join("deliveries"),
+        };
+        tokio::fs::create_dir_all(&folders.work).await?;
+        tokio::fs::create_dir_all(&folders.deliveries).await?;
+        Ok(folders)
+    }
+
+    /// A file that is being fetched.
+    pub(crate) fn part(&self, file: FileId) -> PathBuf {
+        self.work.join(format!("{file}.part"))
+    }
+
+    /// A file as it was fetched, digest checked.
+    pub(crate) fn original(&self, file: FileId) -> PathBuf {
+        self.work.join(format!("{file}.original"))
+    }
+
+    /// A conversion under way.
+    pub(crate) fn converting(&self, file: FileId) -> PathBuf {
+        self.work.join(format!("{file}.converting"))
+    }
+
+    /// What a conversion made.
+    pub(crate) fn product(&self, file: FileId) -> PathBuf {
+        self.work.join(format!("{file}.product"))
+    }
+
+    /// What the first app has.
+    #[must_use]
+    pub fn delivery(&self, file: FileId) -> PathBuf {
+        self.deliveries.join(file.to_string())
+    }
+
+    /// Removes what lies in the work folder for `file`.
+    pub(crate) async fn clear(&self, file: FileId) -> io::Result<()> {
+        for path in [
+            self.part(file),
+            self.original(file),
+            self.converting(file),
+            self.product(file),
+        ] {
+            remove(&path).await?;
+        }
+        Ok(())
+    }
+
+    /// The files that have anything in the work folder, and the entries there that are not ours.
+    pub(crate) async fn at_work(&self) -> io::Result<(Vec<FileId>, usize)> {
+        let (mut files, mut strange) = (Vec::new(), 0);
+        let mut entries = tokio::fs::read_dir(&self.work).await?;
+        while let Some(entry) = entries.next_entry().await? {
+            let name = entry.file_name();
+            let id = name.to_str().and_then(|n| n.split('.').next()?.parse().ok());
+            match id {
+                Some(id) => files.push(id),
+                None => strange += 1,
+            }
+        }
+        files.sort_unstable();
+        files.dedup();
+        Ok((files, strange))
+    }
+}
+
+/// Removes a file; it may be gone already.
+pub(crate) async fn remove(path: &Path) -> io::Result<()> {
+    match tokio::fs::remove_file(path).await {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Renames a file whose content is safe on disk, and makes the new name safe too.
+pub(crate) async fn rename(from: PathBuf, to: PathBuf) -> io::Result<()> {
+    blocking(move || {
+        std::fs::rename(&from, &to)?;
+        for folder in [from.parent(), to.parent()].into_iter().flatten() {
+            // Windows cannot open a folder to synchronise it, and need not.
+            #[cfg(unix)]
+            std::fs::File::open(folder)?.sync_all()?;
+            #[cfg(not(unix))]
+            let _ = folder;
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Size and digest of a file; `None` when there is none.
+pub(crate) async fn measure(path: PathBuf) -> io::Result<Option<(u64, Sha256)>> {
+    blocking(move || match std::fs::File::open(path) {
+        Ok(mut file) => {
+            let mut hash = Hash(sha2::Sha256::new());
+            let size = io::copy(&mut file, &mut hash)?;
+            Ok(Some((size, Sha256(hash.0.finalize().into()))))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    })
+    .await
+}
+
+/// A hash as something to write to.
+pub(crate) struct Hash(pub(crate) sha2::Sha256);
+
+impl io::Write for Hash {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Runs what blocks on a thread where that is fine. A panic there becomes an error here.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(io::Error::other(error)),
+    }
+}

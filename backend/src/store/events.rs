@@ -1,0 +1,76 @@
+//! Events from the edge: each is recorded once, with the job that it starts.
+
+use chatlift_shared::webhook::{Event, EventKind};
+use chatlift_shared::{EventId, Timestamp};
+
+use super::feed::{FeedKind, say_of_file, say_of_link};
+use super::{Stage, Store, StoreError, to_json};
+
+/// What became of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// It is new, and what it asks for will be done.
+    New,
+    /// It was recorded before; nothing changed.
+    Known,
+}
+
+impl Store {
+    /// Records an event, and the job of its file if it brings one.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; then nothing was recorded, and the edge will send it again.
+    pub async fn record_event(
+        &self,
+        id: EventId,
+        event: &Event,
+        now: Timestamp,
+    ) -> Result<Recorded, StoreError> {
+        let mut tx = self.write().await?;
+        let link = match &event.kind {
+            EventKind::FileStored(stored) => stored.link.id,
+            EventKind::LinkCompleted(ended) | EventKind::LinkExpired(ended) => ended.link.id,
+        };
+        let inserted = sqlx::query(
+            "INSERT INTO events (id, link, body, received_at) VALUES (?, ?, ?, ?)
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(id.to_string())
+        .bind(link.to_string())
+        .bind(to_json("body", event)?)
+        .bind(now.millis())
+        .execute(&mut *tx)
+        .await?;
+        if inserted.rows_affected() == 0 {
+            return Ok(Recorded::Known);
+        }
+        match &event.kind {
+            EventKind::FileStored(stored) => {
+                sqlx::query(
+                    "INSERT INTO jobs
+                         (file, event, link, announced, stage, next_at, created_at, updated_at)
+                     VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                )
+                .bind(stored.file.id.to_string())
+                .bind(id.to_string())
+                .bind(link.to_string())
+                .bind(to_json("announced", stored)?)
+                .bind(Stage::Fetch.as_str())
+                .bind(now.millis())
+                .bind(now.millis())
+                .bind(now.millis())
+                .execute(&mut *tx)
+                .await?;
+                say_of_file(&mut tx, FeedKind::Uploaded, stored, None, None, now).await?;
+            }
+            EventKind::LinkCompleted(ended) => {
+                say_of_link(&mut tx, FeedKind::Completed, link, ended.files, now).await?;
+            }
+            EventKind::LinkExpired(ended) => {
+                say_of_link(&mut tx, FeedKind::Expired, link, ended.files, now).await?;
+            }
+        }
+        self.commit(tx).await?;
+        Ok(Recorded::New)
+    }
+}

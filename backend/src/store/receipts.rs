@@ -1,0 +1,149 @@
+//! Receipts that the edge is still to get. Per file they are sent in order; a file's later
+//! receipts wait for its earlier ones.
+
+use chatlift_shared::api::{Receipt, ReceiptStatus};
+use chatlift_shared::{FileId, Timestamp};
+use sqlx::{Row as _, Sqlite, Transaction};
+
+use super::{Store, StoreError, from_json, parse, to_json, unsigned};
+
+/// A query over each file's first receipt that is not settled.
+macro_rules! over_heads {
+    ($select:literal, $rest:literal) => {
+        concat!(
+            $select,
+            " FROM receipts r WHERE settled_at IS NULL AND NOT EXISTS (
+                SELECT 1 FROM receipts e
+                WHERE e.file = r.file AND e.rank < r.rank AND e.settled_at IS NULL) ",
+            $rest
+        )
+    };
+}
+
+/// A receipt that is due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueReceipt {
+    /// The file.
+    pub file: FileId,
+    /// What to say of it.
+    pub receipt: Receipt,
+    /// Failed tries so far.
+    pub attempts: u32,
+}
+
+const fn rank(status: ReceiptStatus) -> i64 {
+    match status {
+        ReceiptStatus::Received => 1,
+        ReceiptStatus::Converted => 2,
+        ReceiptStatus::Delivered => 3,
+        ReceiptStatus::Rejected => 4,
+    }
+}
+
+pub(super) async fn queue_receipt(
+    tx: &mut Transaction<'static, Sqlite>,
+    file: FileId,
+    receipt: &Receipt,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO receipts (file, rank, body, next_at) VALUES (?, ?, ?, ?)
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(file.to_string())
+    .bind(rank(receipt.status))
+    .bind(to_json("body", receipt)?)
+    .bind(now.millis())
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+impl Store {
+    /// The receipts that are due, longest due first, `limit` at most, one per file.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn due_receipts(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<DueReceipt>, StoreError> {
+        let rows = sqlx::query(over_heads!(
+            "SELECT file, body, attempts",
+            "AND next_at <= ? ORDER BY next_at LIMIT ?"
+        ))
+        .bind(now.millis())
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(DueReceipt {
+                    file: parse("file", row.try_get("file")?)?,
+                    receipt: from_json("body", row.try_get("body")?)?,
+                    attempts: unsigned("attempts", row.try_get("attempts")?)?,
+                })
+            })
+            .collect()
+    }
+
+    /// When the next receipt comes due that is not due yet.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn next_receipt_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let next: Option<i64> =
+            sqlx::query_scalar(over_heads!("SELECT min(next_at)", "AND next_at > ?"))
+                .bind(now.millis())
+                .fetch_one(&self.pool)
+                .await?;
+        Ok(next.map(Timestamp::from_millis))
+    }
+
+    /// The edge has the receipt, or will never take it: then `gave_up` says why.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn settle_receipt(
+        &self,
+        due: &DueReceipt,
+        gave_up: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE receipts SET settled_at = ?, last_error = ? WHERE file = ? AND rank = ?",
+        )
+        .bind(now.millis())
+        .bind(gave_up)
+        .bind(due.file.to_string())
+        .bind(rank(due.receipt.status))
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// The receipt could not be sent and is to be tried again at `next_at`.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn try_receipt_again(
+        &self,
+        due: &DueReceipt,
+        error: &str,
+        next_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE receipts SET attempts = ?, last_error = ?, next_at = ?
+             WHERE file = ? AND rank = ?",
+        )
+        .bind(due.attempts.saturating_add(1))
+        .bind(error)
+        .bind(next_at.millis())
+        .bind(due.file.to_string())
+        .bind(rank(due.receipt.status))
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+}

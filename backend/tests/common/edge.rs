@@ -1,0 +1,252 @@
+//! The edge's part of the backend API, on a real socket, as the tests need it: content with ranges
+//! and versions, receipts, links. Faults are queued: each is used up by one request.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use chatlift_shared::api::{CreateLink, Link, LinkState, Receipt};
+use chatlift_shared::{FileId, Problem, ProblemCode, Timestamp};
+use futures_util::stream;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::{KEY, link_id};
+
+/// How the next content request goes wrong.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// Answers with this problem.
+    Refuse(ProblemCode),
+    /// Sends this many bytes and cuts the connection.
+    CutAfter(usize),
+    /// Sends other bytes of the same length.
+    Alter,
+    /// Sends more bytes than announced.
+    Append,
+    /// Sends the client elsewhere.
+    Redirect(String),
+}
+
+/// A content request as it came, and how many bytes went out for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetch {
+    pub range: Option<String>,
+    pub if_range: Option<String>,
+    pub sent: usize,
+}
+
+#[derive(Default)]
+pub struct Inner {
+    pub contents: HashMap<FileId, (Vec<u8>, String)>,
+    pub faults: VecDeque<Fault>,
+    /// Statuses of the next receipts; 200 when there are none.
+    pub receipt_faults: VecDeque<ProblemCode>,
+    pub fetches: Vec<Fetch>,
+    pub receipts: Vec<(FileId, Receipt)>,
+    pub links: Vec<(String, CreateLink)>,
+}
+
+#[derive(Clone)]
+pub struct TestEdge {
+    pub url: String,
+    inner: Arc<Mutex<Inner>>,
+    /// Content requests wait until this is true.
+    pub gate: watch::Sender<bool>,
+    /// Counts receipts.
+    pub receipts: watch::Sender<usize>,
+}
+
+impl TestEdge {
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let edge = Self {
+            url: format!("http://{}", listener.local_addr().expect("an address")),
+            inner: Arc::default(),
+            gate: watch::Sender::new(true),
+            receipts: watch::Sender::new(0),
+        };
+        let router = Router::new()
+            .route("/v1/files/{id}/content", get(content))
+            .route("/v1/files/{id}/receipt", post(receipt))
+            .route("/v1/links", post(links))
+            .with_state(edge.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        edge
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().expect("no test panicked")
+    }
+
+    pub fn hold(&self, file: FileId, content: &[u8], etag: &str) {
+        let held = (content.to_vec(), etag.to_owned());
+        self.lock().contents.insert(file, held);
+    }
+
+    pub fn fault(&self, fault: Fault) {
+        self.lock().faults.push_back(fault);
+    }
+
+    pub fn fetches(&self) -> Vec<Fetch> {
+        self.lock().fetches.clone()
+    }
+
+    /// Waits until `count` receipts have been taken, and returns them as words.
+    pub async fn receipts(&self, count: usize) -> Vec<String> {
+        let mut taken = self.receipts.subscribe();
+        taken.wait_for(|n| *n >= count).await.expect("the edge runs");
+        let inner = self.lock();
+        let word = |r: &Receipt| serde_json::to_value(r.status).expect("JSON");
+        let words = inner.receipts.iter().map(|(_, r)| word(r));
+        words.filter_map(|w| w.as_str().map(str::to_owned)).collect()
+    }
+}
+
+fn problem(code: ProblemCode) -> Response {
+    let status = StatusCode::from_u16(code.status()).expect("a status");
+    (status, Json(Problem::new(code))).into_response()
+}
+
+fn authorized(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
+    value == Some(&format!("Bearer {KEY}"))
+}
+
+fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
+    Some(headers.get(name)?.to_str().ok()?.to_owned())
+}
+
+async fn content(
+    State(edge): State<TestEdge>,
+    Path(id): Path<FileId>,
+    headers: HeaderMap,
+) -> Response {
+    if !authorized(&headers) {
+        return problem(ProblemCode::ApiKeyUnknown);
+    }
+    let mut gate = edge.gate.subscribe();
+    gate.wait_for(|open| *open).await.expect("the edge runs");
+
+    let mut inner = edge.lock();
+    let fault = inner.faults.pop_front();
+    let (range, if_range) = (text(&headers, header::RANGE), text(&headers, header::IF_RANGE));
+    let log = |inner: &mut Inner, sent| {
+        inner.fetches.push(Fetch {
+            range: range.clone(),
+            if_range: if_range.clone(),
+            sent,
+        });
+    };
+    match &fault {
+        Some(Fault::Refuse(code)) => {
+            log(&mut inner, 0);
+            return problem(*code);
+        }
+        Some(Fault::Redirect(to)) => {
+            log(&mut inner, 0);
+            return (StatusCode::FOUND, [(header::LOCATION, to.clone())]).into_response();
+        }
+        _ => {}
+    }
+    let Some((mut whole, etag)) = inner.contents.get(&id).cloned() else {
+        log(&mut inner, 0);
+        return problem(ProblemCode::FileNotFound);
+    };
+    match fault {
+        Some(Fault::Alter) => whole.iter_mut().for_each(|b| *b ^= 1),
+        Some(Fault::Append) => whole.extend_from_slice(b"more"),
+        _ => {}
+    }
+    let size = whole.len();
+    let from: usize = match &range {
+        Some(range) if if_range.as_ref().is_none_or(|tag| *tag == etag) => range
+            .strip_prefix("bytes=")
+            .and_then(|r| r.strip_suffix('-')?.parse().ok())
+            .expect("an open range"),
+        _ => 0,
+    };
+    if from > 0 && from >= size {
+        log(&mut inner, 0);
+        return problem(ProblemCode::RangeNotSatisfiable);
+    }
+    let rest = whole.split_off(from);
+    let cut = match fault {
+        Some(Fault::CutAfter(n)) => n.min(rest.len()),
+        _ => rest.len(),
+    };
+    log(&mut inner, cut);
+
+    let mut pieces: Vec<Result<Bytes, std::io::Error>> =
+        rest[..cut].chunks(16 * 1024).map(|c| Ok(Bytes::copy_from_slice(c))).collect();
+    if cut < rest.len() {
+        pieces.push(Err(std::io::ErrorKind::ConnectionReset.into()));
+    }
+    let mut response = Response::new(Body::from_stream(stream::iter(pieces)));
+    let head = response.headers_mut();
+    head.insert(header::CONTENT_LENGTH, rest.len().into());
+    head.insert(header::ETAG, etag.parse().expect("a tag"));
+    if from > 0 {
+        let value = format!("bytes {from}-{}/{size}", size - 1);
+        head.insert(header::CONTENT_RANGE, value.parse().expect("a range"));
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    }
+    response
+}
+
+async fn receipt(
+    State(edge): State<TestEdge>,
+    Path(id): Path<FileId>,
+    headers: HeaderMap,
+    Json(receipt): Json<Receipt>,
+) -> Response {
+    if !authorized(&headers) {
+        return problem(ProblemCode::ApiKeyUnknown);
+    }
+    let mut inner = edge.lock();
+    if let Some(code) = inner.receipt_faults.pop_front() {
+        return problem(code);
+    }
+    inner.receipts.push((id, receipt));
+    drop(inner);
+    edge.receipts.send_modify(|n| *n += 1);
+    StatusCode::OK.into_response()
+}
+
+async fn links(
+    State(edge): State<TestEdge>,
+    headers: HeaderMap,
+    Json(request): Json<CreateLink>,
+) -> Response {
+    if !authorized(&headers) {
+        return problem(ProblemCode::ApiKeyUnknown);
+    }
+    if request.scene.as_str() == "no-such-scene" {
+        return problem(ProblemCode::SceneUnknown);
+    }
+    let key = headers.get("idempotency-key").and_then(|v| v.to_str().ok());
+    let key = key.expect("a key").to_owned();
+    let link = Link {
+        id: link_id(),
+        app: "demo".parse().expect("an app id"),
+        scene: request.scene.clone(),
+        state: LinkState::Active,
+        subject: request.subject.clone(),
+        metadata: Default::default(),
+        url: "https://edge.example/u/AQEJCQkJCQkJCQkJCQkEYWNtZQ9jbGFpbS1kb2N1bWVudHM".to_owned(),
+        share_text: [("en".to_owned(), "Please send your file".to_owned())].into(),
+        created_at: Timestamp::from_secs(1_795_000_000),
+        expires_at: Timestamp::from_secs(1_795_600_000),
+        max_files: 10,
+        formats: Vec::new(),
+        uploads: 0,
+        files: Vec::new(),
+    };
+    edge.lock().links.push((key, request));
+    (StatusCode::CREATED, Json(link)).into_response()
+}

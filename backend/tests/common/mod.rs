@@ -1,0 +1,231 @@
+//! What the backend's tests share: a backend on a real socket, a clock that never makes a test
+//! wait, and an edge on a real socket whose content endpoint can be told to misbehave. The real
+//! edge in workerd is met in the workspace's `tests` crate.
+
+#![expect(
+    dead_code,
+    unreachable_pub,
+    reason = "each test binary uses its own part of this"
+)]
+
+pub mod edge;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use chatlift_backend::config::Config;
+use chatlift_backend::pipeline::Pipeline;
+use chatlift_backend::ports::{BoxFuture, Clock};
+use chatlift_backend::store::{Job, Stage};
+use chatlift_backend::{App, app};
+use chatlift_shared::api::File;
+use chatlift_shared::digest::Sha256;
+use chatlift_shared::webhook::{
+    self, Event, EventKind, FileStored, HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, LinkRef,
+};
+use chatlift_shared::{EventId, FileId, LinkId, Timestamp};
+use tokio::net::TcpListener;
+
+pub use edge::TestEdge;
+
+pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+pub const KEY: &str = "clk_dGhlIGtleSBvZiB0aGUgdGVzdHM";
+
+/// A clock that jumps to whatever is waited for.
+pub struct JumpingClock(AtomicI64);
+
+impl JumpingClock {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self(AtomicI64::new(1_795_000_000_000)))
+    }
+}
+
+impl Clock for JumpingClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+    }
+
+    fn sleep_until(&self, at: Timestamp) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            // Others get their turn before time flies.
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            self.0.fetch_max(at.millis(), Ordering::SeqCst);
+        })
+    }
+}
+
+pub fn link_id() -> LinkId {
+    LinkId::from_bytes([5; 12])
+}
+
+pub fn file_id(n: u8) -> FileId {
+    FileId::from(chatlift_shared::UploadId::new(link_id(), [n; 6]))
+}
+
+pub fn event_id(n: u8) -> EventId {
+    EventId::new(link_id(), [n; 6])
+}
+
+/// A file as the edge announces it.
+pub fn announce(n: u8, name: &str, media_type: &str, content: &[u8], formats: &[&str]) -> Event {
+    let id = file_id(n);
+    Event {
+        timestamp: Timestamp::from_secs(1_795_000_000),
+        kind: EventKind::FileStored(FileStored {
+            file: File {
+                id,
+                link: link_id(),
+                name: name.to_owned(),
+                size: content.len() as u64,
+                media_type: media_type.to_owned(),
+                sha256: Sha256::of(content),
+                address: format!("r2://files/{id}"),
+                stored_at: Timestamp::from_secs(1_795_000_000),
+                deleted_at: None,
+                receipt: None,
+            },
+            link: LinkRef {
+                id: link_id(),
+                app: "demo".parse().expect("an app id"),
+                scene: "claim-documents".parse().expect("a scene id"),
+                subject: None,
+                metadata: Default::default(),
+                formats: formats.iter().map(|f| (*f).to_owned()).collect(),
+            },
+        }),
+    }
+}
+
+pub fn config(data: &Path, edge: &str) -> Config {
+    let data = data.to_str().expect("a path in UTF-8");
+    Config::read(|name| {
+        Some(match name {
+            "CHATLIFT_EDGE_URL" => edge.into(),
+            "CHATLIFT_API_KEY" => KEY.into(),
+            "CHATLIFT_WEBHOOK_SECRET" => SECRET.into(),
+            "CHATLIFT_DATA_DIR" => data.into(),
+            _ => return None,
+        })
+    })
+    .expect("a config")
+}
+
+/// Opens the backend over `data`, without running anything.
+pub async fn open(data: &Path, edge: &TestEdge, clock: &Arc<JumpingClock>) -> App {
+    let clock: Arc<dyn Clock> = Arc::clone(clock) as _;
+    App::open(config(data, &edge.url), clock).await.expect("the backend opens")
+}
+
+/// Runs one stage of a file's job.
+pub async fn step(app: &App, file: FileId) {
+    let job = job(app, file).await;
+    app.pipeline().step(&job).await.expect("the step is recorded");
+}
+
+pub async fn job(app: &App, file: FileId) -> Job {
+    app.store().job(file).await.expect("the store").expect("a job")
+}
+
+/// A backend that serves and works.
+pub struct Backend {
+    pub url: String,
+    pub app: App,
+    pub clock: Arc<JumpingClock>,
+    pub http: reqwest::Client,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Backend {
+    pub async fn start(data: &Path, edge: &TestEdge) -> Self {
+        Self::start_at(data, edge, JumpingClock::new()).await
+    }
+
+    pub async fn start_at(data: &Path, edge: &TestEdge, clock: Arc<JumpingClock>) -> Self {
+        let state = open(data, edge, &clock).await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let stop = state.stop().clone();
+        let pipeline = tokio::spawn(Pipeline::run(Arc::clone(state.pipeline()), stop.clone()));
+        let router = app(state.clone());
+        let server = tokio::spawn(async move {
+            axum::serve(listener, router)
+                .with_graceful_shutdown(stop.cancelled_owned())
+                .await
+                .expect("the server serves");
+        });
+        Self {
+            url,
+            app: state,
+            clock,
+            http: reqwest::Client::builder().no_proxy().build().expect("a client"),
+            tasks: vec![pipeline, server],
+        }
+    }
+
+    /// Stops as SIGTERM does.
+    pub async fn stop(self) {
+        self.app.stop().cancel();
+        for task in self.tasks {
+            task.await.expect("the task ends well");
+        }
+        self.app.store().close().await;
+    }
+
+    pub async fn get(&self, path: &str) -> reqwest::Response {
+        self.http.get(format!("{}{path}", self.url)).send().await.expect("an answer")
+    }
+
+    /// Sends an event as the edge does.
+    pub async fn tell(&self, id: EventId, event: &Event) -> u16 {
+        let body = serde_json::to_vec(event).expect("JSON");
+        let now = self.clock.now();
+        let signature = webhook::sign(&SECRET.parse().expect("a secret"), id, now, &body);
+        self.send(&id.to_string(), now, &signature, body).await
+    }
+
+    pub async fn send(&self, id: &str, at: Timestamp, signature: &str, body: Vec<u8>) -> u16 {
+        self.http
+            .post(format!("{}/webhooks/chatlift", self.url))
+            .header(HEADER_ID, id)
+            .header(HEADER_TIMESTAMP, at.secs().to_string())
+            .header(HEADER_SIGNATURE, signature)
+            .header("content-type", "application/json")
+            .body(body)
+            .send()
+            .await
+            .expect("an answer")
+            .status()
+            .as_u16()
+    }
+
+    /// Waits until the file's job has ended.
+    pub async fn ended(&self, file: FileId) -> Job {
+        let mut changes = self.app.store().changes();
+        loop {
+            changes.mark_unchanged();
+            let job = job(&self.app, file).await;
+            if matches!(job.stage, Stage::Done | Stage::Parked) {
+                return job;
+            }
+            changes.changed().await.expect("the store is open");
+        }
+    }
+
+    /// What the first app gets of a file.
+    pub async fn content(&self, file: FileId) -> reqwest::Response {
+        self.get(&format!("/app/deliveries/{file}/content")).await
+    }
+}
+
+/// The names on the live stream of the link, in order.
+pub async fn told(app: &App) -> Vec<String> {
+    let feed = app.store().feed_after(link_id(), 0).await.expect("the feed");
+    feed.into_iter().map(|e| e.kind).collect()
+}
+
+/// Content that compresses badly and tells its own offset.
+pub fn bytes(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
+}

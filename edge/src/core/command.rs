@@ -1,0 +1,227 @@
+//! What can be asked of a link's Durable Object, and what it answers. Both cross from the worker
+//! to the object as JSON.
+
+use chatlift_shared::api::{self, EventStatus, HeldPart, Receipt};
+use chatlift_shared::digest::Sha256;
+use chatlift_shared::{AppId, EventId, FileId, Problem, ProblemCode, UploadId};
+use serde::{Deserialize, Serialize};
+
+use super::link::{LinkRow, LinkView, Multipart, Part, Policy, StoredFile};
+
+/// Asked of a link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// A command of an app's backend: on another app's link it finds nothing.
+    For {
+        /// The app.
+        app: AppId,
+        /// What it then does not find.
+        missing: ProblemCode,
+        /// The command.
+        command: Box<Command>,
+    },
+    /// Make the link. Again with the same request: the link as it is.
+    Create(Box<LinkRow>),
+    /// Look at it.
+    Read,
+    /// Take it back; uploads under way are aborted.
+    Revoke,
+    /// A file of this name and size is to come in parts: is there such an upload, and is there
+    /// room for one?
+    Announce {
+        /// The safe name.
+        name: String,
+        /// Size in bytes.
+        size: u64,
+    },
+    /// R2 has a multipart upload for it: record the upload.
+    Open {
+        /// Id drawn by the worker.
+        upload: UploadId,
+        /// The safe name.
+        name: String,
+        /// Size in bytes.
+        size: u64,
+        /// R2's multipart upload.
+        multipart: Multipart,
+    },
+    /// R2 holds a part whose digest was checked.
+    RecordPart {
+        /// The upload.
+        upload: UploadId,
+        /// Part number, from 1.
+        n: u16,
+        /// The part.
+        part: Part,
+    },
+    /// A file is about to be put in one request: record the intent.
+    Reserve {
+        /// Id drawn by the worker.
+        upload: UploadId,
+        /// Drawn by the worker.
+        attempt: u64,
+        /// The safe name.
+        name: String,
+        /// Size in bytes.
+        size: u64,
+        /// Digest, if the sender gave one.
+        sha256: Option<Sha256>,
+    },
+    /// All parts are there: record the intent to complete.
+    Seal {
+        /// The upload.
+        upload: UploadId,
+        /// Drawn by the worker.
+        attempt: u64,
+        /// Digest of the whole file.
+        sha256: Sha256,
+        /// Digest of the parts' digests.
+        parts_sha256: Sha256,
+    },
+    /// R2 has the object, and its type is accepted: it is a file, and its event is in the outbox.
+    Commit {
+        /// The upload.
+        upload: UploadId,
+        /// The attempt that was reserved.
+        attempt: u64,
+        /// Type by content.
+        media_type: String,
+        /// Digest of the content.
+        sha256: Sha256,
+        /// R2's entity tag.
+        etag: String,
+    },
+    /// The object was refused or never arrived: abort the upload, and remove what R2 has.
+    Withdraw {
+        /// The upload.
+        upload: UploadId,
+        /// The attempt that was reserved.
+        attempt: u64,
+    },
+    /// R2 could not complete and has no object; the parts are still good.
+    Reopen {
+        /// The upload.
+        upload: UploadId,
+        /// The attempt that was reserved.
+        attempt: u64,
+    },
+    /// The user changed their mind.
+    Abort {
+        /// The upload.
+        upload: UploadId,
+    },
+    /// What the backend says of a file.
+    Receipt {
+        /// The file.
+        file: FileId,
+        /// What it says.
+        receipt: Receipt,
+    },
+    /// Look at a file.
+    ReadFile {
+        /// The file.
+        file: FileId,
+    },
+    /// Delete a file.
+    DeleteFile {
+        /// The file.
+        file: FileId,
+    },
+    /// Send an event again, from now.
+    Redeliver {
+        /// The event.
+        event: EventId,
+    },
+    /// A try to send an event has ended.
+    Tried {
+        /// The event.
+        event: EventId,
+        /// Which try it was, counted from 1.
+        attempt: u32,
+        /// How it ended.
+        outcome: Outcome,
+        /// Drawn at random, spreads retries.
+        jitter: u16,
+    },
+    /// A cleanup was tried.
+    Cleaned {
+        /// Its name.
+        cleanup: String,
+        /// Whether it worked.
+        done: bool,
+    },
+    /// Time has passed.
+    Tick,
+}
+
+/// How a try to send an event ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// A 2xx.
+    Acknowledged,
+    /// 410: the endpoint is gone for good.
+    Gone,
+    /// Anything else, or no answer in time.
+    Failed,
+}
+
+/// Answered by a link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// Done; nothing to say.
+    Done,
+    /// The link.
+    Link(Box<LinkView>),
+    /// There is room under these rules; nothing of that name and size is under way.
+    Room(Policy),
+    /// The upload, new or known.
+    Upload(OpenUpload),
+    /// To be completed in R2.
+    Sealed(Sealed),
+    /// A file.
+    File(Box<FoundFile>),
+    /// An event.
+    Event(EventStatus),
+}
+
+/// An upload that takes parts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenUpload {
+    /// Its id.
+    pub id: UploadId,
+    /// Size in bytes.
+    pub size: u64,
+    /// Where its parts go.
+    pub multipart: Multipart,
+    /// Parts that are held.
+    pub parts: Vec<HeldPart>,
+}
+
+/// An upload whose parts are all there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sealed {
+    /// The link's rules.
+    pub policy: Policy,
+    /// The file's name.
+    pub name: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// The multipart upload to complete.
+    pub multipart: Multipart,
+    /// R2's entity tags of the parts, in order from part 1.
+    pub etags: Vec<String>,
+}
+
+/// A file and what the worker needs to serve it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundFile {
+    /// The app that it is for.
+    pub app: AppId,
+    /// As the API shows it.
+    pub file: api::File,
+    /// As it is stored.
+    pub stored: StoredFile,
+}
+
+/// What the worker gets from the object.
+pub type Answer = Result<Reply, Problem>;

@@ -1,0 +1,480 @@
+//! The state machine: what each command makes of each state, and random sequences of commands
+//! against the invariants.
+
+use std::cell::RefCell;
+
+use chatlift_shared::api::ReceiptStatus;
+use chatlift_shared::limits::part_size;
+use chatlift_shared::{AppId, LinkId};
+use proptest::prelude::*;
+
+use super::*;
+use crate::core::link::Policy;
+use crate::core::work::{Work, due, next_alarm};
+
+const MIB: u64 = 1024 * 1024;
+const START: Timestamp = Timestamp::from_secs(1_795_000_000);
+const LIFETIME: u64 = 3_600;
+
+fn app() -> AppId {
+    "demo".parse().expect("an app id")
+}
+
+fn row(max_files: u32) -> LinkRow {
+    LinkRow {
+        id: LinkId::from_bytes([1; 12]),
+        app: app(),
+        scene: "docs".parse().expect("a scene id"),
+        bucket: "files".into(),
+        policy: Policy {
+            accept: vec!["*/*".parse().expect("a media range")],
+            max_file_size: 20 * MIB,
+            max_files,
+            formats: vec![],
+            file_retention: 7_200,
+        },
+        subject: Some("case-7".into()),
+        metadata: BTreeMap::new(),
+        created_at: START,
+        expires_at: START.plus(Duration::from_secs(LIFETIME)),
+        status: Status::Active,
+        request: None,
+        next_event: 0,
+    }
+}
+
+/// A link with its parts table, as the Durable Object keeps them.
+struct Kept {
+    state: Option<LinkState>,
+    parts: RefCell<BTreeMap<UploadId, BTreeMap<u16, Part>>>,
+    now: Timestamp,
+}
+
+impl Kept {
+    fn new(max_files: u32) -> Self {
+        let mut kept = Self { state: None, parts: RefCell::default(), now: START };
+        kept.run(Command::Create(Box::new(row(max_files)))).expect("a new link");
+        kept
+    }
+
+    fn run(&mut self, command: Command) -> Answer {
+        let look = |id| self.parts.borrow().get(&id).cloned().unwrap_or_default();
+        let decision = decide(self.state.as_ref(), command, &look, self.now)?;
+        for write in decision.parts {
+            match write {
+                PartWrite::Put(id, n, part) => {
+                    self.parts.borrow_mut().entry(id).or_default().insert(n, part);
+                }
+                PartWrite::DropAll(id) => {
+                    self.parts.borrow_mut().remove(&id);
+                }
+            }
+        }
+        self.state = Some(decision.next);
+        Ok(decision.reply)
+    }
+
+    fn refused(&mut self, command: Command) -> ProblemCode {
+        let before = self.state.clone();
+        let code = self.run(command).expect_err("a refusal").code;
+        assert_eq!(self.state, before, "a refusal changes nothing");
+        code
+    }
+
+    fn state(&self) -> &LinkState {
+        self.state.as_ref().expect("a link")
+    }
+
+    fn pass(&mut self, secs: u64) {
+        self.now = self.now.plus(Duration::from_secs(secs));
+    }
+
+    fn open(&mut self, n: u8, size: u64) -> UploadId {
+        let opened = self.run(open(n, size)).expect("an upload");
+        match opened {
+            Reply::Upload(upload) => upload.id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn send_parts(&mut self, n: u8, size: u64) {
+        for part in 1..=part_count(size, part_size(size)) {
+            let n_part = u16::try_from(part).expect("few parts");
+            self.run(Command::RecordPart { upload: id(n), n: n_part, part: part_of(n_part) })
+                .expect("a part");
+        }
+    }
+
+    fn store(&mut self, n: u8, size: u64) {
+        self.open(n, size);
+        self.send_parts(n, size);
+        self.run(seal(n, size, 1)).expect("sealed");
+        self.run(commit(n, 1)).expect("a file");
+    }
+
+    fn bodies(&self, kind: &str) -> usize {
+        let events = self.state().events.values();
+        events.filter(|e| e.body.contains(&format!("\"type\":\"{kind}\""))).count()
+    }
+}
+
+fn id(n: u8) -> UploadId {
+    UploadId::new(LinkId::from_bytes([1; 12]), [n; 6])
+}
+
+fn part_of(n: u16) -> Part {
+    Part { etag: format!("etag-{n}"), sha256: Sha256::of(&n.to_le_bytes()) }
+}
+
+fn parts_digest(size: u64) -> Sha256 {
+    let count = u16::try_from(part_count(size, part_size(size))).expect("few parts");
+    Sha256::of_parts((1..=count).map(|n| part_of(n).sha256))
+}
+
+fn open(n: u8, size: u64) -> Command {
+    Command::Open {
+        upload: id(n),
+        name: format!("file-{n}.pdf"),
+        size,
+        multipart: Multipart { r2_upload_id: format!("r2-{n}"), part_size: part_size(size) },
+    }
+}
+
+fn seal(n: u8, size: u64, attempt: u64) -> Command {
+    Command::Seal {
+        upload: id(n),
+        attempt,
+        sha256: Sha256::of(b"whole"),
+        parts_sha256: parts_digest(size),
+    }
+}
+
+fn commit(n: u8, attempt: u64) -> Command {
+    Command::Commit {
+        upload: id(n),
+        attempt,
+        media_type: "application/pdf".into(),
+        sha256: Sha256::of(b"whole"),
+        etag: "etag".into(),
+    }
+}
+
+fn reserve(n: u8, size: u64) -> Command {
+    Command::Reserve { upload: id(n), attempt: 1, name: "a.pdf".into(), size, sha256: None }
+}
+
+#[test]
+fn a_file_is_stored_with_its_event_in_one_decision() {
+    let mut kept = Kept::new(2);
+    kept.open(1, 20 * MIB);
+    kept.send_parts(1, 20 * MIB);
+    kept.run(seal(1, 20 * MIB, 1)).expect("sealed");
+    assert_eq!(kept.bodies("file.stored"), 0);
+    kept.run(commit(1, 1)).expect("a file");
+    assert_eq!(kept.bodies("file.stored"), 1);
+    assert_eq!(kept.state().files().len(), 1);
+    assert!(kept.parts.borrow().is_empty());
+    assert!(matches!(due(kept.state(), kept.now).as_slice(), [Work::Send(_)]));
+}
+
+#[test]
+fn complete_twice_returns_the_same_file() {
+    let mut kept = Kept::new(2);
+    kept.store(1, 20 * MIB);
+    let first = kept.run(commit(1, 1)).expect("the file");
+    assert_eq!(kept.run(seal(1, 20 * MIB, 2)), Ok(first.clone()));
+    assert_eq!(kept.run(commit(1, 2)), Ok(first));
+    assert_eq!(kept.bodies("file.stored"), 1);
+}
+
+#[test]
+fn the_same_file_announced_again_is_the_same_upload_with_its_parts() {
+    let mut kept = Kept::new(1);
+    let size = 20 * MIB;
+    kept.open(1, size);
+    kept.run(Command::RecordPart { upload: id(1), n: 2, part: part_of(2) }).expect("a part");
+    let again = Command::Announce { name: "file-1.pdf".into(), size };
+    match kept.run(again).expect("the upload") {
+        Reply::Upload(upload) => {
+            assert_eq!(upload.id, id(1));
+            assert_eq!(upload.parts, [HeldPart { n: 2, sha256: part_of(2).sha256 }]);
+        }
+        other => panic!("{other:?}"),
+    }
+    let other = Command::Announce { name: "file-2.pdf".into(), size };
+    assert!(matches!(kept.run(other), Ok(Reply::Room(_))));
+}
+
+#[test]
+fn two_openings_of_one_file_leave_one_upload_and_abort_the_other() {
+    let mut kept = Kept::new(1);
+    kept.open(1, MIB);
+    let mut twin = open(1, MIB);
+    if let Command::Open { upload, multipart, .. } = &mut twin {
+        *upload = id(2);
+        multipart.r2_upload_id = "r2-2".into();
+    }
+    assert!(matches!(kept.run(twin), Ok(Reply::Upload(u)) if u.id == id(1)));
+    let cleanups: Vec<_> = kept.state().cleanups.values().map(|c| &c.what).collect();
+    assert!(matches!(cleanups[..], [Cleanup::AbortMultipart { r2_upload_id, .. }] if r2_upload_id == "r2-2"));
+}
+
+#[test]
+fn what_breaks_the_rules_is_refused() {
+    let mut kept = Kept::new(1);
+    assert_eq!(kept.refused(reserve(1, 0)), ProblemCode::FileEmpty);
+    assert_eq!(kept.refused(reserve(1, 20 * MIB + 1)), ProblemCode::FileTooLarge);
+    assert_eq!(kept.refused(open(1, 20 * MIB + 1)), ProblemCode::FileTooLarge);
+    assert_eq!(kept.refused(seal(9, MIB, 1)), ProblemCode::UploadNotFound);
+    kept.open(1, 20 * MIB);
+    kept.run(Command::RecordPart { upload: id(1), n: 2, part: part_of(2) }).expect("a part");
+    let missing = kept.run(seal(1, 20 * MIB, 1)).expect_err("parts are missing");
+    assert_eq!((missing.code, missing.parts), (ProblemCode::PartsMissing, vec![1, 3]));
+    kept.send_parts(1, 20 * MIB);
+    assert_eq!(kept.refused(seal(1, 9 * MIB, 1)), ProblemCode::PartsDiffer);
+    kept.run(seal(1, 20 * MIB, 1)).expect("sealed");
+    assert_eq!(kept.refused(seal(1, 20 * MIB, 2)), ProblemCode::UploadBusy);
+    assert_eq!(kept.refused(reserve(2, 1)), ProblemCode::LinkFull);
+    assert_eq!(kept.refused(commit(1, 9)), ProblemCode::UploadAborted);
+    kept.run(commit(1, 1)).expect("a file");
+    assert_eq!(kept.state().link.status, Status::Completed);
+    assert_eq!(kept.refused(reserve(2, 1)), ProblemCode::LinkFull);
+}
+
+#[test]
+fn an_ended_link_takes_nothing_and_aborts_what_is_under_way() {
+    for (end, code, event) in [
+        (Command::Revoke, ProblemCode::LinkRevoked, "none"),
+        (Command::Tick, ProblemCode::LinkExpired, "link.expired"),
+    ] {
+        let mut kept = Kept::new(3);
+        kept.open(1, MIB);
+        kept.send_parts(1, MIB);
+        if end == Command::Tick {
+            kept.pass(LIFETIME);
+        }
+        kept.run(end).expect("the end");
+        assert_eq!(kept.refused(reserve(2, 1)), code);
+        assert_eq!(kept.refused(seal(1, MIB, 1)), code);
+        let record = Command::RecordPart { upload: id(1), n: 1, part: part_of(1) };
+        assert_eq!(kept.refused(record), code);
+        assert_eq!(kept.bodies(event), usize::from(event != "none"));
+        assert!(kept.parts.borrow().is_empty());
+        assert!(matches!(due(kept.state(), kept.now).first(), Some(Work::Clean { .. })));
+    }
+}
+
+#[test]
+fn expiry_needs_no_alarm_to_be_kept() {
+    let mut kept = Kept::new(1);
+    kept.pass(LIFETIME);
+    assert_eq!(kept.refused(reserve(1, 1)), ProblemCode::LinkExpired);
+}
+
+#[test]
+fn a_commit_that_was_sealed_in_time_outlives_the_link() {
+    let mut kept = Kept::new(1);
+    kept.run(reserve(1, 1)).expect("reserved");
+    kept.pass(LIFETIME);
+    kept.run(commit(1, 1)).expect("a file");
+    assert_eq!(kept.bodies("file.stored"), 1);
+    assert_eq!(kept.state().link.status, Status::Expired);
+}
+
+#[test]
+fn a_commit_under_way_when_the_link_is_revoked_leaves_no_object() {
+    let mut kept = Kept::new(1);
+    kept.run(reserve(1, 1)).expect("reserved");
+    kept.run(Command::Revoke).expect("revoked");
+    assert_eq!(kept.refused(commit(1, 1)), ProblemCode::LinkRevoked);
+    let due_at = kept.state().cleanups.values().next().expect("a cleanup").due;
+    assert!(due_at > kept.now.plus(STUCK_AFTER), "after the worker has given up");
+    assert_eq!(kept.bodies("file.stored"), 0);
+}
+
+#[test]
+fn a_stuck_commit_is_due_and_can_be_taken_over() {
+    let mut kept = Kept::new(1);
+    kept.open(1, MIB);
+    kept.send_parts(1, MIB);
+    kept.run(seal(1, MIB, 1)).expect("sealed");
+    assert_eq!(next_alarm(kept.state()), Some(kept.now.plus(STUCK_AFTER)));
+    assert!(due(kept.state(), kept.now).is_empty());
+    kept.pass(STUCK_AFTER.as_secs());
+    assert!(matches!(due(kept.state(), kept.now).as_slice(), [Work::Settle(s)] if s.attempt == 1));
+    kept.run(seal(1, MIB, 2)).expect("taken over");
+    assert_eq!(kept.refused(commit(1, 1)), ProblemCode::UploadAborted);
+    kept.run(commit(1, 2)).expect("a file");
+}
+
+#[test]
+fn reopening_keeps_the_parts_and_ends_a_single_request() {
+    let mut kept = Kept::new(2);
+    kept.open(1, MIB);
+    kept.send_parts(1, MIB);
+    kept.run(seal(1, MIB, 1)).expect("sealed");
+    kept.run(Command::Reopen { upload: id(1), attempt: 1 }).expect("reopened");
+    kept.run(seal(1, MIB, 2)).expect("sealed again");
+    kept.run(reserve(2, 1)).expect("reserved");
+    kept.run(Command::Reopen { upload: id(2), attempt: 1 }).expect("ended");
+    assert!(matches!(kept.state().uploads[&id(2)].state, UploadState::Aborted { .. }));
+}
+
+#[test]
+fn an_event_is_tried_until_acknowledged_or_parked_with_one_id() {
+    let mut kept = Kept::new(2);
+    kept.store(1, MIB);
+    let event = *kept.state().events.keys().next().expect("an event");
+    let tried = |attempt, outcome| Command::Tried { event, attempt, outcome, jitter: 0 };
+    kept.run(tried(1, Outcome::Failed)).expect("a failure");
+    assert!(due(kept.state(), kept.now).is_empty());
+    kept.pass(5);
+    assert!(matches!(due(kept.state(), kept.now).as_slice(), [Work::Send(s)] if s.event == event && s.attempt == 2));
+    // Reported twice, as after a crash: counted once.
+    kept.run(tried(1, Outcome::Failed)).expect("known already");
+    assert_eq!(kept.state().events[&event].attempts, 1);
+    kept.run(tried(2, Outcome::Acknowledged)).expect("acknowledged");
+    assert!(due(kept.state(), kept.now).is_empty());
+    kept.run(Command::Redeliver { event }).expect("again");
+    assert_eq!(due(kept.state(), kept.now).len(), 1);
+    kept.run(tried(3, Outcome::Gone)).expect("gone");
+    assert_eq!(kept.state().events[&event].state, EventState::Parked);
+}
+
+#[test]
+fn receipts_go_forward_only() {
+    let mut kept = Kept::new(1);
+    kept.store(1, MIB);
+    let receipt = |status| Command::Receipt {
+        file: id(1).into(),
+        receipt: Receipt { status, reason: None },
+    };
+    kept.run(receipt(ReceiptStatus::Received)).expect("received");
+    kept.run(receipt(ReceiptStatus::Converted)).expect("converted");
+    kept.run(receipt(ReceiptStatus::Converted)).expect("repeated");
+    assert_eq!(kept.refused(receipt(ReceiptStatus::Received)), ProblemCode::ReceiptOutOfOrder);
+    kept.run(receipt(ReceiptStatus::Delivered)).expect("delivered");
+    assert_eq!(kept.refused(receipt(ReceiptStatus::Rejected)), ProblemCode::ReceiptOutOfOrder);
+}
+
+#[test]
+fn a_file_is_deleted_once_and_when_its_time_is_over() {
+    let mut kept = Kept::new(2);
+    kept.store(1, MIB);
+    kept.store(2, MIB);
+    kept.run(Command::DeleteFile { file: id(1).into() }).expect("deleted");
+    assert_eq!(kept.state().cleanups.len(), 1);
+    kept.run(Command::Cleaned { cleanup: format!("object:{}", id(1)), done: true }).expect("gone");
+    kept.run(Command::DeleteFile { file: id(1).into() }).expect("deleted already");
+    assert!(kept.state().cleanups.is_empty());
+    kept.pass(7_200);
+    kept.run(Command::Tick).expect("time passes");
+    assert!(kept.state().files().iter().all(|f| f.deleted_at.is_some()));
+    assert_eq!(kept.state().cleanups.len(), 1);
+}
+
+#[test]
+fn another_apps_link_is_not_there() {
+    let mut kept = Kept::new(1);
+    let command = |app: &str| Command::For {
+        app: app.parse().expect("an app id"),
+        missing: ProblemCode::FileNotFound,
+        command: Box::new(Command::Read),
+    };
+    assert_eq!(kept.refused(command("other")), ProblemCode::FileNotFound);
+    kept.run(command("demo")).expect("the link");
+}
+
+#[test]
+fn beyond_the_spare_uploads_the_oldest_makes_room() {
+    let mut kept = Kept::new(1);
+    for n in 0..=SPARE_UPLOADS {
+        kept.open(u8::try_from(n).expect("few uploads"), MIB);
+        kept.pass(1);
+    }
+    kept.open(100, MIB);
+    let receiving = |n| matches!(kept.state().uploads[&id(n)].state, UploadState::Receiving { .. });
+    assert!(!receiving(0) && receiving(1) && receiving(100));
+}
+
+fn is_aborted(upload: &UploadRow) -> bool {
+    matches!(upload.state, UploadState::Aborted { .. })
+}
+
+fn any_command() -> impl Strategy<Value = Command> {
+    let n = 0_u8..5;
+    let size = prop_oneof![Just(0), Just(1), Just(MIB), Just(20 * MIB), Just(21 * MIB)];
+    prop_oneof![
+        (n.clone(), size.clone()).prop_map(|(n, size)| open(n, size)),
+        (n.clone(), 1_u16..4).prop_map(|(n, part)| Command::RecordPart {
+            upload: id(n),
+            n: part,
+            part: part_of(part)
+        }),
+        (n.clone(), size.clone()).prop_map(|(n, size)| reserve(n + 10, size)),
+        (n.clone(), size, 0_u64..3).prop_map(|(n, size, attempt)| seal(n, size, attempt)),
+        (0_u8..15, 0_u64..3).prop_map(|(n, attempt)| commit(n, attempt)),
+        (0_u8..15, 0_u64..3).prop_map(|(n, attempt)| Command::Withdraw { upload: id(n), attempt }),
+        (0_u8..15, 0_u64..3).prop_map(|(n, attempt)| Command::Reopen { upload: id(n), attempt }),
+        n.prop_map(|n| Command::Abort { upload: id(n) }),
+        (0_u8..15).prop_map(|n| Command::DeleteFile { file: id(n).into() }),
+        Just(Command::Revoke),
+        Just(Command::Tick),
+        Just(Command::Read),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn no_sequence_of_commands_breaks_the_promises(
+        max_files in 1_u32..4,
+        steps in prop::collection::vec((any_command(), 0_u64..400), 0..80),
+    ) {
+        let mut kept = Kept::new(max_files);
+        let mut stored = std::collections::BTreeSet::new();
+        for (command, wait) in steps {
+            kept.pass(wait);
+            let before = kept.state.clone().expect("a link");
+            let _ = kept.run(command);
+            let state = kept.state();
+            // Never more files than the link takes.
+            prop_assert!(state.places_taken() <= max_files);
+            // What was stored stays stored, each with one event.
+            for (id, upload) in &state.uploads {
+                if matches!(upload.state, UploadState::Stored(_)) {
+                    stored.insert(*id);
+                }
+            }
+            for id in &stored {
+                prop_assert!(state.file(*id).is_some(), "{id} was lost");
+                let naming = format!("\"id\":\"{}\"", FileId::from(*id));
+                let events = state.events.values().filter(|e| e.body.contains(&naming)).count();
+                prop_assert_eq!(events, 1, "events of {}", id);
+            }
+            // No event is lost, no end is undone.
+            prop_assert!(before.events.keys().all(|e| state.events.contains_key(e)));
+            prop_assert!(before.link.status == Status::Active || before.link.status == state.link.status);
+            for (id, old) in &before.uploads {
+                if is_aborted(old) {
+                    prop_assert!(is_aborted(&state.uploads[id]));
+                }
+            }
+            // R2's multipart uploads and objects are referenced, or on their way out.
+            for (id, upload) in &state.uploads {
+                if is_aborted(upload) {
+                    prop_assert!(!kept.parts.borrow().contains_key(id));
+                    prop_assert!(state.cleanups.keys().any(|name| name.ends_with(&id.to_string())));
+                }
+            }
+            // Whatever is due, something will wake for it.
+            if !due(state, kept.now).is_empty() {
+                prop_assert!(next_alarm(state).is_some_and(|at| at <= kept.now));
+            }
+            // An ended link has nothing under way.
+            if state.link.status != Status::Active {
+                let receiving = state.uploads.values().any(|u| matches!(u.state, UploadState::Receiving { .. }));
+                prop_assert!(!receiving);
+            }
+        }
+    }
+}

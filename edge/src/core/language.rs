@@ -1,0 +1,132 @@
+//! Which language a page is in, and its texts.
+
+use std::collections::BTreeMap;
+
+/// A language of the page: BCP 47 tag and its texts as JSON.
+struct Language {
+    tag: &'static str,
+    texts: &'static str,
+}
+
+/// The languages that there are. The first is for whoever asks for none of them.
+const LANGUAGES: &[Language] = &[
+    Language { tag: "en", texts: include_str!("../../../frontend/locales/en.json") },
+    Language { tag: "zh-CN", texts: include_str!("../../../frontend/locales/zh-CN.json") },
+];
+
+/// The key under which a language names itself.
+const OWN_NAME: &str = "lang.name";
+
+/// The tags of all languages.
+pub fn tags() -> impl Iterator<Item = &'static str> {
+    LANGUAGES.iter().map(|l| l.tag)
+}
+
+/// The language to use: that of the `lang` parameter, else the one that `Accept-Language`
+/// (RFC 9110 section 12.5.4) likes best, else the first.
+#[must_use]
+pub fn negotiate(lang: Option<&str>, accept_language: Option<&str>) -> &'static str {
+    if let Some(found) = lang.and_then(nearest) {
+        return found;
+    }
+    let mut wanted: Vec<(u32, &str)> = accept_language
+        .unwrap_or_default()
+        .split(',')
+        .filter_map(|member| {
+            let mut parameters = member.split(';').map(str::trim);
+            let tag = parameters.next().filter(|t| !t.is_empty())?;
+            let quality = parameters.find_map(|p| p.strip_prefix("q="));
+            Some((quality.map_or(Some(1000), thousandths)?, tag))
+        })
+        .filter(|(quality, _)| *quality > 0)
+        .collect();
+    // Stable: what is named first wins among equals.
+    wanted.sort_by_key(|(quality, _)| core::cmp::Reverse(*quality));
+    wanted
+        .into_iter()
+        .find_map(|(_, tag)| nearest(tag))
+        .unwrap_or(LANGUAGES[0].tag)
+}
+
+/// A `qvalue` in thousandths.
+fn thousandths(text: &str) -> Option<u32> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let whole: u32 = whole.parse().ok().filter(|w| *w <= 1)?;
+    let digits: u32 = format!("{fraction:0<3}").get(..3)?.parse().ok()?;
+    Some((whole * 1000 + digits).min(1000))
+}
+
+/// The language of this tag, or of the same primary language.
+fn nearest(tag: &str) -> Option<&'static str> {
+    let primary = |t: &str| t.split('-').next().unwrap_or_default().to_ascii_lowercase();
+    tags()
+        .find(|t| t.eq_ignore_ascii_case(tag))
+        .or_else(|| tags().find(|t| primary(t) == primary(tag)))
+}
+
+/// The page's texts in the language of this tag, by key.
+#[must_use]
+pub fn messages(tag: &str) -> BTreeMap<String, String> {
+    LANGUAGES
+        .iter()
+        .find(|l| l.tag == tag)
+        .and_then(|l| serde_json::from_str(l.texts).ok())
+        .unwrap_or_default()
+}
+
+/// All languages with their own names.
+#[must_use]
+pub fn names() -> BTreeMap<String, String> {
+    tags()
+        .map(|tag| {
+            let name = messages(tag).remove(OWN_NAME).unwrap_or_else(|| tag.to_owned());
+            (tag.to_owned(), name)
+        })
+        .collect()
+}
+
+/// `rtl` for languages that are written from right to left.
+#[must_use]
+pub fn direction(tag: &str) -> &'static str {
+    match tag.split('-').next() {
+        Some("ar" | "he" | "fa" | "ur") => "rtl",
+        _ => "ltr",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_best_liked_language_is_chosen() {
+        for (lang, accept, tag) in [
+            (None, None, "en"),
+            (None, Some("zh-CN,zh;q=0.9,en;q=0.8"), "zh-CN"),
+            (None, Some("fr, zh-TW;q=0.7, en;q=0.8"), "en"),
+            (None, Some("zh;q=0, en;q=0.1"), "en"),
+            (None, Some("xx"), "en"),
+            (Some("zh"), Some("en"), "zh-CN"),
+            (Some("xx"), Some("zh"), "zh-CN"),
+        ] {
+            assert_eq!(negotiate(lang, accept), tag, "{lang:?} {accept:?}");
+        }
+    }
+
+    #[test]
+    fn every_language_has_texts_and_a_name_of_its_own() {
+        for tag in tags() {
+            assert!(messages(tag).contains_key(OWN_NAME), "{tag}");
+        }
+        assert_eq!(names().len(), LANGUAGES.len());
+    }
+
+    proptest! {
+        #[test]
+        fn any_header_is_read_without_a_panic(lang in ".*", accept in ".*") {
+            let tag = negotiate(Some(&lang), Some(&accept));
+            prop_assert!(tags().any(|t| t == tag));
+        }
+    }
+}

@@ -1,0 +1,386 @@
+//! What the link's Durable Object keeps: one row for the link, one for each upload, event and
+//! cleanup. Every row is stored as the JSON of its type; a test pins that form.
+//!
+//! ```text
+//! link    active ──┬─> completed   (it has all its files)
+//!                  ├─> expired     (its time is over)
+//!                  └─> revoked     (its app took it back)
+//!
+//! upload  receiving ──> completing ──> stored
+//!             ^  │          │  │
+//!             │  └──────────┼──┴────> aborted
+//!             └─────────────┘ (R2 turned out to have no object)
+//! ```
+
+use std::collections::BTreeMap;
+
+use chatlift_shared::api::{self, EventState, LinkState as Status, Receipt};
+use chatlift_shared::digest::Sha256;
+use chatlift_shared::media::MediaRange;
+use chatlift_shared::webhook::LinkRef;
+use chatlift_shared::{AppId, EventId, FileId, LinkId, SceneId, Timestamp, UploadId};
+use serde::{Deserialize, Serialize};
+
+use super::key::{address, object_key};
+
+/// Everything about one link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkState {
+    /// The link itself.
+    pub link: LinkRow,
+    /// Its uploads; a stored one is a file.
+    pub uploads: BTreeMap<UploadId, UploadRow>,
+    /// Its outbox: events until acknowledged, and after.
+    pub events: BTreeMap<EventId, EventRow>,
+    /// What is still to be removed from R2, by a name of its own.
+    pub cleanups: BTreeMap<String, CleanupRow>,
+}
+
+/// The rules of the scene as they stood when the link was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// Accepted media ranges.
+    pub accept: Vec<MediaRange>,
+    /// Largest file, in bytes.
+    pub max_file_size: u64,
+    /// Most files.
+    pub max_files: u32,
+    /// Formats that the app can use, best first.
+    pub formats: Vec<String>,
+    /// How long a stored file is kept, in seconds.
+    pub file_retention: u64,
+}
+
+/// The link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkRow {
+    /// Its id.
+    pub id: LinkId,
+    /// The app that asks.
+    pub app: AppId,
+    /// What it asks for.
+    pub scene: SceneId,
+    /// Name of the R2 bucket that holds its files.
+    pub bucket: String,
+    /// Its rules.
+    pub policy: Policy,
+    /// The app's own user or case id.
+    pub subject: Option<String>,
+    /// What the app gave when it made the link.
+    pub metadata: BTreeMap<String, String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// Where it is in its life.
+    pub status: Status,
+    /// Digest of the request that made it, when that had an `Idempotency-Key`.
+    pub request: Option<Sha256>,
+    /// Number of the next event.
+    pub next_event: u64,
+}
+
+/// An upload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadRow {
+    /// The file's name, already made safe.
+    pub name: String,
+    /// Its size in bytes, as announced and enforced.
+    pub size: u64,
+    /// When it was announced.
+    pub created_at: Timestamp,
+    /// Where it is in its life.
+    pub state: UploadState,
+}
+
+/// An R2 multipart upload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Multipart {
+    /// R2's own id of it.
+    pub r2_upload_id: String,
+    /// Size of every part but the last, in bytes.
+    pub part_size: u64,
+}
+
+/// Where an upload is in its life.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UploadState {
+    /// Takes parts.
+    Receiving {
+        /// Where they go.
+        multipart: Multipart,
+        /// When it was last heard of.
+        touched_at: Timestamp,
+    },
+    /// The intent to commit is recorded; R2 may or may not have the object yet.
+    Completing {
+        /// Which try this is. A confirmation must name it.
+        attempt: u64,
+        /// When the try began.
+        since: Timestamp,
+        /// Digest of the whole, if the sender gave one.
+        sha256: Option<Sha256>,
+        /// The multipart upload to complete; absent for a file that comes in one request.
+        multipart: Option<Multipart>,
+    },
+    /// A file.
+    Stored(StoredFile),
+    /// Ended without a file.
+    Aborted {
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// A committed file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredFile {
+    /// Type by content.
+    pub media_type: String,
+    /// Digest of the content.
+    pub sha256: Sha256,
+    /// R2's entity tag, without quotes.
+    pub etag: String,
+    /// When it was committed.
+    pub stored_at: Timestamp,
+    /// When it was deleted.
+    pub deleted_at: Option<Timestamp>,
+    /// What the backend said of it.
+    pub receipt: Option<Receipt>,
+}
+
+/// A part that R2 holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// R2's entity tag of the part, needed to complete.
+    pub etag: String,
+    /// Its digest, checked while it was stored.
+    pub sha256: Sha256,
+}
+
+/// An event in the outbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventRow {
+    /// The exact JSON that is signed and sent at every try.
+    pub body: String,
+    /// Where it is.
+    pub state: EventState,
+    /// When it happened.
+    pub created_at: Timestamp,
+    /// When its present round of tries began: `created_at`, or the last redelivery.
+    pub round_at: Timestamp,
+    /// Tries in all.
+    pub attempts: u32,
+    /// Tries in this round.
+    pub round_attempts: u32,
+    /// When the next try is due, while pending.
+    pub next_at: Timestamp,
+}
+
+/// Something to be removed from R2, until it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CleanupRow {
+    /// What.
+    pub what: Cleanup,
+    /// When it is due.
+    pub due: Timestamp,
+    /// Tries so far.
+    pub attempts: u32,
+}
+
+/// What is removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cleanup {
+    /// A multipart upload with its parts.
+    AbortMultipart {
+        /// Its object key.
+        key: String,
+        /// R2's id of it.
+        r2_upload_id: String,
+    },
+    /// An object; no harm if it is not there.
+    DeleteObject {
+        /// Its key.
+        key: String,
+    },
+}
+
+impl LinkState {
+    /// A link that was just made.
+    #[must_use]
+    pub fn new(link: LinkRow) -> Self {
+        Self {
+            link,
+            uploads: BTreeMap::new(),
+            events: BTreeMap::new(),
+            cleanups: BTreeMap::new(),
+        }
+    }
+
+    /// Key of the object that `upload` becomes.
+    #[must_use]
+    pub fn key(&self, upload: UploadId) -> String {
+        object_key(&self.link.app, upload)
+    }
+
+    /// How many places the link's files take: those stored and those being committed.
+    #[must_use]
+    pub fn places_taken(&self) -> u32 {
+        let taken = self.uploads.values().filter(|u| {
+            matches!(
+                u.state,
+                UploadState::Completing { .. } | UploadState::Stored(_)
+            )
+        });
+        u32::try_from(taken.count()).unwrap_or(u32::MAX)
+    }
+
+    /// How many files were stored, deleted ones too: a deleted file does not make room for one
+    /// more.
+    #[must_use]
+    pub fn files_stored(&self) -> u32 {
+        let stored = self
+            .uploads
+            .values()
+            .filter(|u| matches!(u.state, UploadState::Stored(_)));
+        u32::try_from(stored.count()).unwrap_or(u32::MAX)
+    }
+
+    /// The file that `upload` became, if it is one.
+    #[must_use]
+    pub fn file(&self, upload: UploadId) -> Option<api::File> {
+        let row = self.uploads.get(&upload)?;
+        let UploadState::Stored(stored) = &row.state else {
+            return None;
+        };
+        Some(api::File {
+            id: upload.into(),
+            link: self.link.id,
+            name: row.name.clone(),
+            size: row.size,
+            media_type: stored.media_type.clone(),
+            sha256: stored.sha256,
+            address: address(&self.link.bucket, &self.key(upload)),
+            stored_at: stored.stored_at,
+            deleted_at: stored.deleted_at,
+            receipt: stored.receipt.clone(),
+        })
+    }
+
+    /// All files, oldest first.
+    #[must_use]
+    pub fn files(&self) -> Vec<api::File> {
+        let mut files: Vec<_> = self.uploads.keys().filter_map(|id| self.file(*id)).collect();
+        files.sort_by_key(|f| (f.stored_at, f.id));
+        files
+    }
+
+    /// What names this link in an event.
+    #[must_use]
+    pub fn link_ref(&self) -> LinkRef {
+        LinkRef {
+            id: self.link.id,
+            app: self.link.app.clone(),
+            scene: self.link.scene.clone(),
+            subject: self.link.subject.clone(),
+            metadata: self.link.metadata.clone(),
+            formats: self.link.policy.formats.clone(),
+        }
+    }
+
+    /// What the link looks like from outside.
+    #[must_use]
+    pub fn view(&self) -> LinkView {
+        let receiving = self.uploads.values().filter(|u| {
+            matches!(
+                u.state,
+                UploadState::Receiving { .. } | UploadState::Completing { .. }
+            )
+        });
+        LinkView {
+            link: self.link.clone(),
+            uploads: u32::try_from(receiving.count()).unwrap_or(u32::MAX),
+            files: self.files(),
+            files_left: match self.link.status {
+                Status::Active => self.link.policy.max_files.saturating_sub(self.places_taken()),
+                _ => 0,
+            },
+        }
+    }
+}
+
+/// A link with its files, as it leaves the Durable Object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkView {
+    /// The link.
+    pub link: LinkRow,
+    /// Uploads under way.
+    pub uploads: u32,
+    /// Its files, oldest first.
+    pub files: Vec<api::File>,
+    /// How many more it takes.
+    pub files_left: u32,
+}
+
+/// The upload that a file was.
+#[must_use]
+pub fn upload_of(file: FileId) -> UploadId {
+    UploadId::new(file.link(), file.suffix())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn upload_row_json_unchanged() {
+        let row = UploadRow {
+            name: "a.pdf".into(),
+            size: 3,
+            created_at: Timestamp::from_secs(0),
+            state: UploadState::Completing {
+                attempt: 7,
+                since: Timestamp::from_secs(1),
+                sha256: None,
+                multipart: Some(Multipart {
+                    r2_upload_id: "r2".into(),
+                    part_size: 8,
+                }),
+            },
+        };
+        assert_eq!(
+            serde_json::to_string(&row).expect("JSON"),
+            r#"{"name":"a.pdf","size":3,"created_at":"1970-01-01T00:00:00.000Z","state":{"completing":{"attempt":7,"since":"1970-01-01T00:00:01.000Z","sha256":null,"multipart":{"r2_upload_id":"r2","part_size":8}}}}"#
+        );
+    }
+
+    #[test]
+    fn link_row_json_unchanged() {
+        let row = LinkRow {
+            id: LinkId::from_bytes([0; 12]),
+            app: "demo".parse().expect("an app id"),
+            scene: "any".parse().expect("a scene id"),
+            bucket: "b".into(),
+            policy: Policy {
+                accept: vec!["image/*".parse().expect("a media range")],
+                max_file_size: 1,
+                max_files: 2,
+                formats: vec![],
+                file_retention: 3,
+            },
+            subject: None,
+            metadata: BTreeMap::new(),
+            created_at: Timestamp::from_secs(0),
+            expires_at: Timestamp::from_secs(1),
+            status: Status::Active,
+            request: None,
+            next_event: 0,
+        };
+        assert_eq!(
+            serde_json::to_string(&row).expect("JSON"),
+            r#"{"id":"lnk_AAAAAAAAAAAAAAAA","app":"demo","scene":"any","bucket":"b","policy":{"accept":["image/*"],"max_file_size":1,"max_files":2,"formats":[],"file_retention":3},"subject":null,"metadata":{},"created_at":"1970-01-01T00:00:00.000Z","expires_at":"1970-01-01T00:00:01.000Z","status":"active","request":null,"next_event":0}"#
+        );
+    }
+}

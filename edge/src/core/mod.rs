@@ -1,0 +1,15 @@
+//! The rules of the edge. No I/O, no clock, no randomness: all three are arguments.
+
+pub mod command;
+pub mod decide;
+pub mod key;
+pub mod language;
+pub mod link;
+pub mod name;
+pub mod outbox;
+pub mod page;
+pub mod range;
+pub mod route;
+pub mod sniff;
+pub mod ticket;
+pub mod work;

@@ -1,0 +1,143 @@
+//! The page's HTML, filled with what it is opened for, so that it needs no second request.
+
+use chatlift_shared::api::PageData;
+
+use super::language::direction;
+
+/// What the built page has in place of title and preview-card tags.
+const HEAD_MARK: &str = "<!--chatlift:head-->";
+/// What the built page has in place of its data.
+const DATA_MARK: &str = "<script id=\"chatlift-page\" type=\"application/json\">null</script>";
+const HTML_MARK: &str = "<html lang=\"en\" dir=\"ltr\">";
+
+/// The built page lacks a mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the built page lacks its mark `{0}`")]
+pub struct NoMark(pub &'static str);
+
+/// Fills the built page. `address` is the link's own, for the preview card.
+///
+/// # Errors
+/// When the built page is not ours.
+pub fn fill(built: &str, data: &PageData, address: &str) -> Result<String, NoMark> {
+    let json = serde_json::to_string(data).unwrap_or_else(|_| unreachable!("page data encodes"));
+    let html = format!(
+        "<html lang=\"{}\" dir=\"{}\">",
+        escape(&data.lang),
+        direction(&data.lang)
+    );
+    let script = format!(
+        "<script id=\"chatlift-page\" type=\"application/json\">{}</script>",
+        escape_json(&json)
+    );
+    let built = replace(built, HTML_MARK, &html)?;
+    let built = replace(&built, HEAD_MARK, &head(data, address))?;
+    replace(&built, DATA_MARK, &script)
+}
+
+fn replace(text: &str, mark: &'static str, by: &str) -> Result<String, NoMark> {
+    let (before, after) = text.split_once(mark).ok_or(NoMark(mark))?;
+    Ok([before, by, after].concat())
+}
+
+/// Title and Open Graph tags (<https://ogp.me/>): what a chat draws its preview card from.
+fn head(data: &PageData, address: &str) -> String {
+    let (title, text, site) = match &data.link {
+        Some(link) => (link.title.as_str(), link.hint.as_str(), link.app_name.as_str()),
+        None => ("Chatlift", "", "Chatlift"),
+    };
+    let mut head = format!("<title>{} · {}</title>", escape(title), escape(site));
+    for (property, content) in [
+        ("og:type", "website"),
+        ("og:title", title),
+        ("og:description", text),
+        ("og:site_name", site),
+        ("og:url", address),
+        ("og:locale", &data.lang.replace('-', "_")),
+    ] {
+        if !content.is_empty() {
+            head.push_str(&format!(
+                "<meta property=\"{property}\" content=\"{}\">",
+                escape(content)
+            ));
+        }
+    }
+    head
+}
+
+/// Text for HTML content and quoted attributes.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            _ => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+/// JSON for a script element: without `<`, nothing in it can end the element or open a comment.
+fn escape_json(json: &str) -> String {
+    json.replace('<', "\\u003c")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chatlift_shared::api::{LinkState, PageLink};
+    use std::collections::BTreeMap;
+
+    fn data(title: &str) -> PageData {
+        PageData {
+            token: "t".into(),
+            lang: "zh-CN".into(),
+            languages: BTreeMap::new(),
+            messages: BTreeMap::new(),
+            link: Some(PageLink {
+                app_name: "App".into(),
+                title: title.into(),
+                hint: String::new(),
+                accept: vec![],
+                max_file_size: 1,
+                max_files: 1,
+                files_left: 1,
+                state: LinkState::Active,
+                expires_at: String::new(),
+                return_url: None,
+                single_request_max: 1,
+                files: vec![],
+            }),
+            problem: None,
+        }
+    }
+
+    fn built() -> String {
+        format!("<!doctype html>{HTML_MARK}<head>{HEAD_MARK}</head><body>{DATA_MARK}")
+    }
+
+    #[test]
+    fn the_page_says_what_it_is_for_in_its_language() {
+        let html = fill(&built(), &data("理赔材料"), "https://edge/u/t").expect("a page");
+        assert!(html.contains("<html lang=\"zh-CN\" dir=\"ltr\">"), "{html}");
+        assert!(html.contains("<title>理赔材料 · App</title>"), "{html}");
+        assert!(html.contains("og:url\" content=\"https://edge/u/t\""), "{html}");
+        assert!(html.contains("\"token\":\"t\""), "{html}");
+    }
+
+    #[test]
+    fn no_text_breaks_out_of_the_page() {
+        let html = fill(&built(), &data("\"><script>x</script><!--"), "").expect("a page");
+        assert!(!html.contains("<script>x"), "{html}");
+        assert_eq!(html.matches("</script>").count(), 1, "{html}");
+    }
+
+    #[test]
+    fn a_page_that_is_not_ours_is_noticed() {
+        assert_eq!(fill("<html>", &data(""), ""), Err(NoMark(HTML_MARK)));
+    }
+}

@@ -1,0 +1,176 @@
+//! Which route a request is for.
+
+use chatlift_shared::{EventId, FileId, LinkId, Problem, ProblemCode, UploadId};
+
+/// A route, with what stands in its path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// `POST /v1/links`
+    CreateLink,
+    /// `GET /v1/links/{id}`
+    ReadLink(LinkId),
+    /// `DELETE /v1/links/{id}`
+    RevokeLink(LinkId),
+    /// `GET /v1/files/{id}`
+    ReadFile(FileId),
+    /// `DELETE /v1/files/{id}`
+    DeleteFile(FileId),
+    /// `GET /v1/files/{id}/content`
+    FileContent(FileId),
+    /// `POST /v1/files/{id}/receipt`
+    FileReceipt(FileId),
+    /// `POST /v1/events/{id}/redeliver`
+    Redeliver(EventId),
+    /// A route of the page, whose credential is the token.
+    Page(String, PageRoute),
+    /// `GET /healthz`
+    Health,
+    /// Anything else: the static assets.
+    Asset,
+}
+
+/// A route under `/u/{token}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PageRoute {
+    /// `GET /u/{token}`
+    Html,
+    /// `GET /u/{token}/page`
+    Data,
+    /// `POST /u/{token}/files`
+    PutFile,
+    /// `POST /u/{token}/uploads`
+    CreateUpload,
+    /// `PUT /u/{token}/uploads/{id}/parts/{n}`; the number is checked later, against the upload.
+    PutPart(UploadId, u64),
+    /// `POST /u/{token}/uploads/{id}/complete`
+    Complete(UploadId),
+    /// `DELETE /u/{token}/uploads/{id}`
+    Abort(UploadId),
+}
+
+/// Finds the route. `HEAD` goes where `GET` goes.
+///
+/// # Errors
+/// `not-found` for an unknown path, `method-not-allowed` for a known one, and the matching
+/// `...-not-found` for an id that cannot be one.
+pub fn parse(method: &str, path: &str) -> Result<Route, Problem> {
+    let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+    let method = if method == "HEAD" { "GET" } else { method };
+    match segments.as_slice() {
+        ["v1", rest @ ..] => backend(method, rest),
+        ["u", token] | ["u", token, ""] => match method {
+            "GET" => Ok(Route::Page((*token).to_owned(), PageRoute::Html)),
+            _ => Err(not_allowed("GET")),
+        },
+        ["u", token, rest @ ..] => page(method, rest).map(|r| Route::Page((*token).to_owned(), r)),
+        ["healthz"] => allow(method, &[("GET", Route::Health)]),
+        _ => allow(method, &[("GET", Route::Asset)]),
+    }
+}
+
+fn backend(method: &str, segments: &[&str]) -> Result<Route, Problem> {
+    match segments {
+        ["links"] => allow(method, &[("POST", Route::CreateLink)]),
+        ["links", id] => {
+            let id = id.parse().map_err(|_| ProblemCode::LinkNotFound)?;
+            allow(method, &[("GET", Route::ReadLink(id)), ("DELETE", Route::RevokeLink(id))])
+        }
+        ["files", id, rest @ ..] => {
+            let id = id.parse().map_err(|_| ProblemCode::FileNotFound)?;
+            match rest {
+                [] => allow(method, &[("GET", Route::ReadFile(id)), ("DELETE", Route::DeleteFile(id))]),
+                ["content"] => allow(method, &[("GET", Route::FileContent(id))]),
+                ["receipt"] => allow(method, &[("POST", Route::FileReceipt(id))]),
+                _ => Err(ProblemCode::NotFound.into()),
+            }
+        }
+        ["events", id, "redeliver"] => {
+            let id = id.parse().map_err(|_| ProblemCode::EventNotFound)?;
+            allow(method, &[("POST", Route::Redeliver(id))])
+        }
+        _ => Err(ProblemCode::NotFound.into()),
+    }
+}
+
+fn page(method: &str, segments: &[&str]) -> Result<PageRoute, Problem> {
+    match segments {
+        ["page"] => allow(method, &[("GET", PageRoute::Data)]),
+        ["files"] => allow(method, &[("POST", PageRoute::PutFile)]),
+        ["uploads"] => allow(method, &[("POST", PageRoute::CreateUpload)]),
+        ["uploads", id, rest @ ..] => {
+            let id = id.parse().map_err(|_| ProblemCode::UploadNotFound)?;
+            match rest {
+                [] => allow(method, &[("DELETE", PageRoute::Abort(id))]),
+                ["complete"] => allow(method, &[("POST", PageRoute::Complete(id))]),
+                ["parts", n] => {
+                    let n = n.parse().map_err(|_| {
+                        Problem::new(ProblemCode::PartOutOfRange).field("part number")
+                    })?;
+                    allow(method, &[("PUT", PageRoute::PutPart(id, n))])
+                }
+                _ => Err(ProblemCode::NotFound.into()),
+            }
+        }
+        _ => Err(ProblemCode::NotFound.into()),
+    }
+}
+
+fn allow<R: Clone>(method: &str, routes: &[(&str, R)]) -> Result<R, Problem> {
+    routes
+        .iter()
+        .find(|(m, _)| *m == method)
+        .map(|(_, route)| route.clone())
+        .ok_or_else(|| {
+            let methods: Vec<_> = routes.iter().map(|(m, _)| *m).collect();
+            not_allowed(&methods.join(", "))
+        })
+}
+
+fn not_allowed(methods: &str) -> Problem {
+    Problem::new(ProblemCode::MethodNotAllowed).detail(format!("Use {methods}."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn routes_are_found_with_their_ids() {
+        let file = "fil_AAAAAAAAAAAAAAAAAAAAAAAA";
+        assert_eq!(
+            parse("GET", &format!("/v1/files/{file}/content")),
+            Ok(Route::FileContent(file.parse().expect("a file id")))
+        );
+        assert_eq!(parse("HEAD", "/u/abc"), Ok(Route::Page("abc".into(), PageRoute::Html)));
+        let upload = "upl_AAAAAAAAAAAAAAAAAAAAAAAA";
+        assert_eq!(
+            parse("PUT", &format!("/u/t/uploads/{upload}/parts/3")),
+            Ok(Route::Page("t".into(), PageRoute::PutPart(upload.parse().expect("an id"), 3)))
+        );
+        assert_eq!(parse("GET", "/assets/page.js"), Ok(Route::Asset));
+    }
+
+    #[test]
+    fn what_is_no_route_says_why() {
+        let code = |method, path: &str| parse(method, path).expect_err("no route").code;
+        assert_eq!(code("GET", "/v1/links"), ProblemCode::MethodNotAllowed);
+        assert_eq!(code("GET", "/v1/links/x"), ProblemCode::LinkNotFound);
+        assert_eq!(code("GET", "/v1/files/x"), ProblemCode::FileNotFound);
+        assert_eq!(code("GET", "/v1/x"), ProblemCode::NotFound);
+        assert_eq!(code("POST", "/"), ProblemCode::MethodNotAllowed);
+        assert_eq!(code("PUT", "/u/t/uploads/x/parts/1"), ProblemCode::UploadNotFound);
+        let upload = "upl_AAAAAAAAAAAAAAAAAAAAAAAA";
+        for n in ["0x1", "-1", "", "99999999999999999999"] {
+            let path = format!("/u/t/uploads/{upload}/parts/{n}");
+            assert_eq!(code("PUT", &path), ProblemCode::PartOutOfRange, "{n}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_path_is_read_without_a_panic(method in "[A-Z]{0,8}", path in ".*") {
+            let _ = parse(&method, &path);
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What an alarm has to do, and when the next one is due.
+
+use core::time::Duration;
+
+use chatlift_shared::api::{EventState, LinkState as Status};
+use chatlift_shared::digest::Sha256;
+use chatlift_shared::{AppId, EventId, Timestamp, UploadId};
+
+use super::link::{Cleanup, LinkState, Multipart, UploadState};
+
+/// After this long, a commit that was not confirmed is taken for dead and settled by looking at
+/// R2. A worker whose client has gone may go on for 30 s (Workers limits, `waitUntil`).
+pub const STUCK_AFTER: Duration = Duration::from_secs(30);
+
+/// Something that is due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// An upload that was left in `completing`.
+    Settle(Settle),
+    /// Something to remove from R2.
+    Clean {
+        /// Name of the cleanup.
+        name: String,
+        /// What.
+        what: Cleanup,
+    },
+    /// An event to send.
+    Send(Send),
+}
+
+/// An upload to settle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settle {
+    /// The upload.
+    pub upload: UploadId,
+    /// The attempt to confirm.
+    pub attempt: u64,
+    /// Object key.
+    pub key: String,
+    /// Size in bytes that the object must have.
+    pub size: u64,
+    /// Digest that was announced.
+    pub sha256: Option<Sha256>,
+    /// The multipart upload, if it is one.
+    pub multipart: Option<Multipart>,
+    /// The file's name.
+    pub name: String,
+}
+
+/// An event to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Send {
+    /// The event.
+    pub event: EventId,
+    /// Whose backend is told.
+    pub app: AppId,
+    /// Which try this is, from 1.
+    pub attempt: u32,
+    /// The JSON to sign and send.
+    pub body: String,
+}
+
+fn settle_at(state: &LinkState) -> impl Iterator<Item = (UploadId, Timestamp)> {
+    state.uploads.iter().filter_map(|(id, u)| match u.state {
+        UploadState::Completing { since, .. } => Some((*id, since.plus(STUCK_AFTER))),
+        _ => None,
+    })
+}
+
+/// Everything that is due at `now`, but expiry and retention, which `Tick` decides alone.
+#[must_use]
+pub fn due(state: &LinkState, now: Timestamp) -> Vec<Work> {
+    let mut work = Vec::new();
+    for (upload, _) in settle_at(state).filter(|(_, at)| *at <= now) {
+        let Some(row) = state.uploads.get(&upload) else {
+            continue;
+        };
+        if let UploadState::Completing {
+            attempt,
+            sha256,
+            multipart,
+            ..
+        } = &row.state
+        {
+            work.push(Work::Settle(Settle {
+                upload,
+                attempt: *attempt,
+                key: state.key(upload),
+                size: row.size,
+                sha256: *sha256,
+                multipart: multipart.clone(),
+                name: row.name.clone(),
+            }));
+        }
+    }
+    for (name, row) in state.cleanups.iter().filter(|(_, c)| c.due <= now) {
+        work.push(Work::Clean {
+            name: name.clone(),
+            what: row.what.clone(),
+        });
+    }
+    for (event, row) in &state.events {
+        if row.state == EventState::Pending && row.next_at <= now {
+            work.push(Work::Send(Send {
+                event: *event,
+                app: state.link.app.clone(),
+                attempt: row.attempts + 1,
+                body: row.body.clone(),
+            }));
+        }
+    }
+    work
+}
+
+/// When the object must wake next; `None` when it has nothing more to do.
+#[must_use]
+pub fn next_alarm(state: &LinkState) -> Option<Timestamp> {
+    let expiry = (state.link.status == Status::Active).then_some(state.link.expires_at);
+    let events = state
+        .events
+        .values()
+        .filter(|e| e.state == EventState::Pending)
+        .map(|e| e.next_at);
+    let cleanups = state.cleanups.values().map(|c| c.due);
+    let settles = settle_at(state).map(|(_, at)| at);
+    let retention = state.uploads.values().filter_map(|u| match &u.state {
+        UploadState::Stored(s) if s.deleted_at.is_none() => Some(retained_until(state, s.stored_at)),
+        _ => None,
+    });
+    expiry
+        .into_iter()
+        .chain(events)
+        .chain(cleanups)
+        .chain(settles)
+        .chain(retention)
+        .min()
+}
+
+/// Until when a file that was stored at `stored_at` is kept.
+#[must_use]
+pub fn retained_until(state: &LinkState, stored_at: Timestamp) -> Timestamp {
+    stored_at.plus(Duration::from_secs(state.link.policy.file_retention))
+}

@@ -1,0 +1,184 @@
+//! The R2 bucket. Bodies stay JavaScript streams: none passes through WebAssembly memory.
+
+use chatlift_shared::digest::Sha256;
+use futures_util::future::try_join;
+use worker::crypto::{DigestStream, DigestStreamAlgorithm};
+use worker::js_sys::futures::JsFuture;
+use worker::wasm_bindgen::{JsCast as _, JsValue};
+use worker::web_sys::ReadableStream;
+use worker::{Env, Object, Range, ResponseBody, UploadedPart};
+
+use super::setup::broken;
+use crate::ports::{Bucket, BucketError, Failure, Head, Put, PutError};
+
+/// The bucket that is bound as `FILES`.
+#[derive(Debug)]
+pub(super) struct R2(worker::Bucket);
+
+impl R2 {
+    pub(super) fn new(env: &Env) -> Result<Self, Failure> {
+        env.bucket("FILES").map(Self).map_err(broken("binding FILES"))
+    }
+
+    /// A stream of an object's content, and the object; `None` if there is none.
+    pub(super) async fn open(
+        &self,
+        key: &str,
+        range: Option<Range>,
+    ) -> Result<Option<(Object, ResponseBody)>, BucketError> {
+        let mut get = self.0.get(key);
+        if let Some(range) = range {
+            get = get.range(range);
+        }
+        let Some(object) = get.execute().await.map_err(failed("get"))? else {
+            return Ok(None);
+        };
+        let body = match object.body() {
+            Some(body) => body.response_body().map_err(failed("get"))?,
+            None => ResponseBody::Empty,
+        };
+        Ok(Some((object, body)))
+    }
+}
+
+fn failed<E: core::fmt::Display>(operation: &'static str) -> impl FnOnce(E) -> BucketError {
+    move |error| BucketError { operation, reason: error.to_string() }
+}
+
+fn js_failed(operation: &'static str) -> impl FnOnce(JsValue) -> BucketError {
+    move |error| BucketError { operation, reason: format!("{error:?}") }
+}
+
+/// Splits a body into one stream to store and one to hash. Both keep the known length.
+fn tee(body: &ReadableStream) -> Result<(ReadableStream, ReadableStream), BucketError> {
+    let branches = body.tee();
+    Ok((branches.get(0).unchecked_into(), branches.get(1).unchecked_into()))
+}
+
+/// The digest of a stream, computed by the runtime as the bytes go by.
+async fn digest_of(stream: ReadableStream) -> Result<Sha256, BucketError> {
+    let sink = DigestStream::new(DigestStreamAlgorithm::Sha256);
+    JsFuture::from(stream.pipe_to(sink.raw()))
+        .await
+        .map_err(js_failed("digest"))?;
+    let bytes = sink.digest().await.map_err(failed("digest"))?.to_vec();
+    bytes
+        .try_into()
+        .map(Sha256)
+        .map_err(|_| BucketError { operation: "digest", reason: "not 32 bytes".to_owned() })
+}
+
+impl Bucket for R2 {
+    type Body = ReadableStream;
+
+    async fn create(&self, key: &str) -> Result<String, BucketError> {
+        let upload = self.0.create_multipart_upload(key).execute().await;
+        Ok(upload.map_err(failed("create"))?.upload_id().await)
+    }
+
+    async fn put_part(
+        &self,
+        key: &str,
+        r2_upload_id: &str,
+        n: u16,
+        body: ReadableStream,
+        _expected: Sha256,
+    ) -> Result<Put, PutError> {
+        let (to_store, to_hash) = tee(&body).map_err(PutError::Bucket)?;
+        let upload = self
+            .0
+            .resume_multipart_upload(key, r2_upload_id)
+            .map_err(|e| PutError::Bucket(failed("put part")(e)))?;
+        let store = async {
+            upload.upload_part(n, to_store).await.map_err(failed("put part"))
+        };
+        // When one fails the other is dropped: a branch that nobody reads would fill memory.
+        let (part, sha256) = try_join(store, digest_of(to_hash))
+            .await
+            .map_err(PutError::Bucket)?;
+        Ok(Put { etag: part.etag(), sha256 })
+    }
+
+    async fn complete(
+        &self,
+        key: &str,
+        r2_upload_id: &str,
+        etags: &[String],
+    ) -> Result<(), BucketError> {
+        let parts = (1_u16..).zip(etags).map(|(n, etag)| UploadedPart::new(n, etag.clone()));
+        self.0
+            .resume_multipart_upload(key, r2_upload_id)
+            .map_err(failed("complete"))?
+            .complete(parts)
+            .await
+            .map(drop)
+            .map_err(failed("complete"))
+    }
+
+    async fn abort(&self, key: &str, r2_upload_id: &str) -> Result<(), BucketError> {
+        let aborted = self
+            .0
+            .resume_multipart_upload(key, r2_upload_id)
+            .map_err(failed("abort"))?
+            .abort()
+            .await;
+        match aborted {
+            // Gone already: R2's error 10024, NoSuchUpload.
+            Err(error) if error.to_string().contains("10024") => Ok(()),
+            other => other.map_err(failed("abort")),
+        }
+    }
+
+    async fn put(
+        &self,
+        key: &str,
+        body: ReadableStream,
+        expected: Option<Sha256>,
+    ) -> Result<Put, PutError> {
+        let (to_store, to_hash) = tee(&body).map_err(PutError::Bucket)?;
+        let store = async {
+            let mut put = self.0.put(key, to_store);
+            if let Some(sha256) = expected {
+                put = put.sha256(sha256.0);
+            }
+            put.execute().await.map_err(failed("put"))
+        };
+        let (stored, sha256) = futures_util::future::join(store, digest_of(to_hash)).await;
+        let sha256 = sha256.map_err(PutError::Bucket)?;
+        if expected.is_some_and(|e| e != sha256) {
+            return Err(PutError::Digest);
+        }
+        match stored.map_err(PutError::Bucket)? {
+            Some(object) => Ok(Put { etag: object.etag(), sha256 }),
+            None => Err(PutError::Bucket(BucketError {
+                operation: "put",
+                reason: "precondition failed".to_owned(),
+            })),
+        }
+    }
+
+    async fn head(&self, key: &str) -> Result<Option<Head>, BucketError> {
+        let object = self.0.head(key).await.map_err(failed("head"))?;
+        Ok(object.map(|o| Head { size: o.size(), etag: o.etag() }))
+    }
+
+    async fn read_head(&self, key: &str, length: u64) -> Result<Vec<u8>, BucketError> {
+        let range = Range::OffsetWithLength { offset: 0, length };
+        let object = self.0.get(key).range(range).execute().await.map_err(failed("get"))?;
+        match object.as_ref().and_then(Object::body) {
+            Some(body) => body.bytes().await.map_err(failed("get")),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    async fn digest(&self, key: &str) -> Result<Sha256, BucketError> {
+        match self.open(key, None).await? {
+            Some((_, ResponseBody::Stream(stream))) => digest_of(stream).await,
+            _ => Err(BucketError { operation: "digest", reason: "no object".to_owned() }),
+        }
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), BucketError> {
+        self.0.delete(key).await.map_err(failed("delete"))
+    }
+}

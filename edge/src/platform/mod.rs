@@ -1,0 +1,34 @@
+//! The shell on Cloudflare Workers: turns requests into calls of the service and answers into
+//! responses. Compiled for WebAssembly only.
+
+mod bucket;
+mod content;
+mod links;
+mod log;
+mod object;
+mod page;
+mod request;
+mod respond;
+mod routes;
+mod setup;
+mod store;
+mod webhooks;
+mod world;
+
+use worker::{Context, Env, Request, Response, event};
+
+/// Every request of the edge comes in here.
+#[event(fetch)]
+async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
+    console_error_panic_hook::set_once();
+    let faults = setup::config(&env).is_ok_and(|c| c.faults);
+    let answer = routes::dispatch(request, &env).await;
+    let mut response = match answer {
+        Ok(response) => response,
+        Err(failure) => respond::failure(failure)?,
+    };
+    if faults {
+        world::report_memory(&mut response)?;
+    }
+    Ok(response)
+}

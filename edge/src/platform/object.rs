@@ -1,0 +1,156 @@
+//! The link's Durable Object: the one writer for its link.
+//!
+//! Safe under concurrency: a command is loaded, decided and stored without awaiting anything in
+//! between. Safe under a crash: what must happen later stands in a row, and the alarm is set with
+//! every change.
+
+use core::cell::{Cell, RefCell};
+use core::time::Duration;
+
+use chatlift_shared::{LinkId, Timestamp};
+use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
+
+use super::bucket::R2;
+use super::webhooks::Endpoints;
+use super::world::{Workers, now};
+use super::{log, setup, store};
+use crate::core::command::{Answer, Command, Reply};
+use crate::core::decide::decide;
+use crate::core::link::LinkState;
+use crate::core::work::{due, next_alarm};
+use crate::ports::{Failure, Links};
+use crate::service::Service;
+
+/// Most pieces of work that one alarm does; the rest is left to the next, at once.
+const WORK_PER_ALARM: usize = 20;
+
+/// Shortest wait before an alarm whose work failed is tried again.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// One link.
+#[durable_object]
+pub struct LinkObject {
+    state: State,
+    env: Env,
+    /// The link as it is stored, once it was read. Emptied when a write fails.
+    cached: RefCell<Option<LinkState>>,
+    /// When the alarm is set for, as far as this instance knows.
+    alarm_at: Cell<Option<Timestamp>>,
+}
+
+impl DurableObject for LinkObject {
+    fn new(state: State, env: Env) -> Self {
+        Self { state, env, cached: RefCell::new(None), alarm_at: Cell::new(None) }
+    }
+
+    async fn fetch(&self, mut request: Request) -> Result<Response> {
+        let command: Command = serde_json::from_str(&request.text().await?)?;
+        let answer = self.execute(command);
+        self.set_alarm().await?;
+        Response::from_bytes(serde_json::to_vec(&answer?)?)
+    }
+
+    async fn alarm(&self) -> Result<Response> {
+        self.alarm_at.set(None);
+        // An error here would have the platform retry for two minutes and then never again.
+        if let Err(error) = self.work().await {
+            log::error("alarm failed", &[("reason", error.to_string())]);
+            self.state.storage().set_alarm(RETRY).await?;
+        }
+        Response::empty()
+    }
+}
+
+impl LinkObject {
+    /// Carries out a command: load, decide, store.
+    fn execute(&self, command: Command) -> Result<Answer> {
+        let storage = self.state.storage();
+        let mut cached = self.cached.borrow_mut();
+        if cached.is_none() {
+            *cached = store::load(&storage)?;
+        }
+        let unreadable = RefCell::new(None);
+        let parts = |upload| {
+            store::parts(&storage, upload).unwrap_or_else(|error| {
+                *unreadable.borrow_mut() = Some(error);
+                Default::default()
+            })
+        };
+        let decision = decide(cached.as_ref(), command, &parts, now());
+        if let Some(error) = unreadable.into_inner() {
+            return Err(error);
+        }
+        let decision = match decision {
+            Ok(decision) => decision,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        let saved = store::save(&storage, cached.as_ref(), &decision.next, &decision.parts);
+        *cached = saved.is_ok().then_some(decision.next);
+        saved?;
+        Ok(Ok(decision.reply))
+    }
+
+    /// Sets the alarm for what is due next.
+    async fn set_alarm(&self) -> Result<()> {
+        let next = self.cached.borrow().as_ref().and_then(next_alarm);
+        self.set_alarm_for(next).await
+    }
+
+    async fn set_alarm_for(&self, next: Option<Timestamp>) -> Result<()> {
+        if next == self.alarm_at.get() {
+            return Ok(());
+        }
+        if let Some(at) = next {
+            // An offset from now, in milliseconds.
+            self.state.storage().set_alarm(now().until(at)).await?;
+            self.alarm_at.set(Some(at));
+        }
+        Ok(())
+    }
+
+    async fn work(&self) -> Result<()> {
+        if let Err(problem) = self.execute(Command::Tick)? {
+            // The object was never given a link.
+            log::error("alarm without a link", &[("problem", problem.title)]);
+            return Ok(());
+        }
+        let Some((link, policy, work)) = self.cached.borrow().as_ref().map(|state| {
+            (state.link.id, state.link.policy.clone(), due(state, now()))
+        }) else {
+            return Ok(());
+        };
+        let broken = |failure: Failure| worker::Error::RustError(format!("{failure:?}"));
+        let config = setup::config(&self.env).map_err(broken)?;
+        let service = Service {
+            links: Local(self),
+            bucket: R2::new(&self.env).map_err(broken)?,
+            world: Workers::new(None),
+        };
+        let mut failed = false;
+        for piece in work.into_iter().take(WORK_PER_ALARM) {
+            let done = service.perform(link, &policy, piece, &Endpoints(config)).await;
+            if let Err(failure) = done {
+                failed = true;
+                log::error(
+                    "alarm work failed",
+                    &[("link", link.to_string()), ("reason", format!("{failure:?}"))],
+                );
+            }
+        }
+        let next = self.cached.borrow().as_ref().and_then(next_alarm);
+        let not_before = if failed { now().plus(RETRY) } else { now() };
+        self.set_alarm_for(next.map(|at| at.max(not_before))).await
+    }
+}
+
+/// The object's own link, for the service that its alarm runs.
+struct Local<'a>(&'a LinkObject);
+
+impl Links for Local<'_> {
+    async fn execute(&self, _link: LinkId, command: Command) -> core::result::Result<Reply, Failure> {
+        match self.0.execute(command) {
+            Ok(answer) => answer.map_err(Failure::Refused),
+            Err(error) => Err(Failure::Broken(error.to_string())),
+        }
+    }
+}

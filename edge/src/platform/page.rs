@@ -1,0 +1,172 @@
+//! The upload page: its HTML with the link in it, and the same as JSON.
+
+use std::cell::RefCell;
+
+use chatlift_shared::api::{LinkState, PageData, PageLink};
+use chatlift_shared::limits::SINGLE_REQUEST_MAX;
+use chatlift_shared::token::{Claims, TokenError, verify};
+use chatlift_shared::{Problem, ProblemCode};
+use worker::{Env, Headers, Request, Response};
+
+use super::request::header;
+use super::respond;
+use super::setup::{EdgeService, broken};
+use super::world::now;
+use crate::config::Config;
+use crate::core::link::LinkView;
+use crate::core::{language, page};
+use crate::ports::Failure;
+
+/// What the page may load and do (CSP Level 3). `wasm-unsafe-eval` lets it compile its own
+/// WebAssembly; the inline style is the page's own.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; \
+    style-src 'self' 'unsafe-inline'; connect-src 'self'; img-src 'self' data: blob:; \
+    base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+thread_local! {
+    /// The built page, fetched from the assets once per isolate.
+    static BUILT: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// The claims of a page's token.
+pub(super) fn claims(config: &Config, token: &str) -> Result<Claims, Problem> {
+    verify(&config.keys, token, now()).map_err(|error| {
+        match error {
+            TokenError::Expired(_) => ProblemCode::LinkExpired,
+            TokenError::Malformed | TokenError::UnknownKey | TokenError::BadTag => {
+                ProblemCode::LinkTokenInvalid
+            }
+        }
+        .into()
+    })
+}
+
+/// All that the page needs to begin, and the status of its HTML.
+pub(super) async fn data(
+    service: &EdgeService,
+    config: &Config,
+    request: &Request,
+    token: &str,
+) -> Result<(u16, PageData), Failure> {
+    let url = request.url().map_err(broken("address"))?;
+    let lang = url.query_pairs().find(|(k, _)| k == "lang").map(|(_, v)| v.into_owned());
+    let lang = language::negotiate(lang.as_deref(), header(request, "accept-language").as_deref());
+    let (link, problem) = match claims(config, token) {
+        Err(problem) => (None, Some(problem)),
+        Ok(claims) => match service.read_link(claims.link).await {
+            Ok(view) => (page_link(config, &view, lang), unusable(&view)),
+            Err(Failure::Refused(problem)) => (None, Some(problem)),
+            Err(other) => return Err(other),
+        },
+    };
+    // A link that has all its files is a success to look back on.
+    let status = problem.as_ref().map_or(200, |p| match p.code {
+        ProblemCode::LinkFull => 200,
+        _ => p.status,
+    });
+    let data = PageData {
+        token: token.to_owned(),
+        lang: lang.to_owned(),
+        languages: language::names(),
+        messages: language::messages(lang),
+        link,
+        problem,
+    };
+    Ok((status, data))
+}
+
+/// Why the link takes no files, if it takes none.
+fn unusable(view: &LinkView) -> Option<Problem> {
+    let code = match view.link.status {
+        LinkState::Revoked => ProblemCode::LinkRevoked,
+        LinkState::Expired => ProblemCode::LinkExpired,
+        LinkState::Completed => ProblemCode::LinkFull,
+        LinkState::Active if view.files_left == 0 => ProblemCode::LinkFull,
+        LinkState::Active => return None,
+    };
+    Some(Problem::new(code).limit(view.link.policy.max_files.into()))
+}
+
+/// The link in a language; `None` when its app or scene is no longer configured.
+fn page_link(config: &Config, view: &LinkView, lang: &str) -> Option<PageLink> {
+    let app = config.app(&view.link.app)?;
+    let scene = app.scenes.get(&view.link.scene)?;
+    let policy = &view.link.policy;
+    Some(PageLink {
+        app_name: app.name.get(lang).to_owned(),
+        title: scene.title.get(lang).to_owned(),
+        hint: scene.hint.get(lang).to_owned(),
+        accept: policy.accept.iter().map(ToString::to_string).collect(),
+        max_file_size: policy.max_file_size,
+        max_files: policy.max_files,
+        files_left: view.files_left,
+        state: view.link.status,
+        expires_at: view.link.expires_at.to_string(),
+        return_url: scene.return_url.as_ref().map(ToString::to_string),
+        single_request_max: SINGLE_REQUEST_MAX,
+        files: view
+            .files
+            .iter()
+            .filter(|f| f.deleted_at.is_none())
+            .cloned()
+            .map(Into::into)
+            .collect(),
+    })
+}
+
+/// `GET /u/{token}`
+pub(super) async fn html(
+    service: &EdgeService,
+    config: &Config,
+    env: &Env,
+    request: &Request,
+    token: &str,
+) -> Result<Response, Failure> {
+    let (status, data) = data(service, config, request, token).await?;
+    let built = built(env).await?;
+    let address = super::routes::link_url(config, request, token)?;
+    let html = page::fill(&built, &data, &address).map_err(|e| Failure::Broken(e.to_string()))?;
+    let headers = Headers::new();
+    for (name, value) in [
+        ("content-type", "text/html; charset=utf-8"),
+        ("cache-control", "no-store"),
+        ("content-language", data.lang.as_str()),
+        ("content-security-policy", CONTENT_SECURITY_POLICY),
+        // The address holds the token.
+        ("referrer-policy", "no-referrer"),
+        ("x-content-type-options", "nosniff"),
+        ("x-robots-tag", "noindex"),
+        ("vary", "accept-language"),
+    ] {
+        headers.set(name, value).map_err(broken("headers"))?;
+    }
+    let response = Response::from_bytes(html.into_bytes()).map_err(broken("page"))?;
+    Ok(response.with_status(status).with_headers(headers))
+}
+
+async fn built(env: &Env) -> Result<String, Failure> {
+    if let Some(built) = BUILT.with_borrow(Clone::clone) {
+        return Ok(built);
+    }
+    let assets = env.assets("ASSETS").map_err(broken("binding ASSETS"))?;
+    // The host is never resolved: the request goes to the assets by their binding.
+    let mut response =
+        assets.fetch("https://assets/index.html", None).await.map_err(broken("page asset"))?;
+    if response.status_code() != 200 {
+        return Err(Failure::Broken(format!("page asset: {}", response.status_code())));
+    }
+    let built = response.text().await.map_err(broken("page asset"))?;
+    BUILT.set(Some(built.clone()));
+    Ok(built)
+}
+
+/// `GET /u/{token}/page`
+pub(super) async fn json(
+    service: &EdgeService,
+    config: &Config,
+    request: &Request,
+    token: &str,
+) -> Result<Response, Failure> {
+    let (_, data) = data(service, config, request, token).await?;
+    respond::json(200, &data)
+}

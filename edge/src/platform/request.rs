@@ -1,0 +1,75 @@
+//! What is read from a request, as checked types.
+
+use chatlift_shared::digest::Sha256;
+use chatlift_shared::limits::JSON_BODY_MAX;
+use chatlift_shared::{Problem, ProblemCode, disposition};
+use futures_util::StreamExt as _;
+use serde::de::DeserializeOwned;
+use worker::Request;
+use worker::web_sys::ReadableStream;
+
+use super::setup::broken;
+use crate::core::name;
+use crate::ports::Failure;
+
+/// A header's value.
+pub(super) fn header(request: &Request, name: &str) -> Option<String> {
+    request.headers().get(name).ok().flatten()
+}
+
+/// The length of the body in bytes, which must be announced: R2 takes no stream of unknown length.
+pub(super) fn content_length(request: &Request) -> Result<u64, Failure> {
+    header(request, "content-length")
+        .and_then(|v| v.parse().ok())
+        .ok_or_else(|| Problem::new(ProblemCode::LengthRequired).field("Content-Length").into())
+}
+
+/// The body as a stream. An empty one has none.
+pub(super) fn body(request: &Request) -> Result<ReadableStream, Failure> {
+    request.inner().body().ok_or_else(|| ProblemCode::FileEmpty.into())
+}
+
+/// The digest in `Content-Digest`, if there is one.
+pub(super) fn content_digest(request: &Request) -> Result<Option<Sha256>, Failure> {
+    match header(request, "content-digest") {
+        None => Ok(None),
+        Some(value) => Sha256::from_header(&value)
+            .map(Some)
+            .ok_or_else(|| Problem::new(ProblemCode::DigestMissing).field("Content-Digest").into()),
+    }
+}
+
+/// The file's name in `Content-Disposition`, made safe.
+pub(super) fn file_name(request: &Request) -> Result<String, Failure> {
+    let Some(value) = header(request, "content-disposition") else {
+        return Ok(name::safe(""));
+    };
+    disposition::file_name(&value)
+        .map(|n| name::safe(&n))
+        .ok_or_else(|| invalid("Content-Disposition", "It names no file that can be read."))
+}
+
+/// The body as JSON, read no further than the limit.
+pub(super) async fn json<T: DeserializeOwned>(request: &mut Request) -> Result<T, Failure> {
+    let mut bytes = Vec::new();
+    if request.inner().body().is_some() {
+        let mut stream = request.stream().map_err(broken("body"))?;
+        while let Some(chunk) = stream.next().await {
+            bytes.extend(chunk.map_err(|_| invalid("body", "It ended early."))?);
+            if bytes.len() as u64 > JSON_BODY_MAX {
+                return Err(Problem::new(ProblemCode::BodyTooLarge).limit(JSON_BODY_MAX).into());
+            }
+        }
+    }
+    serde_json::from_slice(&bytes).map_err(|error| {
+        let text = error.to_string();
+        // serde names the field in backquotes: "missing field `scene`".
+        let field = text.split('`').nth(1).unwrap_or("body").to_owned();
+        invalid(&field, &text)
+    })
+}
+
+/// An `invalid-request` problem.
+pub(super) fn invalid(field: &str, detail: &str) -> Failure {
+    Problem::new(ProblemCode::InvalidRequest).field(field).detail(detail).into()
+}

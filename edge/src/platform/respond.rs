@@ -1,0 +1,63 @@
+//! Answers. The one place where an error becomes a response.
+
+use chatlift_shared::problem::MEDIA_TYPE;
+use chatlift_shared::{Problem, ProblemCode};
+use serde::Serialize;
+use worker::{Headers, Response};
+
+use super::log;
+use crate::ports::Failure;
+
+/// Seconds after which a client may try again when storage did not answer.
+const RETRY_AFTER: &str = "2";
+
+/// JSON with a status.
+pub(super) fn json(status: u16, body: &impl Serialize) -> Result<Response, Failure> {
+    respond_json(status, "application/json", body).map_err(|e| Failure::Broken(e.to_string()))
+}
+
+/// No content.
+pub(super) fn no_content() -> Result<Response, Failure> {
+    Response::empty()
+        .map(|r| r.with_status(204))
+        .map_err(|e| Failure::Broken(e.to_string()))
+}
+
+/// What a failed request is answered with. The detail of a fault of ours goes to the log only,
+/// under an id that the answer names.
+pub(super) fn failure(failure: Failure) -> worker::Result<Response> {
+    let (code, reason) = match failure {
+        Failure::Refused(problem) => return respond_problem(&problem),
+        Failure::Bucket(error) => (ProblemCode::StorageUnavailable, error.to_string()),
+        Failure::Broken(reason) => (ProblemCode::Internal, reason),
+    };
+    let id = format!("{:016x}", getrandom::u64().unwrap_or_default());
+    log::error("request failed", &[("instance", id.clone()), ("reason", reason)]);
+    let mut problem = Problem::new(code);
+    problem.instance = Some(id);
+    respond_problem(&problem)
+}
+
+fn respond_problem(problem: &Problem) -> worker::Result<Response> {
+    let mut response = respond_json(problem.status, MEDIA_TYPE, problem)?;
+    let headers = response.headers_mut();
+    match problem.code {
+        ProblemCode::ApiKeyMissing | ProblemCode::ApiKeyUnknown => {
+            headers.set("www-authenticate", "Bearer")?;
+        }
+        ProblemCode::StorageUnavailable | ProblemCode::UploadBusy => {
+            headers.set("retry-after", RETRY_AFTER)?;
+        }
+        _ => {}
+    }
+    Ok(response)
+}
+
+fn respond_json(status: u16, media_type: &str, body: &impl Serialize) -> worker::Result<Response> {
+    let headers = Headers::new();
+    headers.set("content-type", media_type)?;
+    headers.set("cache-control", "no-store")?;
+    headers.set("x-content-type-options", "nosniff")?;
+    let bytes = serde_json::to_vec(body)?;
+    Ok(Response::from_bytes(bytes)?.with_status(status).with_headers(headers))
+}

@@ -1,0 +1,305 @@
+//! The routes: who may call, what is read from the request, what is answered.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chatlift_shared::api::{
+    CompleteUpload, CreateLink, CreateUpload, HEADER_TICKET, Link, PageFile, Receipt, Upload,
+};
+use chatlift_shared::limits::HEAD_MAX;
+use chatlift_shared::token::{Claims, mint};
+use chatlift_shared::{Problem, ProblemCode, UploadId};
+use worker::{Env, Request, Response};
+
+use super::request::{self, header, invalid};
+use super::setup::{self, EdgeService, broken};
+use super::{log, page, respond};
+use crate::config::{App, Config};
+use crate::core::command::FoundFile;
+use crate::core::link::LinkView;
+use crate::core::route::{self, PageRoute, Route};
+use crate::core::{language, name, ticket};
+use crate::ports::Failure;
+
+/// Header by which a test asks for a fault, where `FAULTS` is on.
+const HEADER_FAULT: &str = "chatlift-fault";
+
+/// Answers a request.
+pub(super) async fn dispatch(request: Request, env: &Env) -> Result<Response, Failure> {
+    let route = route::parse(request.method().as_ref(), &request.path())?;
+    if route == Route::Asset {
+        return asset(request, env).await;
+    }
+    let config = setup::config(env)?;
+    let fault = config.faults.then(|| header(&request, HEADER_FAULT)).flatten();
+    let service = setup::service(env, fault)?;
+    match route {
+        Route::Page(token, route) => {
+            page_route(&service, config, env, request, &token, route).await
+        }
+        Route::Health => respond::json(200, &serde_json::json!({ "status": "ok" })),
+        route => backend_route(&service, config, request, route).await,
+    }
+}
+
+async fn asset(request: Request, env: &Env) -> Result<Response, Failure> {
+    let assets = env.assets("ASSETS").map_err(broken("binding ASSETS"))?;
+    let response = assets.fetch_request(request).await.map_err(broken("asset"))?;
+    match response.status_code() {
+        404 => Err(ProblemCode::NotFound.into()),
+        _ => Ok(response),
+    }
+}
+
+/// The app whose API key the request bears.
+fn authorized<'c>(config: &'c Config, request: &Request) -> Result<&'c App, Failure> {
+    let missing = || Problem::new(ProblemCode::ApiKeyMissing).field("Authorization");
+    let value = header(request, "authorization").ok_or_else(missing)?;
+    let (scheme, key) = value.split_once(' ').ok_or_else(missing)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(missing().into());
+    }
+    config
+        .app_of_key(key.trim())
+        .ok_or_else(|| Problem::new(ProblemCode::ApiKeyUnknown).field("Authorization").into())
+}
+
+async fn backend_route(
+    service: &EdgeService,
+    config: &Config,
+    mut request: Request,
+    route: Route,
+) -> Result<Response, Failure> {
+    let app = authorized(config, &request)?;
+    match route {
+        Route::CreateLink => {
+            let idempotency_key = header(&request, "idempotency-key");
+            let body: CreateLink = request::json(&mut request).await?;
+            let view =
+                service.create_link(config, app, body, idempotency_key.as_deref()).await?;
+            log::info(
+                "link made",
+                &[("link", view.link.id.to_string()), ("app", app.id.to_string())],
+            );
+            let link = api_link(config, &request, view)?;
+            let mut response = respond::json(201, &link)?;
+            response
+                .headers_mut()
+                .set("location", &format!("/v1/links/{}", link.id))
+                .map_err(broken("headers"))?;
+            Ok(response)
+        }
+        Route::ReadLink(id) => {
+            let view = service.link_of(app, id).await?;
+            respond::json(200, &api_link(config, &request, view)?)
+        }
+        Route::RevokeLink(id) => {
+            service.revoke(app, id).await?;
+            log::info("link revoked", &[("link", id.to_string())]);
+            respond::no_content()
+        }
+        Route::ReadFile(id) => respond::json(200, &service.read_file(app, id).await?.file),
+        Route::DeleteFile(id) => {
+            service.delete_file(app, id).await?;
+            log::info("file deleted", &[("file", id.to_string())]);
+            respond::no_content()
+        }
+        Route::FileContent(id) => {
+            let found = service.read_file(app, id).await?;
+            super::content::serve(service, &request, &found).await
+        }
+        Route::FileReceipt(id) => {
+            let receipt: Receipt = request::json(&mut request).await?;
+            respond::json(200, &service.receipt(app, id, receipt).await?.file)
+        }
+        Route::Redeliver(id) => respond::json(202, &service.redeliver(app, id).await?),
+        Route::Page(..) | Route::Health | Route::Asset => Err(ProblemCode::NotFound.into()),
+    }
+}
+
+async fn page_route(
+    service: &EdgeService,
+    config: &Config,
+    env: &Env,
+    mut request: Request,
+    token: &str,
+    route: PageRoute,
+) -> Result<Response, Failure> {
+    match route {
+        PageRoute::Html => return page::html(service, config, env, &request, token).await,
+        PageRoute::Data => return page::json(service, config, &request, token).await,
+        _ => {}
+    }
+    let claims = page::claims(config, token)?;
+    match route {
+        PageRoute::PutFile => put_file(service, &request, &claims).await,
+        PageRoute::CreateUpload => create_upload(service, config, &mut request, &claims).await,
+        PageRoute::PutPart(upload, n) => {
+            put_part(service, config, &request, &claims, upload, n).await
+        }
+        PageRoute::Complete(upload) => {
+            own(&claims, upload)?;
+            let body: CompleteUpload = request::json(&mut request).await?;
+            let found = service.complete(&claims.app, upload, body).await?;
+            stored(200, found)
+        }
+        PageRoute::Abort(upload) => {
+            own(&claims, upload)?;
+            service.abort_upload(upload).await?;
+            respond::no_content()
+        }
+        PageRoute::Html | PageRoute::Data => Err(ProblemCode::NotFound.into()),
+    }
+}
+
+/// Refuses an upload that is not of the token's link.
+fn own(claims: &Claims, upload: UploadId) -> Result<(), Problem> {
+    if upload.link() == claims.link {
+        Ok(())
+    } else {
+        Err(ProblemCode::UploadNotFound.into())
+    }
+}
+
+fn stored(status: u16, found: FoundFile) -> Result<Response, Failure> {
+    let file: PageFile = found.file.into();
+    log::info(
+        "file stored",
+        &[("link", file.id.link().to_string()), ("file", file.id.to_string())],
+    );
+    respond::json(status, &file)
+}
+
+async fn put_file(
+    service: &EdgeService,
+    request: &Request,
+    claims: &Claims,
+) -> Result<Response, Failure> {
+    let length = request::content_length(request)?;
+    let sha256 = request::content_digest(request)?;
+    let name = request::file_name(request)?;
+    let body = request::body(request)?;
+    let found =
+        service.put_file(&claims.app, claims.link, name, length, sha256, body).await?;
+    stored(201, found)
+}
+
+async fn create_upload(
+    service: &EdgeService,
+    config: &Config,
+    request: &mut Request,
+    claims: &Claims,
+) -> Result<Response, Failure> {
+    let body: CreateUpload = request::json(request).await?;
+    let head = STANDARD
+        .decode(&body.head)
+        .ok()
+        .filter(|h| h.len() as u64 == HEAD_MAX.min(body.size))
+        .ok_or_else(|| {
+            invalid("head", "Give the first 4,096 bytes of the file, or all of it, in base64.")
+        })?;
+    let (opened, new) = service
+        .announce(&claims.app, claims.link, name::safe(&body.name), body.size, &head)
+        .await?;
+    let ticket = ticket::Ticket {
+        upload: opened.id,
+        app: claims.app.clone(),
+        r2_upload_id: opened.multipart.r2_upload_id.clone(),
+        size: opened.size,
+        part_size: opened.multipart.part_size,
+        expires_at: claims.expires_at,
+    };
+    let upload = Upload {
+        id: opened.id,
+        ticket: ticket::issue(&config.keys, &ticket),
+        size: opened.size,
+        part_size: opened.multipart.part_size,
+        parts: opened.parts,
+    };
+    respond::json(if new { 201 } else { 200 }, &upload)
+}
+
+async fn put_part(
+    service: &EdgeService,
+    config: &Config,
+    request: &Request,
+    claims: &Claims,
+    upload: UploadId,
+    n: u64,
+) -> Result<Response, Failure> {
+    own(claims, upload)?;
+    let ticket = header(request, HEADER_TICKET)
+        .and_then(|text| ticket::read(&config.keys, &text, super::world::now()))
+        .filter(|ticket| ticket.upload == upload)
+        .ok_or_else(|| Problem::new(ProblemCode::UploadTicketInvalid).field("Upload-Ticket"))?;
+    let length = request::content_length(request)?;
+    let expected = request::content_digest(request)?
+        .ok_or_else(|| Problem::new(ProblemCode::DigestMissing).field("Content-Digest"))?;
+    crate::service::uploads::check_part(&ticket, n, length)?;
+    let body = request::body(request)?;
+    service.put_part(&ticket, n, length, expected, body).await?;
+    respond::no_content()
+}
+
+/// The address of a link.
+pub(super) fn link_url(
+    config: &Config,
+    request: &Request,
+    token: &str,
+) -> Result<String, Failure> {
+    let base = match &config.public_url {
+        Some(base) => base.clone(),
+        None => request.url().map_err(broken("address"))?.origin().ascii_serialization(),
+    };
+    Ok(format!("{base}/u/{token}"))
+}
+
+/// A link as the API shows it.
+fn api_link(config: &Config, request: &Request, view: LinkView) -> Result<Link, Failure> {
+    let row = view.link;
+    let claims = Claims {
+        link: row.id,
+        app: row.app.clone(),
+        scene: row.scene.clone(),
+        expires_at: u64::try_from(row.expires_at.secs()).unwrap_or_default(),
+    };
+    let url = link_url(config, request, &mint(&config.keys, &claims))?;
+    let share_text = share_text(config, &row, &url);
+    Ok(Link {
+        id: row.id,
+        app: row.app,
+        scene: row.scene,
+        state: row.status,
+        subject: row.subject,
+        metadata: row.metadata,
+        url,
+        share_text,
+        created_at: row.created_at,
+        expires_at: row.expires_at,
+        max_files: row.policy.max_files,
+        formats: row.policy.formats,
+        uploads: view.uploads,
+        files: view.files,
+    })
+}
+
+/// A sentence to send into a chat, in every language.
+fn share_text(
+    config: &Config,
+    row: &crate::core::link::LinkRow,
+    url: &str,
+) -> BTreeMap<String, String> {
+    let Some(app) = config.app(&row.app) else {
+        return BTreeMap::new();
+    };
+    let Some(scene) = app.scenes.get(&row.scene) else {
+        return BTreeMap::new();
+    };
+    language::tags()
+        .map(|tag| {
+            let text = format!("{} · {}\n{url}", scene.title.get(tag), app.name.get(tag));
+            (tag.to_owned(), text)
+        })
+        .collect()
+}

@@ -1,0 +1,49 @@
+//! The Worker's environment, read and checked once per isolate.
+
+use std::sync::OnceLock;
+
+use worker::Env;
+
+use super::bucket::R2;
+use super::links::Stubs;
+use super::world::Workers;
+use crate::config::{Config, ConfigError, RawConfig};
+use crate::ports::Failure;
+use crate::service::Service;
+
+/// The service as it runs in the Worker.
+pub(super) type EdgeService = Service<Stubs, R2, Workers>;
+
+static CONFIG: OnceLock<Result<Config, ConfigError>> = OnceLock::new();
+
+/// The checked config. An environment never changes within an isolate.
+pub(super) fn config(env: &Env) -> Result<&'static Config, Failure> {
+    CONFIG
+        .get_or_init(|| {
+            let var = |name| env.var(name).map(|v| v.to_string()).unwrap_or_default();
+            Config::check(&RawConfig {
+                link_keys: var("LINK_KEYS"),
+                apps: var("APPS"),
+                app_secrets: var("APP_SECRETS"),
+                bucket: var("BUCKET_NAME"),
+                public_url: var("PUBLIC_URL"),
+                faults: var("FAULTS"),
+            })
+        })
+        .as_ref()
+        .map_err(|error| Failure::Broken(format!("configuration: {error}")))
+}
+
+/// The service, with the fault that a test asked for.
+pub(super) fn service(env: &Env, fault: Option<String>) -> Result<EdgeService, Failure> {
+    Ok(Service {
+        links: Stubs::new(env)?,
+        bucket: R2::new(env)?,
+        world: Workers::new(fault),
+    })
+}
+
+/// A failure of the platform.
+pub(super) fn broken(what: &str) -> impl FnOnce(worker::Error) -> Failure + '_ {
+    move |error| Failure::Broken(format!("{what}: {error}"))
+}

@@ -1,0 +1,173 @@
+//! Rows of a link in its Durable Object's SQLite.
+//!
+//! One transaction writes all that a decision changed: either the whole decision is there after a
+//! crash, or none of it.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use chatlift_shared::UploadId;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use worker::js_sys::{Function, Reflect};
+use worker::wasm_bindgen::closure::Closure;
+use worker::wasm_bindgen::{JsCast as _, JsValue};
+use worker::{Result, SqlStorageValue, Storage};
+
+use crate::core::decide::PartWrite;
+use crate::core::link::{LinkState, Part};
+
+const SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS link (id INTEGER PRIMARY KEY CHECK (id = 1), row TEXT NOT NULL);
+    CREATE TABLE IF NOT EXISTS upload (id TEXT PRIMARY KEY, row TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS event (id TEXT PRIMARY KEY, row TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS cleanup (id TEXT PRIMARY KEY, row TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS part (
+        upload TEXT NOT NULL, n INTEGER NOT NULL, row TEXT NOT NULL, PRIMARY KEY (upload, n)
+    ) WITHOUT ROWID;
+";
+
+/// A statement with its bindings.
+type Statement = (String, Vec<SqlStorageValue>);
+
+/// A row as SQLite has it.
+#[derive(serde::Deserialize)]
+struct Row {
+    id: String,
+    row: String,
+}
+
+#[derive(serde::Deserialize)]
+struct PartRow {
+    n: u16,
+    row: String,
+}
+
+/// Reads the link; `None` if it was never made. Makes the tables if there are none.
+pub(super) fn load(storage: &Storage) -> Result<Option<LinkState>> {
+    let sql = storage.sql();
+    sql.exec(SCHEMA, None)?;
+    let links: Vec<Row> = sql.exec("SELECT '' AS id, row FROM link", None)?.to_array()?;
+    let Some(link) = links.first() else {
+        return Ok(None);
+    };
+    Ok(Some(LinkState {
+        link: serde_json::from_str(&link.row)?,
+        uploads: table(storage, "upload")?,
+        events: table(storage, "event")?,
+        cleanups: table(storage, "cleanup")?,
+    }))
+}
+
+fn table<K: FromStr + Ord, R: DeserializeOwned>(
+    storage: &Storage,
+    name: &str,
+) -> Result<BTreeMap<K, R>> {
+    let rows: Vec<Row> = storage
+        .sql()
+        .exec(&format!("SELECT id, row FROM {name}"), None)?
+        .to_array()?;
+    rows.into_iter()
+        .map(|r| {
+            let id = r
+                .id
+                .parse()
+                .map_err(|_| worker::Error::RustError(format!("{name}: bad id {}", r.id)))?;
+            Ok((id, serde_json::from_str(&r.row)?))
+        })
+        .collect()
+}
+
+/// Reads the parts of an upload.
+pub(super) fn parts(storage: &Storage, upload: UploadId) -> Result<BTreeMap<u16, Part>> {
+    let rows: Vec<PartRow> = storage
+        .sql()
+        .exec(
+            "SELECT n, row FROM part WHERE upload = ? ORDER BY n",
+            vec![upload.to_string().into()],
+        )?
+        .to_array()?;
+    rows.into_iter().map(|r| Ok((r.n, serde_json::from_str(&r.row)?))).collect()
+}
+
+/// Writes what changed between two states, and the parts, in one transaction.
+pub(super) fn save(
+    storage: &Storage,
+    old: Option<&LinkState>,
+    next: &LinkState,
+    part_writes: &[PartWrite],
+) -> Result<()> {
+    let mut statements = Vec::new();
+    if old.is_none_or(|o| o.link != next.link) {
+        let row = serde_json::to_string(&next.link)?;
+        statements.push((
+            "INSERT OR REPLACE INTO link (id, row) VALUES (1, ?)".to_owned(),
+            vec![row.into()],
+        ));
+    }
+    changes(&mut statements, "upload", old.map(|o| &o.uploads), &next.uploads)?;
+    changes(&mut statements, "event", old.map(|o| &o.events), &next.events)?;
+    changes(&mut statements, "cleanup", old.map(|o| &o.cleanups), &next.cleanups)?;
+    for write in part_writes {
+        statements.push(match write {
+            PartWrite::Put(upload, n, part) => (
+                "INSERT OR REPLACE INTO part (upload, n, row) VALUES (?, ?, ?)".to_owned(),
+                vec![
+                    upload.to_string().into(),
+                    i32::from(*n).into(),
+                    serde_json::to_string(part)?.into(),
+                ],
+            ),
+            PartWrite::DropAll(upload) => (
+                "DELETE FROM part WHERE upload = ?".to_owned(),
+                vec![upload.to_string().into()],
+            ),
+        });
+    }
+    if statements.is_empty() {
+        return Ok(());
+    }
+    transaction(storage, statements)
+}
+
+fn changes<K: Ord + Display, R: Serialize + PartialEq>(
+    statements: &mut Vec<Statement>,
+    table: &str,
+    old: Option<&BTreeMap<K, R>>,
+    next: &BTreeMap<K, R>,
+) -> Result<()> {
+    for (id, row) in next {
+        if old.and_then(|o| o.get(id)) != Some(row) {
+            statements.push((
+                format!("INSERT OR REPLACE INTO {table} (id, row) VALUES (?, ?)"),
+                vec![id.to_string().into(), serde_json::to_string(row)?.into()],
+            ));
+        }
+    }
+    for id in old.into_iter().flat_map(BTreeMap::keys).filter(|id| !next.contains_key(id)) {
+        statements.push((
+            format!("DELETE FROM {table} WHERE id = ?"),
+            vec![id.to_string().into()],
+        ));
+    }
+    Ok(())
+}
+
+/// Runs statements in `transactionSync`, for which the `worker` crate has no wrapper. An error
+/// rolls all of them back.
+fn transaction(storage: &Storage, statements: Vec<Statement>) -> Result<()> {
+    let sql = storage.sql();
+    let mut statements = Some(statements);
+    let run = Closure::<dyn FnMut() -> core::result::Result<(), JsValue>>::new(move || {
+        for (query, bindings) in statements.take().into_iter().flatten() {
+            sql.exec(&query, bindings).map_err(JsValue::from)?;
+        }
+        Ok(())
+    });
+    let raw: &JsValue = storage.as_raw().as_ref();
+    let transaction_sync: Function =
+        Reflect::get(raw, &JsValue::from_str("transactionSync"))?.dyn_into()?;
+    transaction_sync.call1(raw, run.as_ref())?;
+    Ok(())
+}

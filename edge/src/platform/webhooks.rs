@@ -1,0 +1,88 @@
+//! Sends events to the business backends.
+
+use chatlift_shared::webhook::{HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, TIMEOUT, sign};
+use futures_util::future::{Either, select};
+use worker::wasm_bindgen::JsValue;
+use worker::{
+    AbortController, Delay, Fetch, Headers, Method, Request, RequestInit, RequestRedirect,
+};
+
+use super::{log, world};
+use crate::config::Config;
+use crate::core::command::Outcome;
+use crate::core::work::Send;
+use crate::ports::Webhooks;
+
+/// The webhook endpoints of the config. Only these are ever called.
+#[derive(Debug)]
+pub(super) struct Endpoints<'a>(pub(super) &'a Config);
+
+impl Webhooks for Endpoints<'_> {
+    async fn send(&self, event: &Send) -> Outcome {
+        let fields = |outcome: String| {
+            [
+                ("link", event.event.link().to_string()),
+                ("webhook_id", event.event.to_string()),
+                ("attempt", event.attempt.to_string()),
+                ("outcome", outcome),
+            ]
+        };
+        match self.try_send(event).await {
+            Ok(status @ 200..=299) => {
+                log::info("webhook acknowledged", &fields(status.to_string()));
+                Outcome::Acknowledged
+            }
+            Ok(410) => {
+                log::error("webhook endpoint gone", &fields("410".to_owned()));
+                Outcome::Gone
+            }
+            Ok(status) => {
+                log::error("webhook failed", &fields(status.to_string()));
+                Outcome::Failed
+            }
+            Err(reason) => {
+                log::error("webhook failed", &fields(reason));
+                Outcome::Failed
+            }
+        }
+    }
+}
+
+impl Endpoints<'_> {
+    /// One try; answers the status. A redirect is an answer like any other, and no 2xx.
+    async fn try_send(&self, event: &Send) -> Result<u16, String> {
+        let app = self.0.app(&event.app).ok_or("the app is no longer configured")?;
+        let secret = app.webhook_secrets.first().ok_or("the app has no secret")?;
+        let now = world::now();
+        let text = |e: worker::Error| e.to_string();
+        let headers = Headers::new();
+        let id = event.event.to_string();
+        let signature = sign(secret, event.event, now, event.body.as_bytes());
+        for (name, value) in [
+            ("content-type", "application/json"),
+            ("user-agent", "Chatlift"),
+            (HEADER_ID, id.as_str()),
+            (HEADER_TIMESTAMP, now.secs().to_string().as_str()),
+            (HEADER_SIGNATURE, signature.as_str()),
+        ] {
+            headers.set(name, value).map_err(text)?;
+        }
+        let mut init = RequestInit::new();
+        init.with_method(Method::Post)
+            .with_headers(headers)
+            .with_redirect(RequestRedirect::Manual)
+            .with_body(Some(JsValue::from_str(&event.body)));
+        let request = Request::new_with_init(app.webhook_url.as_str(), &init).map_err(text)?;
+        let abort = AbortController::default();
+        let signal = abort.signal();
+        let fetch = Fetch::Request(request);
+        let send = core::pin::pin!(fetch.send_with_signal(&signal));
+        match select(send, core::pin::pin!(Delay::from(TIMEOUT))).await {
+            Either::Left((response, _)) => response.map(|r| r.status_code()).map_err(text),
+            Either::Right(_) => {
+                abort.abort();
+                Err(format!("no answer within {} s", TIMEOUT.as_secs()))
+            }
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Time, randomness, and what tests may ask for when the `FAULTS` variable is on.
+
+use chatlift_shared::Timestamp;
+use core::time::Duration;
+use worker::{Date, Delay, Response};
+
+use crate::ports::World;
+
+/// Never answer after R2 has committed and before the link knows.
+const HANG_AFTER_R2_COMMIT: &str = "hang-after-r2-commit";
+
+/// The Worker's own clock and random numbers.
+#[derive(Debug)]
+pub(super) struct Workers {
+    fault: Option<String>,
+}
+
+impl Workers {
+    pub(super) const fn new(fault: Option<String>) -> Self {
+        Self { fault }
+    }
+}
+
+/// Now, as the platform tells it: within a request it stands still between I/O.
+pub(super) fn now() -> Timestamp {
+    Timestamp::from_millis(i64::try_from(Date::now().as_millis()).unwrap_or(i64::MAX))
+}
+
+impl World for Workers {
+    fn now(&self) -> Timestamp {
+        now()
+    }
+
+    fn random(&self) -> u64 {
+        // The platform's getRandomValues has no way to fail.
+        getrandom::u64().unwrap_or_else(|_| unreachable!("random numbers are always there"))
+    }
+
+    async fn after_r2_commit(&self) {
+        if self.fault.as_deref() == Some(HANG_AFTER_R2_COMMIT) {
+            loop {
+                Delay::from(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+/// Adds the size of the Worker's WebAssembly memory, in bytes, to an answer: it only ever grows,
+/// so a test sees whether any request held a file in it.
+pub(super) fn report_memory(response: &mut Response) -> worker::Result<()> {
+    const PAGE: usize = 64 * 1024;
+    let bytes = core::arch::wasm32::memory_size(0) * PAGE;
+    response
+        .headers_mut()
+        .set("chatlift-wasm-memory", &bytes.to_string())
+}

@@ -1,0 +1,145 @@
+//! What the edge needs of the world, as traits, with errors of our own. `platform` fulfils them on
+//! Workers; tests fulfil them in memory.
+
+use chatlift_shared::digest::Sha256;
+use chatlift_shared::{LinkId, Problem, Timestamp};
+
+use crate::core::command::{Command, Outcome, Reply};
+use crate::core::work::Send;
+
+/// R2 did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{operation}: {reason}")]
+pub struct BucketError {
+    /// What was asked.
+    pub operation: &'static str,
+    /// What it said. For the log only.
+    pub reason: String,
+}
+
+/// Why a request was not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The edge says no, and says why.
+    Refused(Problem),
+    /// R2 failed.
+    Bucket(BucketError),
+    /// Something of ours failed; the text is for the log only.
+    Broken(String),
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self::Refused(problem)
+    }
+}
+
+impl From<chatlift_shared::ProblemCode> for Failure {
+    fn from(code: chatlift_shared::ProblemCode) -> Self {
+        Self::Refused(code.into())
+    }
+}
+
+impl From<BucketError> for Failure {
+    fn from(error: BucketError) -> Self {
+        Self::Bucket(error)
+    }
+}
+
+/// What is known of an object without reading it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Size in bytes.
+    pub size: u64,
+    /// Entity tag, without quotes.
+    pub etag: String,
+}
+
+/// What was stored, with the digest of the bytes that went by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Put {
+    /// Entity tag, without quotes.
+    pub etag: String,
+    /// Digest of the bytes.
+    pub sha256: Sha256,
+}
+
+/// Why bytes were not stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PutError {
+    /// They do not have the digest that was announced.
+    Digest,
+    /// The sender went away, or R2 failed.
+    Bucket(BucketError),
+}
+
+/// The R2 bucket. Implementations stream: no body is held in memory.
+#[expect(async_fn_in_trait, reason = "single-threaded, on Workers and in tests")]
+pub trait Bucket {
+    /// A body of known length on its way in.
+    type Body;
+
+    /// Begins a multipart upload; answers R2's id of it.
+    async fn create(&self, key: &str) -> Result<String, BucketError>;
+
+    /// Stores a part, and computes its digest as it goes by. A part whose digest is not
+    /// `expected` may be in R2 afterwards; without its entity tag it never becomes part of a file.
+    async fn put_part(
+        &self,
+        key: &str,
+        r2_upload_id: &str,
+        n: u16,
+        body: Self::Body,
+        expected: Sha256,
+    ) -> Result<Put, PutError>;
+
+    /// Joins the parts; afterwards the object is there.
+    async fn complete(&self, key: &str, r2_upload_id: &str, etags: &[String]) -> Result<(), BucketError>;
+
+    /// Drops a multipart upload with its parts. One that is gone already is no error.
+    async fn abort(&self, key: &str, r2_upload_id: &str) -> Result<(), BucketError>;
+
+    /// Stores an object, and computes its digest as it goes by. With another digest than
+    /// `expected` nothing is stored.
+    async fn put(&self, key: &str, body: Self::Body, expected: Option<Sha256>) -> Result<Put, PutError>;
+
+    /// What is known of an object, if there is one.
+    async fn head(&self, key: &str) -> Result<Option<Head>, BucketError>;
+
+    /// The first `length` bytes of an object, or fewer.
+    async fn read_head(&self, key: &str, length: u64) -> Result<Vec<u8>, BucketError>;
+
+    /// Digest of a whole object, read as a stream.
+    async fn digest(&self, key: &str) -> Result<Sha256, BucketError>;
+
+    /// Deletes an object. One that is gone already is no error.
+    async fn delete(&self, key: &str) -> Result<(), BucketError>;
+}
+
+/// The links' Durable Objects. Each carries out its commands one after the other.
+#[expect(async_fn_in_trait, reason = "single-threaded, on Workers and in tests")]
+pub trait Links {
+    /// Has a link carry out a command.
+    async fn execute(&self, link: LinkId, command: Command) -> Result<Reply, Failure>;
+}
+
+/// The way to the business backends.
+#[expect(async_fn_in_trait, reason = "single-threaded, on Workers and in tests")]
+pub trait Webhooks {
+    /// Sends an event to its app's backend and waits for the answer, 15 s at most.
+    async fn send(&self, event: &Send) -> Outcome;
+}
+
+/// Time and randomness, and the places where a test may stop the edge.
+#[expect(async_fn_in_trait, reason = "single-threaded, on Workers and in tests")]
+pub trait World {
+    /// Now.
+    fn now(&self) -> Timestamp;
+
+    /// Random bits.
+    fn random(&self) -> u64;
+
+    /// Called after R2 has committed an object and before the link knows of it. Does nothing but
+    /// in a test that wants the edge to die right here.
+    async fn after_r2_commit(&self) {}
+}

@@ -1,0 +1,76 @@
+//! What a link's alarm does: settles commits that were left in the middle, removes what is to be
+//! removed from R2, and sends the events that are due.
+//!
+//! Safe to run again at any point: every piece of work is confirmed by a command of its own, and
+//! one that was confirmed before is not due any more.
+
+use chatlift_shared::LinkId;
+
+use super::Service;
+use super::uploads::Announced;
+use crate::core::command::Command;
+use crate::core::link::{Cleanup, Policy};
+use crate::core::work::{Settle, Work};
+use crate::ports::{Bucket, BucketError, Failure, Links, Webhooks, World};
+
+impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
+    /// Does one piece of work and confirms it.
+    ///
+    /// # Errors
+    /// When R2 or the link could not be reached; the work stays due.
+    pub async fn perform(
+        &self,
+        link: LinkId,
+        policy: &Policy,
+        work: Work,
+        webhooks: &impl Webhooks,
+    ) -> Result<(), Failure> {
+        let confirm = match work {
+            Work::Settle(settle) => return self.settle(policy, settle).await,
+            Work::Clean { name, what } => {
+                let done = self.clean(&what).await;
+                Command::Cleaned { cleanup: name, done: done.is_ok() }
+            }
+            Work::Send(send) => {
+                let outcome = webhooks.send(&send).await;
+                let [low, high, ..] = self.world.random().to_le_bytes();
+                Command::Tried {
+                    event: send.event,
+                    attempt: send.attempt,
+                    outcome,
+                    jitter: u16::from_le_bytes([low, high]),
+                }
+            }
+        };
+        self.links.execute(link, confirm).await.map(drop)
+    }
+
+    async fn clean(&self, what: &Cleanup) -> Result<(), BucketError> {
+        match what {
+            Cleanup::AbortMultipart { key, r2_upload_id } => {
+                self.bucket.abort(key, r2_upload_id).await
+            }
+            Cleanup::DeleteObject { key } => self.bucket.delete(key).await,
+        }
+    }
+
+    async fn settle(&self, policy: &Policy, settle: Settle) -> Result<(), Failure> {
+        let Settle { upload, attempt, .. } = settle;
+        if self.bucket.head(&settle.key).await?.is_none() {
+            return self.tell(upload, Command::Reopen { upload, attempt }).await;
+        }
+        let announced = Announced {
+            upload,
+            attempt,
+            key: &settle.key,
+            size: settle.size,
+            name: &settle.name,
+            sha256: settle.sha256,
+        };
+        match self.confirm(policy, announced).await {
+            // A refusal settles it as well.
+            Ok(_) | Err(Failure::Refused(_)) => Ok(()),
+            Err(other) => Err(other),
+        }
+    }
+}

@@ -1,0 +1,492 @@
+//! The service against a bucket and links in memory. The bucket can store and then report
+//! failure, and any step can be the last one before the worker dies.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use chatlift_shared::api::{CompleteUpload, CreateLink, EventState, LinkState as Status};
+use chatlift_shared::digest::Sha256;
+use chatlift_shared::limits::{PART_SIZE, part_count, part_len};
+use chatlift_shared::{LinkId, ProblemCode, Timestamp, UploadId};
+use core::time::Duration;
+use futures::executor::block_on;
+
+use super::Service;
+use crate::config::{App, Config, tests as config};
+use crate::core::command::{Command, OpenUpload, Outcome, Reply};
+use crate::core::decide::{PartWrite, decide};
+use crate::core::link::{LinkState, Part};
+use crate::core::ticket::Ticket;
+use crate::core::work::{Send, due};
+use crate::ports::{Bucket, BucketError, Failure, Head, Links, Put, PutError, Webhooks, World};
+
+/// What an operation of the bucket does beside its work.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    None,
+    /// Fails and does nothing.
+    Fail,
+    /// Does its work and then fails.
+    DoThenFail,
+}
+
+#[derive(Default)]
+struct Stored {
+    objects: BTreeMap<String, Vec<u8>>,
+    multiparts: BTreeMap<String, BTreeMap<u16, Vec<u8>>>,
+}
+
+#[derive(Clone)]
+struct Memory {
+    stored: Rc<RefCell<Stored>>,
+    fault: Rc<Cell<(&'static str, Fault)>>,
+}
+
+impl Memory {
+    fn step<T>(&self, operation: &'static str, work: impl FnOnce(&mut Stored) -> T) -> Result<T, BucketError> {
+        let (at, fault) = self.fault.get();
+        let fault = if at == operation { fault } else { Fault::None };
+        let error = BucketError { operation, reason: "injected".into() };
+        if fault == Fault::Fail {
+            return Err(error);
+        }
+        let done = work(&mut self.stored.borrow_mut());
+        if fault == Fault::DoThenFail { Err(error) } else { Ok(done) }
+    }
+}
+
+fn etag(bytes: &[u8]) -> String {
+    Sha256::of(bytes).to_string()
+}
+
+impl Bucket for Memory {
+    type Body = Vec<u8>;
+
+    async fn create(&self, key: &str) -> Result<String, BucketError> {
+        self.step("create", |s| {
+            let id = format!("{key}#{}", s.multiparts.len());
+            s.multiparts.insert(id.clone(), BTreeMap::new());
+            id
+        })
+    }
+
+    async fn put_part(&self, _: &str, id: &str, n: u16, body: Vec<u8>, _: Sha256) -> Result<Put, PutError> {
+        let put = Put { etag: etag(&body), sha256: Sha256::of(&body) };
+        let found = self.step("put part", |s| s.multiparts.get_mut(id).map(|m| m.insert(n, body)));
+        match found.map_err(PutError::Bucket)? {
+            Some(_) => Ok(put),
+            None => Err(PutError::Bucket(BucketError { operation: "put part", reason: "no upload".into() })),
+        }
+    }
+
+    async fn complete(&self, key: &str, id: &str, etags: &[String]) -> Result<(), BucketError> {
+        let no = |reason: &str| BucketError { operation: "complete", reason: reason.into() };
+        self.step("complete", |s| {
+            let parts = s.multiparts.remove(id).ok_or_else(|| no("no upload"))?;
+            let have: Vec<String> = parts.values().map(|p| etag(p)).collect();
+            if have != etags {
+                return Err(no("wrong etags"));
+            }
+            s.objects.insert(key.to_owned(), parts.into_values().flatten().collect());
+            Ok(())
+        })?
+    }
+
+    async fn abort(&self, _: &str, id: &str) -> Result<(), BucketError> {
+        self.step("abort", |s| drop(s.multiparts.remove(id)))
+    }
+
+    async fn put(&self, key: &str, body: Vec<u8>, expected: Option<Sha256>) -> Result<Put, PutError> {
+        let put = Put { etag: etag(&body), sha256: Sha256::of(&body) };
+        if expected.is_some_and(|e| e != put.sha256) {
+            return Err(PutError::Digest);
+        }
+        self.step("put", |s| drop(s.objects.insert(key.to_owned(), body)))
+            .map_err(PutError::Bucket)?;
+        Ok(put)
+    }
+
+    async fn head(&self, key: &str) -> Result<Option<Head>, BucketError> {
+        self.step("head", |s| {
+            s.objects.get(key).map(|o| Head { size: o.len() as u64, etag: etag(o) })
+        })
+    }
+
+    async fn read_head(&self, key: &str, length: u64) -> Result<Vec<u8>, BucketError> {
+        self.step("read head", |s| {
+            let object = s.objects.get(key).cloned().unwrap_or_default();
+            object.into_iter().take(usize::try_from(length).expect("short")).collect()
+        })
+    }
+
+    async fn digest(&self, key: &str) -> Result<Sha256, BucketError> {
+        self.step("digest", |s| Sha256::of(s.objects.get(key).map_or(&[], Vec::as_slice)))
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), BucketError> {
+        self.step("delete", |s| drop(s.objects.remove(key)))
+    }
+}
+
+#[derive(Clone)]
+struct Objects {
+    links: Rc<RefCell<BTreeMap<LinkId, LinkState>>>,
+    parts: Rc<RefCell<BTreeMap<UploadId, BTreeMap<u16, Part>>>>,
+    now: Rc<Cell<Timestamp>>,
+    /// Commands that are still carried out before the worker dies.
+    left: Rc<Cell<usize>>,
+}
+
+impl Links for Objects {
+    async fn execute(&self, link: LinkId, command: Command) -> Result<Reply, Failure> {
+        if self.left.get() == 0 {
+            return Err(Failure::Broken("dead".into()));
+        }
+        self.left.set(self.left.get() - 1);
+        let look = |id| self.parts.borrow().get(&id).cloned().unwrap_or_default();
+        let state = self.links.borrow().get(&link).cloned();
+        let decision = decide(state.as_ref(), command, &look, self.now.get())?;
+        for write in decision.parts {
+            match write {
+                PartWrite::Put(id, n, part) => {
+                    self.parts.borrow_mut().entry(id).or_default().insert(n, part);
+                }
+                PartWrite::DropAll(id) => drop(self.parts.borrow_mut().remove(&id)),
+            }
+        }
+        self.links.borrow_mut().insert(link, decision.next);
+        Ok(decision.reply)
+    }
+}
+
+struct Clock {
+    now: Rc<Cell<Timestamp>>,
+    drawn: Cell<u64>,
+}
+
+impl World for Clock {
+    fn now(&self) -> Timestamp {
+        self.now.get()
+    }
+
+    fn random(&self) -> u64 {
+        self.drawn.set(self.drawn.get() + 1);
+        self.drawn.get()
+    }
+}
+
+/// A backend that acknowledges or not, and remembers what it was told.
+#[derive(Default)]
+struct Backend {
+    up: Cell<bool>,
+    heard: RefCell<Vec<String>>,
+}
+
+impl Webhooks for Backend {
+    async fn send(&self, event: &Send) -> Outcome {
+        if !self.up.get() {
+            return Outcome::Failed;
+        }
+        self.heard.borrow_mut().push(event.event.to_string());
+        Outcome::Acknowledged
+    }
+}
+
+struct Edge {
+    service: Service<Objects, Memory, Clock>,
+    config: Config,
+    backend: Backend,
+}
+
+impl Edge {
+    fn new() -> Self {
+        let now = Rc::new(Cell::new(Timestamp::from_secs(1_795_000_000)));
+        let edge = Self {
+            service: Service {
+                links: Objects {
+                    links: Rc::default(),
+                    parts: Rc::default(),
+                    now: Rc::clone(&now),
+                    left: Rc::new(Cell::new(usize::MAX)),
+                },
+                bucket: Memory {
+                    stored: Rc::default(),
+                    fault: Rc::new(Cell::new(("", Fault::None))),
+                },
+                world: Clock { now, drawn: Cell::new(0) },
+            },
+            config: Config::check(&config::raw()).expect("a good config"),
+            backend: Backend::default(),
+        };
+        edge.backend.up.set(true);
+        edge
+    }
+
+    fn app(&self) -> &App {
+        self.config.app(&"demo".parse().expect("an app id")).expect("the app")
+    }
+
+    fn create(&self, key: Option<&str>, subject: &str) -> Result<LinkId, Failure> {
+        let request = CreateLink {
+            scene: "docs".parse().expect("a scene id"),
+            subject: Some(subject.into()),
+            metadata: BTreeMap::new(),
+            expires_in: None,
+        };
+        block_on(self.service.create_link(&self.config, self.app(), request, key))
+            .map(|view| view.link.id)
+    }
+
+    fn link(&self) -> LinkId {
+        self.create(None, "s").expect("a link")
+    }
+
+    fn put(&self, link: LinkId, body: &[u8], sha256: Option<Sha256>) -> Result<Sha256, Failure> {
+        let length = body.len() as u64;
+        let app = &self.app().id;
+        block_on(self.service.put_file(app, link, "a.pdf".into(), length, sha256, body.to_vec()))
+            .map(|found| found.file.sha256)
+    }
+
+    fn announce(&self, link: LinkId, content: &[u8]) -> Result<OpenUpload, Failure> {
+        let head = &content[..content.len().min(4096)];
+        let size = content.len() as u64;
+        block_on(self.service.announce(&self.app().id, link, "a.pdf".into(), size, head))
+            .map(|(upload, _)| upload)
+    }
+
+    fn send_parts(&self, upload: &OpenUpload, content: &[u8]) -> Vec<Sha256> {
+        let ticket = Ticket {
+            upload: upload.id,
+            app: self.app().id.clone(),
+            r2_upload_id: upload.multipart.r2_upload_id.clone(),
+            size: upload.size,
+            part_size: upload.multipart.part_size,
+            expires_at: u64::MAX,
+        };
+        let size = usize::try_from(upload.multipart.part_size).expect("fits");
+        (1_u64..)
+            .zip(content.chunks(size))
+            .map(|(n, part)| {
+                let sha256 = Sha256::of(part);
+                let put = self.service.put_part(&ticket, n, part.len() as u64, sha256, part.to_vec());
+                block_on(put).expect("a part");
+                sha256
+            })
+            .collect()
+    }
+
+    fn complete(&self, upload: UploadId, content: &[u8], parts: &[Sha256]) -> Result<(), Failure> {
+        let request = CompleteUpload {
+            sha256: Sha256::of(content),
+            parts_sha256: Sha256::of_parts(parts.iter().copied()),
+        };
+        block_on(self.service.complete(&self.app().id, upload, request)).map(drop)
+    }
+
+    /// Starts the worker again, lets time pass, and lets the alarm do all that is due by then.
+    fn recover(&self) {
+        self.service.links.left.set(usize::MAX);
+        self.service.bucket.fault.set(("", Fault::None));
+        for _ in 0..20 {
+            let now = self.service.links.now.get().plus(Duration::from_secs(60));
+            self.service.links.now.set(now);
+            let links: Vec<LinkId> = self.service.links.links.borrow().keys().copied().collect();
+            for link in links {
+                block_on(self.service.links.execute(link, Command::Tick)).expect("a tick");
+                let state = self.service.links.links.borrow()[&link].clone();
+                for work in due(&state, now) {
+                    let done = self.service.perform(link, &state.link.policy, work, &self.backend);
+                    block_on(done).expect("work");
+                }
+            }
+        }
+    }
+
+    /// After recovery: what is stored is referenced, and every file was told of once.
+    fn check(&self, link: LinkId, files: usize) {
+        let state = self.service.links.links.borrow()[&link].clone();
+        let stored = self.service.bucket.stored.borrow();
+        assert_eq!(state.files().len(), files, "files");
+        let mut keys: Vec<String> = state.files().iter().map(|f| state.key(UploadId::new(link, f.id.suffix()))).collect();
+        keys.sort();
+        assert_eq!(stored.objects.keys().cloned().collect::<Vec<_>>(), keys, "objects");
+        for file in state.files() {
+            let key = state.key(UploadId::new(link, file.id.suffix()));
+            assert_eq!(Sha256::of(&stored.objects[&key]), file.sha256, "content");
+        }
+        let told = self.backend.heard.borrow().len();
+        let completed = usize::from(state.link.status == Status::Completed);
+        assert_eq!(told, files + completed, "events");
+        assert!(state.events.values().all(|e| e.state == EventState::Acknowledged));
+        assert!(state.cleanups.is_empty(), "{:?}", state.cleanups);
+    }
+}
+
+fn refusal(result: Result<impl core::fmt::Debug, Failure>) -> ProblemCode {
+    match result {
+        Err(Failure::Refused(problem)) => problem.code,
+        other => panic!("no refusal: {other:?}"),
+    }
+}
+
+const PDF: &[u8] = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n";
+
+fn large_pdf() -> Vec<u8> {
+    let mut content = PDF.to_vec();
+    content.resize(usize::try_from(2 * PART_SIZE + 5).expect("fits"), 7);
+    content
+}
+
+#[test]
+fn a_small_file_is_stored_and_told_of() {
+    let edge = Edge::new();
+    let link = edge.link();
+    edge.put(link, PDF, Some(Sha256::of(PDF))).expect("a file");
+    edge.put(link, PDF, None).expect("a file without a digest");
+    edge.recover();
+    edge.check(link, 2);
+}
+
+#[test]
+fn a_large_file_is_stored_from_its_parts() {
+    let edge = Edge::new();
+    let link = edge.link();
+    let content = large_pdf();
+    let upload = edge.announce(link, &content).expect("an upload");
+    assert_eq!(part_count(upload.size, upload.multipart.part_size), 3);
+    assert_eq!(part_len(upload.size, upload.multipart.part_size, 3), Some(5));
+    let parts = edge.send_parts(&upload, &content);
+    edge.complete(upload.id, &content, &parts).expect("a file");
+    edge.complete(upload.id, &content, &parts).expect("the same file");
+    edge.recover();
+    edge.check(link, 1);
+}
+
+#[test]
+fn what_is_refused_stores_nothing() {
+    let edge = Edge::new();
+    let link = edge.link();
+    assert_eq!(refusal(edge.put(link, b"\x7fELF\x02\x01\x01\0", None)), ProblemCode::FileTypeNotAccepted);
+    assert_eq!(refusal(edge.put(link, PDF, Some(Sha256::of(b"other")))), ProblemCode::DigestMismatch);
+    assert_eq!(refusal(edge.put(link, b"", None)), ProblemCode::FileEmpty);
+    let mut liar = large_pdf();
+    liar[..PDF.len()].fill(0);
+    assert_eq!(refusal(edge.announce(link, &liar)), ProblemCode::FileTypeNotAccepted);
+    edge.recover();
+    edge.check(link, 0);
+}
+
+#[test]
+fn a_type_that_was_announced_and_not_sent_is_refused_in_the_end() {
+    let edge = Edge::new();
+    let link = edge.link();
+    let content = large_pdf();
+    let upload = edge.announce(link, &content).expect("an upload");
+    let mut other = content;
+    other[..PDF.len()].fill(0);
+    let parts = edge.send_parts(&upload, &other);
+    assert_eq!(refusal(edge.complete(upload.id, &other, &parts)), ProblemCode::FileTypeNotAccepted);
+    edge.recover();
+    edge.check(link, 0);
+}
+
+#[test]
+fn a_worker_that_dies_at_any_step_loses_and_doubles_nothing() {
+    for left in 1..4 {
+        let edge = Edge::new();
+        let link = edge.link();
+        let content = large_pdf();
+        let upload = edge.announce(link, &content).expect("an upload");
+        let parts = edge.send_parts(&upload, &content);
+        edge.service.links.left.set(left);
+        let completed = edge.complete(upload.id, &content, &parts).is_ok();
+        edge.recover();
+        // The page asks again, as it does for as long as it has no answer.
+        if !completed {
+            edge.complete(upload.id, &content, &parts).expect("a file");
+            edge.recover();
+        }
+        edge.check(link, 1);
+        let edge = Edge::new();
+        let small = edge.link();
+        edge.service.links.left.set(left);
+        // Whether or not the page heard of it: once reserved and put, it is settled.
+        let _ = edge.put(small, PDF, None);
+        edge.recover();
+        edge.check(small, 1);
+    }
+}
+
+#[test]
+fn a_bucket_that_fails_loses_and_doubles_nothing() {
+    for operation in ["complete", "head", "read head"] {
+        for fault in [Fault::Fail, Fault::DoThenFail] {
+            let edge = Edge::new();
+            let link = edge.link();
+            let content = large_pdf();
+            let upload = edge.announce(link, &content).expect("an upload");
+            let parts = edge.send_parts(&upload, &content);
+            edge.service.bucket.fault.set((operation, fault));
+            let first = edge.complete(upload.id, &content, &parts);
+            edge.recover();
+            if first.is_err() {
+                edge.complete(upload.id, &content, &parts).expect("a file");
+                edge.recover();
+            }
+            edge.check(link, 1);
+        }
+    }
+}
+
+#[test]
+fn a_put_that_stored_and_reported_failure_leaves_no_orphan() {
+    for fault in [Fault::Fail, Fault::DoThenFail] {
+        let edge = Edge::new();
+        let link = edge.link();
+        edge.service.bucket.fault.set(("put", fault));
+        assert!(matches!(edge.put(link, PDF, None), Err(Failure::Bucket(_))));
+        edge.recover();
+        edge.check(link, 0);
+    }
+}
+
+#[test]
+fn a_backend_that_was_down_hears_of_it_afterwards() {
+    let edge = Edge::new();
+    let link = edge.link();
+    edge.backend.up.set(false);
+    edge.put(link, PDF, None).expect("a file");
+    edge.recover();
+    assert!(edge.backend.heard.borrow().is_empty());
+    edge.backend.up.set(true);
+    for _ in 0..10 {
+        edge.recover();
+    }
+    edge.check(link, 1);
+}
+
+#[test]
+fn revoking_removes_what_was_under_way() {
+    let edge = Edge::new();
+    let link = edge.link();
+    let content = large_pdf();
+    let upload = edge.announce(link, &content).expect("an upload");
+    let parts = edge.send_parts(&upload, &content);
+    block_on(edge.service.revoke(edge.app(), link)).expect("revoked");
+    assert_eq!(refusal(edge.complete(upload.id, &content, &parts)), ProblemCode::LinkRevoked);
+    edge.recover();
+    edge.check(link, 0);
+    assert!(edge.service.bucket.stored.borrow().multiparts.is_empty());
+}
+
+#[test]
+fn an_idempotency_key_leads_to_one_link() {
+    let edge = Edge::new();
+    let first = edge.create(Some("k"), "a").expect("a link");
+    assert_eq!(edge.create(Some("k"), "a"), Ok(first));
+    assert_ne!(edge.create(Some("k2"), "a"), Ok(first));
+    assert_eq!(refusal(edge.create(Some("k"), "b")), ProblemCode::IdempotencyKeyReused);
+    assert_eq!(refusal(edge.create(Some(""), "b")), ProblemCode::InvalidRequest);
+}

@@ -1,0 +1,308 @@
+//! Uploads: announced, taken in parts or in one request, committed.
+
+use chatlift_shared::api::CompleteUpload;
+use chatlift_shared::digest::Sha256;
+use chatlift_shared::limits::{HEAD_MAX, SINGLE_REQUEST_MAX, part_len, part_size};
+use chatlift_shared::media::MediaRange;
+use chatlift_shared::{AppId, LinkId, Problem, ProblemCode, UploadId};
+
+use super::{Service, unexpected};
+use crate::core::command::{Command, FoundFile, OpenUpload, Reply, Sealed};
+use crate::core::key::object_key;
+use crate::core::link::{Multipart, Part, Policy};
+use crate::core::sniff;
+use crate::core::ticket::Ticket;
+use crate::ports::{Bucket, Failure, Links, PutError, World};
+
+/// What a committed object was announced as.
+#[derive(Clone, Debug)]
+pub(super) struct Announced<'a> {
+    pub(super) upload: UploadId,
+    pub(super) attempt: u64,
+    pub(super) key: &'a str,
+    pub(super) size: u64,
+    pub(super) name: &'a str,
+    pub(super) sha256: Option<Sha256>,
+}
+
+impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
+    fn new_upload_id(&self, link: LinkId) -> UploadId {
+        let mut suffix = [0; 6];
+        suffix.copy_from_slice(&self.world.random().to_le_bytes()[..6]);
+        UploadId::new(link, suffix)
+    }
+
+    /// Announces a file that comes in parts. The answer says whether it is new.
+    ///
+    /// # Errors
+    /// Whatever the link refuses; `file-type-not-accepted` by the announced beginning.
+    pub async fn announce(
+        &self,
+        app: &AppId,
+        link: LinkId,
+        name: String,
+        size: u64,
+        head: &[u8],
+    ) -> Result<(OpenUpload, bool), Failure> {
+        let announce = Command::Announce { name: name.clone(), size };
+        let policy = match self.links.execute(link, announce).await? {
+            Reply::Upload(known) => return Ok((known, false)),
+            Reply::Room(policy) => policy,
+            other => return Err(unexpected(&other)),
+        };
+        check_type(&policy.accept, head, &name)?;
+        let upload = self.new_upload_id(link);
+        let key = object_key(app, upload);
+        let r2_upload_id = self.bucket.create(&key).await?;
+        let multipart = Multipart { r2_upload_id: r2_upload_id.clone(), part_size: part_size(size) };
+        let open = Command::Open { upload, name, size, multipart };
+        match self.links.execute(link, open).await {
+            // A twin was announced at the same moment: the link has seen to ours.
+            Ok(Reply::Upload(opened)) => {
+                let new = opened.id == upload;
+                Ok((opened, new))
+            }
+            Ok(other) => Err(unexpected(&other)),
+            Err(failure) => {
+                // The link does not know of it, so nobody else would. R2 drops it after 7 days
+                // if this fails.
+                let _ = self.bucket.abort(&key, &r2_upload_id).await;
+                Err(failure)
+            }
+        }
+    }
+
+    /// Takes a part. `length` is the body's; the ticket was verified by the caller.
+    ///
+    /// No Durable Object is asked before the bytes flow.
+    ///
+    /// # Errors
+    /// `part-out-of-range`, `part-size-wrong`, `digest-mismatch`; what the link refuses.
+    pub async fn put_part(
+        &self,
+        ticket: &Ticket,
+        n: u64,
+        length: u64,
+        expected: Sha256,
+        body: B::Body,
+    ) -> Result<(), Failure> {
+        let (n, _) = check_part(ticket, n, length)?;
+        let key = object_key(&ticket.app, ticket.upload);
+        let put = self
+            .bucket
+            .put_part(&key, &ticket.r2_upload_id, n, body, expected)
+            .await;
+        let put = match put {
+            Ok(put) if put.sha256 == expected => put,
+            Ok(_) | Err(PutError::Digest) => {
+                return Err(Problem::new(ProblemCode::DigestMismatch).field("Content-Digest").into());
+            }
+            Err(PutError::Bucket(error)) => {
+                // R2 has no such multipart upload any more when the upload was ended meanwhile;
+                // the link knows why.
+                self.why_ended(ticket.upload).await?;
+                return Err(error.into());
+            }
+        };
+        let part = Part { etag: put.etag, sha256: put.sha256 };
+        self.tell(ticket.upload, Command::RecordPart { upload: ticket.upload, n, part }).await
+    }
+
+    /// Fails with the link's own reason if the link no longer takes files.
+    async fn why_ended(&self, upload: UploadId) -> Result<(), Failure> {
+        use chatlift_shared::api::LinkState;
+        match self.read_link(upload.link()).await?.link.status {
+            LinkState::Active => Ok(()),
+            LinkState::Completed => Err(ProblemCode::LinkFull.into()),
+            LinkState::Expired => Err(ProblemCode::LinkExpired.into()),
+            LinkState::Revoked => Err(ProblemCode::LinkRevoked.into()),
+        }
+    }
+
+    /// Completes an upload whose parts are all there. Again for a stored one: the same file.
+    ///
+    /// # Errors
+    /// `parts-missing`, `parts-differ`, `upload-busy`, `file-type-not-accepted`, what the link
+    /// refuses.
+    pub async fn complete(
+        &self,
+        app: &AppId,
+        upload: UploadId,
+        request: CompleteUpload,
+    ) -> Result<FoundFile, Failure> {
+        let attempt = self.world.random();
+        let seal = Command::Seal {
+            upload,
+            attempt,
+            sha256: request.sha256,
+            parts_sha256: request.parts_sha256,
+        };
+        let sealed = match self.links.execute(upload.link(), seal).await? {
+            Reply::Sealed(sealed) => sealed,
+            Reply::File(found) => return Ok(*found),
+            other => return Err(unexpected(&other)),
+        };
+        let key = object_key(app, upload);
+        self.complete_in_r2(upload, attempt, &key, &sealed).await?;
+        self.world.after_r2_commit().await;
+        let announced = Announced {
+            upload,
+            attempt,
+            key: &key,
+            size: sealed.size,
+            name: &sealed.name,
+            sha256: Some(request.sha256),
+        };
+        self.confirm(&sealed.policy, announced).await
+    }
+
+    async fn complete_in_r2(
+        &self,
+        upload: UploadId,
+        attempt: u64,
+        key: &str,
+        sealed: &Sealed,
+    ) -> Result<(), Failure> {
+        let done = self
+            .bucket
+            .complete(key, &sealed.multipart.r2_upload_id, &sealed.etags)
+            .await;
+        let Err(error) = done else { return Ok(()) };
+        // An earlier try may have got through without hearing of it.
+        if self.bucket.head(key).await?.is_some_and(|h| h.size == sealed.size) {
+            return Ok(());
+        }
+        self.tell(upload, Command::Reopen { upload, attempt }).await?;
+        Err(error.into())
+    }
+
+    /// Takes a file in one request.
+    ///
+    /// # Errors
+    /// `file-too-large`, `file-type-not-accepted`, `digest-mismatch`; what the link refuses.
+    pub async fn put_file(
+        &self,
+        app: &AppId,
+        link: LinkId,
+        name: String,
+        length: u64,
+        sha256: Option<Sha256>,
+        body: B::Body,
+    ) -> Result<FoundFile, Failure> {
+        if length > SINGLE_REQUEST_MAX {
+            return Err(Problem::new(ProblemCode::BodyTooLarge)
+                .limit(SINGLE_REQUEST_MAX)
+                .detail("Announce a larger file with POST uploads, and send it in parts.")
+                .into());
+        }
+        let upload = self.new_upload_id(link);
+        let attempt = self.world.random();
+        let reserve = Command::Reserve { upload, attempt, name: name.clone(), size: length, sha256 };
+        let policy = match self.links.execute(link, reserve).await? {
+            Reply::Room(policy) => policy,
+            other => return Err(unexpected(&other)),
+        };
+        let key = object_key(app, upload);
+        let put = match self.bucket.put(&key, body, sha256).await {
+            Ok(put) if sha256.is_none_or(|s| s == put.sha256) => put,
+            other => {
+                self.withdraw(upload, attempt, &key).await?;
+                return Err(match other {
+                    Err(PutError::Bucket(error)) => error.into(),
+                    _ => Problem::new(ProblemCode::DigestMismatch).field("Content-Digest").into(),
+                });
+            }
+        };
+        self.world.after_r2_commit().await;
+        let announced = Announced {
+            upload,
+            attempt,
+            key: &key,
+            size: length,
+            name: &name,
+            sha256: Some(put.sha256),
+        };
+        self.confirm(&policy, announced).await
+    }
+
+    /// Confirms an object that R2 has: checks size and type by what is stored, and makes it a
+    /// file, or removes it.
+    pub(super) async fn confirm(
+        &self,
+        policy: &Policy,
+        announced: Announced<'_>,
+    ) -> Result<FoundFile, Failure> {
+        let Announced { upload, attempt, key, size, name, sha256 } = announced;
+        let head = match self.bucket.head(key).await? {
+            Some(head) if head.size == size => head,
+            _ => {
+                self.withdraw(upload, attempt, key).await?;
+                return Err(ProblemCode::UploadAborted.into());
+            }
+        };
+        let beginning = self.bucket.read_head(key, HEAD_MAX.min(size)).await?;
+        let media_type = match check_type(&policy.accept, &beginning, name) {
+            Ok(media_type) => media_type.to_owned(),
+            Err(problem) => {
+                self.withdraw(upload, attempt, key).await?;
+                return Err(problem.into());
+            }
+        };
+        let sha256 = match sha256 {
+            Some(known) => known,
+            None => self.bucket.digest(key).await?,
+        };
+        let commit = Command::Commit { upload, attempt, media_type, sha256, etag: head.etag };
+        match self.ask_for_file(upload.into(), commit).await {
+            Err(Failure::Refused(problem)) => {
+                // Aborted meanwhile, by the end of the link or a later attempt's refusal. The
+                // link removes the object too, later, should this fail.
+                let _ = self.bucket.delete(key).await;
+                Err(problem.into())
+            }
+            other => other,
+        }
+    }
+
+    /// Ends a commit that must not be, and removes its object now rather than by the link's alarm.
+    async fn withdraw(&self, upload: UploadId, attempt: u64, key: &str) -> Result<(), Failure> {
+        let _ = self.bucket.delete(key).await;
+        self.tell(upload, Command::Withdraw { upload, attempt }).await
+    }
+
+    /// Ends an upload for a person who changed their mind.
+    ///
+    /// # Errors
+    /// `upload-not-found`; `upload-busy` when it is being stored, or is.
+    pub async fn abort_upload(&self, upload: UploadId) -> Result<(), Failure> {
+        self.tell(upload, Command::Abort { upload }).await
+    }
+}
+
+/// Checks a part's number and length against the ticket; answers the number and what the length
+/// must be.
+///
+/// # Errors
+/// `part-out-of-range` with the number of parts, `part-size-wrong` with the right length.
+pub fn check_part(ticket: &Ticket, n: u64, length: u64) -> Result<(u16, u64), Problem> {
+    let count = chatlift_shared::limits::part_count(ticket.size, ticket.part_size);
+    let out = || Problem::new(ProblemCode::PartOutOfRange).field("part number").limit(count);
+    let expected = part_len(ticket.size, ticket.part_size, n).ok_or_else(out)?;
+    if length != expected {
+        return Err(Problem::new(ProblemCode::PartSizeWrong)
+            .field("Content-Length")
+            .limit(expected)
+            .detail(format!("Part {n} has {expected} bytes.")));
+    }
+    Ok((u16::try_from(n).map_err(|_| out())?, expected))
+}
+
+fn check_type(accept: &[MediaRange], head: &[u8], name: &str) -> Result<&'static str, Problem> {
+    let media_type = sniff::media_type(head, name);
+    if sniff::accepted(accept, media_type) {
+        return Ok(media_type);
+    }
+    Err(Problem::new(ProblemCode::FileTypeNotAccepted)
+        .field("content")
+        .detail(format!("By its content this is {media_type}.")))
+}

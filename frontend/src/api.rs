@@ -1,0 +1,285 @@
+//! Calls to the edge.
+//!
+//! All go through one `XMLHttpRequest` wrapper, because `fetch` does not tell how much of a body
+//! has left. A call that moves nothing for [`STALL_MS`] is cut and counts as a network failure;
+//! so a connection that died silently costs that long and no longer.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chatlift_frontend::uploader::Failure;
+use chatlift_frontend::wire::{self, Value};
+use chatlift_shared::api::{HEADER_TICKET, PageFile, Upload};
+use chatlift_shared::digest::Sha256;
+use chatlift_shared::disposition;
+use js_sys::{Array, Function, JSON, Object, Promise, Reflect};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{Blob, XmlHttpRequest};
+
+use crate::dom;
+
+/// Longest time that a call may move nothing, in milliseconds. The edge takes some seconds to
+/// store a part on a bad day; half a minute and more is a dead connection.
+const STALL_MS: f64 = 45_000.0;
+
+/// How often calls are looked at for a stall, in milliseconds.
+const STALL_LOOK_MS: f64 = 5_000.0;
+
+thread_local! {
+    static TOKEN: RefCell<String> = RefCell::default();
+    /// Calls under way: whose they are, the request, and when it last moved.
+    static UNDER_WAY: RefCell<Vec<(u32, XmlHttpRequest, Rc<Cell<f64>>)>> = RefCell::default();
+    /// Whether [`look`] is due.
+    static LOOKING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Calls of nobody: they are not aborted with a file.
+const NOBODY: u32 = u32::MAX;
+
+/// A JSON value that the browser has parsed.
+pub(crate) struct Js(pub(crate) JsValue);
+
+impl Value for Js {
+    fn get(&self, name: &str) -> Option<Self> {
+        let value = Reflect::get(&self.0, &name.into()).ok()?;
+        (!value.is_undefined() && !value.is_null()).then_some(Self(value))
+    }
+
+    fn text(&self) -> Option<String> {
+        self.0.as_string()
+    }
+
+    fn number(&self) -> Option<f64> {
+        self.0.as_f64()
+    }
+
+    fn items(&self) -> Vec<Self> {
+        match self.0.dyn_ref::<Array>() {
+            Some(array) => array.iter().map(Self).collect(),
+            None => Vec::new(),
+        }
+    }
+}
+
+/// Sets the link's token, which is the credential of every call.
+pub(crate) fn set_token(token: String) {
+    TOKEN.with(|own| own.replace(token));
+}
+
+/// The page's data anew. `query` is empty or `?lang=...`.
+pub(crate) async fn page(query: &str) -> Result<Js, Failure> {
+    call(
+        NOBODY,
+        "GET",
+        &["/page", query].concat(),
+        &[],
+        &JsValue::UNDEFINED,
+        |_| {},
+    )
+    .await
+}
+
+/// Sends a whole file.
+pub(crate) async fn send_whole(
+    key: u32,
+    name: &str,
+    digest: Sha256,
+    body: &Blob,
+    loaded: impl Fn(f64) + 'static,
+) -> Result<PageFile, Failure> {
+    let headers = [
+        ("content-disposition", disposition::attachment(name)),
+        ("content-digest", digest.to_header()),
+    ];
+    let answer = call(key, "POST", "/files", &headers, body, loaded).await?;
+    wire::file(&answer).ok_or(Failure::Network)
+}
+
+/// Announces a file; `head` are its first bytes.
+pub(crate) async fn announce(
+    key: u32,
+    name: &str,
+    size: f64,
+    head: &[u8],
+) -> Result<Upload, Failure> {
+    let head = STANDARD.encode(head);
+    let body = json(&[
+        ("name", name.into()),
+        ("size", size.into()),
+        ("head", head.into()),
+    ]);
+    let answer = call(key, "POST", "/uploads", &json_body(), &body, |_| {}).await?;
+    wire::upload(&answer).ok_or(Failure::Network)
+}
+
+/// Sends part `n` of an upload.
+pub(crate) async fn send_part(
+    key: u32,
+    upload: &Upload,
+    n: u16,
+    digest: Sha256,
+    body: &Blob,
+    loaded: impl Fn(f64) + 'static,
+) -> Result<(), Failure> {
+    let path = [
+        "/uploads/",
+        &upload.id.to_string(),
+        "/parts/",
+        &n.to_string(),
+    ]
+    .concat();
+    let headers = [
+        (HEADER_TICKET, upload.ticket.clone()),
+        ("content-digest", digest.to_header()),
+    ];
+    call(key, "PUT", &path, &headers, body, loaded)
+        .await
+        .map(drop)
+}
+
+/// Completes an upload.
+pub(crate) async fn complete(
+    key: u32,
+    upload: &Upload,
+    sha256: Sha256,
+    parts_sha256: Sha256,
+) -> Result<PageFile, Failure> {
+    let path = ["/uploads/", &upload.id.to_string(), "/complete"].concat();
+    let body = json(&[
+        ("sha256", sha256.to_string().into()),
+        ("parts_sha256", parts_sha256.to_string().into()),
+    ]);
+    let answer = call(key, "POST", &path, &json_body(), &body, |_| {}).await?;
+    wire::file(&answer).ok_or(Failure::Network)
+}
+
+/// Tells the edge that an upload will not be completed. Its answer changes nothing here: what is
+/// left behind, the edge cleans away by itself.
+pub(crate) async fn abandon(upload: &Upload) {
+    let path = ["/uploads/", &upload.id.to_string()].concat();
+    let _ = call(NOBODY, "DELETE", &path, &[], &JsValue::UNDEFINED, |_| {}).await;
+}
+
+/// Aborts all calls for a file.
+pub(crate) fn abort(key: u32) {
+    // Out of the list first: an abort ends the call, which takes itself off the list.
+    let calls: Vec<_> = UNDER_WAY.with(|all| {
+        let all = all.borrow();
+        all.iter()
+            .filter(|call| call.0 == key)
+            .map(|call| call.1.clone())
+            .collect()
+    });
+    for call in calls {
+        let _ = call.abort();
+    }
+}
+
+fn json(fields: &[(&str, JsValue)]) -> JsValue {
+    let object = Object::new();
+    for (name, value) in fields {
+        let _ = Reflect::set(&object, &(*name).into(), value);
+    }
+    JSON::stringify(&object)
+        .map(JsValue::from)
+        .unwrap_or_default()
+}
+
+fn json_body() -> [(&'static str, String); 1] {
+    [("content-type", "application/json".to_owned())]
+}
+
+async fn call(
+    key: u32,
+    method: &str,
+    path: &str,
+    headers: &[(&'static str, String)],
+    body: &JsValue,
+    loaded: impl Fn(f64) + 'static,
+) -> Result<Js, Failure> {
+    let xhr = XmlHttpRequest::new().map_err(|_| Failure::Network)?;
+    let url = TOKEN.with(|token| ["/u/", &token.borrow(), path].concat());
+    xhr.open(method, &url).map_err(|_| Failure::Network)?;
+    for (name, value) in headers {
+        xhr.set_request_header(name, value)
+            .map_err(|_| Failure::Network)?;
+    }
+    let moved = Rc::new(Cell::new(dom::now()));
+    let last = moved.clone();
+    let progress: Closure<dyn FnMut(JsValue)> = Closure::new(move |event: JsValue| {
+        last.set(dom::now());
+        if let Some(bytes) = Js(event).get("loaded").and_then(|bytes| bytes.number()) {
+            loaded(bytes);
+        }
+    });
+    if let Ok(upload) = xhr.upload()
+        && body.is_object()
+    {
+        upload.set_onprogress(Some(progress.as_ref().unchecked_ref()));
+    }
+    let ended = Promise::new(&mut |resolve: Function, _| xhr.set_onloadend(Some(&resolve)));
+    watch(key, &xhr, moved);
+    let sent = match body.dyn_ref::<Blob>() {
+        Some(blob) => xhr.send_with_opt_blob(Some(blob)),
+        None => xhr.send_with_opt_str(body.as_string().as_deref()),
+    };
+    if sent.is_ok() {
+        let _ = JsFuture::from(ended).await;
+    }
+    UNDER_WAY.with(|all| all.borrow_mut().retain(|call| call.1 != xhr));
+    answer(&xhr)
+}
+
+/// Keeps a call on the list of those under way, and the list looked at.
+fn watch(key: u32, xhr: &XmlHttpRequest, moved: Rc<Cell<f64>>) {
+    UNDER_WAY.with(|all| all.borrow_mut().push((key, xhr.clone(), moved)));
+    if !LOOKING.replace(true) {
+        dom::after(STALL_LOOK_MS, look);
+    }
+}
+
+fn look() {
+    let (stalled, any) = UNDER_WAY.with(|all| {
+        let (all, now) = (all.borrow(), dom::now());
+        let stalled = all.iter().filter(|call| now - call.2.get() > STALL_MS);
+        (
+            stalled.map(|call| call.1.clone()).collect::<Vec<_>>(),
+            !all.is_empty(),
+        )
+    });
+    for call in stalled {
+        let _ = call.abort();
+    }
+    LOOKING.set(any);
+    if any {
+        dom::after(STALL_LOOK_MS, look);
+    }
+}
+
+fn answer(xhr: &XmlHttpRequest) -> Result<Js, Failure> {
+    let status = xhr.status().unwrap_or(0);
+    if status == 0 {
+        return Err(Failure::Network);
+    }
+    let text = xhr.response_text().ok().flatten().unwrap_or_default();
+    let body = Js(JSON::parse(&text).unwrap_or_default());
+    if (200..300).contains(&status) {
+        return Ok(body);
+    }
+    let (code, parts, limit) = match wire::problem(&body) {
+        Some((code, parts, limit)) => (Some(code), parts, limit),
+        None => (None, Vec::new(), None),
+    };
+    let retry_after = xhr.get_response_header("retry-after").ok().flatten();
+    let seconds: Option<u32> = retry_after.and_then(|text| text.trim().parse().ok());
+    Err(Failure::Edge {
+        status,
+        code,
+        retry_after_ms: seconds.map(|seconds| seconds.saturating_mul(1000)),
+        parts,
+        limit,
+    })
+}

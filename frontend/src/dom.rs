@@ -1,0 +1,56 @@
+//! The few things of the browser that more than one module needs: its clock, its random source,
+//! timers and listeners.
+
+use js_sys::{Function, Promise, Reflect};
+use wasm_bindgen::prelude::*;
+use web_sys::{Document, Event, EventTarget, Window};
+
+/// The window. The page's program runs nowhere else.
+pub(crate) fn window() -> Window {
+    js_sys::global().unchecked_into()
+}
+
+pub(crate) fn document() -> Document {
+    // `document` cannot fail in a window, and a panic's text would only cost bytes.
+    Reflect::get(&js_sys::global(), &"document".into())
+        .unwrap_or_default()
+        .unchecked_into()
+}
+
+/// Milliseconds on the page's clock.
+pub(crate) fn now() -> f64 {
+    js_sys::Date::now()
+}
+
+pub(crate) fn random() -> f64 {
+    js_sys::Math::random()
+}
+
+/// What the device says of its connection. `false` is a hint, not a proof: some in-app browsers
+/// say so while they are connected, so nothing is held back for it.
+pub(crate) fn online() -> bool {
+    window().navigator().on_line()
+}
+
+/// Calls `then` after `ms` milliseconds.
+pub(crate) fn after(ms: f64, then: impl FnOnce() + 'static) {
+    let then = Closure::once_into_js(then);
+    set_timeout(then.unchecked_ref(), ms);
+}
+
+/// Waits for `ms` milliseconds.
+pub(crate) async fn sleep(ms: f64) {
+    let promise = Promise::new(&mut |resolve: Function, _| set_timeout(&resolve, ms));
+    let _ = wasm_bindgen_futures::JsFuture::from(promise).await;
+}
+
+fn set_timeout(then: &Function, ms: f64) {
+    // Timers take 32 bits; none of the page's waits comes near.
+    let _ = window().set_timeout_with_callback_and_timeout_and_arguments_0(then, ms as i32);
+}
+
+/// Listens for as long as the page lives.
+pub(crate) fn listen(target: &EventTarget, name: &str, with: impl FnMut(Event) + 'static) {
+    let with: Closure<dyn FnMut(Event)> = Closure::new(with);
+    let _ = target.add_event_listener_with_callback(name, with.into_js_value().unchecked_ref());
+}

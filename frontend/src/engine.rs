@@ -1,0 +1,255 @@
+//! Carries out what the machine in `uploader` decides: reads the files, calls the edge, and tells
+//! the machine what happened.
+//!
+//! The browser runs one task at a time, and no borrow of a cell here lives across an `await`, so
+//! none is ever taken twice. A file's bytes pass through the program in slices of [`SLICE`] to be
+//! digested, and not at all to be sent: the request's body is the browser's own slice of the file.
+
+use std::cell::{Cell, RefCell};
+
+use chatlift_frontend::uploader::{Batch, Event, Failure, Job, Key, Progress, Transfer};
+use chatlift_shared::digest::Sha256;
+use chatlift_shared::limits::HEAD_MAX;
+use js_sys::Uint8Array;
+use sha2::Digest as _;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::{File, Response};
+
+use crate::{api, dom, page};
+
+/// Bytes of a file in the program's memory at once. A quarter of a mebibyte is digested in a few
+/// milliseconds, so the page stays smooth, and reading it costs little beside that.
+const SLICE: f64 = 256.0 * 1024.0;
+
+thread_local! {
+    static BATCH: RefCell<Batch> = RefCell::default();
+    static FILES: RefCell<Vec<(Key, File)>> = RefCell::default();
+    /// Digests of whole files, as far as they have come, by file and run.
+    static WHOLES: RefCell<Vec<(Key, u32, sha2::Sha256)>> = RefCell::default();
+    /// When the next timed [`pump`] is due.
+    static DUE: Cell<f64> = const { Cell::new(0.0) };
+}
+
+/// Keeps a picked file at hand.
+pub(crate) fn keep(key: Key, file: File) {
+    FILES.with(|files| files.borrow_mut().push((key, file)));
+}
+
+/// Whether the same file, by all that the browser tells of one, is at hand already.
+pub(crate) fn has(file: &File) -> bool {
+    FILES.with(|files| {
+        files.borrow().iter().any(|(_, known)| {
+            known.name() == file.name()
+                && known.size() == file.size()
+                && known.last_modified() == file.last_modified()
+        })
+    })
+}
+
+/// Begins a file, or begins it anew.
+pub(crate) fn start(key: Key, size: u64, single_max: u64) {
+    BATCH.with(|batch| batch.borrow_mut().start(key, size, single_max));
+}
+
+/// Stops a file and forgets it, here and at the edge.
+pub(crate) fn drop_file(key: Key) {
+    let upload = read(key, |_, transfer| {
+        transfer.is_live().then(|| transfer.upload().cloned())
+    });
+    BATCH.with(|batch| batch.borrow_mut().remove(key));
+    FILES.with(|files| files.borrow_mut().retain(|file| file.0 != key));
+    WHOLES.with(|wholes| wholes.borrow_mut().retain(|whole| whole.0 != key));
+    api::abort(key);
+    if let Some(Some(Some(upload))) = upload {
+        spawn_local(async move { api::abandon(&upload).await });
+    }
+}
+
+/// Forgets all files.
+pub(crate) fn clear() {
+    BATCH.take();
+    FILES.take();
+    WHOLES.take();
+}
+
+/// Looks at a file on its way.
+pub(crate) fn read<T>(key: Key, look: impl FnOnce(u32, &Transfer) -> T) -> Option<T> {
+    BATCH.with(|batch| {
+        batch
+            .borrow()
+            .get(key)
+            .map(|(run, transfer)| look(run, transfer))
+    })
+}
+
+/// How far all are, and whether some file is under way.
+pub(crate) fn progress() -> (Progress, bool) {
+    BATCH.with(|batch| {
+        let batch = batch.borrow();
+        (batch.progress(), batch.is_live())
+    })
+}
+
+/// The connection is back.
+pub(crate) fn wake() {
+    BATCH.with(|batch| batch.borrow_mut().wake());
+    pump();
+}
+
+/// Begins all that may begin now, shows how things are, and comes back when a wait is over.
+pub(crate) fn pump() {
+    while let Some((key, run, job)) = BATCH.with(|batch| batch.borrow_mut().next(dom::now())) {
+        spawn_local(async move {
+            let event = match carry_out(key, run, job).await {
+                Ok(event) => event,
+                Err(failure) => Event::Failed(job, failure),
+            };
+            tell(key, run, event);
+            pump();
+        });
+    }
+    page::sync();
+    let now = dom::now();
+    if let Some(at) = BATCH.with(|batch| batch.borrow().wakes_at(now))
+        && (DUE.get() <= now || at < DUE.get())
+    {
+        DUE.set(at);
+        dom::after(at - now + 1.0, pump);
+    }
+}
+
+fn tell(key: Key, run: u32, event: Event) {
+    BATCH.with(|batch| {
+        let mut batch = batch.borrow_mut();
+        batch.on(key, run, event, dom::now(), dom::online(), dom::random());
+    });
+}
+
+async fn carry_out(key: Key, run: u32, job: Job) -> Result<Event, Failure> {
+    let file = FILES.with(|files| {
+        let files = files.borrow();
+        files
+            .iter()
+            .find(|file| file.0 == key)
+            .map(|file| file.1.clone())
+    });
+    let file = file.ok_or(Failure::Unreadable)?;
+    let look = |n| {
+        read(key, |_, t| {
+            Some((t.upload()?.clone(), t.range(n)?, t.part_digest(n)))
+        })
+    };
+    let loaded = move |bytes: f64| {
+        // A count of bytes: whole and not negative.
+        tell(
+            key,
+            run,
+            Event::Loaded {
+                job,
+                bytes: bytes as u64,
+            },
+        );
+        page::sync();
+    };
+    match job {
+        Job::Whole => {
+            let mut hash = sha2::Sha256::new();
+            slices(&file, 0.0, file.size(), &mut |bytes| hash.update(bytes)).await?;
+            let digest = Sha256(hash.finalize().into());
+            let stored = api::send_whole(key, &file.name(), digest, &file, loaded).await?;
+            page::stored(stored);
+            Ok(Event::Stored)
+        }
+        Job::Announce => {
+            let mut head = Vec::new();
+            let end = file.size().min(HEAD_MAX as f64);
+            slices(&file, 0.0, end, &mut |bytes| head.extend_from_slice(bytes)).await?;
+            api::announce(key, &file.name(), file.size(), &head)
+                .await
+                .map(Event::Announced)
+        }
+        Job::Digest(n) => {
+            let (_, (start, end), _) = look(n).flatten().ok_or(Failure::Unreadable)?;
+            let mut whole = take_whole(key, run, n).ok_or(Failure::Unreadable)?;
+            let mut part = sha2::Sha256::new();
+            slices(&file, start as f64, end as f64, &mut |bytes| {
+                whole.update(bytes);
+                part.update(bytes);
+            })
+            .await?;
+            let done = (end as f64 >= file.size()).then(|| Sha256(whole.clone().finalize().into()));
+            WHOLES.with(|wholes| wholes.borrow_mut().push((key, run, whole)));
+            Ok(Event::Digested {
+                n,
+                digest: Sha256(part.finalize().into()),
+                whole: done,
+            })
+        }
+        Job::Send(n) => {
+            let (upload, (start, end), digest) = look(n).flatten().ok_or(Failure::Unreadable)?;
+            let digest = digest.ok_or(Failure::Unreadable)?;
+            let body = file
+                .slice_with_f64_and_f64(start as f64, end as f64)
+                .map_err(|_| Failure::Unreadable)?;
+            api::send_part(key, &upload, n, digest, &body, loaded).await?;
+            Ok(Event::Sent(n))
+        }
+        Job::Complete => {
+            let look = read(key, |_, t| Some((t.upload()?.clone(), t.digests()?)));
+            let (upload, (whole, parts)) = look.flatten().ok_or(Failure::Unreadable)?;
+            let stored = api::complete(key, &upload, whole, parts).await?;
+            page::stored(stored);
+            Ok(Event::Stored)
+        }
+    }
+}
+
+/// The digest of the whole file up to part `n`; a new one for the first.
+fn take_whole(key: Key, run: u32, n: u16) -> Option<sha2::Sha256> {
+    WHOLES.with(|wholes| {
+        let mut wholes = wholes.borrow_mut();
+        let at = wholes
+            .iter()
+            .position(|whole| whole.0 == key && whole.1 == run);
+        let known = at.map(|at| wholes.swap_remove(at).2);
+        if n == 1 {
+            Some(sha2::Sha256::new())
+        } else {
+            known
+        }
+    })
+}
+
+/// Reads a stretch of a file, a slice at a time.
+async fn slices(
+    file: &File,
+    start: f64,
+    end: f64,
+    each: &mut dyn FnMut(&[u8]),
+) -> Result<(), Failure> {
+    let mut buffer = Vec::new();
+    let mut at = start;
+    while at < end {
+        let to = end.min(at + SLICE);
+        let bytes = bytes(file, at, to).await.ok_or(Failure::Unreadable)?;
+        // A file that shrank, or whose permission ran out, gives fewer bytes than it said.
+        if f64::from(bytes.length()) != to - at {
+            return Err(Failure::Unreadable);
+        }
+        buffer.resize(bytes.length() as usize, 0);
+        bytes.copy_to(&mut buffer);
+        each(&buffer);
+        at = to;
+    }
+    Ok(())
+}
+
+async fn bytes(file: &File, start: f64, end: f64) -> Option<Uint8Array> {
+    let slice = file.slice_with_f64_and_f64(start, end).ok()?;
+    // By way of a response: a blob's own `arrayBuffer` is missing in the older in-app browsers.
+    let promise = Response::new_with_opt_blob(Some(&slice))
+        .ok()?
+        .array_buffer()
+        .ok()?;
+    Some(Uint8Array::new(&JsFuture::from(promise).await.ok()?))
+}

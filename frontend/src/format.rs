@@ -1,0 +1,104 @@
+//! Filling texts, and sizes as people read them.
+
+/// Puts values into the `{name}` places of a text. A place without a value stays as it is.
+#[must_use]
+pub fn fill(text: &str, values: &[(&str, &str)]) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        out.push_str(before);
+        let value = after.split_once('}').and_then(|(name, tail)| {
+            let (_, value) = values.iter().find(|(known, _)| *known == name)?;
+            Some((value, tail))
+        });
+        rest = if let Some((value, tail)) = value {
+            out.push_str(value);
+            tail
+        } else {
+            out.push('{');
+            after
+        };
+    }
+    out.push_str(rest);
+    out
+}
+
+/// A size as file managers write it: binary units with their usual short names, one decimal below
+/// ten. Rounded up, so that a limit is never written smaller than a file that passes it.
+#[must_use]
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KB", "MB", "GB", "TB"];
+    let mut unit = 0;
+    let mut scale: u64 = 1;
+    while unit + 1 < UNITS.len() && bytes / scale >= 1000 {
+        unit += 1;
+        scale <<= 10;
+    }
+    // In tenths, in 128 bits because ten times the largest file overflows 64.
+    let tenths = (u128::from(bytes) * 10).div_ceil(u128::from(scale));
+    let tenths = u64::try_from(tenths).unwrap_or(u64::MAX);
+    let whole = tenths.div_ceil(10).to_string();
+    let unit = UNITS.get(unit).copied().unwrap_or_default();
+    if tenths < 100 && !tenths.is_multiple_of(10) {
+        let (whole, tenth) = ((tenths / 10).to_string(), (tenths % 10).to_string());
+        [&whole, ".", &tenth, "\u{a0}", unit].concat()
+    } else {
+        [&whole, "\u{a0}", unit].concat()
+    }
+}
+
+/// Cuts a name in two, so that the view can shorten its middle: the end keeps the extension and
+/// the few characters before it, which tell one file of a series from the next.
+#[must_use]
+pub fn halves(name: &str) -> (&str, &str) {
+    const TAIL: usize = 10;
+    let at = name
+        .char_indices()
+        .rev()
+        .nth(TAIL - 1)
+        .map_or(0, |(at, _)| at);
+    name.split_at_checked(at).unwrap_or((name, ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn places_are_filled_and_unknown_ones_stay() {
+        assert_eq!(fill("{n} of {m}", &[("n", "1"), ("m", "{n}")]), "1 of {n}");
+        assert_eq!(fill("a {x} {", &[("n", "1")]), "a {x} {");
+    }
+
+    #[test]
+    fn sizes_read_like_a_file_manager() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "1 KB"),
+            (1536, "1.5 KB"),
+            (10 * 1024, "10 KB"),
+            (8 << 20, "8 MB"),
+            (100 << 20, "100 MB"),
+            ((100 << 20) + 1, "101 MB"),
+            (5 << 30, "5 GB"),
+            (u64::MAX, "16777216 TB"),
+        ] {
+            assert_eq!(size(bytes).replace('\u{a0}', " "), text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn halves_are_the_whole(name in ".*") {
+            let (head, tail) = halves(&name);
+            prop_assert_eq!([head, tail].concat(), name);
+        }
+
+        #[test]
+        fn any_text_is_filled_without_a_panic(text in ".*") {
+            prop_assert_eq!(fill(&text, &[]), text);
+        }
+    }
+}

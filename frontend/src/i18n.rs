@@ -1,0 +1,76 @@
+//! The page's texts: those that the edge sent, by key.
+//!
+//! The edge negotiates the language and sends one locale of `frontend/locales`. The program holds
+//! no text but the one sentence for when the edge could not be asked.
+
+use std::cell::RefCell;
+
+use chatlift_frontend::format;
+use js_sys::Reflect;
+use wasm_bindgen::JsValue;
+
+thread_local! {
+    static TEXTS: RefCell<(String, JsValue)> = RefCell::default();
+}
+
+/// Said when not even the texts could be had.
+pub(crate) const NO_ANSWER: [&str; 4] = [
+    "No answer at the moment",
+    "The upload service does not answer. Check your connection, then try again.",
+    "上传服务暂无响应，请检查网络后重试。",
+    "Try again · 重试",
+];
+
+/// Takes the texts over: an object of strings in `lang`.
+pub(crate) fn set(lang: String, texts: JsValue) {
+    TEXTS.with(|all| all.replace((lang, texts)));
+}
+
+/// The language of the texts.
+pub(crate) fn lang() -> String {
+    TEXTS.with(|all| all.borrow().0.clone())
+}
+
+/// The text of `key`, if there is one.
+pub(crate) fn find(key: &str) -> Option<String> {
+    TEXTS.with(|all| Reflect::get(&all.borrow().1, &key.into()).ok()?.as_string())
+}
+
+/// The text of `key`; the key itself when the edge has an older locale.
+pub(crate) fn t(key: &str) -> String {
+    find(key).unwrap_or_else(|| key.to_owned())
+}
+
+/// The text of `key` with its places filled.
+pub(crate) fn tf(key: &str, values: &[(&str, &str)]) -> String {
+    format::fill(&t(key), values)
+}
+
+/// The text for `n` of something: `key.one` or `key.other`. `{n}` is filled beside `values`.
+pub(crate) fn tn(key: &str, n: usize, values: &[(&str, &str)]) -> String {
+    let form = if n == 1 { ".one" } else { ".other" };
+    let text = t(&[key, form].concat());
+    format::fill(&format::fill(&text, values), &[("n", &n.to_string())])
+}
+
+/// The sentence for a problem: what happened, and what to do now.
+pub(crate) fn problem(code: &str) -> String {
+    find(&["problem.", code].concat()).unwrap_or_else(|| t("problem.internal"))
+}
+
+/// A moment (RFC 3339) in the reader's language and time zone.
+pub(crate) fn moment(rfc3339: &str) -> String {
+    let options = js_sys::Object::new();
+    for (name, value) in [
+        ("day", "numeric"),
+        ("month", "short"),
+        ("year", "numeric"),
+        ("hour", "2-digit"),
+        ("minute", "2-digit"),
+    ] {
+        let _ = Reflect::set(&options, &name.into(), &value.into());
+    }
+    js_sys::Date::new(&rfc3339.into())
+        .to_locale_string(&lang(), &options)
+        .into()
+}

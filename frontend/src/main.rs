@@ -1,0 +1,24 @@
+//! The upload page. Its program runs in the browser only; what can be tested without one is in
+//! the library of this crate.
+
+#[cfg(target_arch = "wasm32")]
+mod api;
+#[cfg(target_arch = "wasm32")]
+mod components;
+#[cfg(target_arch = "wasm32")]
+mod dom;
+#[cfg(target_arch = "wasm32")]
+mod engine;
+#[cfg(target_arch = "wasm32")]
+mod i18n;
+#[cfg(target_arch = "wasm32")]
+mod page;
+#[cfg(target_arch = "wasm32")]
+mod pickers;
+#[cfg(target_arch = "wasm32")]
+mod start;
+
+fn main() {
+    #[cfg(target_arch = "wasm32")]
+    start::start();
+}

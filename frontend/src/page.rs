@@ -1,0 +1,463 @@
+//! The page's state: what the link asks for, what was picked, and how far it is. Views read it
+//! through [`Signals`]; pickers and buttons call the functions.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+use chatlift_frontend::uploader::{Failure, Key, State};
+use chatlift_frontend::{accept, format, wire};
+use chatlift_shared::ProblemCode;
+use chatlift_shared::api::{PageFile, PageLink, ReceiptStatus};
+use leptos::prelude::*;
+use wasm_bindgen_futures::spawn_local;
+use web_sys::File;
+
+use crate::i18n::{problem, t, tf};
+use crate::{api, dom, engine};
+
+/// What the page is about at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Files are picked and confirmed.
+    Picking,
+    /// Files are on their way.
+    Sending,
+    /// Nothing is on its way, and some file has failed.
+    Settled,
+    /// All that was sent has arrived.
+    Done,
+}
+
+/// A picked file.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) key: Key,
+    pub(crate) name: String,
+    pub(crate) size: u64,
+    pub(crate) view: RwSignal<View>,
+}
+
+/// What a row shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct View {
+    /// The `data-state`, see `components`.
+    pub(crate) state: &'static str,
+    pub(crate) percent: u8,
+    pub(crate) note: String,
+    /// Why it does not go on; empty if it does.
+    pub(crate) error: String,
+    pub(crate) can_retry: bool,
+}
+
+/// All files together, while they are on their way.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sum {
+    pub(crate) percent: u8,
+    pub(crate) done: u64,
+    pub(crate) total: u64,
+    pub(crate) cut: bool,
+}
+
+/// What changes on the page.
+#[derive(Clone, Copy)]
+pub(crate) struct Signals {
+    pub(crate) phase: RwSignal<Phase>,
+    pub(crate) rows: RwSignal<Vec<Row>>,
+    pub(crate) sum: RwSignal<Sum>,
+    /// What the link has, oldest first.
+    pub(crate) files: RwSignal<Vec<PageFile>>,
+    /// How many of them came from this visit's last pick.
+    pub(crate) arrived: RwSignal<usize>,
+    /// How many more the link takes.
+    pub(crate) left: RwSignal<u32>,
+    /// Why the link takes none, by its problem's code.
+    pub(crate) trouble: RwSignal<Option<String>>,
+    /// What came of the last pick, if it is worth a word.
+    pub(crate) notice: RwSignal<String>,
+    /// For screen readers.
+    pub(crate) live: RwSignal<String>,
+}
+
+thread_local! {
+    static PAGE: RefCell<Option<(Arc<PageLink>, Signals)>> = const { RefCell::new(None) };
+    static KEYS: Cell<Key> = const { Cell::new(0) };
+    static POLLING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Takes the link over.
+pub(crate) fn open(link: PageLink, trouble: Option<String>) -> (Arc<PageLink>, Signals) {
+    let signals = Signals {
+        phase: RwSignal::new(Phase::Picking),
+        rows: RwSignal::default(),
+        sum: RwSignal::default(),
+        files: RwSignal::new(link.files.clone()),
+        arrived: RwSignal::default(),
+        left: RwSignal::new(link.files_left),
+        trouble: RwSignal::new(trouble),
+        notice: RwSignal::default(),
+        live: RwSignal::default(),
+    };
+    let page = (Arc::new(link), signals);
+    PAGE.with(|own| own.replace(Some(page.clone())));
+    page
+}
+
+fn page() -> Option<(Arc<PageLink>, Signals)> {
+    PAGE.with(|page| page.borrow().clone())
+}
+
+/// Listens to what concerns the whole page.
+pub(crate) fn listen() {
+    dom::listen(&dom::window(), "online", |_| engine::wake());
+    dom::listen(&dom::window(), "offline", |_| sync());
+    dom::listen(&dom::window(), "beforeunload", |event| {
+        if engine::progress().1 {
+            event.prevent_default();
+            // Older browsers ask only for this.
+            let _ = js_sys::Reflect::set(&event, &"returnValue".into(), &"".into());
+        }
+    });
+    poll();
+}
+
+/// Whether files can be picked now.
+pub(crate) fn is_open() -> bool {
+    page().is_some_and(|(_, s)| takes(s))
+}
+
+/// Whether files can be picked now; tracked by the caller's view.
+pub(crate) fn takes(s: Signals) -> bool {
+    s.trouble.with(Option::is_none)
+        && s.left.get() > 0
+        && matches!(s.phase.get(), Phase::Picking | Phase::Done)
+}
+
+/// How many rows are in `state`; tracked.
+pub(crate) fn count(s: Signals, state: &str) -> usize {
+    s.rows.with(|rows| {
+        rows.iter()
+            .filter(|row| row.view.with(|view| view.state == state))
+            .count()
+    })
+}
+
+/// Takes picked files in.
+pub(crate) fn add(files: Vec<File>) {
+    let Some((link, s)) = page() else { return };
+    if !untrack(|| takes(s)) {
+        return;
+    }
+    let mut room = (s.left.get_untracked() as usize).saturating_sub(untrack(|| count(s, "ready")));
+    let (mut already, mut left_out) = (0, 0);
+    let mut added = Vec::new();
+    for file in files {
+        // The size of a file: whole and not negative.
+        let (name, size) = (file.name(), file.size() as u64);
+        let error = refusal(&link, &name, size, &file.type_());
+        if engine::has(&file) {
+            already += 1;
+        } else if error.is_empty() && room == 0 {
+            left_out += 1;
+        } else {
+            room -= usize::from(error.is_empty());
+            let key = KEYS.get() + 1;
+            KEYS.set(key);
+            let ready = error.is_empty();
+            let view = View {
+                state: if ready { "ready" } else { "refused" },
+                percent: 0,
+                note: if ready {
+                    t("state.ready")
+                } else {
+                    String::new()
+                },
+                error,
+                can_retry: false,
+            };
+            engine::keep(key, file);
+            added.push(Row {
+                key,
+                name,
+                size,
+                view: RwSignal::new(view),
+            });
+        }
+    }
+    let mut notice = Vec::new();
+    for (key, n) in [("notice.already", already), ("notice.left-out", left_out)] {
+        if n > 0 {
+            notice.push(crate::i18n::tn(key, n, &[]));
+        }
+    }
+    s.notice.set(notice.join(" "));
+    if !added.is_empty() {
+        s.phase.set(Phase::Picking);
+        s.rows.update(|rows| rows.extend(added));
+    }
+}
+
+/// Why a file cannot be sent, as far as the page can tell; empty if it can.
+fn refusal(link: &PageLink, name: &str, size: u64, media_type: &str) -> String {
+    if size == 0 {
+        problem("file-empty")
+    } else if size > link.max_file_size {
+        too_large(size, link.max_file_size)
+    } else if accept::is_clearly_wrong(&link.accept, media_type, name) {
+        problem("file-type-not-accepted")
+    } else {
+        String::new()
+    }
+}
+
+fn too_large(size: u64, limit: u64) -> String {
+    tf(
+        "problem.too-large-here",
+        &[
+            ("size", &format::size(size)),
+            ("limit", &format::size(limit)),
+        ],
+    )
+}
+
+/// Takes a file off the list: a pick, one on its way, or one that failed.
+pub(crate) fn remove(key: Key) {
+    let Some((_, s)) = page() else { return };
+    engine::drop_file(key);
+    s.notice.set(String::new());
+    s.rows.update(|rows| rows.retain(|row| row.key != key));
+    engine::pump();
+}
+
+/// Sends what was picked.
+pub(crate) fn confirm() {
+    let Some((link, s)) = page() else { return };
+    for row in s.rows.get_untracked() {
+        if row.view.with_untracked(|view| view.state == "ready") {
+            engine::start(row.key, row.size, link.single_request_max);
+        }
+    }
+    s.notice.set(String::new());
+    s.arrived.set(0);
+    s.phase.set(Phase::Sending);
+    engine::pump();
+}
+
+/// Sends a file that failed once more; all that can be, if `key` is `None`.
+pub(crate) fn retry(key: Option<Key>) {
+    let Some((link, s)) = page() else { return };
+    for row in s.rows.get_untracked() {
+        let wanted = key.is_none_or(|key| key == row.key);
+        if wanted && row.view.with_untracked(|view| view.can_retry) {
+            engine::start(row.key, row.size, link.single_request_max);
+        }
+    }
+    s.phase.set(Phase::Sending);
+    engine::pump();
+}
+
+/// The edge has stored a file.
+pub(crate) fn stored(file: PageFile) {
+    let Some((_, s)) = page() else { return };
+    // The same file twice is one that was retried after its answer got lost.
+    if !s
+        .files
+        .with_untracked(|files| files.iter().any(|known| known.id == file.id))
+    {
+        s.files.update(|files| files.push(file));
+        s.left.update(|left| *left = left.saturating_sub(1));
+    }
+    s.arrived.update(|arrived| *arrived += 1);
+}
+
+/// Shows how the machine stands.
+pub(crate) fn sync() {
+    let Some((_, s)) = page() else { return };
+    let now = dom::now();
+    for row in s.rows.get_untracked() {
+        if let Some(view) = engine::read(row.key, |_, transfer| view(&row, transfer, now))
+            && row.view.with_untracked(|old| *old != view)
+        {
+            row.view.set(view);
+        }
+    }
+    let (progress, live) = engine::progress();
+    let sum = Sum {
+        percent: progress.percent(),
+        done: progress.done,
+        total: progress.total,
+        cut: !dom::online() && untrack(|| count(s, "uploading")) > 0,
+    };
+    if s.sum.with_untracked(|old| *old != sum) {
+        // Each quarter is worth a word, not each percent.
+        if sum.percent / 25 != s.sum.with_untracked(|old| old.percent / 25) && live {
+            s.live.set(tf(
+                "progress.live",
+                &[("percent", &sum.percent.to_string())],
+            ));
+        }
+        s.sum.set(sum);
+    }
+    let phase = s.phase.get_untracked();
+    if !live && matches!(phase, Phase::Sending | Phase::Settled) {
+        settle(s, phase);
+    }
+}
+
+/// Nothing is on its way any more.
+fn settle(s: Signals, was: Phase) {
+    let failed = untrack(|| count(s, "failed"));
+    let phase = if failed > 0 {
+        Phase::Settled
+    } else if s.arrived.get_untracked() > 0 {
+        Phase::Done
+    } else {
+        Phase::Picking
+    };
+    if phase == was {
+        return;
+    }
+    if phase == Phase::Done {
+        engine::clear();
+        s.rows.set(Vec::new());
+        s.live.set(crate::i18n::tn(
+            "success.title",
+            s.arrived.get_untracked(),
+            &[],
+        ));
+        dom::window().scroll_to_with_x_and_y(0.0, 0.0);
+    } else if phase == Phase::Settled {
+        s.live.set(crate::i18n::tn("result.failed", failed, &[]));
+    }
+    s.phase.set(phase);
+    poll();
+}
+
+fn view(row: &Row, transfer: &chatlift_frontend::uploader::Transfer, now: f64) -> View {
+    let percent = transfer.progress().percent();
+    let text = percent.to_string();
+    let values = [("percent", text.as_str())];
+    let (state, note) = match transfer.state() {
+        State::Queued => ("queued", t("state.queued")),
+        State::Uploading if transfer.is_waiting(now) && !dom::online() => {
+            ("uploading", tf("state.offline", &values))
+        }
+        State::Uploading if transfer.is_waiting(now) => {
+            ("uploading", tf("state.retrying", &values))
+        }
+        State::Uploading => {
+            let size = format::size(row.size);
+            (
+                "uploading",
+                tf("state.uploading", &[("percent", &text), ("size", &size)]),
+            )
+        }
+        State::Completing => ("completing", t("state.completing")),
+        State::Stored => ("stored", t("state.stored")),
+        State::Failed(failure) => {
+            let (error, can_retry) = explain(row, failure);
+            return View {
+                state: "failed",
+                percent,
+                note: String::new(),
+                error,
+                can_retry,
+            };
+        }
+    };
+    View {
+        state,
+        percent,
+        note,
+        error: String::new(),
+        can_retry: false,
+    }
+}
+
+/// What to say of a failure, and whether trying again can help.
+fn explain(row: &Row, failure: &Failure) -> (String, bool) {
+    use ProblemCode as P;
+    match failure {
+        Failure::Network if !dom::online() => (problem("offline"), true),
+        Failure::Network => (problem("edge-down"), true),
+        Failure::Unreadable => (problem("file-unreadable"), false),
+        Failure::Edge {
+            code: None,
+            status: 500..,
+            ..
+        } => (problem("edge-down"), true),
+        Failure::Edge { code: None, .. } => (problem("internal"), true),
+        Failure::Edge {
+            code: Some(P::FileTooLarge),
+            limit: Some(limit),
+            ..
+        } => (too_large(row.size, *limit), false),
+        Failure::Edge {
+            code: Some(code), ..
+        } => {
+            let for_good = matches!(
+                code,
+                P::FileTooLarge
+                    | P::FileEmpty
+                    | P::FileTypeNotAccepted
+                    | P::BodyTooLarge
+                    | P::LinkFull
+                    | P::LinkExpired
+                    | P::LinkRevoked
+                    | P::LinkNotFound
+                    | P::LinkTokenInvalid
+            );
+            (problem(code.code()), !for_good)
+        }
+    }
+}
+
+/// First and longest wait between two looks at what became of the files, in milliseconds.
+const POLL_MS: (f64, f64) = (3_000.0, 30_000.0);
+
+/// Looks at what became of the files after which the page gives up: about ten minutes.
+const POLLS_MAX: u32 = 28;
+
+/// Asks the edge from time to time what became of the files, until each has its final receipt.
+fn poll() {
+    let Some((_, s)) = page() else { return };
+    if POLLING.replace(true) {
+        return;
+    }
+    spawn_local(async move {
+        let mut wait = POLL_MS.0;
+        for _ in 0..POLLS_MAX {
+            if !s
+                .files
+                .with_untracked(|files| files.iter().any(is_open_ended))
+            {
+                break;
+            }
+            dom::sleep(wait).await;
+            wait = (wait * 1.3).min(POLL_MS.1);
+            if dom::document().hidden() || s.phase.get_untracked() == Phase::Sending {
+                continue;
+            }
+            let answer = api::page("").await;
+            let link = answer
+                .ok()
+                .and_then(|data| wire::link(&wire::Value::get(&data, "link")?));
+            if let Some(link) = link
+                && s.phase.get_untracked() != Phase::Sending
+            {
+                s.left.set(link.files_left);
+                if s.files.with_untracked(|files| *files != link.files) {
+                    s.files.set(link.files);
+                }
+            }
+        }
+        POLLING.set(false);
+    });
+}
+
+fn is_open_ended(file: &PageFile) -> bool {
+    let status = file.receipt.as_ref().map(|receipt| receipt.status);
+    !matches!(
+        status,
+        Some(ReceiptStatus::Delivered | ReceiptStatus::Rejected)
+    )
+}

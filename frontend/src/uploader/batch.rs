@@ -1,0 +1,114 @@
+//! All files of a page, and which of them may go on next.
+
+use super::progress::Progress;
+use super::transfer::{Event, Job, State, Transfer};
+
+/// Requests with content under way at once, over all files. Three fill a phone's uplink while one
+/// waits for its answer; more only take memory and split the same bandwidth.
+pub const CONCURRENCY: usize = 3;
+
+/// A file of the batch, for the shell. It stays the same over its life.
+pub type Key = u32;
+
+#[derive(Clone, Debug)]
+struct Entry {
+    key: Key,
+    /// Counts starts, so that the end of a job from before a restart is told from one of now.
+    run: u32,
+    transfer: Transfer,
+}
+
+/// All files of a page.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    entries: Vec<Entry>,
+    runs: u32,
+}
+
+impl Batch {
+    /// Adds a file, or starts it anew with nothing remembered but what the edge holds.
+    pub fn start(&mut self, key: Key, size: u64, single_max: u64) {
+        self.runs += 1;
+        let entry = Entry {
+            key,
+            run: self.runs,
+            transfer: Transfer::new(size, single_max),
+        };
+        match self.entries.iter_mut().find(|known| known.key == key) {
+            Some(known) => *known = entry,
+            None => self.entries.push(entry),
+        }
+    }
+
+    /// Forgets a file. The shell aborts its requests.
+    pub fn remove(&mut self, key: Key) {
+        self.entries.retain(|entry| entry.key != key);
+    }
+
+    /// A file, and the number of its run.
+    #[must_use]
+    pub fn get(&self, key: Key) -> Option<(u32, &Transfer)> {
+        let entry = self.entries.iter().find(|entry| entry.key == key)?;
+        Some((entry.run, &entry.transfer))
+    }
+
+    /// The next job, which is then under way; `None` until something happens or
+    /// [`Batch::wakes_at`] has come. Files go in the order in which they were added.
+    pub fn next(&mut self, now: f64) -> Option<(Key, u32, Job)> {
+        let requests: usize = self
+            .entries
+            .iter()
+            .map(|entry| entry.transfer.requests())
+            .sum();
+        let slot = requests < CONCURRENCY;
+        let digest = !self
+            .entries
+            .iter()
+            .any(|entry| entry.transfer.is_digesting());
+        self.entries.iter_mut().find_map(|entry| {
+            let job = entry.transfer.next(now, slot, digest)?;
+            Some((entry.key, entry.run, job))
+        })
+    }
+
+    /// Takes in what happened to a file in a run. What belongs to an earlier run, or to a file
+    /// that is gone, is passed over.
+    pub fn on(&mut self, key: Key, run: u32, event: Event, now: f64, online: bool, random: f64) {
+        let known = |entry: &&mut Entry| entry.key == key && entry.run == run;
+        if let Some(entry) = self.entries.iter_mut().find(known) {
+            entry.transfer.on(event, now, online, random);
+        }
+    }
+
+    /// All waits are over: the connection is back.
+    pub fn wake(&mut self) {
+        for entry in &mut self.entries {
+            entry.transfer.wake();
+        }
+    }
+
+    /// When the earliest wait is over, if a file waits.
+    #[must_use]
+    pub fn wakes_at(&self, now: f64) -> Option<f64> {
+        self.entries
+            .iter()
+            .filter_map(|entry| entry.transfer.wakes_at(now))
+            .reduce(f64::min)
+    }
+
+    /// Whether some file is neither stored nor failed.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.entries.iter().any(|entry| entry.transfer.is_live())
+    }
+
+    /// How far all files are that have not failed.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.entries
+            .iter()
+            .filter(|entry| !matches!(entry.transfer.state(), State::Failed(_)))
+            .map(|entry| entry.transfer.progress())
+            .sum()
+    }
+}

@@ -1,0 +1,319 @@
+//! The body of every route of the edge.
+//!
+//! Requests refuse unknown fields, so that a misspelt one is noticed; answers may gain fields.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Sha256;
+use crate::{AppId, EventId, FileId, LinkId, Problem, SceneId, Timestamp, UploadId};
+
+/// Header of an upload's ticket, on every part.
+pub const HEADER_TICKET: &str = "upload-ticket";
+
+// For backends.
+
+/// `POST /v1/links`: asks for a link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateLink {
+    /// The scene, by its id.
+    pub scene: SceneId,
+    /// The app's own opaque user or case id; comes back in every event. 200 bytes at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// Comes back in every event. 20 entries, keys of 40 and values of 500 bytes at most.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+    /// Lifetime in seconds, 1 up to the scene's; the scene's if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in: Option<u64>,
+}
+
+/// Where a link is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkState {
+    /// Takes files.
+    Active,
+    /// Has all the files that it takes.
+    Completed,
+    /// Its time is over.
+    Expired,
+    /// The app took it back.
+    Revoked,
+}
+
+/// `GET /v1/links/{id}`, and the answer to `POST /v1/links`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// The link.
+    pub id: LinkId,
+    /// The app that asks.
+    pub app: AppId,
+    /// What it asks for.
+    pub scene: SceneId,
+    /// Where it is in its life.
+    pub state: LinkState,
+    /// The app's own user or case id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// What the app gave when it made the link.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+    /// The address to share. Whoever has it can upload.
+    pub url: String,
+    /// A sentence with the address, ready to be sent into a chat, by language tag.
+    pub share_text: BTreeMap<String, String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// Most files that it takes.
+    pub max_files: u32,
+    /// The formats that the app can use, best first (media types); empty: any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub formats: Vec<String>,
+    /// Uploads under way.
+    pub uploads: u32,
+    /// Its files, oldest first.
+    pub files: Vec<File>,
+}
+
+/// `GET /v1/files/{id}`: a stored upload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct File {
+    /// The file.
+    pub id: FileId,
+    /// The link it came by.
+    pub link: LinkId,
+    /// Its name, safe to show and to use as one path component.
+    pub name: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// Type by content.
+    pub media_type: String,
+    /// Digest of the content.
+    pub sha256: Sha256,
+    /// Storage address, `r2://<bucket>/<key>`.
+    pub address: String,
+    /// When it was stored.
+    pub stored_at: Timestamp,
+    /// When it was deleted, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_at: Option<Timestamp>,
+    /// What became of it at the business backend, as far as that has said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Receipt>,
+}
+
+/// `POST /v1/files/{id}/receipt`: the business backend says what became of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Receipt {
+    /// How far it came.
+    pub status: ReceiptStatus,
+    /// Why it was rejected, in words for the chat-app user. 500 bytes at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// How far a file came. Receipts go forward only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReceiptStatus {
+    /// The backend has fetched it.
+    Received,
+    /// It is in the app's format.
+    Converted,
+    /// The first app has it. Final.
+    Delivered,
+    /// It cannot be used. Final.
+    Rejected,
+}
+
+/// `POST /v1/events/{id}/redeliver`: the event as it stands in the outbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventStatus {
+    /// The event.
+    pub id: EventId,
+    /// Tries so far.
+    pub attempts: u32,
+    /// Where it is.
+    pub state: EventState,
+    /// When the next try is due, if one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_attempt_at: Option<Timestamp>,
+}
+
+/// Where an event is on its way to the business backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventState {
+    /// To be sent, or sent again.
+    Pending,
+    /// Acknowledged with a 2xx.
+    Acknowledged,
+    /// Given up after three days, or refused with 410. Redeliver it by hand.
+    Parked,
+}
+
+// For the page. The token in the path is the credential.
+
+/// `GET /u/{token}/page`, and embedded in the page: all that the page needs to begin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageData {
+    /// The token, to build addresses from.
+    pub token: String,
+    /// The language that was negotiated, a BCP 47 tag.
+    pub lang: String,
+    /// The languages that there are, with their own names.
+    pub languages: BTreeMap<String, String>,
+    /// The page's texts in that language, by key.
+    pub messages: BTreeMap<String, String>,
+    /// The link; absent when the token does not lead to one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<PageLink>,
+    /// Why no file can be uploaded, if none can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+}
+
+/// A link as the page sees it. Times are RFC 3339 text: the browser's own `Date` reads them, and
+/// the page carries no date code.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageLink {
+    /// Name of the app that asks.
+    pub app_name: String,
+    /// What it asks for.
+    pub title: String,
+    /// More about it; may be empty.
+    pub hint: String,
+    /// Accepted media ranges.
+    pub accept: Vec<String>,
+    /// Largest file, in bytes.
+    pub max_file_size: u64,
+    /// Most files.
+    pub max_files: u32,
+    /// How many more it takes.
+    pub files_left: u32,
+    /// Where it is in its life.
+    pub state: LinkState,
+    /// When it ends, RFC 3339.
+    pub expires_at: String,
+    /// Where "back to the app" leads, if anywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub return_url: Option<String>,
+    /// Largest file that goes in one request, in bytes.
+    pub single_request_max: u64,
+    /// What it has already.
+    pub files: Vec<PageFile>,
+}
+
+/// A stored file as the page sees it, and the answer to `POST /u/{token}/files` and to `complete`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageFile {
+    /// The file.
+    pub id: FileId,
+    /// Its name as kept.
+    pub name: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// Type by content.
+    pub media_type: String,
+    /// Digest of the content.
+    pub sha256: Sha256,
+    /// Storage address.
+    pub address: String,
+    /// What became of it, as far as the backend has said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Receipt>,
+}
+
+impl From<File> for PageFile {
+    fn from(file: File) -> Self {
+        Self {
+            id: file.id,
+            name: file.name,
+            size: file.size,
+            media_type: file.media_type,
+            sha256: file.sha256,
+            address: file.address,
+            receipt: file.receipt,
+        }
+    }
+}
+
+/// `POST /u/{token}/uploads`: announces a file that comes in parts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateUpload {
+    /// The file's name.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its first bytes, [`crate::limits::HEAD_MAX`] at most, in base64: so that a type that is not
+    /// accepted is refused before the rest travels. The stored content is checked again.
+    pub head: String,
+}
+
+/// The answer to `POST /u/{token}/uploads`. The same name and size announced again answers with
+/// the same upload and the parts that the edge holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upload {
+    /// The upload.
+    pub id: UploadId,
+    /// To be sent with every part, in the [`HEADER_TICKET`] header.
+    pub ticket: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// Size of every part but the last, in bytes.
+    pub part_size: u64,
+    /// Parts that the edge holds. Their digests tell whether they are of the same file.
+    pub parts: Vec<HeldPart>,
+}
+
+/// A part that the edge holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldPart {
+    /// Its number, from 1.
+    pub n: u16,
+    /// Its digest.
+    pub sha256: Sha256,
+}
+
+/// `POST /u/{token}/uploads/{id}/complete`: all parts are there; store the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CompleteUpload {
+    /// Digest of the whole file.
+    pub sha256: Sha256,
+    /// Digest of the parts' digests in order, see [`Sha256::of_parts`].
+    pub parts_sha256: Sha256,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn create_link_json_unchanged() {
+        let body = r#"{"scene":"claim-documents","subject":"case-7","metadata":{"k":"v"},"expires_in":60}"#;
+        let parsed: CreateLink = serde_json::from_str(body).expect("a request");
+        assert_eq!(serde_json::to_string(&parsed).expect("JSON"), body);
+    }
+
+    #[test]
+    fn a_misspelt_field_is_refused_by_its_name() {
+        let error = serde_json::from_str::<CreateLink>(r#"{"scene":"a","subjct":"x"}"#)
+            .expect_err("an unknown field");
+        assert!(error.to_string().contains("subjct"), "{error}");
+    }
+
+    #[test]
+    fn receipts_are_ordered_as_they_come() {
+        use ReceiptStatus::{Converted, Delivered, Received, Rejected};
+        assert!(Received < Converted && Converted < Delivered && Delivered < Rejected);
+    }
+}

@@ -1,0 +1,301 @@
+//! The edge's API as its two kinds of clients use it: [`App`] with a key, [`Page`] with a token.
+//! Each call returns the answer as it came; the ones that end in a type panic when it is refused.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chatlift_shared::api::{
+    CompleteUpload, HEADER_TICKET, HeldPart, Link, PageData, PageFile, Upload,
+};
+use chatlift_shared::digest::Sha256;
+use chatlift_shared::{FileId, LinkId, UploadId, disposition, limits};
+use serde_json::{Value, json};
+
+use crate::fixtures::Random;
+use crate::http::{Answer, send};
+
+fn must(answer: Result<Answer, ureq::Error>, what: &str) -> Answer {
+    answer.unwrap_or_else(|e| panic!("no answer to {what}: {e}"))
+}
+
+/// A business backend.
+#[derive(Clone)]
+pub struct App {
+    origin: String,
+    key: String,
+}
+
+impl App {
+    /// With this API key.
+    #[must_use]
+    pub fn new(origin: String, key: String) -> Self {
+        Self { origin, key }
+    }
+
+    /// Any call of the API, with the key.
+    #[must_use]
+    pub fn call(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Answer {
+        let bearer = format!("Bearer {}", self.key);
+        let mut all = vec![("authorization", bearer.as_str())];
+        all.extend_from_slice(headers);
+        let url = format!("{}{path}", self.origin);
+        let text = body.map(Value::to_string);
+        if text.is_some() {
+            all.push(("content-type", "application/json"));
+        }
+        must(
+            send(method, &url, &all, text.as_deref().map(str::as_bytes)),
+            path,
+        )
+    }
+
+    /// Makes a link under a scene.
+    #[must_use]
+    pub fn link(&self, scene: &str) -> Link {
+        self.link_with(json!({ "scene": scene, "subject": "case-7" }))
+    }
+
+    /// Makes a link with a body of one's own.
+    #[must_use]
+    pub fn link_with(&self, body: Value) -> Link {
+        self.call("POST", "/v1/links", &[], Some(&body)).ok(201)
+    }
+
+    /// The link as it stands.
+    #[must_use]
+    pub fn get_link(&self, id: LinkId) -> Link {
+        self.call("GET", &format!("/v1/links/{id}"), &[], None)
+            .ok(200)
+    }
+
+    /// Takes a link back.
+    #[must_use]
+    pub fn revoke(&self, id: LinkId) -> Answer {
+        self.call("DELETE", &format!("/v1/links/{id}"), &[], None)
+    }
+
+    /// A file's content.
+    #[must_use]
+    pub fn content(&self, id: FileId, headers: &[(&str, &str)]) -> Answer {
+        self.call("GET", &format!("/v1/files/{id}/content"), headers, None)
+    }
+
+    /// The page of a link.
+    #[must_use]
+    pub fn page(&self, link: &Link) -> Page {
+        Page::of(&link.url)
+    }
+}
+
+/// The upload page.
+#[derive(Clone, Debug)]
+pub struct Page {
+    url: String,
+}
+
+impl Page {
+    /// Of the link with this address.
+    #[must_use]
+    pub fn of(url: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+        }
+    }
+
+    /// The address.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The link's token.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        self.url.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// Any call under the link's address.
+    ///
+    /// # Errors
+    /// When there is no whole answer.
+    pub fn try_call(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&[u8]>,
+    ) -> Result<Answer, ureq::Error> {
+        send(method, &format!("{}{path}", self.url), headers, body)
+    }
+
+    /// As [`Self::try_call`], where an answer must come.
+    #[must_use]
+    pub fn call(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&[u8]>,
+    ) -> Answer {
+        must(self.try_call(method, path, headers, body), path)
+    }
+
+    /// What the page begins with.
+    #[must_use]
+    pub fn data(&self) -> PageData {
+        self.call("GET", "/page", &[], None).ok(200)
+    }
+
+    /// A small file in one request, with more headers if wanted.
+    #[must_use]
+    pub fn send_file(&self, name: &str, bytes: &[u8], headers: &[(&str, &str)]) -> Answer {
+        let disposition = disposition::attachment(name);
+        let mut all = vec![("content-disposition", disposition.as_str())];
+        all.extend_from_slice(headers);
+        self.call("POST", "/files", &all, Some(bytes))
+    }
+
+    /// A small file in one request, that must be stored.
+    #[must_use]
+    pub fn store(&self, name: &str, bytes: &[u8]) -> PageFile {
+        self.send_file(name, bytes, &[]).ok(201)
+    }
+
+    /// Announces a file that comes in parts.
+    #[must_use]
+    pub fn announce(&self, name: &str, size: u64, head: &[u8]) -> Answer {
+        let body = json!({ "name": name, "size": size, "head": STANDARD.encode(head) });
+        let json = ("content-type", "application/json");
+        self.call(
+            "POST",
+            "/uploads",
+            &[json],
+            Some(body.to_string().as_bytes()),
+        )
+    }
+
+    /// Announces a random file, that must be taken; new or known.
+    ///
+    /// # Panics
+    /// When it is refused.
+    #[must_use]
+    pub fn announce_random(&self, name: &str, file: Random) -> Upload {
+        let answer = self.announce(name, file.size, &file.read(0, limits::HEAD_MAX));
+        assert!(
+            matches!(answer.status, 200 | 201),
+            "{} {}",
+            answer.status,
+            answer.text()
+        );
+        answer.ok(answer.status)
+    }
+
+    /// Sends a part as it is to be sent.
+    #[must_use]
+    pub fn send_part(&self, upload: &Upload, n: u64, bytes: &[u8]) -> Answer {
+        let digest = Sha256::of(bytes).to_header();
+        self.send_part_with(
+            upload,
+            n,
+            bytes,
+            &[("content-digest", &digest), (HEADER_TICKET, &upload.ticket)],
+        )
+    }
+
+    /// Sends a part with headers of one's own.
+    #[must_use]
+    pub fn send_part_with(
+        &self,
+        upload: &Upload,
+        n: u64,
+        bytes: &[u8],
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        self.call(
+            "PUT",
+            &format!("/uploads/{}/parts/{n}", upload.id),
+            headers,
+            Some(bytes),
+        )
+    }
+
+    /// Sends the parts that the edge does not hold, and returns all of them.
+    ///
+    /// # Panics
+    /// When one is refused.
+    #[must_use]
+    pub fn send_parts(&self, upload: &Upload, file: Random) -> Vec<HeldPart> {
+        let count = limits::part_count(upload.size, upload.part_size);
+        (1..=count)
+            .map(|n| {
+                let bytes = file.read((n - 1) * upload.part_size, upload.part_size);
+                if !upload.parts.iter().any(|held| u64::from(held.n) == n) {
+                    let answer = self.send_part(upload, n, &bytes);
+                    assert_eq!(answer.status, 204, "part {n}: {}", answer.text());
+                }
+                HeldPart {
+                    n: u16::try_from(n).expect("a part number"),
+                    sha256: Sha256::of(&bytes),
+                }
+            })
+            .collect()
+    }
+
+    /// Completes an upload of these parts.
+    #[must_use]
+    pub fn complete(
+        &self,
+        upload: UploadId,
+        sha256: Sha256,
+        parts: &[HeldPart],
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        must(
+            self.try_complete(upload, sha256, parts, headers),
+            "complete",
+        )
+    }
+
+    /// As [`Self::complete`], where there may be no answer.
+    ///
+    /// # Errors
+    /// When there is no whole answer.
+    ///
+    /// # Panics
+    /// Never: a digest has a JSON form.
+    pub fn try_complete(
+        &self,
+        upload: UploadId,
+        sha256: Sha256,
+        parts: &[HeldPart],
+        headers: &[(&str, &str)],
+    ) -> Result<Answer, ureq::Error> {
+        let parts_sha256 = Sha256::of_parts(parts.iter().map(|part| part.sha256));
+        let body = serde_json::to_vec(&CompleteUpload {
+            sha256,
+            parts_sha256,
+        })
+        .expect("JSON");
+        let mut all = vec![("content-type", "application/json")];
+        all.extend_from_slice(headers);
+        self.try_call(
+            "POST",
+            &format!("/uploads/{upload}/complete"),
+            &all,
+            Some(&body),
+        )
+    }
+
+    /// Uploads a random file in parts, from announcement to completion.
+    #[must_use]
+    pub fn store_random(&self, name: &str, file: Random) -> PageFile {
+        let upload = self.announce_random(name, file);
+        let parts = self.send_parts(&upload, file);
+        self.complete(upload.id, file.sha256(), &parts, &[]).ok(200)
+    }
+}

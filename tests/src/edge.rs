@@ -1,0 +1,233 @@
+//! The edge in real workerd, started as a developer would start it, with apps, keys and state of
+//! its own; and its death by `kill -9`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chatlift_shared::mac::KeyRing;
+use serde_json::{Value, json};
+use xtask::process::Group;
+use xtask::secrets::{AppSecrets, app_secrets, link_keys, write_env};
+use xtask::wrangler;
+
+use crate::client::App;
+use crate::fixtures::DOCX;
+use crate::http::send;
+use crate::scratch::{Folder, free_port};
+
+/// How long workerd may take to answer; on a busy machine it has taken 10 s.
+const READY_WITHIN: Duration = Duration::from_secs(90);
+
+/// The app that most scenarios play.
+pub const APP: &str = "demo";
+/// Another tenant, that must see nothing of the first.
+pub const OTHER_APP: &str = "other";
+
+/// Documents and pictures, 10 of at most [`DOCUMENT_MAX`].
+pub const DOCUMENTS: &str = "claim-documents";
+/// Anything, 20 of at most 1 GiB.
+pub const ANY_FILE: &str = "any-file";
+/// Anything, but one.
+pub const ONE_FILE: &str = "one-file";
+
+/// Largest file of [`DOCUMENTS`], in bytes: in parts, and little to send too much.
+pub const DOCUMENT_MAX: u64 = 20 * 1024 * 1024;
+
+/// The apps of the scenarios, as the edge's `APPS` has them.
+fn apps(webhook_url: &str) -> Value {
+    let names = |en: &str, zh: &str| json!({ "en": en, "zh-CN": zh });
+    let scene = |id: &str, title: Value, accept: &[&str], size: u64, files: u32| {
+        json!({
+            "id": id, "title": title, "hint": names("A hint.", "提示。"), "accept": accept,
+            "max_file_size": size, "max_files": files, "link_lifetime": 604_800,
+            "formats": if id == DOCUMENTS { json!(["image/jpeg", "application/pdf"]) } else { json!([]) },
+            "return_url": null
+        })
+    };
+    let documents = scene(
+        DOCUMENTS,
+        names("Documents for your claim", "理赔材料"),
+        &["application/pdf", "image/*", DOCX],
+        DOCUMENT_MAX,
+        10,
+    );
+    let any = scene(
+        ANY_FILE,
+        names("Any file", "任意文件"),
+        &["*/*"],
+        1 << 30,
+        20,
+    );
+    let one = scene(
+        ONE_FILE,
+        names("One file", "一个文件"),
+        &["*/*"],
+        1 << 30,
+        1,
+    );
+    json!([
+        { "id": APP, "name": names("Harbour Insurance", "海港保险"), "webhook_url": webhook_url,
+          "scenes": [documents, any, one] },
+        { "id": OTHER_APP, "name": names("Other", "其他"), "webhook_url": webhook_url,
+          "scenes": [any] }
+    ])
+}
+
+/// What an edge is started with.
+#[derive(Debug)]
+pub struct Setup {
+    port: u16,
+    folder: Folder,
+    keys: String,
+    /// Secrets of [`APP`].
+    pub app: AppSecrets,
+    /// Secrets of [`OTHER_APP`].
+    pub other_app: AppSecrets,
+}
+
+impl Setup {
+    /// Draws keys and picks a port.
+    ///
+    /// # Panics
+    /// When the machine has none.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self {
+            port: free_port(),
+            folder: Folder::new(name),
+            keys: link_keys().expect("random bytes"),
+            app: AppSecrets::random().expect("random bytes"),
+            other_app: AppSecrets::random().expect("random bytes"),
+        }
+    }
+
+    /// The edge's address, without a slash at the end.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Starts the edge and waits until it answers.
+    ///
+    /// # Panics
+    /// When the worker is not built, or does not answer.
+    #[must_use]
+    pub fn start(self, webhook_url: &str) -> Edge {
+        for built in [
+            "edge/build/index.js",
+            "dist/index.html",
+            "node_modules/wrangler",
+        ] {
+            assert!(
+                xtask::root::at(built).exists(),
+                "{built} is not there: run `cargo xtask test`"
+            );
+        }
+        let env = self.folder.path().join("edge.env");
+        let secrets = app_secrets(&[(APP, &self.app), (OTHER_APP, &self.other_app)]);
+        let apps = apps(webhook_url).to_string();
+        let vars = [
+            ("APPS", &*apps),
+            ("LINK_KEYS", &*self.keys),
+            ("APP_SECRETS", &*secrets),
+            ("FAULTS", "on"),
+        ];
+        write_env(&env, &vars).expect("the edge's variables");
+        let command = wrangler::Edge {
+            port: self.port,
+            state: self.folder.path().join("state"),
+            scratch: self.folder.path().join("wrangler"),
+            env_file: Some(env),
+        };
+        let mut edge = Edge {
+            log: self.folder.path().join("edge.log"),
+            setup: self,
+            command,
+            group: None,
+        };
+        edge.start();
+        edge
+    }
+}
+
+/// A running edge, or one that was killed.
+#[derive(Debug)]
+pub struct Edge {
+    // Killed before its folder goes.
+    group: Option<Group>,
+    command: wrangler::Edge,
+    log: PathBuf,
+    setup: Setup,
+}
+
+impl Edge {
+    /// Starts it on the state that it has.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub fn start(&mut self) {
+        let mut group = Group::spawn("edge", &self.command.command(), &self.log).expect("wrangler");
+        let probe = format!("{}/v1/links", self.origin());
+        group
+            .wait_until(READY_WITHIN, || send("GET", &probe, &[], None).is_ok())
+            .unwrap_or_else(|e| panic!("{e}"));
+        self.group = Some(group);
+    }
+
+    /// `kill -9` to wrangler and workerd.
+    pub fn kill(&mut self) {
+        self.group = None;
+    }
+
+    /// Its address, without a slash at the end.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        self.setup.origin()
+    }
+
+    /// The first app's backend, as a client of the API.
+    #[must_use]
+    pub fn app(&self) -> App {
+        App::new(self.origin(), self.setup.app.api_key.clone())
+    }
+
+    /// The other tenant's.
+    #[must_use]
+    pub fn other_app(&self) -> App {
+        App::new(self.origin(), self.setup.other_app.api_key.clone())
+    }
+
+    /// The keys that sign links, to mint what the edge would not.
+    ///
+    /// # Panics
+    /// Never, since the edge has started with them.
+    #[must_use]
+    pub fn keys(&self) -> KeyRing {
+        KeyRing::parse(&self.setup.keys).expect("a key ring")
+    }
+
+    /// Memory that workerd has in RAM, in bytes.
+    #[must_use]
+    pub fn resident(&self) -> u64 {
+        self.group
+            .as_ref()
+            .map_or(0, |group| group.resident("workerd"))
+    }
+
+    /// The last that it printed.
+    #[must_use]
+    pub fn tail(&self) -> String {
+        let text = std::fs::read(&self.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(40)..].join("\n")
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the edge's last lines:\n{}", self.tail());
+        }
+    }
+}

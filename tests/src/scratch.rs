@@ -1,0 +1,102 @@
+//! Folders, ports and moments for one run.
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use chatlift_shared::Timestamp;
+
+/// A folder of its own, gone when this is dropped, or at the start of a later run.
+#[derive(Debug)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// Makes one. `name` helps a reader to find it.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        static SWEEP: Once = Once::new();
+        let all = xtask::root::target().join("scenarios");
+        SWEEP.call_once(|| sweep(&all));
+        let n = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = all.join(format!("{}-{n}-{name}", std::process::id()));
+        fs::create_dir_all(&path).expect("a folder for the run");
+        Self(path)
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What went wrong is to be looked at.
+        if !std::thread::panicking() {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+}
+
+/// Removes what runs have left that are over.
+fn sweep(all: &Path) {
+    for entry in fs::read_dir(all).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let pid = name.split('-').next().unwrap_or_default();
+        if !fs::exists(format!("/proc/{pid}")).unwrap_or(true) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// A port on 127.0.0.1 that nothing listens on.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .expect("a free port")
+        .port()
+}
+
+/// Now, by the clock that the edge goes by too.
+#[must_use]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one clock of the scenarios, which run natively"
+)]
+pub fn now() -> Timestamp {
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Waits until `found` finds something.
+///
+/// # Panics
+/// When it does not within `within`; `what` says what was waited for.
+pub fn wait_for<T>(what: &str, within: Duration, mut found: impl FnMut() -> Option<T>) -> T {
+    let start = xtask::run::now();
+    loop {
+        if let Some(found) = found() {
+            return found;
+        }
+        assert!(
+            start.elapsed() < within,
+            "waited {} s in vain for {what}",
+            within.as_secs()
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

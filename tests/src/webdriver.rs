@@ -1,0 +1,234 @@
+//! The few commands of W3C WebDriver (<https://www.w3.org/TR/webdriver2/>) that the scenarios
+//! need, with a chromedriver of one's own for each browser.
+
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use xtask::process::Group;
+
+use crate::http::send;
+use crate::scratch::{Folder, free_port};
+
+/// The key of an element in WebDriver's JSON (section 12.1).
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// Chromium as it runs in a container, asking nothing of the outside.
+const FLAGS: [&str; 11] = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--enable-precise-memory-info",
+    // Ends with chromedriver, however that ends.
+    "--remote-debugging-pipe",
+];
+
+/// A browser with one window.
+#[derive(Debug)]
+pub struct Session {
+    driver: String,
+    id: String,
+    // Killed before the folder goes.
+    _group: Group,
+    folder: Folder,
+}
+
+/// Something on the page.
+#[derive(Clone, Debug)]
+pub struct Element(String);
+
+impl Session {
+    /// Starts a browser that asks for pages in this language.
+    ///
+    /// # Panics
+    /// When Chromium or its driver is missing or does not start.
+    #[must_use]
+    pub fn start(lang: &str) -> Self {
+        let (port, folder) = (free_port(), Folder::new("browser"));
+        let mut command = Command::new("/usr/bin/chromedriver");
+        command.arg(format!("--port={port}"));
+        let log = folder.path().join("chromedriver.log");
+        let mut group = Group::spawn("chromedriver", &command, &log)
+            .unwrap_or_else(|e| panic!("{e}: run `cargo xtask test`"));
+        let driver = format!("http://127.0.0.1:{port}");
+        group
+            .wait_until(Duration::from_secs(30), || {
+                send("GET", &format!("{driver}/status"), &[], None).is_ok_and(|a| a.status == 200)
+            })
+            .unwrap_or_else(|e| panic!("{e}"));
+        let mut args: Vec<String> = FLAGS.iter().map(|&flag| flag.to_owned()).collect();
+        args.push(format!(
+            "--user-data-dir={}",
+            folder.path().join("profile").display()
+        ));
+        args.push(format!("--accept-lang={lang}"));
+        // A phone, as most who open a link have.
+        args.push("--window-size=412,915".to_owned());
+        let capabilities = json!({ "capabilities": { "alwaysMatch": {
+            "browserName": "chrome",
+            "goog:chromeOptions": { "args": args, "binary": "/usr/bin/chromium" },
+            "goog:loggingPrefs": { "browser": "ALL" },
+        } } });
+        let mut session = Self {
+            driver,
+            id: String::new(),
+            folder,
+            _group: group,
+        };
+        let made = session.command("POST", "/session", &capabilities);
+        session.id = made["sessionId"].as_str().expect("a session").to_owned();
+        session
+    }
+
+    /// A folder that lives as long as the browser, for files to be picked.
+    #[must_use]
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    fn command(&self, method: &str, path: &str, body: &Value) -> Value {
+        self.try_command(method, path, body)
+            .unwrap_or_else(|e| panic!("{method} {path}: {e}"))
+    }
+
+    fn try_command(&self, method: &str, path: &str, body: &Value) -> Result<Value, String> {
+        let text = body.to_string();
+        let body = (method == "POST").then_some(text.as_bytes());
+        let answer = send(
+            method,
+            &format!("{}{path}", self.driver),
+            &[("content-type", "application/json")],
+            body,
+        )
+        .map_err(|e| e.to_string())?;
+        let value: Value =
+            serde_json::from_slice(&answer.body).map_err(|e| format!("{e}: {}", answer.text()))?;
+        if answer.status == 200 {
+            Ok(value["value"].clone())
+        } else {
+            Err(format!(
+                "{} {}",
+                value["value"]["error"], value["value"]["message"]
+            ))
+        }
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Value {
+        self.command("POST", &format!("/session/{}{path}", self.id), body)
+    }
+
+    /// Opens a page and waits until it is loaded.
+    pub fn open(&self, url: &str) {
+        self.post("/url", &json!({ "url": url }));
+    }
+
+    /// Loads the page again.
+    pub fn reload(&self) {
+        self.post("/refresh", &json!({}));
+    }
+
+    /// Runs a script in the page; `arguments[0]` and on are `args`.
+    #[must_use]
+    pub fn script(&self, script: &str, args: &Value) -> Value {
+        self.post("/execute/sync", &json!({ "script": script, "args": args }))
+    }
+
+    /// The element, if it is there.
+    #[must_use]
+    pub fn find(&self, css: &str) -> Option<Element> {
+        let path = format!("/session/{}/element", self.id);
+        let found = self
+            .try_command(
+                "POST",
+                &path,
+                &json!({ "using": "css selector", "value": css }),
+            )
+            .ok()?;
+        found[ELEMENT].as_str().map(|id| Element(id.to_owned()))
+    }
+
+    /// Clicks as a person does: it must be in view and not covered.
+    ///
+    /// # Errors
+    /// When it cannot be clicked.
+    pub fn click(&self, element: &Element) -> Result<(), String> {
+        let path = format!("/session/{}/element/{}/click", self.id, element.0);
+        self.try_command("POST", &path, &json!({})).map(|_| ())
+    }
+
+    /// Types into an element; a file input takes paths, one a line.
+    pub fn send_keys(&self, element: &Element, text: &str) {
+        self.post(
+            &format!("/element/{}/value", element.0),
+            &json!({ "text": text }),
+        );
+    }
+
+    /// A command of the DevTools protocol.
+    #[must_use]
+    pub fn devtools(&self, method: &str, params: &Value) -> Value {
+        self.post(
+            "/goog/cdp/execute",
+            &json!({ "cmd": method, "params": params }),
+        )
+    }
+
+    /// Cuts the browser off the network, or connects it again.
+    pub fn offline(&self, offline: bool) {
+        self.post(
+            "/chromium/network_conditions",
+            &json!({ "network_conditions":
+                { "offline": offline, "latency": 0, "download_throughput": -1, "upload_throughput": -1 } }),
+        );
+    }
+
+    /// Slows the network down to this many bytes a second, each way.
+    pub fn slow(&self, bytes_per_second: u64) {
+        self.post(
+            "/chromium/network_conditions",
+            &json!({ "network_conditions": { "offline": false, "latency": 20,
+                "download_throughput": bytes_per_second, "upload_throughput": bytes_per_second } }),
+        );
+    }
+
+    /// What the page wrote to the console.
+    #[must_use]
+    pub fn console(&self) -> Vec<String> {
+        let path = format!("/session/{}/se/log", self.id);
+        let lines = self
+            .try_command("POST", &path, &json!({ "type": "browser" }))
+            .unwrap_or_default();
+        lines
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|line| format!("{} {}", line["level"], line["message"]))
+            .collect()
+    }
+
+    /// A picture of the window, as PNG.
+    #[must_use]
+    pub fn screenshot(&self) -> Vec<u8> {
+        use base64::Engine as _;
+        let path = format!("/session/{}/screenshot", self.id);
+        let picture = self
+            .try_command("GET", &path, &Value::Null)
+            .unwrap_or_default();
+        let picture = picture.as_str().unwrap_or_default();
+        base64::engine::general_purpose::STANDARD
+            .decode(picture)
+            .unwrap_or_default()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let _ = self.try_command("DELETE", &format!("/session/{}", self.id), &Value::Null);
+    }
+}

@@ -1,0 +1,261 @@
+//! The whole journey in real Chromium: the first app asks, the link is opened, files are picked,
+//! and the app has them.
+
+use std::path::Path;
+use std::time::Duration;
+
+use chatlift_shared::api::ReceiptStatus;
+use chatlift_shared::digest::Sha256;
+use chatlift_shared::limits::MIB;
+use chatlift_tests::backend::Backend;
+use chatlift_tests::browser::{Browser, mark, row};
+use chatlift_tests::edge::{ANY_FILE, DOCUMENTS, Edge, Setup};
+use chatlift_tests::fixtures::{self, DOCX, Random, docx, jpeg, pdf, png};
+use chatlift_tests::scratch::wait_for;
+use chatlift_tests::stage::shared;
+
+const WITHIN: Duration = Duration::from_secs(60);
+
+/// Edge and real backend, each with the other's address.
+fn edge_and_backend(name: &str) -> (Edge, Backend) {
+    let setup = Setup::new(name);
+    let mut backend = Backend::new(&setup.origin(), &setup.app);
+    let edge = setup.start(&backend.webhook_url());
+    backend.start();
+    (edge, backend)
+}
+
+/// Picks, confirms and waits for the success message.
+fn upload(page: &Browser, paths: &[&Path]) {
+    page.pick(paths);
+    page.sees(&row("ready"), paths.len() as u64);
+    page.click(&mark("confirm"));
+    page.sees_within(&mark("success"), 1, WITHIN);
+    page.sees(&row("stored"), paths.len() as u64);
+}
+
+#[test]
+fn the_app_asks_the_person_picks_and_the_app_has_the_files() {
+    let (edge, backend) = edge_and_backend("journey");
+    let first_app = Browser::english();
+    first_app.open(&backend.origin());
+    first_app.click(&mark("add-document"));
+    if first_app.count(&mark(&format!("scene-{DOCUMENTS}"))) > 0 {
+        first_app.click(&mark(&format!("scene-{DOCUMENTS}")));
+    }
+    let shown = mark("link-url");
+    let link = wait_for("the link", WITHIN, || {
+        let link = first_app
+            .attribute(&shown, "value")
+            .unwrap_or_else(|| first_app.text(&shown));
+        link.starts_with(&edge.origin()).then_some(link)
+    });
+
+    let phone = Browser::english();
+    phone.open(&link);
+    let title = phone
+        .session()
+        .script("return document.title", &serde_json::json!([]));
+    assert!(
+        title
+            .as_str()
+            .is_some_and(|t| t.contains("Harbour Insurance") || t.contains("Documents")),
+        "{title}"
+    );
+    let files = [
+        ("invoice.pdf", pdf()),
+        ("damage.jpg", jpeg()),
+        ("report.docx", docx()),
+    ];
+    let paths: Vec<_> = files
+        .iter()
+        .map(|(name, bytes)| fixtures::write(phone.folder(), name, bytes))
+        .collect();
+    upload(
+        &phone,
+        &paths.iter().map(|p| p.as_path()).collect::<Vec<_>>(),
+    );
+    let success = phone.text(&mark("success"));
+    assert!(!success.is_empty());
+
+    // The first app shows what has arrived, by the digest of what was picked.
+    let wanted: Vec<_> = files.iter().map(|(_, bytes)| Sha256::of(bytes)).collect();
+    wait_for("all files at the first app", WITHIN, || {
+        let delivered = first_app.delivered();
+        wanted
+            .iter()
+            .all(|sha256| delivered.contains(sha256))
+            .then_some(())
+    });
+    // The edge knows how far each came, and so does the page.
+    let id = {
+        let token = chatlift_tests::client::Page::of(&link);
+        let claims = chatlift_shared::token::verify(
+            &edge.keys(),
+            token.token(),
+            chatlift_tests::scratch::now(),
+        );
+        claims.expect("a good token").link
+    };
+    let app = edge.app();
+    wait_for("final receipts", WITHIN, || {
+        let files = app.get_link(id).files;
+        let last =
+            |s: &ReceiptStatus| matches!(s, ReceiptStatus::Delivered | ReceiptStatus::Rejected);
+        (files.len() == 3
+            && files
+                .iter()
+                .all(|f| f.receipt.as_ref().is_some_and(|r| last(&r.status))))
+        .then_some(())
+    });
+    let statuses: Vec<_> = app
+        .get_link(id)
+        .files
+        .into_iter()
+        .filter_map(|f| Some((f.media_type, f.receipt?.status)))
+        .collect();
+    for (media_type, status) in &statuses {
+        if media_type != DOCX {
+            assert_eq!(*status, ReceiptStatus::Delivered, "{media_type}");
+        }
+    }
+    phone.session().reload();
+    phone.sees(&mark("file-receipt"), 3);
+}
+
+#[test]
+fn a_file_of_300_mb_goes_through_and_the_page_does_not_grow_with_it() {
+    let stage = shared();
+    let app = stage.edge.app();
+    let link = app.link(ANY_FILE);
+    let phone = Browser::english();
+    let file = Random {
+        seed: 77,
+        size: 300_000_000,
+    };
+    let path = file.write(phone.folder(), "holiday.mp4");
+    phone.open(&link.url);
+    phone.pick(&[&path]);
+    phone.sees(&row("ready"), 1);
+    let (heap_before, resident_before) = (phone.heap(), phone.resident());
+    phone.click(&mark("confirm"));
+    let (mut heap, mut resident, mut seen) = (0, 0, Vec::new());
+    wait_for("300 MB", Duration::from_secs(300), || {
+        heap = heap.max(phone.heap());
+        resident = resident.max(phone.resident());
+        let now = phone
+            .attribute(&mark("progress-all"), "aria-valuenow")
+            .and_then(|v| v.parse::<f64>().ok());
+        seen.extend(now);
+        std::thread::sleep(Duration::from_millis(200));
+        (phone.count(&mark("success")) == 1).then_some(())
+    });
+    println!(
+        "page: heap {} KiB before, {} KiB at most; in RAM {} MiB before, {} MiB at most",
+        heap_before / 1024,
+        heap / 1024,
+        resident_before / MIB,
+        resident / MIB
+    );
+    let stored = app.get_link(link.id).files.remove(0);
+    assert_eq!((stored.size, stored.sha256), (file.size, file.sha256()));
+    let told = stage.receiver.wait_stored(link.id, file.sha256(), WITHIN);
+    assert_eq!(told.stored().expect("a stored file").file.id, stored.id);
+    assert!(
+        heap.saturating_sub(heap_before) < 16 * MIB,
+        "heap from {heap_before} to {heap}"
+    );
+    assert!(
+        resident.saturating_sub(resident_before) < 150 * MIB,
+        "in RAM from {resident_before} to {resident}"
+    );
+    assert!(
+        seen.windows(2).all(|pair| pair[0] <= pair[1]),
+        "progress went back: {seen:?}"
+    );
+}
+
+#[test]
+fn the_page_speaks_chinese_to_those_who_do() {
+    let stage = shared();
+    let link = stage.edge.app().link(DOCUMENTS);
+    let phone = Browser::chinese();
+    phone.open(&link.url);
+    assert_eq!(phone.attribute("html", "lang").as_deref(), Some("zh-CN"));
+    let shown = wait_for("Chinese text", WITHIN, || {
+        Some(phone.text("body")).filter(|t| t.contains("海港保险"))
+    });
+    assert!(shown.contains("理赔材料"), "{shown}");
+    let path = fixtures::write(phone.folder(), "发票.pdf", &pdf());
+    upload(&phone, &[&path]);
+    let success = phone.text(&mark("success"));
+    assert!(
+        success
+            .chars()
+            .any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c)),
+        "{success}"
+    );
+    assert_eq!(stage.edge.app().get_link(link.id).files[0].name, "发票.pdf");
+    // And to those who ask for it.
+    let other = Browser::english();
+    other.open(&format!("{}?lang=zh-CN", link.url));
+    assert_eq!(other.attribute("html", "lang").as_deref(), Some("zh-CN"));
+}
+
+#[test]
+fn files_can_be_dropped_and_pasted() {
+    let stage = shared();
+    let app = stage.edge.app();
+    let link = app.link(DOCUMENTS);
+    let desktop = Browser::english();
+    desktop.open(&link.url);
+    desktop.sees(&mark("drop-zone"), 1);
+    desktop.sees(&mark("pick-button"), 1);
+    desktop.transfer("drop", "dropped.pdf", "application/pdf", &pdf());
+    desktop.sees(&row("ready"), 1);
+    desktop.transfer("paste", "pasted.png", "image/png", &png());
+    desktop.sees(&row("ready"), 2);
+    desktop.click(&mark("confirm"));
+    desktop.sees_within(&mark("success"), 1, WITHIN);
+    let mut stored: Vec<_> = app
+        .get_link(link.id)
+        .files
+        .into_iter()
+        .map(|f| f.sha256)
+        .collect();
+    let mut wanted = vec![Sha256::of(&pdf()), Sha256::of(&png())];
+    stored.sort_unstable();
+    wanted.sort_unstable();
+    assert_eq!(stored, wanted);
+}
+
+#[test]
+fn a_pick_can_be_changed_before_it_is_confirmed() {
+    let stage = shared();
+    let app = stage.edge.app();
+    let link = app.link(DOCUMENTS);
+    let phone = Browser::english();
+    phone.open(&link.url);
+    let (one, two) = (
+        fixtures::write(phone.folder(), "one.pdf", &pdf()),
+        fixtures::write(phone.folder(), "two.jpg", &jpeg()),
+    );
+    phone.pick(&[&one, &two]);
+    phone.sees(&row("ready"), 2);
+    assert_eq!(
+        app.get_link(link.id).files,
+        [],
+        "sent before it was confirmed"
+    );
+    phone.click(&format!("{} {}", row("ready"), mark("remove")));
+    phone.sees(&row("ready"), 1);
+    phone.click(&mark("confirm"));
+    phone.sees_within(&mark("success"), 1, WITHIN);
+    let names: Vec<_> = app
+        .get_link(link.id)
+        .files
+        .into_iter()
+        .map(|f| f.name)
+        .collect();
+    assert_eq!(names, ["two.jpg"]);
+}

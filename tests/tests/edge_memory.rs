@@ -1,0 +1,98 @@
+//! Memory at the edge does not grow with the file.
+
+use chatlift_shared::api::{HEADER_TICKET, HeldPart, PageFile};
+use chatlift_shared::digest::Sha256;
+use chatlift_shared::limits::{self, MIB};
+use chatlift_tests::client::Page;
+use chatlift_tests::edge::ANY_FILE;
+use chatlift_tests::fixtures::Random;
+use chatlift_tests::http::Answer;
+use chatlift_tests::stage::shared;
+
+/// How much the worker's WebAssembly memory may grow from first to last part: what a request's
+/// headers and JSON take, and far less than a part.
+const GROWTH_MAX: u64 = MIB;
+
+fn wasm_memory(answer: &Answer) -> u64 {
+    answer
+        .header("chatlift-wasm-memory")
+        .and_then(|bytes| bytes.parse().ok())
+        .expect("the chatlift-wasm-memory header, with FAULTS=on")
+}
+
+/// Parts of `file` with numbers `from`, `from + step` ...; returns the largest memory seen.
+fn send_parts(
+    page: &Page,
+    upload: &chatlift_shared::api::Upload,
+    file: Random,
+    from: u64,
+    step: usize,
+) -> u64 {
+    (from..=limits::part_count(file.size, upload.part_size))
+        .step_by(step)
+        .map(|n| {
+            let bytes = file.read((n - 1) * upload.part_size, upload.part_size);
+            let digest = Sha256::of(&bytes).to_header();
+            let headers = [
+                ("content-digest", digest.as_str()),
+                (HEADER_TICKET, &*upload.ticket),
+            ];
+            let answer = page.send_part_with(upload, n, &bytes, &headers);
+            assert_eq!(answer.status, 204, "part {n}: {}", answer.text());
+            wasm_memory(&answer)
+        })
+        .max()
+        .unwrap_or(0)
+}
+
+#[test]
+fn the_worker_holds_no_part_of_300_mb_that_go_through() {
+    let stage = shared();
+    let app = stage.edge.app();
+    let page = app.page(&app.link(ANY_FILE));
+    let file = Random {
+        seed: 300,
+        size: 300_000_000,
+    };
+    let upload = page.announce_random("300 MB.bin", file);
+    let bytes = file.read(0, upload.part_size);
+    let first = page.send_part(&upload, 1, &bytes);
+    assert_eq!(first.status, 204, "{}", first.text());
+    let (before, resident_before) = (wasm_memory(&first), stage.edge.resident());
+    // Three at a time, as a page sends them.
+    let peak = std::thread::scope(|scope| {
+        let (page, upload) = (&page, &upload);
+        let lanes: Vec<_> = (2..5)
+            .map(|from| scope.spawn(move || send_parts(page, upload, file, from, 3)))
+            .collect();
+        lanes
+            .into_iter()
+            .map(|lane| lane.join().expect("all parts"))
+            .max()
+            .unwrap_or(0)
+    });
+    let parts: Vec<_> = (1..=limits::part_count(file.size, upload.part_size))
+        .map(|n| HeldPart {
+            n: u16::try_from(n).expect("a part number"),
+            sha256: Sha256::of(&file.read((n - 1) * upload.part_size, upload.part_size)),
+        })
+        .collect();
+    let done = page.complete(upload.id, file.sha256(), &parts, &[]);
+    let after = wasm_memory(&done).max(peak);
+    let stored: PageFile = done.ok(200);
+    assert_eq!((stored.size, stored.sha256), (file.size, file.sha256()));
+    println!(
+        "worker memory: {before} bytes after the first part, {after} at most; workerd in RAM: {} MiB before, {} MiB after",
+        resident_before / MIB,
+        stage.edge.resident() / MIB
+    );
+    assert!(before < 32 * MIB, "the worker's memory is {before} bytes");
+    assert!(
+        after - before <= GROWTH_MAX,
+        "the worker's memory grew from {before} to {after} bytes"
+    );
+    // What lies there now is what was sent, by range and from the middle.
+    let middle = app.content(stored.id, &[("range", "bytes=150000000-150000999")]);
+    assert_eq!(middle.status, 206);
+    assert!(middle.body == file.read(150_000_000, 1000));
+}

@@ -1,0 +1,248 @@
+//! `cargo xtask dev`: the whole of Chatlift on this machine, in one command.
+//!
+//! Promise: what it started ends with it, on Ctrl-C and on `SIGTERM`, and when one part ends by
+//! itself. What was uploaded stays under `.dev/` for the next run.
+
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::process::Group;
+use crate::root::{at, target};
+use crate::run::run;
+use crate::secrets::{AppSecrets, app_secrets, link_keys, read_env, write_env};
+use crate::wrangler::{self, Edge};
+use crate::{Error, page, tools, worker};
+
+/// Port of the edge where none is given.
+pub const EDGE_PORT: u16 = 8787;
+/// Port of the business backend where none is given: the one in wrangler.toml's `APPS`.
+pub const BACKEND_PORT: u16 = 8788;
+
+/// The app of wrangler.toml that the first-app demo plays.
+const APP: &str = "demo";
+/// The scene of the ready link.
+const SCENE: &str = "claim-documents";
+
+/// How long edge and backend may take to answer; workerd on a busy machine has taken 10 s.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+/// How long they may take to end when asked to.
+const STOP_WITHIN: Duration = Duration::from_secs(3);
+
+/// What can be chosen.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Port of the edge on 127.0.0.1.
+    pub port: u16,
+    /// Port of the business backend on 127.0.0.1.
+    pub backend_port: u16,
+}
+
+/// Sets up, builds, starts, and stays until it is stopped.
+///
+/// # Errors
+/// When a tool is missing, a port is taken, a build fails or a part ends by itself.
+pub fn dev(options: Options) -> Result<(), Error> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [
+        signal_hook::consts::SIGINT,
+        signal_hook::consts::SIGTERM,
+        signal_hook::consts::SIGHUP,
+    ] {
+        signal_hook::flag::register(signal, Arc::clone(&stop))
+            .map_err(|e| Error::Project(format!("signals cannot be caught: {e}")))?;
+    }
+    let result = run_until(options, &stop);
+    // A build that Ctrl-C cut short is no failure to be spoken of.
+    if stop.load(Ordering::Relaxed) {
+        Ok(())
+    } else {
+        result
+    }
+}
+
+fn run_until(options: Options, stop: &AtomicBool) -> Result<(), Error> {
+    free(options.port, "--port")?;
+    free(options.backend_port, "--backend-port")?;
+    tools::ensure_build()?;
+    let secrets = secrets()?;
+    page::build()?;
+    worker::build()?;
+    run(Command::new("cargo").current_dir(at("")).args([
+        "build",
+        "--package",
+        "chatlift-backend",
+    ]))?;
+    if stop.load(Ordering::Relaxed) {
+        return Err(Error::Stopped);
+    }
+
+    let edge = Edge {
+        port: options.port,
+        state: at(".dev/edge"),
+        scratch: at(".dev/wrangler"),
+        env_file: env_file(options.backend_port)?,
+    };
+    let mut edge_group = Group::spawn("edge", &edge.command(), &log("edge")?)?;
+    let backend = format!("http://127.0.0.1:{}", options.backend_port);
+    let mut command = Command::new(target().join("debug/chatlift-backend"));
+    command
+        .env("CHATLIFT_EDGE_URL", edge.origin())
+        .env("CHATLIFT_APP", APP)
+        .env("CHATLIFT_API_KEY", &secrets.api_key)
+        .env("CHATLIFT_WEBHOOK_SECRET", &secrets.webhook_secret)
+        .env("CHATLIFT_DATA_DIR", at(".dev/backend"))
+        .env(
+            "CHATLIFT_LISTEN",
+            format!("127.0.0.1:{}", options.backend_port),
+        );
+    let mut backend_group = Group::spawn("business backend", &command, &log("backend")?)?;
+    let stopped = || stop.load(Ordering::Relaxed);
+    edge_group.wait_until(READY_WITHIN, || stopped() || answers(&edge.origin()))?;
+    backend_group.wait_until(READY_WITHIN, || stopped() || answers(&backend))?;
+    if !stopped() {
+        let link = make_link(&edge.origin(), &secrets.api_key)?;
+        println!("first app  {backend}/");
+        println!("upload     {link}");
+        println!("logs       .dev/edge.log .dev/backend.log");
+        println!("Ctrl-C stops edge and backend; what was uploaded stays in .dev/");
+    }
+    while !stopped() {
+        edge_group.check()?;
+        backend_group.check()?;
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    println!("stopping");
+    edge_group.stop(STOP_WITHIN);
+    backend_group.stop(STOP_WITHIN);
+    Ok(())
+}
+
+/// Fails when something listens on the port.
+fn free(port: u16, flag: &'static str) -> Result<(), Error> {
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+        Ok(_) => Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::AddrInUse => Err(Error::PortTaken { port, flag }),
+        Err(e) => Err(Error::Project(format!("port {port} cannot be used: {e}"))),
+    }
+}
+
+/// A log file, empty for this run.
+fn log(name: &str) -> Result<PathBuf, Error> {
+    let path = at(".dev").join(format!("{name}.log"));
+    fs::create_dir_all(at(".dev")).map_err(Error::file(at(".dev")))?;
+    fs::write(&path, "").map_err(Error::file(&path))?;
+    Ok(path)
+}
+
+/// This machine's secrets: made at the first run, for the edge (`.dev.vars`) and for the backend
+/// (`.dev/backend.env`).
+fn secrets() -> Result<AppSecrets, Error> {
+    let (edge, backend) = (at(".dev.vars"), at(".dev/backend.env"));
+    if !(edge.exists() && backend.exists()) {
+        let new = AppSecrets::random()?;
+        write_env(
+            &backend,
+            &[
+                ("CHATLIFT_API_KEY", &new.api_key),
+                ("CHATLIFT_WEBHOOK_SECRET", &new.webhook_secret),
+            ],
+        )?;
+        write_env(
+            &edge,
+            &[
+                ("LINK_KEYS", &link_keys()?),
+                ("APP_SECRETS", &app_secrets(&[(APP, &new)])),
+            ],
+        )?;
+        println!("made this machine's secrets in .dev.vars and .dev/backend.env");
+    }
+    let vars = read_env(&backend)?;
+    let get = |name: &str| {
+        vars.iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.clone())
+            .ok_or_else(|| {
+                Error::Project(format!(
+                    ".dev/backend.env has no {name}: delete it to have it made anew"
+                ))
+            })
+    };
+    Ok(AppSecrets {
+        api_key: get("CHATLIFT_API_KEY")?,
+        webhook_secret: get("CHATLIFT_WEBHOOK_SECRET")?,
+    })
+}
+
+/// For a backend on another port than wrangler.toml says: the edge's variables with that port.
+fn env_file(backend_port: u16) -> Result<Option<PathBuf>, Error> {
+    if backend_port == BACKEND_PORT {
+        return Ok(None);
+    }
+    let apps = wrangler::apps()?.replace(
+        &format!("127.0.0.1:{BACKEND_PORT}"),
+        &format!("127.0.0.1:{backend_port}"),
+    );
+    let mut vars = read_env(&at(".dev.vars"))?;
+    vars.push(("APPS".to_owned(), apps));
+    let vars: Vec<_> = vars.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    let path = at(".dev/edge.env");
+    write_env(&path, &vars)?;
+    Ok(Some(path))
+}
+
+fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder()
+        .timeout_global(Some(Duration::from_secs(10)))
+        .http_status_as_error(false)
+        .build()
+        .into()
+}
+
+fn answers(origin: &str) -> bool {
+    agent().get(format!("{origin}/")).call().is_ok()
+}
+
+/// Makes a link as the app's backend would, and returns its address.
+fn make_link(edge: &str, api_key: &str) -> Result<String, Error> {
+    let refused = |why: String| Error::Project(format!("the edge made no link: {why}"));
+    let mut answer = agent()
+        .post(format!("{edge}/v1/links"))
+        .header("authorization", format!("Bearer {api_key}"))
+        .header("content-type", "application/json")
+        .send(format!(r#"{{"scene":"{SCENE}","subject":"developer"}}"#))
+        .map_err(|e| refused(e.to_string()))?;
+    let body = answer
+        .body_mut()
+        .read_to_string()
+        .map_err(|e| refused(e.to_string()))?;
+    serde_json::from_str::<Value>(&body)
+        .ok()
+        .and_then(|link| Some(link.get("url")?.as_str()?.to_owned()))
+        .ok_or_else(|| refused(format!("{} {body}", answer.status())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_port_is_told_with_the_flag_that_chooses_another() {
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let port = taken.local_addr().expect("an address").port();
+        let text = free(port, "--port").expect_err("taken").to_string();
+        assert!(
+            text.contains(&port.to_string()) && text.contains("--port"),
+            "{text}"
+        );
+        drop(taken);
+        assert!(free(port, "--port").is_ok());
+    }
+}

@@ -1,0 +1,22 @@
+//! Chatlift's developer commands, and the pieces of them that the end-to-end tests use too: the
+//! process groups that everything is started in, the command line of wrangler, and the making of
+//! secrets.
+//!
+//! Promise: what is started here ends here, whichever way the starter ends; what goes wrong is
+//! said in one sentence that names the way out.
+
+pub mod dev;
+pub mod error;
+pub mod html;
+pub mod page;
+pub mod process;
+pub mod root;
+pub mod run;
+pub mod secrets;
+pub mod sizes;
+pub mod test;
+pub mod tools;
+pub mod worker;
+pub mod wrangler;
+
+pub use error::Error;

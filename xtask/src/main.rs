@@ -1,0 +1,127 @@
+//! `cargo xtask <command>`: see [`HELP`].
+
+use std::process::ExitCode;
+
+use lexopt::prelude::{Long, Short, Value, ValueExt as _};
+use xtask::dev::{self, Options};
+use xtask::page::{self, Page};
+use xtask::test::{self, Layer};
+use xtask::worker::{self, Worker};
+use xtask::{Error, sizes, tools};
+
+const HELP: &str = "\
+cargo xtask <command>
+
+  dev [--port 8787] [--backend-port 8788]
+                 build all, start edge and backend, print the first app's address and a ready link
+  test [--only unit|edge|e2e]...
+                 formatting, lints, unit tests, tests in workerd, tests in Chromium
+  build          build page and worker as they are shipped
+  sizes          build page and worker, and print what they weigh
+  page --serve   serve a live-reloading page to a frontend developer, against the running edge
+  setup          install what all of this needs, and do nothing else
+  help           print this";
+
+fn main() -> ExitCode {
+    match command() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn command() -> Result<(), Error> {
+    let mut args = lexopt::Parser::from_env();
+    let name = match args.next().map_err(usage)? {
+        Some(Value(name)) => name.to_string_lossy().into_owned(),
+        Some(Long("help") | Short('h')) | None => "help".to_owned(),
+        Some(other) => return Err(usage(other.unexpected())),
+    };
+    match name.as_str() {
+        "dev" => dev::dev(dev_options(&mut args)?),
+        "test" => test::test(&layers(&mut args)?),
+        "page" => {
+            let serve = matches!(args.next().map_err(usage)?, Some(Long("serve")));
+            end(&mut args)?;
+            if serve {
+                return tools::serve_page();
+            }
+            tools::ensure_build()?;
+            page::build().map(|_| ())
+        }
+        "build" => {
+            end(&mut args)?;
+            build().map(|_| ())
+        }
+        "sizes" => {
+            end(&mut args)?;
+            let (page, worker) = build()?;
+            sizes::report(&page, &worker)
+        }
+        "setup" => {
+            end(&mut args)?;
+            tools::ensure_build()?;
+            tools::ensure_browser()
+        }
+        "help" => {
+            println!("{HELP}");
+            Ok(())
+        }
+        other => Err(Error::Usage(format!("there is no command `{other}`"))),
+    }
+}
+
+fn build() -> Result<(Page, Worker), Error> {
+    tools::ensure_build()?;
+    Ok((page::build()?, worker::build()?))
+}
+
+fn usage(error: lexopt::Error) -> Error {
+    Error::Usage(error.to_string())
+}
+
+fn end(args: &mut lexopt::Parser) -> Result<(), Error> {
+    match args.next().map_err(usage)? {
+        None => Ok(()),
+        Some(arg) => Err(usage(arg.unexpected())),
+    }
+}
+
+fn dev_options(args: &mut lexopt::Parser) -> Result<Options, Error> {
+    let mut options = Options {
+        port: dev::EDGE_PORT,
+        backend_port: dev::BACKEND_PORT,
+    };
+    while let Some(arg) = args.next().map_err(usage)? {
+        let port = match arg {
+            Long("port") => &mut options.port,
+            Long("backend-port") => &mut options.backend_port,
+            other => return Err(usage(other.unexpected())),
+        };
+        *port = args.value().and_then(|v| v.parse()).map_err(usage)?;
+    }
+    Ok(options)
+}
+
+fn layers(args: &mut lexopt::Parser) -> Result<Vec<Layer>, Error> {
+    let mut layers = Vec::new();
+    while let Some(arg) = args.next().map_err(usage)? {
+        let Long("only") = arg else {
+            return Err(usage(arg.unexpected()));
+        };
+        let name = args.value().map_err(usage)?;
+        let layer = Layer::ALL
+            .into_iter()
+            .find(|layer| name == layer.name())
+            .ok_or_else(|| {
+                Error::Usage(format!("there is no layer `{}`", name.to_string_lossy()))
+            })?;
+        layers.push(layer);
+    }
+    if layers.is_empty() {
+        layers = Layer::ALL.to_vec();
+    }
+    Ok(layers)
+}

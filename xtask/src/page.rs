@@ -1,0 +1,295 @@
+//! Builds the shipped page into `dist/`: lowered for the engines of old in-app browsers, bundled,
+//! minified, and named by content so that browsers and the edge can keep it for good.
+//!
+//! trunk serves the same index.html to developers, but has no step between cargo and wasm-bindgen
+//! to lower the program in; so what is shipped comes from here.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::Error;
+use crate::html::{self, Parts};
+use crate::root::{at, npm_bin, target};
+use crate::run::{quiet, run};
+use crate::tools::{WASM_BINDGEN, WASM_TARGET};
+
+/// What Rust emits today and is written down to older instructions further below.
+const RUST_FEATURES: [&str; 5] = [
+    "--mvp-features",
+    "--enable-mutable-globals",
+    "--enable-sign-ext",
+    "--enable-nontrapping-float-to-int",
+    "--enable-bulk-memory",
+];
+
+/// Takes the target-features section away: wasm-bindgen goes by it, and would use reference types
+/// and multivalue, which engines before 2021 do not read.
+const LOWER_FIRST: [&str; 3] = ["--detect-features", "--strip-target-features", "-O0"];
+
+/// After wasm-bindgen: instructions that engines before 2020 lack become older ones.
+const LOWER_REST: [&str; 3] = [
+    "--llvm-memory-copy-fill-lowering",
+    "--signext-lowering",
+    "--llvm-nontrapping-fptoint-lowering",
+];
+
+/// At last: small, and checked to be of the oldest features only.
+const SHRINK: [&str; 3] = ["-Oz", "--mvp-features", "--enable-mutable-globals"];
+
+/// The oldest engines that the page's scripts are written down to. esbuild holds destructuring to
+/// be incomplete there, over a form that wasm-bindgen's glue does not use.
+const JS_TARGET: [&str; 2] = [
+    "--target=chrome64,safari12,firefox68",
+    "--supported:destructuring=true",
+];
+
+/// How the page's files may be kept. Names under /assets/ change with their content.
+const HEADERS: &str = "/assets/*
+  Cache-Control: public, max-age=31536000, immutable
+  X-Content-Type-Options: nosniff
+";
+
+/// The files of a built page.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// index.html, with the style in it.
+    pub html: PathBuf,
+    /// The glue between browser and program.
+    pub js: PathBuf,
+    /// The program.
+    pub wasm: PathBuf,
+}
+
+impl Page {
+    /// Finds the page that was built last.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn find() -> Result<Self, Error> {
+        let assets = at("dist/assets");
+        let files: Vec<PathBuf> = fs::read_dir(&assets)
+            .map_err(Error::file(&assets))?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .collect();
+        let find = |extension: &str| {
+            files
+                .iter()
+                .find(|f| f.extension().is_some_and(|e| e == extension))
+                .cloned()
+                .ok_or_else(|| Error::Project(format!("no .{extension} in {}", assets.display())))
+        };
+        Ok(Self {
+            html: at("dist/index.html"),
+            js: find("js")?,
+            wasm: find("wasm")?,
+        })
+    }
+}
+
+/// Builds the page. When nothing that it is made of has changed, only cargo is asked.
+///
+/// # Errors
+/// When a step of the build fails.
+pub fn build() -> Result<Page, Error> {
+    let program = cargo_wasm()?;
+    let work = target().join("page");
+    fs::create_dir_all(&work).map_err(Error::file(&work))?;
+    let index = read_text(&at("index.html"))?;
+    let stamp = stamp(&program, &index)?;
+    let stamp_file = work.join("stamp");
+    if fs::read_to_string(&stamp_file).is_ok_and(|s| s == stamp)
+        && let Ok(page) = Page::find()
+    {
+        return Ok(page);
+    }
+    let _ = fs::remove_file(&stamp_file);
+    let page = assemble(&program, &index, &work)?;
+    fs::write(&stamp_file, stamp).map_err(Error::file(&stamp_file))?;
+    Ok(page)
+}
+
+/// Compiles the page's program and returns where cargo put it.
+fn cargo_wasm() -> Result<PathBuf, Error> {
+    let mut command = Command::new("cargo");
+    command.current_dir(at("")).args([
+        "build",
+        "--package",
+        "chatlift-frontend",
+        "--release",
+        "--target",
+        WASM_TARGET,
+    ]);
+    run(&mut command)?;
+    let release = target().join(WASM_TARGET).join("release");
+    // A program is named as its package, a library with underscores.
+    ["chatlift-frontend.wasm", "chatlift_frontend.wasm"]
+        .iter()
+        .map(|name| release.join(name))
+        .find(|path| path.exists())
+        .ok_or_else(|| Error::Project("chatlift-frontend builds no WebAssembly program".to_owned()))
+}
+
+/// A digest of all that the page is made of.
+fn stamp(program: &Path, index: &str) -> Result<String, Error> {
+    let mut hash = Sha256::new();
+    let mut add = |bytes: &[u8]| {
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+    };
+    add(&read(program)?);
+    add(index.as_bytes());
+    add(&read(&at("package-lock.json"))?);
+    add(include_bytes!("page.rs"));
+    add(include_bytes!("html.rs"));
+    for href in html::styles(index) {
+        add(&read(&at(href))?);
+    }
+    Ok(hex::encode(hash.finalize()))
+}
+
+fn assemble(program: &Path, index: &str, work: &Path) -> Result<Page, Error> {
+    let wasm_opt = || Command::new(npm_bin("wasm-opt"));
+    let lowered = work.join("page.wasm");
+    quiet(
+        wasm_opt()
+            .args(LOWER_FIRST)
+            .args(RUST_FEATURES)
+            .arg(program)
+            .arg("-o")
+            .arg(&lowered),
+    )?;
+    let glue = work.join("glue");
+    let _ = fs::remove_dir_all(&glue);
+    quiet(
+        Command::new(WASM_BINDGEN.path())
+            .args([
+                "--target",
+                "web",
+                "--no-typescript",
+                "--out-name",
+                "page",
+                "--out-dir",
+            ])
+            .arg(&glue)
+            .arg(&lowered),
+    )?;
+    let (bound, small) = (glue.join("page_bg.wasm"), work.join("small.wasm"));
+    quiet(
+        wasm_opt()
+            .args(LOWER_REST)
+            .args(RUST_FEATURES)
+            .arg(&bound)
+            .arg("-o")
+            .arg(&small),
+    )?;
+    quiet(
+        wasm_opt()
+            .args(SHRINK)
+            .args(["--strip-debug", "--strip-producers"])
+            .arg(&small)
+            .arg("-o")
+            .arg(&small),
+    )?;
+
+    let dist = at("dist");
+    let _ = fs::remove_dir_all(&dist);
+    let assets = dist.join("assets");
+    fs::create_dir_all(&assets).map_err(Error::file(&assets))?;
+    let wasm_bytes = read(&small)?;
+    let wasm_name = format!("page-{}.wasm", short_hash(&wasm_bytes));
+    let entry = glue.join("entry.js");
+    let start = format!(
+        "import init from \"./page.js\";\ninit({{ module_or_path: \"/assets/{wasm_name}\" }});\n"
+    );
+    fs::write(&entry, start).map_err(Error::file(&entry))?;
+    let js = quiet(
+        esbuild()
+            .args([
+                "--bundle",
+                "--minify",
+                "--format=esm",
+                "--legal-comments=none",
+            ])
+            .args(JS_TARGET)
+            .arg(&entry),
+    )?;
+    let js_name = format!("page-{}.js", short_hash(js.as_bytes()));
+    let parts = Shipped {
+        program: format!(
+            "<link rel=\"modulepreload\" href=\"/assets/{js_name}\">\
+             <link rel=\"preload\" as=\"fetch\" type=\"application/wasm\" crossorigin href=\"/assets/{wasm_name}\">\
+             <script type=\"module\" src=\"/assets/{js_name}\"></script>"
+        ),
+        work,
+    };
+    let html = html::ship(index, &parts)?;
+    let page = Page {
+        html: dist.join("index.html"),
+        js: assets.join(js_name),
+        wasm: assets.join(wasm_name),
+    };
+    for (path, bytes) in [
+        (&page.wasm, wasm_bytes.as_slice()),
+        (&page.js, js.as_bytes()),
+        (&page.html, html.as_bytes()),
+        (&dist.join("_headers"), HEADERS.as_bytes()),
+    ] {
+        fs::write(path, bytes).map_err(Error::file(path))?;
+    }
+    Ok(page)
+}
+
+/// The tags and minified parts of the shipped HTML.
+struct Shipped<'a> {
+    program: String,
+    work: &'a Path,
+}
+
+impl Shipped<'_> {
+    fn minify(&self, name: &str, text: &str) -> Result<String, Error> {
+        let file = self.work.join(name);
+        fs::write(&file, text).map_err(Error::file(&file))?;
+        quiet(
+            esbuild()
+                .args(["--minify", "--legal-comments=none"])
+                .args(JS_TARGET)
+                .arg(&file),
+        )
+    }
+}
+
+impl Parts for Shipped<'_> {
+    fn program(&self) -> &str {
+        &self.program
+    }
+
+    fn style(&self, href: &str) -> Result<String, Error> {
+        self.minify("inline.css", &read_text(&at(href))?)
+    }
+
+    fn script(&self, text: &str) -> Result<String, Error> {
+        self.minify("inline.js", text)
+    }
+}
+
+fn esbuild() -> Command {
+    let mut command = Command::new(npm_bin("esbuild"));
+    command.arg("--log-level=warning");
+    command
+}
+
+/// Enough of a digest to tell every build from every other.
+fn short_hash(bytes: &[u8]) -> String {
+    hex::encode(&Sha256::digest(bytes)[..8])
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    fs::read(path).map_err(Error::file(path))
+}
+
+fn read_text(path: &Path) -> Result<String, Error> {
+    fs::read_to_string(path).map_err(Error::file(path))
+}

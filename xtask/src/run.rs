@@ -1,0 +1,117 @@
+//! Running programs to their end.
+
+use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Command, Output, Stdio};
+use std::time::Instant;
+
+use crate::Error;
+
+/// Now, for telling how long a step took.
+#[must_use]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one clock of the developer commands, which run natively"
+)]
+pub fn now() -> Instant {
+    Instant::now()
+}
+
+/// The command line as a person would type it.
+#[must_use]
+pub fn line(command: &Command) -> String {
+    let mut line = command.get_program().to_string_lossy().into_owned();
+    for arg in command.get_args() {
+        let _ = write!(line, " {}", arg.to_string_lossy());
+    }
+    line
+}
+
+/// What to say when a program cannot be started.
+pub(crate) fn not_started(command: &Command, source: std::io::Error) -> Error {
+    let program = command.get_program().to_string_lossy().into_owned();
+    if source.kind() != std::io::ErrorKind::NotFound {
+        return Error::File {
+            path: program.into(),
+            source,
+        };
+    }
+    let remedy = match program.as_str() {
+        "cargo" | "rustup" => "install it from rustup.rs",
+        "node" | "npm" => "install Node.js 20 or newer (nodejs.org, or Debian's nodejs and npm)",
+        _ => "run `cargo xtask setup`",
+    };
+    Error::ProgramMissing { program, remedy }
+}
+
+fn failed(command: &Command, status: std::process::ExitStatus) -> Error {
+    Error::CommandFailed {
+        command: line(command),
+        status: status.to_string(),
+    }
+}
+
+/// Runs a program with its output shown.
+///
+/// # Errors
+/// When it cannot be started or does not succeed.
+pub fn run(command: &mut Command) -> Result<(), Error> {
+    let status = command.status().map_err(|e| not_started(command, e))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(failed(command, status))
+    }
+}
+
+/// Runs a program and keeps what it prints.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn output(command: &mut Command) -> Result<Output, Error> {
+    command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|e| not_started(command, e))
+}
+
+/// Runs a program whose output is shown only when it fails.
+///
+/// # Errors
+/// When it cannot be started or does not succeed.
+pub fn quiet(command: &mut Command) -> Result<String, Error> {
+    let output = output(command)?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    eprint!("{}", String::from_utf8_lossy(&output.stdout));
+    eprint!("{}", String::from_utf8_lossy(&output.stderr));
+    Err(failed(command, output.status))
+}
+
+/// Runs a program, shows its standard output and hands each line of it to `each`.
+///
+/// # Errors
+/// When it cannot be started or does not succeed.
+pub fn watched(command: &mut Command, mut each: impl FnMut(&str)) -> Result<(), Error> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|e| not_started(command, e))?;
+    if let Some(stdout) = child.stdout.take() {
+        for bytes in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
+            let text = String::from_utf8_lossy(&bytes);
+            each(&text);
+            let mut out = std::io::stdout().lock();
+            // A reader that went away must not stop the run.
+            let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+        }
+    }
+    let status = child.wait().map_err(|e| not_started(command, e))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(failed(command, status))
+    }
+}

@@ -1,0 +1,331 @@
+//! `cargo xtask test`: every check that the project has, layer by layer, each blocking.
+
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::page::Page;
+use crate::root::at;
+use crate::run::{now, quiet, run, watched};
+use crate::tools::WASM_TARGET;
+use crate::worker::Worker;
+use crate::{Error, page, sizes, tools, worker};
+
+/// A layer of tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// Formatting, lints, native unit and property tests.
+    Unit,
+    /// Over HTTP against the edge in real workerd.
+    Edge,
+    /// The whole journey in real Chromium.
+    E2e,
+}
+
+impl Layer {
+    /// All of them, in the order in which they run.
+    pub const ALL: [Self; 3] = [Self::Unit, Self::Edge, Self::E2e];
+
+    /// Its name on the command line, and the prefix of its files in tests/tests.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unit => "unit",
+            Self::Edge => "edge",
+            Self::E2e => "e2e",
+        }
+    }
+}
+
+/// Runs the layers, and sums up in one closing line what ran, whether all passed or not.
+///
+/// # Errors
+/// The first check that fails; nothing runs after it.
+pub fn test(layers: &[Layer]) -> Result<(), Error> {
+    let mut tally = Tally::new();
+    let result = Layer::ALL
+        .iter()
+        .filter(|layer| layers.contains(layer))
+        .try_for_each(|layer| match layer {
+            Layer::Unit => unit(&mut tally),
+            Layer::Edge => edge(&mut tally),
+            Layer::E2e => e2e(&mut tally),
+        });
+    if result.is_err() && tally.failed == 0 {
+        // A check that is no test counts too when it fails.
+        tally.failed = 1;
+    }
+    println!("\n{}", tally.plain());
+    println!("{}", tally.closing());
+    result
+}
+
+fn cargo(args: &[&str]) -> Command {
+    let mut command = Command::new("cargo");
+    command.current_dir(at("")).args(args);
+    command
+}
+
+fn unit(tally: &mut Tally) -> Result<(), Error> {
+    tools::ensure_target()?;
+    tally.step("fmt", "fmt", || {
+        run(&mut cargo(&["fmt", "--all", "--check"]))
+    })?;
+    tally.step("clippy, native", "clippy native", || {
+        run(&mut cargo(&[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ]))
+    })?;
+    tally.step("clippy, wasm32", "wasm32", || {
+        let crates = [
+            "--package",
+            "chatlift-edge",
+            "--package",
+            "chatlift-frontend",
+        ];
+        run(cargo(&["clippy", "--target", WASM_TARGET])
+            .args(crates)
+            .args(["--", "-D", "warnings"]))
+    })?;
+    tally.step(
+        "the edge's core is out of worker's reach",
+        "core without worker",
+        core_without_worker,
+    )?;
+    tally.tests(
+        "unit",
+        cargo(&["test", "--workspace", "--exclude", "chatlift-tests"]),
+    )
+}
+
+/// Natively, where the core is tested, the edge must not have the platform in its graph.
+fn core_without_worker() -> Result<(), Error> {
+    let tree = quiet(&mut cargo(&[
+        "tree",
+        "--package",
+        "chatlift-edge",
+        "--edges",
+        "normal",
+        "--prefix",
+        "none",
+        "--target",
+        "x86_64-unknown-linux-gnu",
+    ]))?;
+    let platform = ["worker", "worker-sys", "web-sys", "js-sys", "wasm-bindgen"];
+    match tree.lines().find(|line| {
+        line.split(' ')
+            .next()
+            .is_some_and(|name| platform.contains(&name))
+    }) {
+        None => Ok(()),
+        Some(found) => Err(Error::Rule(format!(
+            "natively, chatlift-edge depends on {found}"
+        ))),
+    }
+}
+
+fn edge(tally: &mut Tally) -> Result<(), Error> {
+    build(tally)?;
+    tally.tests("edge", scenarios(Layer::Edge)?)
+}
+
+fn e2e(tally: &mut Tally) -> Result<(), Error> {
+    build(tally)?;
+    tools::ensure_browser()?;
+    tally.step("build of the backend", "", || {
+        run(&mut cargo(&["build", "--package", "chatlift-backend"]))
+    })?;
+    tally.tests("e2e", scenarios(Layer::E2e)?)
+}
+
+/// Page and worker as they are shipped, within their budgets; once for both layers.
+fn build(tally: &mut Tally) -> Result<(), Error> {
+    if tally.built {
+        return Ok(());
+    }
+    tools::ensure_build()?;
+    let mut built: Option<(Page, Worker)> = None;
+    tally.step("build of page and worker", "", || {
+        built = Some((page::build()?, worker::build()?));
+        Ok(())
+    })?;
+    if let Some((page, worker)) = built {
+        tally.step("sizes", "sizes", || sizes::report(&page, &worker))?;
+    }
+    tally.built = true;
+    Ok(())
+}
+
+/// Runs the scenarios whose files are named for the layer.
+fn scenarios(layer: Layer) -> Result<Command, Error> {
+    let folder = at("tests/tests");
+    let prefix = format!("{}_", layer.name());
+    let mut names: Vec<String> = fs::read_dir(&folder)
+        .map_err(Error::file(&folder))?
+        .filter_map(|entry| {
+            Some(
+                entry
+                    .ok()?
+                    .file_name()
+                    .to_str()?
+                    .strip_suffix(".rs")?
+                    .to_owned(),
+            )
+        })
+        .filter(|name| name.starts_with(&prefix))
+        .collect();
+    names.sort();
+    let mut command = cargo(&["test", "--package", "chatlift-tests", "--no-fail-fast"]);
+    for name in names {
+        command.args(["--test", &name]);
+    }
+    Ok(command)
+}
+
+/// What ran so far.
+#[derive(Debug)]
+struct Tally {
+    start: Instant,
+    ran: Vec<String>,
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+    built: bool,
+}
+
+impl Tally {
+    fn new() -> Self {
+        Self {
+            start: now(),
+            ran: Vec::new(),
+            passed: 0,
+            failed: 0,
+            ignored: 0,
+            built: false,
+        }
+    }
+
+    /// Runs one check with its time printed; `short` names it in the closing line, unless empty.
+    fn step(
+        &mut self,
+        name: &str,
+        short: &str,
+        check: impl FnOnce() -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        println!("\n== {name}");
+        let start = now();
+        let result = check();
+        let (took, how) = (
+            time(start.elapsed()),
+            if result.is_ok() { "passed" } else { "failed" },
+        );
+        println!("== {name}: {how} in {took}");
+        if !short.is_empty() {
+            let failed = if result.is_ok() { "" } else { " failed" };
+            self.ran.push(format!("{short}{failed}"));
+        }
+        result
+    }
+
+    /// Runs tests and counts them.
+    fn tests(&mut self, name: &str, mut command: Command) -> Result<(), Error> {
+        let (mut passed, mut failed, mut ignored) = (0, 0, 0);
+        let result = self.step(&format!("{name} tests"), "", || {
+            watched(&mut command, |line| {
+                if let Some([p, f, i]) = counts(line) {
+                    passed += p;
+                    failed += f;
+                    ignored += i;
+                }
+            })
+        });
+        self.ran.push(format!("{name} {passed}"));
+        self.passed += passed;
+        self.failed += failed;
+        self.ignored += ignored;
+        result
+    }
+
+    /// The line that any reader of test output understands.
+    fn plain(&self) -> String {
+        let mut line = format!("{} passed, {} failed", self.passed, self.failed);
+        if self.ignored > 0 {
+            line.push_str(&format!(", {} skipped", self.ignored));
+        }
+        line
+    }
+
+    fn closing(&self) -> String {
+        format!(
+            "chatlift: {} ({}) in {}",
+            self.plain(),
+            self.ran.join(", "),
+            time(self.start.elapsed())
+        )
+    }
+}
+
+/// Passed, failed and ignored tests, from the line that a test binary ends with.
+fn counts(line: &str) -> Option<[u64; 3]> {
+    let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
+    let mut numbers = counts
+        .split("; ")
+        .map(|part| part.split(' ').next()?.parse().ok());
+    Some([numbers.next()??, numbers.next()??, numbers.next()??])
+}
+
+/// 372.4 s as `6m12s`.
+fn time(took: Duration) -> String {
+    match took.as_secs() {
+        0..10 => format!("{:.1}s", took.as_secs_f64()),
+        s @ 10..60 => format!("{s}s"),
+        s => format!("{}m{:02}s", s / 60, s % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_come_from_the_line_that_a_test_binary_ends_with() {
+        let line = "test result: FAILED. 12 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out; finished in 0.00s";
+        assert_eq!(counts(line), Some([12, 1, 2]));
+        assert_eq!(
+            counts("test result: ok. 150 passed; 0 failed; 0 ignored;"),
+            Some([150, 0, 0])
+        );
+        assert_eq!(counts("test core::decide ... ok"), None);
+    }
+
+    #[test]
+    fn closing_line_sums_up_what_ran() {
+        let mut tally = Tally::new();
+        tally.step("fmt", "fmt", || Ok(())).expect("no failure");
+        tally.passed = 212;
+        tally.ran.push("unit 212".to_owned());
+        assert_eq!(tally.plain(), "212 passed, 0 failed");
+        assert!(
+            tally
+                .closing()
+                .starts_with("chatlift: 212 passed, 0 failed (fmt, unit 212) in ")
+        );
+    }
+
+    #[test]
+    fn times_read_as_people_say_them() {
+        for (ms, text) in [
+            (400, "0.4s"),
+            (59_900, "59s"),
+            (372_400, "6m12s"),
+            (60_000, "1m00s"),
+        ] {
+            assert_eq!(time(Duration::from_millis(ms)), text);
+        }
+    }
+}

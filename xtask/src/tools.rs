@@ -1,0 +1,274 @@
+//! Installing what the build needs: pinned versions, project-local where that can be, and nothing
+//! twice. What is there already is not spoken of.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use crate::Error;
+use crate::root::at;
+use crate::run::{output, run};
+
+/// The only target that page and worker are built for.
+pub const WASM_TARGET: &str = "wasm32-unknown-unknown";
+
+/// A program that cargo builds.
+#[derive(Clone, Copy, Debug)]
+pub struct CargoTool {
+    /// The package.
+    pub package: &'static str,
+    /// The version, exactly.
+    pub version: &'static str,
+    /// The program.
+    pub program: &'static str,
+    /// Whether the package's own lock file is used.
+    locked: bool,
+    /// What it is for, as in "for {purpose}".
+    purpose: &'static str,
+}
+
+/// Makes the JavaScript between WebAssembly and the browser. Its version must be that of the
+/// wasm-bindgen crate. Its own lock file names a crate that is served no more, hence not locked.
+pub const WASM_BINDGEN: CargoTool = CargoTool {
+    package: "wasm-bindgen-cli",
+    version: "0.2.130",
+    program: "wasm-bindgen",
+    locked: false,
+    purpose: "page and worker",
+};
+
+/// Builds the worker. Its version is that of the worker crate.
+pub const WORKER_BUILD: CargoTool = CargoTool {
+    package: "worker-build",
+    version: "0.8.7",
+    program: "worker-build",
+    locked: true,
+    purpose: "the worker",
+};
+
+/// Serves a live-reloading page to frontend developers; neither dev nor test needs it.
+pub const TRUNK: CargoTool = CargoTool {
+    package: "trunk",
+    version: "0.21.14",
+    program: "trunk",
+    locked: true,
+    purpose: "trunk serve",
+};
+
+impl CargoTool {
+    /// The folder that holds this version's `bin`.
+    fn folder(&self) -> PathBuf {
+        let tools = std::env::var_os("CHATLIFT_TOOLS").map_or_else(
+            || {
+                std::env::home_dir()
+                    .unwrap_or_else(|| at("target"))
+                    .join(".cache/chatlift/tools")
+            },
+            PathBuf::from,
+        );
+        tools.join(format!("{}-{}", self.package, self.version))
+    }
+
+    /// Where the program is once it is installed.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.folder().join("bin").join(self.program)
+    }
+
+    /// Installs it if it is not there.
+    ///
+    /// # Errors
+    /// When cargo cannot fetch or build it.
+    pub fn ensure(&self) -> Result<PathBuf, Error> {
+        let path = self.path();
+        if path.exists() {
+            return Ok(path);
+        }
+        println!(
+            "installing {} {} for {} (once, some minutes)",
+            self.package, self.version, self.purpose
+        );
+        let mut command = Command::new("cargo");
+        command
+            // Outside of the work tree, whose pinned target and flags are not for tools.
+            .current_dir(std::env::temp_dir())
+            .args([
+                "install",
+                "--quiet",
+                self.package,
+                "--version",
+                self.version,
+                "--root",
+            ])
+            .arg(self.folder());
+        if self.locked {
+            command.arg("--locked");
+        }
+        installed(
+            &format!("{} {}", self.package, self.version),
+            &output(&mut command)?,
+        )?;
+        Ok(path)
+    }
+}
+
+fn installed(what: &str, output: &Output) -> Result<(), Error> {
+    if output.status.success() {
+        return Ok(());
+    }
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    // The last line with words in it is the innermost cause.
+    let said = stderr
+        .lines()
+        .rfind(|line| !line.trim().is_empty())
+        .unwrap_or("nothing");
+    Err(Error::InstallFailed {
+        what: what.to_owned(),
+        said: said.trim().to_owned(),
+    })
+}
+
+/// What page and worker are built with.
+///
+/// # Errors
+/// When something is missing and cannot be installed.
+pub fn ensure_build() -> Result<(), Error> {
+    ensure_target()?;
+    ensure_npm()?;
+    WASM_BINDGEN.ensure()?;
+    WORKER_BUILD.ensure()?;
+    Ok(())
+}
+
+/// The WebAssembly target of the pinned compiler.
+///
+/// # Errors
+/// When rustup is missing or cannot fetch it.
+pub fn ensure_target() -> Result<(), Error> {
+    let list =
+        output(
+            Command::new("rustup")
+                .current_dir(at(""))
+                .args(["target", "list", "--installed"]),
+        )?;
+    if String::from_utf8_lossy(&list.stdout)
+        .lines()
+        .any(|line| line == WASM_TARGET)
+    {
+        return Ok(());
+    }
+    println!("installing Rust's {WASM_TARGET} target for page and worker");
+    let added =
+        output(
+            Command::new("rustup")
+                .current_dir(at(""))
+                .args(["target", "add", WASM_TARGET]),
+        )?;
+    installed(&format!("the {WASM_TARGET} target"), &added)
+}
+
+/// The packages of package-lock.json, in the versions that it names.
+///
+/// # Errors
+/// When Node.js is missing or too old, or npm cannot fetch them.
+pub fn ensure_npm() -> Result<(), Error> {
+    let node = output(Command::new("node").arg("--version"))?;
+    let node = String::from_utf8_lossy(&node.stdout).trim().to_owned();
+    let major: u32 = node
+        .trim_start_matches('v')
+        .split('.')
+        .next()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(0);
+    if major < 20 {
+        return Err(Error::Project(format!(
+            "Node.js 20 or newer is needed, and `node` is {node}"
+        )));
+    }
+    let age = |path: &str| fs::metadata(at(path)).and_then(|m| m.modified()).ok();
+    // npm writes this file last.
+    let installed_at = age("node_modules/.package-lock.json");
+    if installed_at.is_some() && installed_at >= age("package-lock.json") {
+        return Ok(());
+    }
+    println!("installing wrangler (workerd), esbuild and binaryen into node_modules");
+    let ci = output(
+        Command::new("npm")
+            .current_dir(at(""))
+            .args(["ci", "--no-progress"]),
+    )?;
+    installed("node_modules", &ci)
+}
+
+/// The Debian packages of the browser tests, by a program or file that tells that they are there.
+const BROWSER_PACKAGES: [(&str, &str); 3] = [
+    ("chromium", "/usr/bin/chromium"),
+    ("chromium-driver", "/usr/bin/chromedriver"),
+    // The Chinese page in a screenshot is blank boxes without it.
+    (
+        "fonts-noto-cjk",
+        "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc",
+    ),
+];
+
+/// Chromium with its driver, and a font for the Chinese page.
+///
+/// # Errors
+/// When a package is missing and cannot be installed.
+pub fn ensure_browser() -> Result<(), Error> {
+    let missing: Vec<&str> = BROWSER_PACKAGES
+        .iter()
+        .filter(|(_, sign)| !fs::exists(sign).unwrap_or(false))
+        .map(|(package, _)| *package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let list = missing.join(" ");
+    println!("installing {list} for the browser tests");
+    let root = output(Command::new("id").arg("-u")).is_ok_and(|id| id.stdout == b"0\n");
+    let apt = |args: &[&str]| {
+        let mut command = Command::new(if root { "apt-get" } else { "sudo" });
+        if !root {
+            command.args(["-n", "apt-get"]);
+        }
+        command.args(args).env("DEBIAN_FRONTEND", "noninteractive");
+        output(&mut command)
+    };
+    if !root && !output(Command::new("sudo").args(["-n", "true"])).is_ok_and(|o| o.status.success())
+    {
+        return Err(Error::PackagesMissing(list));
+    }
+    installed("Debian's package lists", &apt(&["update", "-qq"])?)?;
+    let mut install = vec!["install", "-y", "-qq", "--no-install-recommends"];
+    install.extend(&missing);
+    installed(&list, &apt(&install)?)
+}
+
+/// Serves the page to a frontend developer with live reload.
+///
+/// # Errors
+/// When trunk cannot be installed or ends with an error.
+pub fn serve_page() -> Result<(), Error> {
+    ensure_target()?;
+    ensure_npm()?;
+    let bindgen = WASM_BINDGEN.ensure()?;
+    let trunk = TRUNK.ensure()?;
+    // trunk looks for its helpers on PATH.
+    let mut path = std::ffi::OsString::new();
+    for folder in [
+        bindgen.parent().map(PathBuf::from),
+        Some(at("node_modules/.bin")),
+    ]
+    .into_iter()
+    .flatten()
+    {
+        path.push(folder);
+        path.push(":");
+    }
+    path.push(std::env::var_os("PATH").unwrap_or_default());
+    run(Command::new(trunk)
+        .current_dir(at(""))
+        .arg("serve")
+        .env("PATH", path))
+}

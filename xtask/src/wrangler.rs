@@ -1,0 +1,71 @@
+//! The command line of `wrangler dev`: the edge in real workerd, with nothing from outside.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::Error;
+use crate::root::{at, root};
+
+/// How the edge is to run.
+#[derive(Clone, Debug)]
+pub struct Edge {
+    /// Port on 127.0.0.1.
+    pub port: u16,
+    /// Where R2 objects and Durable Objects are kept.
+    pub state: PathBuf,
+    /// Where wrangler may keep what it needs for itself. Two edges must not share it: they would
+    /// find each other in wrangler's registry of local workers.
+    pub scratch: PathBuf,
+    /// Variables that stand above those of wrangler.toml and `.dev.vars`.
+    pub env_file: Option<PathBuf>,
+}
+
+impl Edge {
+    /// The command that runs it until it is killed.
+    #[must_use]
+    pub fn command(&self) -> Command {
+        let mut command = Command::new("node");
+        command
+            .current_dir(root())
+            .arg(Path::new("node_modules/wrangler/bin/wrangler.js"))
+            .args(["dev", "--ip", "127.0.0.1", "--log-level", "info"])
+            .args(["--show-interactive-dev-session", "false"])
+            .args(["--inspector-port", "0"])
+            .arg("--port")
+            .arg(self.port.to_string())
+            .arg("--persist-to")
+            .arg(&self.state)
+            // Nothing is asked, told or fetched outside of this machine.
+            .env("WRANGLER_SEND_METRICS", "false")
+            .env("CLOUDFLARE_CF_FETCH_ENABLED", "false")
+            .env("CI", "1")
+            .env("NO_COLOR", "1")
+            .env("WRANGLER_REGISTRY_PATH", self.scratch.join("registry"))
+            .env("WRANGLER_LOG_PATH", self.scratch.join("logs"));
+        if let Some(file) = &self.env_file {
+            command.arg("--env-file").arg(file);
+        }
+        command
+    }
+
+    /// Its address, without a slash at the end.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+}
+
+/// The `APPS` of wrangler.toml, as JSON.
+///
+/// # Errors
+/// When wrangler.toml cannot be read or has no `APPS = '''...'''`.
+pub fn apps() -> Result<String, Error> {
+    let path = at("wrangler.toml");
+    let text = fs::read_to_string(&path).map_err(Error::file(&path))?;
+    text.split_once("APPS = '''")
+        .and_then(|(_, rest)| rest.split_once("'''"))
+        .and_then(|(json, _)| serde_json::from_str::<serde_json::Value>(json).ok())
+        .map(|apps| apps.to_string())
+        .ok_or_else(|| Error::Project("wrangler.toml has no APPS = '''<JSON>'''".to_owned()))
+}
