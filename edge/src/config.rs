@@ -167,14 +167,21 @@ impl Config {
                 reason: "name the R2 bucket that is bound as FILES".to_owned(),
             });
         }
-        let apps_error = |reason: String| ConfigError { variable: "APPS", reason };
+        let apps_error = |reason: String| ConfigError {
+            variable: "APPS",
+            reason,
+        };
         let raw_apps: Vec<RawApp> =
             serde_json::from_str(&raw.apps).map_err(|e| apps_error(e.to_string()))?;
         // The message of a JSON error can hold what it met, so only its place is told.
         let mut secrets: BTreeMap<AppId, RawSecrets> = serde_json::from_str(&raw.app_secrets)
             .map_err(|e| ConfigError {
                 variable: "APP_SECRETS",
-                reason: format!("not the expected JSON, at line {} column {}", e.line(), e.column()),
+                reason: format!(
+                    "not the expected JSON, at line {} column {}",
+                    e.line(),
+                    e.column()
+                ),
             })?;
         let mut apps = BTreeMap::new();
         for raw_app in raw_apps {
@@ -228,7 +235,9 @@ fn check_public_url(text: &str) -> Result<Option<String>, ConfigError> {
     }
     let url = Url::parse(text)
         .ok()
-        .filter(|u| matches!(u.scheme(), "https" | "http") && u.path() == "/" && u.query().is_none())
+        .filter(|u| {
+            matches!(u.scheme(), "https" | "http") && u.path() == "/" && u.query().is_none()
+        })
         .ok_or_else(|| ConfigError {
             variable: "PUBLIC_URL",
             reason: "give an address such as https://files.example.com, without a path".to_owned(),
@@ -262,9 +271,8 @@ fn check_app(raw: RawApp, secrets: RawSecrets) -> Result<App, ConfigError> {
     }
     let mut scenes = BTreeMap::new();
     for raw_scene in raw.scenes {
-        let scene = check_scene(raw_scene).map_err(|(scene, reason)| {
-            wrong(format!("scene {scene}: {reason}"))
-        })?;
+        let scene = check_scene(raw_scene)
+            .map_err(|(scene, reason)| wrong(format!("scene {scene}: {reason}")))?;
         let scene_id = scene.id.clone();
         if scenes.insert(scene_id.clone(), scene).is_some() {
             return Err(wrong(format!("scene {scene_id} stands twice")));
@@ -356,11 +364,18 @@ pub(crate) mod tests {
     #[test]
     fn the_app_of_a_key_is_found_and_no_other() {
         let config = Config::check(&raw()).expect("a good config");
-        assert_eq!(config.app_of_key(API_KEY).map(|a| a.id.as_str()), Some("demo"));
+        assert_eq!(
+            config.app_of_key(API_KEY).map(|a| a.id.as_str()),
+            Some("demo")
+        );
         assert!(config.app_of_key("clk_tesT").is_none());
         assert!(config.app_of_key("").is_none());
         // The hash itself is no key.
-        assert!(config.app_of_key(&Sha256::of(API_KEY.as_bytes()).to_string()).is_none());
+        assert!(
+            config
+                .app_of_key(&Sha256::of(API_KEY.as_bytes()).to_string())
+                .is_none()
+        );
     }
 
     #[test]
@@ -375,8 +390,10 @@ pub(crate) mod tests {
                 .contains("scene docs: max_files must be 1 to 500")
         );
         assert!(
-            error(|r| r.apps = r.apps.replace("604800", "604800,\"return_url\":\"javascript:alert(1)\""))
-                .contains("return_url must not be javascript:")
+            error(|r| r.apps = r
+                .apps
+                .replace("604800", "604800,\"return_url\":\"javascript:alert(1)\""))
+            .contains("return_url must not be javascript:")
         );
         assert!(error(|r| r.apps = r.apps.replace("max_files", "maxfiles")).contains("maxfiles"));
     }
@@ -394,6 +411,9 @@ pub(crate) mod tests {
         let mut raw = raw();
         raw.public_url = "https://files.example.com/".into();
         let config = Config::check(&raw).expect("a good config");
-        assert_eq!(config.public_url.as_deref(), Some("https://files.example.com"));
+        assert_eq!(
+            config.public_url.as_deref(),
+            Some("https://files.example.com")
+        );
     }
 }

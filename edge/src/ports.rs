@@ -73,6 +73,15 @@ pub enum PutError {
     Bucket(BucketError),
 }
 
+/// Why parts were not joined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CompleteError {
+    /// R2 does not have the parts that were named.
+    Parts,
+    /// R2 failed.
+    Bucket(BucketError),
+}
+
 /// The R2 bucket. Implementations stream: no body is held in memory.
 #[expect(async_fn_in_trait, reason = "single-threaded, on Workers and in tests")]
 pub trait Bucket {
@@ -82,26 +91,34 @@ pub trait Bucket {
     /// Begins a multipart upload; answers R2's id of it.
     async fn create(&self, key: &str) -> Result<String, BucketError>;
 
-    /// Stores a part, and computes its digest as it goes by. A part whose digest is not
-    /// `expected` may be in R2 afterwards; without its entity tag it never becomes part of a file.
+    /// Stores a part in place of any of the same number, and computes its digest as it goes by.
     async fn put_part(
         &self,
         key: &str,
         r2_upload_id: &str,
         n: u16,
         body: Self::Body,
-        expected: Sha256,
-    ) -> Result<Put, PutError>;
+    ) -> Result<Put, BucketError>;
 
     /// Joins the parts; afterwards the object is there.
-    async fn complete(&self, key: &str, r2_upload_id: &str, etags: &[String]) -> Result<(), BucketError>;
+    async fn complete(
+        &self,
+        key: &str,
+        r2_upload_id: &str,
+        etags: &[String],
+    ) -> Result<(), CompleteError>;
 
     /// Drops a multipart upload with its parts. One that is gone already is no error.
     async fn abort(&self, key: &str, r2_upload_id: &str) -> Result<(), BucketError>;
 
     /// Stores an object, and computes its digest as it goes by. With another digest than
     /// `expected` nothing is stored.
-    async fn put(&self, key: &str, body: Self::Body, expected: Option<Sha256>) -> Result<Put, PutError>;
+    async fn put(
+        &self,
+        key: &str,
+        body: Self::Body,
+        expected: Option<Sha256>,
+    ) -> Result<Put, PutError>;
 
     /// What is known of an object, if there is one.
     async fn head(&self, key: &str) -> Result<Option<Head>, BucketError>;

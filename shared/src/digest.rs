@@ -49,10 +49,7 @@ impl Sha256 {
     #[must_use]
     pub fn from_header(value: &str) -> Option<Self> {
         value.split(',').find_map(|member| {
-            let encoded = member
-                .trim()
-                .strip_prefix("sha-256=:")?
-                .strip_suffix(':')?;
+            let encoded = member.trim().strip_prefix("sha-256=:")?.strip_suffix(':')?;
             STANDARD.decode(encoded).ok()?.try_into().ok().map(Self)
         })
     }
@@ -105,8 +102,17 @@ mod tests {
         let header = "sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:";
         assert_eq!(digest.to_header(), header);
         assert_eq!(Sha256::from_header(header), Some(digest));
-        assert_eq!(Sha256::from_header(&format!("sha-512=:AAAA:, {header}")), Some(digest));
-        for bad in ["", "sha-256=", "sha-256=:AAAA:", "sha-256=:!:", "md5=:AAAA:"] {
+        assert_eq!(
+            Sha256::from_header(&format!("sha-512=:AAAA:, {header}")),
+            Some(digest)
+        );
+        for bad in [
+            "",
+            "sha-256=",
+            "sha-256=:AAAA:",
+            "sha-256=:!:",
+            "md5=:AAAA:",
+        ] {
             assert_eq!(Sha256::from_header(bad), None, "{bad}");
         }
     }

@@ -97,8 +97,14 @@ mod tests {
         for (header, name) in [
             ("attachment; filename=\"a b.pdf\"", Some("a b.pdf")),
             ("attachment; filename=a.pdf; size=3", Some("a.pdf")),
-            ("form-data; name=\"f\"; filename=\"q\\\"uote;d.pdf\"", Some("q\"uote;d.pdf")),
-            ("attachment; filename=\"x\"; filename*=UTF-8''%E5%8F%91%E7%A5%A8.pdf", Some("发票.pdf")),
+            (
+                "form-data; name=\"f\"; filename=\"q\\\"uote;d.pdf\"",
+                Some("q\"uote;d.pdf"),
+            ),
+            (
+                "attachment; filename=\"x\"; filename*=UTF-8''%E5%8F%91%E7%A5%A8.pdf",
+                Some("发票.pdf"),
+            ),
             ("attachment; filename*=iso-8859-1''a", None),
             ("attachment; filename*=UTF-8''%FF", None),
             ("attachment", None),

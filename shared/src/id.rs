@@ -217,7 +217,18 @@ mod tests {
 
     #[test]
     fn slug_refuses_what_could_reach_a_path_or_a_header() {
-        for bad in ["", "A", "a/b", "a b", "..", "-a", "a-", "a\n", "ä", &"a".repeat(33)] {
+        for bad in [
+            "",
+            "A",
+            "a/b",
+            "a b",
+            "..",
+            "-a",
+            "a-",
+            "a\n",
+            "ä",
+            &"a".repeat(33),
+        ] {
             assert!(bad.parse::<AppId>().is_err(), "{bad:?}");
         }
         assert!("claim-documents-2".parse::<SceneId>().is_ok());

@@ -88,7 +88,9 @@ impl KeyRing {
         let mut keys: Vec<SigningKey> = Vec::new();
         let entries = text.split(',').map(str::trim).filter(|e| !e.is_empty());
         for (index, entry) in entries.enumerate() {
-            let malformed = KeyRingError::Malformed { position: index + 1 };
+            let malformed = KeyRingError::Malformed {
+                position: index + 1,
+            };
             let (id, secret) = entry.split_once(':').ok_or_else(|| malformed.clone())?;
             let id: u8 = id.trim().parse().map_err(|_| malformed.clone())?;
             let secret = URL_SAFE_NO_PAD
@@ -153,7 +155,9 @@ impl SigningKey {
     /// Whether `tag` is the short tag of `message`, in constant time.
     #[must_use]
     pub fn verify_short(&self, domain: Domain, message: &[u8], tag: &[u8; TAG_LEN]) -> bool {
-        self.hmac(domain, message).verify_truncated_left(tag).is_ok()
+        self.hmac(domain, message)
+            .verify_truncated_left(tag)
+            .is_ok()
     }
 }
 
@@ -180,13 +184,19 @@ mod tests {
     #[test]
     fn a_ring_that_cannot_be_trusted_is_refused() {
         assert_eq!(KeyRing::parse(" "), Err(KeyRingError::Empty));
-        assert_eq!(KeyRing::parse("1:AAAA"), Err(KeyRingError::TooShort { id: 1 }));
+        assert_eq!(
+            KeyRing::parse("1:AAAA"),
+            Err(KeyRingError::TooShort { id: 1 })
+        );
         assert_eq!(
             KeyRing::parse(&format!("1:{KEY},1:{KEY}")),
             Err(KeyRingError::Repeated { id: 1 })
         );
         for bad in [KEY.to_owned(), format!("256:{KEY}"), format!("1:{KEY}!")] {
-            assert_eq!(KeyRing::parse(&bad), Err(KeyRingError::Malformed { position: 1 }));
+            assert_eq!(
+                KeyRing::parse(&bad),
+                Err(KeyRingError::Malformed { position: 1 })
+            );
         }
     }
 
@@ -195,7 +205,11 @@ mod tests {
         let ring = KeyRing::parse(&format!("1:{KEY}")).expect("one key");
         let tag = ring.signing().short_tag(Domain::Link, b"message");
         assert!(ring.signing().verify_short(Domain::Link, b"message", &tag));
-        assert!(!ring.signing().verify_short(Domain::Ticket, b"message", &tag));
+        assert!(
+            !ring
+                .signing()
+                .verify_short(Domain::Ticket, b"message", &tag)
+        );
     }
 
     #[test]

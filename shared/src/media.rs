@@ -57,10 +57,13 @@ impl FromStr for MediaRange {
 
     fn from_str(text: &str) -> Result<Self, NotAMediaRange> {
         let text = text.to_ascii_lowercase();
-        let good = text == "*/*"
-            || text.strip_suffix("/*").is_some_and(is_name)
-            || is_media_type(&text);
-        if good { Ok(Self(text)) } else { Err(NotAMediaRange) }
+        let good =
+            text == "*/*" || text.strip_suffix("/*").is_some_and(is_name) || is_media_type(&text);
+        if good {
+            Ok(Self(text))
+        } else {
+            Err(NotAMediaRange)
+        }
     }
 }
 

@@ -206,6 +206,10 @@ mod tests {
     fn every_code_is_its_own() {
         let codes: BTreeSet<_> = ProblemCode::ALL.iter().map(|c| c.code()).collect();
         assert_eq!(codes.len(), ProblemCode::ALL.len());
-        assert!(ProblemCode::ALL.iter().all(|c| (400..600).contains(&c.status())));
+        assert!(
+            ProblemCode::ALL
+                .iter()
+                .all(|c| (400..600).contains(&c.status()))
+        );
     }
 }

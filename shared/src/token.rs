@@ -143,7 +143,10 @@ mod tests {
         let last = Timestamp::from_millis(1_795_732_640_999);
         assert_eq!(verify(&ring(OLD), &token, last), Ok(claims()));
         let end = Timestamp::from_secs(1_795_732_641);
-        assert_eq!(verify(&ring(OLD), &token, end), Err(TokenError::Expired(claims())));
+        assert_eq!(
+            verify(&ring(OLD), &token, end),
+            Err(TokenError::Expired(claims()))
+        );
     }
 
     #[test]

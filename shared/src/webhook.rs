@@ -122,7 +122,11 @@ pub fn verify<'h>(
                 .iter()
                 .any(|secret| mac(secret, id, timestamp, body).verify_slice(&tag).is_ok())
         });
-    if matches { Ok(event) } else { Err(VerifyError::Signature) }
+    if matches {
+        Ok(event)
+    } else {
+        Err(VerifyError::Signature)
+    }
 }
 
 /// What a webhook's body says.
@@ -235,7 +239,10 @@ mod tests {
         let secret: Secret = SECRET.parse().expect("a secret");
         let signature = sign(&secret, id(), AT, b"{}");
         assert_eq!(check(&signature, b"{}", AT), Ok(id()));
-        assert_eq!(check(&format!("v1,AAAA v1a,x {signature}"), b"{}", AT), Ok(id()));
+        assert_eq!(
+            check(&format!("v1,AAAA v1a,x {signature}"), b"{}", AT),
+            Ok(id())
+        );
         assert_eq!(check(&signature, b"{ }", AT), Err(VerifyError::Signature));
         assert_eq!(check("v1,AAAA", b"{}", AT), Err(VerifyError::Signature));
         assert_eq!(check("", b"{}", AT), Err(VerifyError::Signature));
@@ -254,14 +261,21 @@ mod tests {
     fn the_official_library_makes_the_same_signature() {
         let official = standardwebhooks::Webhook::new(SECRET).expect("a secret");
         assert_eq!(
-            official.sign(&id().to_string(), AT.secs(), b"{\"a\":1}").expect("a signature"),
+            official
+                .sign(&id().to_string(), AT.secs(), b"{\"a\":1}")
+                .expect("a signature"),
             sign(&SECRET.parse().expect("a secret"), id(), AT, b"{\"a\":1}"),
         );
     }
 
     #[test]
     fn weak_secrets_are_refused() {
-        for bad in ["", "whsec_", "whsec_AAAA", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"] {
+        for bad in [
+            "",
+            "whsec_",
+            "whsec_AAAA",
+            "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        ] {
             assert!(bad.parse::<Secret>().is_err(), "{bad}");
         }
     }

@@ -54,6 +54,13 @@ pub enum Command {
         /// The part.
         part: Part,
     },
+    /// R2 has other bytes for a part than it had: what is recorded of it no longer holds.
+    ForgetPart {
+        /// The upload.
+        upload: UploadId,
+        /// Part number, from 1.
+        n: u16,
+    },
     /// A file is about to be put in one request: record the intent.
     Reserve {
         /// Id drawn by the worker.
@@ -98,12 +105,14 @@ pub enum Command {
         /// The attempt that was reserved.
         attempt: u64,
     },
-    /// R2 could not complete and has no object; the parts are still good.
+    /// R2 could not complete and has no object: the upload takes parts again.
     Reopen {
         /// The upload.
         upload: UploadId,
         /// The attempt that was reserved.
         attempt: u64,
+        /// Whether the parts are still good.
+        keep_parts: bool,
     },
     /// The user changed their mind.
     Abort {

@@ -10,8 +10,14 @@ struct Language {
 
 /// The languages that there are. The first is for whoever asks for none of them.
 const LANGUAGES: &[Language] = &[
-    Language { tag: "en", texts: include_str!("../../../frontend/locales/en.json") },
-    Language { tag: "zh-CN", texts: include_str!("../../../frontend/locales/zh-CN.json") },
+    Language {
+        tag: "en",
+        texts: include_str!("../../../frontend/locales/en.json"),
+    },
+    Language {
+        tag: "zh-CN",
+        texts: include_str!("../../../frontend/locales/zh-CN.json"),
+    },
 ];
 
 /// The key under which a language names itself.
@@ -79,7 +85,9 @@ pub fn messages(tag: &str) -> BTreeMap<String, String> {
 pub fn names() -> BTreeMap<String, String> {
     tags()
         .map(|tag| {
-            let name = messages(tag).remove(OWN_NAME).unwrap_or_else(|| tag.to_owned());
+            let name = messages(tag)
+                .remove(OWN_NAME)
+                .unwrap_or_else(|| tag.to_owned());
             (tag.to_owned(), name)
         })
         .collect()

@@ -272,7 +272,11 @@ impl LinkState {
     /// All files, oldest first.
     #[must_use]
     pub fn files(&self) -> Vec<api::File> {
-        let mut files: Vec<_> = self.uploads.keys().filter_map(|id| self.file(*id)).collect();
+        let mut files: Vec<_> = self
+            .uploads
+            .keys()
+            .filter_map(|id| self.file(*id))
+            .collect();
         files.sort_by_key(|f| (f.stored_at, f.id));
         files
     }
@@ -304,7 +308,11 @@ impl LinkState {
             uploads: u32::try_from(receiving.count()).unwrap_or(u32::MAX),
             files: self.files(),
             files_left: match self.link.status {
-                Status::Active => self.link.policy.max_files.saturating_sub(self.places_taken()),
+                Status::Active => self
+                    .link
+                    .policy
+                    .max_files
+                    .saturating_sub(self.places_taken()),
                 _ => 0,
             },
         }

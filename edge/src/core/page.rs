@@ -43,7 +43,11 @@ fn replace(text: &str, mark: &'static str, by: &str) -> Result<String, NoMark> {
 /// Title and Open Graph tags (<https://ogp.me/>): what a chat draws its preview card from.
 fn head(data: &PageData, address: &str) -> String {
     let (title, text, site) = match &data.link {
-        Some(link) => (link.title.as_str(), link.hint.as_str(), link.app_name.as_str()),
+        Some(link) => (
+            link.title.as_str(),
+            link.hint.as_str(),
+            link.app_name.as_str(),
+        ),
         None => ("Chatlift", "", "Chatlift"),
     };
     let mut head = format!("<title>{} · {}</title>", escape(title), escape(site));
@@ -125,7 +129,10 @@ mod tests {
         let html = fill(&built(), &data("理赔材料"), "https://edge/u/t").expect("a page");
         assert!(html.contains("<html lang=\"zh-CN\" dir=\"ltr\">"), "{html}");
         assert!(html.contains("<title>理赔材料 · App</title>"), "{html}");
-        assert!(html.contains("og:url\" content=\"https://edge/u/t\""), "{html}");
+        assert!(
+            html.contains("og:url\" content=\"https://edge/u/t\""),
+            "{html}"
+        );
         assert!(html.contains("\"token\":\"t\""), "{html}");
     }
 

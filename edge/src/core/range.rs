@@ -76,11 +76,41 @@ mod tests {
         use Selection::{Part, Whole};
         for (header, selection) in [
             (None, Ok(Whole)),
-            (Some("bytes=0-0"), Ok(Part { offset: 0, length: 1 })),
-            (Some("bytes=2-"), Ok(Part { offset: 2, length: 8 })),
-            (Some("bytes=-3"), Ok(Part { offset: 7, length: 3 })),
-            (Some("bytes=-30"), Ok(Part { offset: 0, length: 10 })),
-            (Some("bytes=5-999"), Ok(Part { offset: 5, length: 5 })),
+            (
+                Some("bytes=0-0"),
+                Ok(Part {
+                    offset: 0,
+                    length: 1,
+                }),
+            ),
+            (
+                Some("bytes=2-"),
+                Ok(Part {
+                    offset: 2,
+                    length: 8,
+                }),
+            ),
+            (
+                Some("bytes=-3"),
+                Ok(Part {
+                    offset: 7,
+                    length: 3,
+                }),
+            ),
+            (
+                Some("bytes=-30"),
+                Ok(Part {
+                    offset: 0,
+                    length: 10,
+                }),
+            ),
+            (
+                Some("bytes=5-999"),
+                Ok(Part {
+                    offset: 5,
+                    length: 5,
+                }),
+            ),
             (Some("bytes=10-"), Err(ProblemCode::RangeNotSatisfiable)),
             (Some("bytes=-0"), Err(ProblemCode::RangeNotSatisfiable)),
             (Some("bytes=3-1"), Ok(Whole)),

@@ -73,12 +73,24 @@ fn backend(method: &str, segments: &[&str]) -> Result<Route, Problem> {
         ["links"] => allow(method, &[("POST", Route::CreateLink)]),
         ["links", id] => {
             let id = id.parse().map_err(|_| ProblemCode::LinkNotFound)?;
-            allow(method, &[("GET", Route::ReadLink(id)), ("DELETE", Route::RevokeLink(id))])
+            allow(
+                method,
+                &[
+                    ("GET", Route::ReadLink(id)),
+                    ("DELETE", Route::RevokeLink(id)),
+                ],
+            )
         }
         ["files", id, rest @ ..] => {
             let id = id.parse().map_err(|_| ProblemCode::FileNotFound)?;
             match rest {
-                [] => allow(method, &[("GET", Route::ReadFile(id)), ("DELETE", Route::DeleteFile(id))]),
+                [] => allow(
+                    method,
+                    &[
+                        ("GET", Route::ReadFile(id)),
+                        ("DELETE", Route::DeleteFile(id)),
+                    ],
+                ),
                 ["content"] => allow(method, &[("GET", Route::FileContent(id))]),
                 ["receipt"] => allow(method, &[("POST", Route::FileReceipt(id))]),
                 _ => Err(ProblemCode::NotFound.into()),
@@ -142,11 +154,17 @@ mod tests {
             parse("GET", &format!("/v1/files/{file}/content")),
             Ok(Route::FileContent(file.parse().expect("a file id")))
         );
-        assert_eq!(parse("HEAD", "/u/abc"), Ok(Route::Page("abc".into(), PageRoute::Html)));
+        assert_eq!(
+            parse("HEAD", "/u/abc"),
+            Ok(Route::Page("abc".into(), PageRoute::Html))
+        );
         let upload = "upl_AAAAAAAAAAAAAAAAAAAAAAAA";
         assert_eq!(
             parse("PUT", &format!("/u/t/uploads/{upload}/parts/3")),
-            Ok(Route::Page("t".into(), PageRoute::PutPart(upload.parse().expect("an id"), 3)))
+            Ok(Route::Page(
+                "t".into(),
+                PageRoute::PutPart(upload.parse().expect("an id"), 3)
+            ))
         );
         assert_eq!(parse("GET", "/assets/page.js"), Ok(Route::Asset));
     }
@@ -159,7 +177,10 @@ mod tests {
         assert_eq!(code("GET", "/v1/files/x"), ProblemCode::FileNotFound);
         assert_eq!(code("GET", "/v1/x"), ProblemCode::NotFound);
         assert_eq!(code("POST", "/"), ProblemCode::MethodNotAllowed);
-        assert_eq!(code("PUT", "/u/t/uploads/x/parts/1"), ProblemCode::UploadNotFound);
+        assert_eq!(
+            code("PUT", "/u/t/uploads/x/parts/1"),
+            ProblemCode::UploadNotFound
+        );
         let upload = "upl_AAAAAAAAAAAAAAAAAAAAAAAA";
         for n in ["0x1", "-1", "", "99999999999999999999"] {
             let path = format!("/u/t/uploads/{upload}/parts/{n}");

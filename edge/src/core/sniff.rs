@@ -68,12 +68,24 @@ fn zipped(head: &[u8], extension: &str) -> &'static str {
     const PLAIN: &str = "application/zip";
     if let Some(stored) = head.get(30..) {
         for (media, known) in [
-            ("application/vnd.oasis.opendocument.text", "application/vnd.oasis.opendocument.text"),
-            ("application/vnd.oasis.opendocument.spreadsheet", "application/vnd.oasis.opendocument.spreadsheet"),
-            ("application/vnd.oasis.opendocument.presentation", "application/vnd.oasis.opendocument.presentation"),
+            (
+                "application/vnd.oasis.opendocument.text",
+                "application/vnd.oasis.opendocument.text",
+            ),
+            (
+                "application/vnd.oasis.opendocument.spreadsheet",
+                "application/vnd.oasis.opendocument.spreadsheet",
+            ),
+            (
+                "application/vnd.oasis.opendocument.presentation",
+                "application/vnd.oasis.opendocument.presentation",
+            ),
             ("application/epub+zip", "application/epub+zip"),
         ] {
-            if stored.strip_prefix(b"mimetype").is_some_and(|s| s.starts_with(media.as_bytes())) {
+            if stored
+                .strip_prefix(b"mimetype")
+                .is_some_and(|s| s.starts_with(media.as_bytes()))
+            {
                 return known;
             }
         }
@@ -85,7 +97,9 @@ fn zipped(head: &[u8], extension: &str) -> &'static str {
                 return media;
             }
         }
-        office |= name == b"[Content_Types].xml" || name.starts_with(b"_rels/") || name.starts_with(b"docProps/");
+        office |= name == b"[Content_Types].xml"
+            || name.starts_with(b"_rels/")
+            || name.starts_with(b"docProps/");
     }
     // The telling entries may lie beyond the head.
     match ZIPPED.iter().find(|(e, ..)| office && *e == extension) {
@@ -168,9 +182,15 @@ mod tests {
         let unclear = entry("[Content_Types].xml", "<x/>");
         assert_eq!(media_type(&unclear, "a.docx"), DOCX);
         assert_eq!(media_type(&unclear, "a.zip"), "application/zip");
-        assert_eq!(media_type(&entry("evil.exe", ""), "a.docx"), "application/zip");
+        assert_eq!(
+            media_type(&entry("evil.exe", ""), "a.docx"),
+            "application/zip"
+        );
         let odt = entry("mimetype", "application/vnd.oasis.opendocument.text");
-        assert_eq!(media_type(&odt, "a"), "application/vnd.oasis.opendocument.text");
+        assert_eq!(
+            media_type(&odt, "a"),
+            "application/vnd.oasis.opendocument.text"
+        );
     }
 
     #[test]

@@ -47,10 +47,7 @@ pub fn read(keys: &KeyRing, text: &str, now: Timestamp) -> Option<Ticket> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
     let (signed, tag) = bytes.split_last_chunk::<TAG_LEN>()?;
     let (key_id, body) = signed.split_first()?;
-    if !keys
-        .get(*key_id)?
-        .verify_short(Domain::Ticket, signed, tag)
-    {
+    if !keys.get(*key_id)?.verify_short(Domain::Ticket, signed, tag) {
         return None;
     }
     let (ticket, rest): (Ticket, _) = postcard::take_from_bytes(body).ok()?;
@@ -82,7 +79,10 @@ mod tests {
     #[test]
     fn a_ticket_ends_with_its_link() {
         let text = issue(&keys(), &ticket());
-        assert_eq!(read(&keys(), &text, Timestamp::from_secs(1_999)), Some(ticket()));
+        assert_eq!(
+            read(&keys(), &text, Timestamp::from_secs(1_999)),
+            Some(ticket())
+        );
         assert_eq!(read(&keys(), &text, Timestamp::from_secs(2_000)), None);
     }
 

@@ -124,7 +124,9 @@ pub fn next_alarm(state: &LinkState) -> Option<Timestamp> {
     let cleanups = state.cleanups.values().map(|c| c.due);
     let settles = settle_at(state).map(|(_, at)| at);
     let retention = state.uploads.values().filter_map(|u| match &u.state {
-        UploadState::Stored(s) if s.deleted_at.is_none() => Some(retained_until(state, s.stored_at)),
+        UploadState::Stored(s) if s.deleted_at.is_none() => {
+            Some(retained_until(state, s.stored_at))
+        }
         _ => None,
     });
     expiry

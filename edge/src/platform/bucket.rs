@@ -9,7 +9,7 @@ use worker::web_sys::ReadableStream;
 use worker::{Env, Object, Range, ResponseBody, UploadedPart};
 
 use super::setup::broken;
-use crate::ports::{Bucket, BucketError, Failure, Head, Put, PutError};
+use crate::ports::{Bucket, BucketError, CompleteError, Failure, Head, Put, PutError};
 
 /// The bucket that is bound as `FILES`.
 #[derive(Debug)]
@@ -17,7 +17,9 @@ pub(super) struct R2(worker::Bucket);
 
 impl R2 {
     pub(super) fn new(env: &Env) -> Result<Self, Failure> {
-        env.bucket("FILES").map(Self).map_err(broken("binding FILES"))
+        env.bucket("FILES")
+            .map(Self)
+            .map_err(broken("binding FILES"))
     }
 
     /// A stream of an object's content, and the object; `None` if there is none.
@@ -42,17 +44,35 @@ impl R2 {
 }
 
 fn failed<E: core::fmt::Display>(operation: &'static str) -> impl FnOnce(E) -> BucketError {
-    move |error| BucketError { operation, reason: error.to_string() }
+    move |error| BucketError {
+        operation,
+        reason: error.to_string(),
+    }
 }
 
 fn js_failed(operation: &'static str) -> impl FnOnce(JsValue) -> BucketError {
-    move |error| BucketError { operation, reason: format!("{error:?}") }
+    move |error| BucketError {
+        operation,
+        reason: format!("{error:?}"),
+    }
+}
+
+/// R2's error codes (<https://developers.cloudflare.com/r2/api/error-codes/>), which it puts in
+/// brackets at the end of its messages.
+const NO_SUCH_UPLOAD: &str = "(10024)";
+const INVALID_PART: &str = "(10025)";
+
+fn has_code(error: &worker::Error, code: &str) -> bool {
+    error.to_string().contains(code)
 }
 
 /// Splits a body into one stream to store and one to hash. Both keep the known length.
-fn tee(body: &ReadableStream) -> Result<(ReadableStream, ReadableStream), BucketError> {
+fn tee(body: &ReadableStream) -> (ReadableStream, ReadableStream) {
     let branches = body.tee();
-    Ok((branches.get(0).unchecked_into(), branches.get(1).unchecked_into()))
+    (
+        branches.get(0).unchecked_into(),
+        branches.get(1).unchecked_into(),
+    )
 }
 
 /// The digest of a stream, computed by the runtime as the bytes go by.
@@ -62,10 +82,10 @@ async fn digest_of(stream: ReadableStream) -> Result<Sha256, BucketError> {
         .await
         .map_err(js_failed("digest"))?;
     let bytes = sink.digest().await.map_err(failed("digest"))?.to_vec();
-    bytes
-        .try_into()
-        .map(Sha256)
-        .map_err(|_| BucketError { operation: "digest", reason: "not 32 bytes".to_owned() })
+    bytes.try_into().map(Sha256).map_err(|_| BucketError {
+        operation: "digest",
+        reason: "not 32 bytes".to_owned(),
+    })
 }
 
 impl Bucket for R2 {
@@ -82,21 +102,24 @@ impl Bucket for R2 {
         r2_upload_id: &str,
         n: u16,
         body: ReadableStream,
-        _expected: Sha256,
-    ) -> Result<Put, PutError> {
-        let (to_store, to_hash) = tee(&body).map_err(PutError::Bucket)?;
+    ) -> Result<Put, BucketError> {
+        let (to_store, to_hash) = tee(&body);
         let upload = self
             .0
             .resume_multipart_upload(key, r2_upload_id)
-            .map_err(|e| PutError::Bucket(failed("put part")(e)))?;
+            .map_err(failed("put part"))?;
         let store = async {
-            upload.upload_part(n, to_store).await.map_err(failed("put part"))
+            upload
+                .upload_part(n, to_store)
+                .await
+                .map_err(failed("put part"))
         };
         // When one fails the other is dropped: a branch that nobody reads would fill memory.
-        let (part, sha256) = try_join(store, digest_of(to_hash))
-            .await
-            .map_err(PutError::Bucket)?;
-        Ok(Put { etag: part.etag(), sha256 })
+        let (part, sha256) = try_join(store, digest_of(to_hash)).await?;
+        Ok(Put {
+            etag: part.etag(),
+            sha256,
+        })
     }
 
     async fn complete(
@@ -104,15 +127,21 @@ impl Bucket for R2 {
         key: &str,
         r2_upload_id: &str,
         etags: &[String],
-    ) -> Result<(), BucketError> {
-        let parts = (1_u16..).zip(etags).map(|(n, etag)| UploadedPart::new(n, etag.clone()));
-        self.0
-            .resume_multipart_upload(key, r2_upload_id)
-            .map_err(failed("complete"))?
-            .complete(parts)
-            .await
-            .map(drop)
-            .map_err(failed("complete"))
+    ) -> Result<(), CompleteError> {
+        let parts = (1_u16..)
+            .zip(etags)
+            .map(|(n, etag)| UploadedPart::new(n, etag.clone()));
+        let completed = async {
+            self.0
+                .resume_multipart_upload(key, r2_upload_id)?
+                .complete(parts)
+                .await
+        };
+        match completed.await {
+            Ok(_) => Ok(()),
+            Err(error) if has_code(&error, INVALID_PART) => Err(CompleteError::Parts),
+            Err(error) => Err(CompleteError::Bucket(failed("complete")(error))),
+        }
     }
 
     async fn abort(&self, key: &str, r2_upload_id: &str) -> Result<(), BucketError> {
@@ -123,8 +152,7 @@ impl Bucket for R2 {
             .abort()
             .await;
         match aborted {
-            // Gone already: R2's error 10024, NoSuchUpload.
-            Err(error) if error.to_string().contains("10024") => Ok(()),
+            Err(error) if has_code(&error, NO_SUCH_UPLOAD) => Ok(()),
             other => other.map_err(failed("abort")),
         }
     }
@@ -135,7 +163,7 @@ impl Bucket for R2 {
         body: ReadableStream,
         expected: Option<Sha256>,
     ) -> Result<Put, PutError> {
-        let (to_store, to_hash) = tee(&body).map_err(PutError::Bucket)?;
+        let (to_store, to_hash) = tee(&body);
         let store = async {
             let mut put = self.0.put(key, to_store);
             if let Some(sha256) = expected {
@@ -149,7 +177,10 @@ impl Bucket for R2 {
             return Err(PutError::Digest);
         }
         match stored.map_err(PutError::Bucket)? {
-            Some(object) => Ok(Put { etag: object.etag(), sha256 }),
+            Some(object) => Ok(Put {
+                etag: object.etag(),
+                sha256,
+            }),
             None => Err(PutError::Bucket(BucketError {
                 operation: "put",
                 reason: "precondition failed".to_owned(),
@@ -159,12 +190,21 @@ impl Bucket for R2 {
 
     async fn head(&self, key: &str) -> Result<Option<Head>, BucketError> {
         let object = self.0.head(key).await.map_err(failed("head"))?;
-        Ok(object.map(|o| Head { size: o.size(), etag: o.etag() }))
+        Ok(object.map(|o| Head {
+            size: o.size(),
+            etag: o.etag(),
+        }))
     }
 
     async fn read_head(&self, key: &str, length: u64) -> Result<Vec<u8>, BucketError> {
         let range = Range::OffsetWithLength { offset: 0, length };
-        let object = self.0.get(key).range(range).execute().await.map_err(failed("get"))?;
+        let object = self
+            .0
+            .get(key)
+            .range(range)
+            .execute()
+            .await
+            .map_err(failed("get"))?;
         match object.as_ref().and_then(Object::body) {
             Some(body) => body.bytes().await.map_err(failed("get")),
             None => Ok(Vec::new()),
@@ -174,7 +214,10 @@ impl Bucket for R2 {
     async fn digest(&self, key: &str) -> Result<Sha256, BucketError> {
         match self.open(key, None).await? {
             Some((_, ResponseBody::Stream(stream))) => digest_of(stream).await,
-            _ => Err(BucketError { operation: "digest", reason: "no object".to_owned() }),
+            _ => Err(BucketError {
+                operation: "digest",
+                reason: "no object".to_owned(),
+            }),
         }
     }
 

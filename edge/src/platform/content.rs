@@ -6,8 +6,8 @@ use worker::{Headers, Range, Request, Response, ResponseBody};
 use super::request::header;
 use super::setup::{EdgeService, broken};
 use crate::core::command::FoundFile;
-use crate::core::link::upload_of;
 use crate::core::key::object_key;
+use crate::core::link::upload_of;
 use crate::core::range::{Selection, names_etag, select};
 use crate::ports::Failure;
 
@@ -23,7 +23,9 @@ pub(super) async fn serve(
         return Err(ProblemCode::FileDeleted.into());
     }
     if header(request, "if-match").is_some_and(|list| !names_etag(&list, etag)) {
-        return Err(Problem::new(ProblemCode::PreconditionFailed).field("If-Match").into());
+        return Err(Problem::new(ProblemCode::PreconditionFailed)
+            .field("If-Match")
+            .into());
     }
     let headers = Headers::new();
     let set = |name: &str, value: &str| headers.set(name, value).map_err(broken("headers"));
@@ -46,8 +48,15 @@ pub(super) async fn serve(
         Selection::Whole => (200, file.size, None),
         Selection::Part { offset, length } => {
             let end = offset + length - 1;
-            set("content-range", &format!("bytes {offset}-{end}/{}", file.size))?;
-            (206, length, Some(Range::OffsetWithLength { offset, length }))
+            set(
+                "content-range",
+                &format!("bytes {offset}-{end}/{}", file.size),
+            )?;
+            (
+                206,
+                length,
+                Some(Range::OffsetWithLength { offset, length }),
+            )
         }
     };
     set("content-length", &length.to_string())?;

@@ -40,7 +40,12 @@ pub struct LinkObject {
 
 impl DurableObject for LinkObject {
     fn new(state: State, env: Env) -> Self {
-        Self { state, env, cached: RefCell::new(None), alarm_at: Cell::new(None) }
+        Self {
+            state,
+            env,
+            cached: RefCell::new(None),
+            alarm_at: Cell::new(None),
+        }
     }
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
@@ -114,9 +119,12 @@ impl LinkObject {
             log::error("alarm without a link", &[("problem", problem.title)]);
             return Ok(());
         }
-        let Some((link, policy, work)) = self.cached.borrow().as_ref().map(|state| {
-            (state.link.id, state.link.policy.clone(), due(state, now()))
-        }) else {
+        let Some((link, policy, work)) = self
+            .cached
+            .borrow()
+            .as_ref()
+            .map(|state| (state.link.id, state.link.policy.clone(), due(state, now())))
+        else {
             return Ok(());
         };
         let broken = |failure: Failure| worker::Error::RustError(format!("{failure:?}"));
@@ -128,12 +136,17 @@ impl LinkObject {
         };
         let mut failed = false;
         for piece in work.into_iter().take(WORK_PER_ALARM) {
-            let done = service.perform(link, &policy, piece, &Endpoints(config)).await;
+            let done = service
+                .perform(link, &policy, piece, &Endpoints(config))
+                .await;
             if let Err(failure) = done {
                 failed = true;
                 log::error(
                     "alarm work failed",
-                    &[("link", link.to_string()), ("reason", format!("{failure:?}"))],
+                    &[
+                        ("link", link.to_string()),
+                        ("reason", format!("{failure:?}")),
+                    ],
                 );
             }
         }
@@ -147,7 +160,11 @@ impl LinkObject {
 struct Local<'a>(&'a LinkObject);
 
 impl Links for Local<'_> {
-    async fn execute(&self, _link: LinkId, command: Command) -> core::result::Result<Reply, Failure> {
+    async fn execute(
+        &self,
+        _link: LinkId,
+        command: Command,
+    ) -> core::result::Result<Reply, Failure> {
         match self.0.execute(command) {
             Ok(answer) => answer.map_err(Failure::Refused),
             Err(error) => Err(Failure::Broken(error.to_string())),

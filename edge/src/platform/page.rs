@@ -49,8 +49,14 @@ pub(super) async fn data(
     token: &str,
 ) -> Result<(u16, PageData), Failure> {
     let url = request.url().map_err(broken("address"))?;
-    let lang = url.query_pairs().find(|(k, _)| k == "lang").map(|(_, v)| v.into_owned());
-    let lang = language::negotiate(lang.as_deref(), header(request, "accept-language").as_deref());
+    let lang = url
+        .query_pairs()
+        .find(|(k, _)| k == "lang")
+        .map(|(_, v)| v.into_owned());
+    let lang = language::negotiate(
+        lang.as_deref(),
+        header(request, "accept-language").as_deref(),
+    );
     let (link, problem) = match claims(config, token) {
         Err(problem) => (None, Some(problem)),
         Ok(claims) => match service.read_link(claims.link).await {
@@ -150,10 +156,15 @@ async fn built(env: &Env) -> Result<String, Failure> {
     }
     let assets = env.assets("ASSETS").map_err(broken("binding ASSETS"))?;
     // The host is never resolved: the request goes to the assets by their binding.
-    let mut response =
-        assets.fetch("https://assets/index.html", None).await.map_err(broken("page asset"))?;
+    let mut response = assets
+        .fetch("https://assets/index.html", None)
+        .await
+        .map_err(broken("page asset"))?;
     if response.status_code() != 200 {
-        return Err(Failure::Broken(format!("page asset: {}", response.status_code())));
+        return Err(Failure::Broken(format!(
+            "page asset: {}",
+            response.status_code()
+        )));
     }
     let built = response.text().await.map_err(broken("page asset"))?;
     BUILT.set(Some(built.clone()));

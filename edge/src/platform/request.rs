@@ -21,21 +21,30 @@ pub(super) fn header(request: &Request, name: &str) -> Option<String> {
 pub(super) fn content_length(request: &Request) -> Result<u64, Failure> {
     header(request, "content-length")
         .and_then(|v| v.parse().ok())
-        .ok_or_else(|| Problem::new(ProblemCode::LengthRequired).field("Content-Length").into())
+        .ok_or_else(|| {
+            Problem::new(ProblemCode::LengthRequired)
+                .field("Content-Length")
+                .into()
+        })
 }
 
 /// The body as a stream. An empty one has none.
 pub(super) fn body(request: &Request) -> Result<ReadableStream, Failure> {
-    request.inner().body().ok_or_else(|| ProblemCode::FileEmpty.into())
+    request
+        .inner()
+        .body()
+        .ok_or_else(|| ProblemCode::FileEmpty.into())
 }
 
 /// The digest in `Content-Digest`, if there is one.
 pub(super) fn content_digest(request: &Request) -> Result<Option<Sha256>, Failure> {
     match header(request, "content-digest") {
         None => Ok(None),
-        Some(value) => Sha256::from_header(&value)
-            .map(Some)
-            .ok_or_else(|| Problem::new(ProblemCode::DigestMissing).field("Content-Digest").into()),
+        Some(value) => Sha256::from_header(&value).map(Some).ok_or_else(|| {
+            Problem::new(ProblemCode::DigestMissing)
+                .field("Content-Digest")
+                .into()
+        }),
     }
 }
 
@@ -57,7 +66,9 @@ pub(super) async fn json<T: DeserializeOwned>(request: &mut Request) -> Result<T
         while let Some(chunk) = stream.next().await {
             bytes.extend(chunk.map_err(|_| invalid("body", "It ended early."))?);
             if bytes.len() as u64 > JSON_BODY_MAX {
-                return Err(Problem::new(ProblemCode::BodyTooLarge).limit(JSON_BODY_MAX).into());
+                return Err(Problem::new(ProblemCode::BodyTooLarge)
+                    .limit(JSON_BODY_MAX)
+                    .into());
             }
         }
     }
@@ -71,5 +82,8 @@ pub(super) async fn json<T: DeserializeOwned>(request: &mut Request) -> Result<T
 
 /// An `invalid-request` problem.
 pub(super) fn invalid(field: &str, detail: &str) -> Failure {
-    Problem::new(ProblemCode::InvalidRequest).field(field).detail(detail).into()
+    Problem::new(ProblemCode::InvalidRequest)
+        .field(field)
+        .detail(detail)
+        .into()
 }

@@ -32,7 +32,10 @@ pub(super) fn failure(failure: Failure) -> worker::Result<Response> {
         Failure::Broken(reason) => (ProblemCode::Internal, reason),
     };
     let id = format!("{:016x}", getrandom::u64().unwrap_or_default());
-    log::error("request failed", &[("instance", id.clone()), ("reason", reason)]);
+    log::error(
+        "request failed",
+        &[("instance", id.clone()), ("reason", reason)],
+    );
     let mut problem = Problem::new(code);
     problem.instance = Some(id);
     respond_problem(&problem)
@@ -59,5 +62,7 @@ fn respond_json(status: u16, media_type: &str, body: &impl Serialize) -> worker:
     headers.set("cache-control", "no-store")?;
     headers.set("x-content-type-options", "nosniff")?;
     let bytes = serde_json::to_vec(body)?;
-    Ok(Response::from_bytes(bytes)?.with_status(status).with_headers(headers))
+    Ok(Response::from_bytes(bytes)?
+        .with_status(status)
+        .with_headers(headers))
 }

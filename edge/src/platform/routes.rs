@@ -32,7 +32,10 @@ pub(super) async fn dispatch(request: Request, env: &Env) -> Result<Response, Fa
         return asset(request, env).await;
     }
     let config = setup::config(env)?;
-    let fault = config.faults.then(|| header(&request, HEADER_FAULT)).flatten();
+    let fault = config
+        .faults
+        .then(|| header(&request, HEADER_FAULT))
+        .flatten();
     let service = setup::service(env, fault)?;
     match route {
         Route::Page(token, route) => {
@@ -45,7 +48,10 @@ pub(super) async fn dispatch(request: Request, env: &Env) -> Result<Response, Fa
 
 async fn asset(request: Request, env: &Env) -> Result<Response, Failure> {
     let assets = env.assets("ASSETS").map_err(broken("binding ASSETS"))?;
-    let response = assets.fetch_request(request).await.map_err(broken("asset"))?;
+    let response = assets
+        .fetch_request(request)
+        .await
+        .map_err(broken("asset"))?;
     match response.status_code() {
         404 => Err(ProblemCode::NotFound.into()),
         _ => Ok(response),
@@ -60,9 +66,11 @@ fn authorized<'c>(config: &'c Config, request: &Request) -> Result<&'c App, Fail
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(missing().into());
     }
-    config
-        .app_of_key(key.trim())
-        .ok_or_else(|| Problem::new(ProblemCode::ApiKeyUnknown).field("Authorization").into())
+    config.app_of_key(key.trim()).ok_or_else(|| {
+        Problem::new(ProblemCode::ApiKeyUnknown)
+            .field("Authorization")
+            .into()
+    })
 }
 
 async fn backend_route(
@@ -76,11 +84,15 @@ async fn backend_route(
         Route::CreateLink => {
             let idempotency_key = header(&request, "idempotency-key");
             let body: CreateLink = request::json(&mut request).await?;
-            let view =
-                service.create_link(config, app, body, idempotency_key.as_deref()).await?;
+            let view = service
+                .create_link(config, app, body, idempotency_key.as_deref())
+                .await?;
             log::info(
                 "link made",
-                &[("link", view.link.id.to_string()), ("app", app.id.to_string())],
+                &[
+                    ("link", view.link.id.to_string()),
+                    ("app", app.id.to_string()),
+                ],
             );
             let link = api_link(config, &request, view)?;
             let mut response = respond::json(201, &link)?;
@@ -166,7 +178,10 @@ fn stored(status: u16, found: FoundFile) -> Result<Response, Failure> {
     let file: PageFile = found.file.into();
     log::info(
         "file stored",
-        &[("link", file.id.link().to_string()), ("file", file.id.to_string())],
+        &[
+            ("link", file.id.link().to_string()),
+            ("file", file.id.to_string()),
+        ],
     );
     respond::json(status, &file)
 }
@@ -180,8 +195,9 @@ async fn put_file(
     let sha256 = request::content_digest(request)?;
     let name = request::file_name(request)?;
     let body = request::body(request)?;
-    let found =
-        service.put_file(&claims.app, claims.link, name, length, sha256, body).await?;
+    let found = service
+        .put_file(&claims.app, claims.link, name, length, sha256, body)
+        .await?;
     stored(201, found)
 }
 
@@ -197,10 +213,19 @@ async fn create_upload(
         .ok()
         .filter(|h| h.len() as u64 == HEAD_MAX.min(body.size))
         .ok_or_else(|| {
-            invalid("head", "Give the first 4,096 bytes of the file, or all of it, in base64.")
+            invalid(
+                "head",
+                "Give the first 4,096 bytes of the file, or all of it, in base64.",
+            )
         })?;
     let (opened, new) = service
-        .announce(&claims.app, claims.link, name::safe(&body.name), body.size, &head)
+        .announce(
+            &claims.app,
+            claims.link,
+            name::safe(&body.name),
+            body.size,
+            &head,
+        )
         .await?;
     let ticket = ticket::Ticket {
         upload: opened.id,
@@ -243,14 +268,14 @@ async fn put_part(
 }
 
 /// The address of a link.
-pub(super) fn link_url(
-    config: &Config,
-    request: &Request,
-    token: &str,
-) -> Result<String, Failure> {
+pub(super) fn link_url(config: &Config, request: &Request, token: &str) -> Result<String, Failure> {
     let base = match &config.public_url {
         Some(base) => base.clone(),
-        None => request.url().map_err(broken("address"))?.origin().ascii_serialization(),
+        None => request
+            .url()
+            .map_err(broken("address"))?
+            .origin()
+            .ascii_serialization(),
     };
     Ok(format!("{base}/u/{token}"))
 }

@@ -48,7 +48,9 @@ struct PartRow {
 pub(super) fn load(storage: &Storage) -> Result<Option<LinkState>> {
     let sql = storage.sql();
     sql.exec(SCHEMA, None)?;
-    let links: Vec<Row> = sql.exec("SELECT '' AS id, row FROM link", None)?.to_array()?;
+    let links: Vec<Row> = sql
+        .exec("SELECT '' AS id, row FROM link", None)?
+        .to_array()?;
     let Some(link) = links.first() else {
         return Ok(None);
     };
@@ -70,10 +72,9 @@ fn table<K: FromStr + Ord, R: DeserializeOwned>(
         .to_array()?;
     rows.into_iter()
         .map(|r| {
-            let id = r
-                .id
-                .parse()
-                .map_err(|_| worker::Error::RustError(format!("{name}: bad id {}", r.id)))?;
+            let id =
+                r.id.parse()
+                    .map_err(|_| worker::Error::RustError(format!("{name}: bad id {}", r.id)))?;
             Ok((id, serde_json::from_str(&r.row)?))
         })
         .collect()
@@ -88,7 +89,9 @@ pub(super) fn parts(storage: &Storage, upload: UploadId) -> Result<BTreeMap<u16,
             vec![upload.to_string().into()],
         )?
         .to_array()?;
-    rows.into_iter().map(|r| Ok((r.n, serde_json::from_str(&r.row)?))).collect()
+    rows.into_iter()
+        .map(|r| Ok((r.n, serde_json::from_str(&r.row)?)))
+        .collect()
 }
 
 /// Writes what changed between two states, and the parts, in one transaction.
@@ -106,9 +109,24 @@ pub(super) fn save(
             vec![row.into()],
         ));
     }
-    changes(&mut statements, "upload", old.map(|o| &o.uploads), &next.uploads)?;
-    changes(&mut statements, "event", old.map(|o| &o.events), &next.events)?;
-    changes(&mut statements, "cleanup", old.map(|o| &o.cleanups), &next.cleanups)?;
+    changes(
+        &mut statements,
+        "upload",
+        old.map(|o| &o.uploads),
+        &next.uploads,
+    )?;
+    changes(
+        &mut statements,
+        "event",
+        old.map(|o| &o.events),
+        &next.events,
+    )?;
+    changes(
+        &mut statements,
+        "cleanup",
+        old.map(|o| &o.cleanups),
+        &next.cleanups,
+    )?;
     for write in part_writes {
         statements.push(match write {
             PartWrite::Put(upload, n, part) => (
@@ -118,6 +136,10 @@ pub(super) fn save(
                     i32::from(*n).into(),
                     serde_json::to_string(part)?.into(),
                 ],
+            ),
+            PartWrite::Drop(upload, n) => (
+                "DELETE FROM part WHERE upload = ? AND n = ?".to_owned(),
+                vec![upload.to_string().into(), i32::from(*n).into()],
             ),
             PartWrite::DropAll(upload) => (
                 "DELETE FROM part WHERE upload = ?".to_owned(),
@@ -145,7 +167,11 @@ fn changes<K: Ord + Display, R: Serialize + PartialEq>(
             ));
         }
     }
-    for id in old.into_iter().flat_map(BTreeMap::keys).filter(|id| !next.contains_key(id)) {
+    for id in old
+        .into_iter()
+        .flat_map(BTreeMap::keys)
+        .filter(|id| !next.contains_key(id))
+    {
         statements.push((
             format!("DELETE FROM {table} WHERE id = ?"),
             vec![id.to_string().into()],

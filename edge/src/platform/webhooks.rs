@@ -51,7 +51,10 @@ impl Webhooks for Endpoints<'_> {
 impl Endpoints<'_> {
     /// One try; answers the status. A redirect is an answer like any other, and no 2xx.
     async fn try_send(&self, event: &Send) -> Result<u16, String> {
-        let app = self.0.app(&event.app).ok_or("the app is no longer configured")?;
+        let app = self
+            .0
+            .app(&event.app)
+            .ok_or("the app is no longer configured")?;
         let secret = app.webhook_secrets.first().ok_or("the app has no secret")?;
         let now = world::now();
         let text = |e: worker::Error| e.to_string();

@@ -29,7 +29,10 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             Work::Settle(settle) => return self.settle(policy, settle).await,
             Work::Clean { name, what } => {
                 let done = self.clean(&what).await;
-                Command::Cleaned { cleanup: name, done: done.is_ok() }
+                Command::Cleaned {
+                    cleanup: name,
+                    done: done.is_ok(),
+                }
             }
             Work::Send(send) => {
                 let outcome = webhooks.send(&send).await;
@@ -55,9 +58,20 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     }
 
     async fn settle(&self, policy: &Policy, settle: Settle) -> Result<(), Failure> {
-        let Settle { upload, attempt, .. } = settle;
+        let Settle {
+            upload, attempt, ..
+        } = settle;
         if self.bucket.head(&settle.key).await?.is_none() {
-            return self.tell(upload, Command::Reopen { upload, attempt }).await;
+            return self
+                .tell(
+                    upload,
+                    Command::Reopen {
+                        upload,
+                        attempt,
+                        keep_parts: true,
+                    },
+                )
+                .await;
         }
         let announced = Announced {
             upload,

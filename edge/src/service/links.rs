@@ -46,11 +46,14 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             None => (self.random_link_id(), None),
             Some(key) if (1..=IDEMPOTENCY_KEY_MAX).contains(&key.len()) => {
                 let message = [app.id.as_str(), "\0", key].concat();
-                let tag = config.keys.signing().tag(Domain::Idempotency, message.as_bytes());
+                let tag = config
+                    .keys
+                    .signing()
+                    .tag(Domain::Idempotency, message.as_bytes());
                 let mut id = [0; 12];
                 id.copy_from_slice(&tag[..12]);
-                let json = serde_json::to_vec(&request)
-                    .map_err(|e| Failure::Broken(e.to_string()))?;
+                let json =
+                    serde_json::to_vec(&request).map_err(|e| Failure::Broken(e.to_string()))?;
                 (LinkId::from_bytes(id), Some(Sha256::of(&json)))
             }
             Some(_) => {
@@ -103,7 +106,8 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     /// # Errors
     /// `link-not-found`.
     pub async fn link_of(&self, app: &App, id: LinkId) -> Result<LinkView, Failure> {
-        self.ask_for_link(id, of(app, ProblemCode::LinkNotFound, Command::Read)).await
+        self.ask_for_link(id, of(app, ProblemCode::LinkNotFound, Command::Read))
+            .await
     }
 
     /// Takes a link back.
@@ -121,7 +125,8 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     /// `file-not-found`.
     pub async fn read_file(&self, app: &App, file: FileId) -> Result<FoundFile, Failure> {
         let read = Command::ReadFile { file };
-        self.ask_for_file(file, of(app, ProblemCode::FileNotFound, read)).await
+        self.ask_for_file(file, of(app, ProblemCode::FileNotFound, read))
+            .await
     }
 
     /// Deletes a file; its object goes as soon as R2 answers.
@@ -144,7 +149,8 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         receipt: Receipt,
     ) -> Result<FoundFile, Failure> {
         let record = Command::Receipt { file, receipt };
-        self.ask_for_file(file, of(app, ProblemCode::FileNotFound, record)).await
+        self.ask_for_file(file, of(app, ProblemCode::FileNotFound, record))
+            .await
     }
 
     /// Sends an event again.
@@ -152,7 +158,11 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     /// # Errors
     /// `event-not-found`.
     pub async fn redeliver(&self, app: &App, event: EventId) -> Result<EventStatus, Failure> {
-        let again = of(app, ProblemCode::EventNotFound, Command::Redeliver { event });
+        let again = of(
+            app,
+            ProblemCode::EventNotFound,
+            Command::Redeliver { event },
+        );
         match self.links.execute(event.link(), again).await? {
             Reply::Event(status) => Ok(status),
             other => Err(unexpected(&other)),
@@ -162,15 +172,25 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
 
 /// A command on behalf of `app`; on another app's link it finds nothing.
 fn of(app: &App, missing: ProblemCode, command: Command) -> Command {
-    Command::For { app: app.id.clone(), missing, command: Box::new(command) }
+    Command::For {
+        app: app.id.clone(),
+        missing,
+        command: Box::new(command),
+    }
 }
 
 fn invalid(field: &str, limit: u64) -> Problem {
-    Problem::new(ProblemCode::InvalidRequest).field(field).limit(limit)
+    Problem::new(ProblemCode::InvalidRequest)
+        .field(field)
+        .limit(limit)
 }
 
 fn check_request(request: &CreateLink) -> Result<(), Problem> {
-    if request.subject.as_ref().is_some_and(|s| s.len() > SUBJECT_MAX) {
+    if request
+        .subject
+        .as_ref()
+        .is_some_and(|s| s.len() > SUBJECT_MAX)
+    {
         return Err(invalid("subject", SUBJECT_MAX as u64));
     }
     if request.metadata.len() > METADATA_ENTRIES_MAX {
@@ -178,11 +198,15 @@ fn check_request(request: &CreateLink) -> Result<(), Problem> {
     }
     for (key, value) in &request.metadata {
         if key.is_empty() || key.len() > METADATA_KEY_MAX {
-            return Err(invalid("metadata", METADATA_KEY_MAX as u64)
-                .detail("A key is empty or too long."));
+            return Err(
+                invalid("metadata", METADATA_KEY_MAX as u64).detail("A key is empty or too long.")
+            );
         }
         if value.len() > METADATA_VALUE_MAX {
-            return Err(invalid(&format!("metadata.{key}"), METADATA_VALUE_MAX as u64));
+            return Err(invalid(
+                &format!("metadata.{key}"),
+                METADATA_VALUE_MAX as u64,
+            ));
         }
     }
     Ok(())

@@ -19,7 +19,9 @@ use crate::core::decide::{PartWrite, decide};
 use crate::core::link::{LinkState, Part};
 use crate::core::ticket::Ticket;
 use crate::core::work::{Send, due};
-use crate::ports::{Bucket, BucketError, Failure, Head, Links, Put, PutError, Webhooks, World};
+use crate::ports::{
+    Bucket, BucketError, CompleteError, Failure, Head, Links, Put, PutError, Webhooks, World,
+};
 
 /// What an operation of the bucket does beside its work.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -44,15 +46,26 @@ struct Memory {
 }
 
 impl Memory {
-    fn step<T>(&self, operation: &'static str, work: impl FnOnce(&mut Stored) -> T) -> Result<T, BucketError> {
+    fn step<T>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&mut Stored) -> T,
+    ) -> Result<T, BucketError> {
         let (at, fault) = self.fault.get();
         let fault = if at == operation { fault } else { Fault::None };
-        let error = BucketError { operation, reason: "injected".into() };
+        let error = BucketError {
+            operation,
+            reason: "injected".into(),
+        };
         if fault == Fault::Fail {
             return Err(error);
         }
         let done = work(&mut self.stored.borrow_mut());
-        if fault == Fault::DoThenFail { Err(error) } else { Ok(done) }
+        if fault == Fault::DoThenFail {
+            Err(error)
+        } else {
+            Ok(done)
+        }
     }
 }
 
@@ -71,34 +84,56 @@ impl Bucket for Memory {
         })
     }
 
-    async fn put_part(&self, _: &str, id: &str, n: u16, body: Vec<u8>, _: Sha256) -> Result<Put, PutError> {
-        let put = Put { etag: etag(&body), sha256: Sha256::of(&body) };
-        let found = self.step("put part", |s| s.multiparts.get_mut(id).map(|m| m.insert(n, body)));
-        match found.map_err(PutError::Bucket)? {
+    async fn put_part(&self, _: &str, id: &str, n: u16, body: Vec<u8>) -> Result<Put, BucketError> {
+        let put = Put {
+            etag: etag(&body),
+            sha256: Sha256::of(&body),
+        };
+        let found = self.step("put part", |s| {
+            s.multiparts.get_mut(id).map(|m| m.insert(n, body))
+        });
+        match found? {
             Some(_) => Ok(put),
-            None => Err(PutError::Bucket(BucketError { operation: "put part", reason: "no upload".into() })),
+            None => Err(BucketError {
+                operation: "put part",
+                reason: "no upload".into(),
+            }),
         }
     }
 
-    async fn complete(&self, key: &str, id: &str, etags: &[String]) -> Result<(), BucketError> {
-        let no = |reason: &str| BucketError { operation: "complete", reason: reason.into() };
-        self.step("complete", |s| {
-            let parts = s.multiparts.remove(id).ok_or_else(|| no("no upload"))?;
+    async fn complete(&self, key: &str, id: &str, etags: &[String]) -> Result<(), CompleteError> {
+        let gone = BucketError {
+            operation: "complete",
+            reason: "no upload".into(),
+        };
+        let done = self.step("complete", |s| {
+            let parts = s.multiparts.get(id).ok_or(CompleteError::Bucket(gone))?;
             let have: Vec<String> = parts.values().map(|p| etag(p)).collect();
             if have != etags {
-                return Err(no("wrong etags"));
+                return Err(CompleteError::Parts);
             }
-            s.objects.insert(key.to_owned(), parts.into_values().flatten().collect());
+            let parts = s.multiparts.remove(id).unwrap_or_default();
+            s.objects
+                .insert(key.to_owned(), parts.into_values().flatten().collect());
             Ok(())
-        })?
+        });
+        done.map_err(CompleteError::Bucket)?
     }
 
     async fn abort(&self, _: &str, id: &str) -> Result<(), BucketError> {
         self.step("abort", |s| drop(s.multiparts.remove(id)))
     }
 
-    async fn put(&self, key: &str, body: Vec<u8>, expected: Option<Sha256>) -> Result<Put, PutError> {
-        let put = Put { etag: etag(&body), sha256: Sha256::of(&body) };
+    async fn put(
+        &self,
+        key: &str,
+        body: Vec<u8>,
+        expected: Option<Sha256>,
+    ) -> Result<Put, PutError> {
+        let put = Put {
+            etag: etag(&body),
+            sha256: Sha256::of(&body),
+        };
         if expected.is_some_and(|e| e != put.sha256) {
             return Err(PutError::Digest);
         }
@@ -109,19 +144,27 @@ impl Bucket for Memory {
 
     async fn head(&self, key: &str) -> Result<Option<Head>, BucketError> {
         self.step("head", |s| {
-            s.objects.get(key).map(|o| Head { size: o.len() as u64, etag: etag(o) })
+            s.objects.get(key).map(|o| Head {
+                size: o.len() as u64,
+                etag: etag(o),
+            })
         })
     }
 
     async fn read_head(&self, key: &str, length: u64) -> Result<Vec<u8>, BucketError> {
         self.step("read head", |s| {
             let object = s.objects.get(key).cloned().unwrap_or_default();
-            object.into_iter().take(usize::try_from(length).expect("short")).collect()
+            object
+                .into_iter()
+                .take(usize::try_from(length).expect("short"))
+                .collect()
         })
     }
 
     async fn digest(&self, key: &str) -> Result<Sha256, BucketError> {
-        self.step("digest", |s| Sha256::of(s.objects.get(key).map_or(&[], Vec::as_slice)))
+        self.step("digest", |s| {
+            Sha256::of(s.objects.get(key).map_or(&[], Vec::as_slice))
+        })
     }
 
     async fn delete(&self, key: &str) -> Result<(), BucketError> {
@@ -150,7 +193,14 @@ impl Links for Objects {
         for write in decision.parts {
             match write {
                 PartWrite::Put(id, n, part) => {
-                    self.parts.borrow_mut().entry(id).or_default().insert(n, part);
+                    self.parts
+                        .borrow_mut()
+                        .entry(id)
+                        .or_default()
+                        .insert(n, part);
+                }
+                PartWrite::Drop(id, n) => {
+                    self.parts.borrow_mut().entry(id).or_default().remove(&n);
                 }
                 PartWrite::DropAll(id) => drop(self.parts.borrow_mut().remove(&id)),
             }
@@ -214,7 +264,10 @@ impl Edge {
                     stored: Rc::default(),
                     fault: Rc::new(Cell::new(("", Fault::None))),
                 },
-                world: Clock { now, drawn: Cell::new(0) },
+                world: Clock {
+                    now,
+                    drawn: Cell::new(0),
+                },
             },
             config: Config::check(&config::raw()).expect("a good config"),
             backend: Backend::default(),
@@ -224,7 +277,9 @@ impl Edge {
     }
 
     fn app(&self) -> &App {
-        self.config.app(&"demo".parse().expect("an app id")).expect("the app")
+        self.config
+            .app(&"demo".parse().expect("an app id"))
+            .expect("the app")
     }
 
     fn create(&self, key: Option<&str>, subject: &str) -> Result<LinkId, Failure> {
@@ -234,8 +289,11 @@ impl Edge {
             metadata: BTreeMap::new(),
             expires_in: None,
         };
-        block_on(self.service.create_link(&self.config, self.app(), request, key))
-            .map(|view| view.link.id)
+        block_on(
+            self.service
+                .create_link(&self.config, self.app(), request, key),
+        )
+        .map(|view| view.link.id)
     }
 
     fn link(&self) -> LinkId {
@@ -245,32 +303,44 @@ impl Edge {
     fn put(&self, link: LinkId, body: &[u8], sha256: Option<Sha256>) -> Result<Sha256, Failure> {
         let length = body.len() as u64;
         let app = &self.app().id;
-        block_on(self.service.put_file(app, link, "a.pdf".into(), length, sha256, body.to_vec()))
-            .map(|found| found.file.sha256)
+        block_on(
+            self.service
+                .put_file(app, link, "a.pdf".into(), length, sha256, body.to_vec()),
+        )
+        .map(|found| found.file.sha256)
     }
 
     fn announce(&self, link: LinkId, content: &[u8]) -> Result<OpenUpload, Failure> {
         let head = &content[..content.len().min(4096)];
         let size = content.len() as u64;
-        block_on(self.service.announce(&self.app().id, link, "a.pdf".into(), size, head))
-            .map(|(upload, _)| upload)
+        block_on(
+            self.service
+                .announce(&self.app().id, link, "a.pdf".into(), size, head),
+        )
+        .map(|(upload, _)| upload)
     }
 
-    fn send_parts(&self, upload: &OpenUpload, content: &[u8]) -> Vec<Sha256> {
-        let ticket = Ticket {
+    fn ticket(&self, upload: &OpenUpload) -> Ticket {
+        Ticket {
             upload: upload.id,
             app: self.app().id.clone(),
             r2_upload_id: upload.multipart.r2_upload_id.clone(),
             size: upload.size,
             part_size: upload.multipart.part_size,
             expires_at: u64::MAX,
-        };
+        }
+    }
+
+    fn send_parts(&self, upload: &OpenUpload, content: &[u8]) -> Vec<Sha256> {
+        let ticket = self.ticket(upload);
         let size = usize::try_from(upload.multipart.part_size).expect("fits");
         (1_u64..)
             .zip(content.chunks(size))
             .map(|(n, part)| {
                 let sha256 = Sha256::of(part);
-                let put = self.service.put_part(&ticket, n, part.len() as u64, sha256, part.to_vec());
+                let put =
+                    self.service
+                        .put_part(&ticket, n, part.len() as u64, sha256, part.to_vec());
                 block_on(put).expect("a part");
                 sha256
             })
@@ -297,7 +367,9 @@ impl Edge {
                 block_on(self.service.links.execute(link, Command::Tick)).expect("a tick");
                 let state = self.service.links.links.borrow()[&link].clone();
                 for work in due(&state, now) {
-                    let done = self.service.perform(link, &state.link.policy, work, &self.backend);
+                    let done = self
+                        .service
+                        .perform(link, &state.link.policy, work, &self.backend);
                     block_on(done).expect("work");
                 }
             }
@@ -309,9 +381,17 @@ impl Edge {
         let state = self.service.links.links.borrow()[&link].clone();
         let stored = self.service.bucket.stored.borrow();
         assert_eq!(state.files().len(), files, "files");
-        let mut keys: Vec<String> = state.files().iter().map(|f| state.key(UploadId::new(link, f.id.suffix()))).collect();
+        let mut keys: Vec<String> = state
+            .files()
+            .iter()
+            .map(|f| state.key(UploadId::new(link, f.id.suffix())))
+            .collect();
         keys.sort();
-        assert_eq!(stored.objects.keys().cloned().collect::<Vec<_>>(), keys, "objects");
+        assert_eq!(
+            stored.objects.keys().cloned().collect::<Vec<_>>(),
+            keys,
+            "objects"
+        );
         for file in state.files() {
             let key = state.key(UploadId::new(link, file.id.suffix()));
             assert_eq!(Sha256::of(&stored.objects[&key]), file.sha256, "content");
@@ -319,7 +399,12 @@ impl Edge {
         let told = self.backend.heard.borrow().len();
         let completed = usize::from(state.link.status == Status::Completed);
         assert_eq!(told, files + completed, "events");
-        assert!(state.events.values().all(|e| e.state == EventState::Acknowledged));
+        assert!(
+            state
+                .events
+                .values()
+                .all(|e| e.state == EventState::Acknowledged)
+        );
         assert!(state.cleanups.is_empty(), "{:?}", state.cleanups);
     }
 }
@@ -356,10 +441,14 @@ fn a_large_file_is_stored_from_its_parts() {
     let content = large_pdf();
     let upload = edge.announce(link, &content).expect("an upload");
     assert_eq!(part_count(upload.size, upload.multipart.part_size), 3);
-    assert_eq!(part_len(upload.size, upload.multipart.part_size, 3), Some(5));
+    assert_eq!(
+        part_len(upload.size, upload.multipart.part_size, 3),
+        Some(5)
+    );
     let parts = edge.send_parts(&upload, &content);
     edge.complete(upload.id, &content, &parts).expect("a file");
-    edge.complete(upload.id, &content, &parts).expect("the same file");
+    edge.complete(upload.id, &content, &parts)
+        .expect("the same file");
     edge.recover();
     edge.check(link, 1);
 }
@@ -368,14 +457,59 @@ fn a_large_file_is_stored_from_its_parts() {
 fn what_is_refused_stores_nothing() {
     let edge = Edge::new();
     let link = edge.link();
-    assert_eq!(refusal(edge.put(link, b"\x7fELF\x02\x01\x01\0", None)), ProblemCode::FileTypeNotAccepted);
-    assert_eq!(refusal(edge.put(link, PDF, Some(Sha256::of(b"other")))), ProblemCode::DigestMismatch);
+    assert_eq!(
+        refusal(edge.put(link, b"\x7fELF\x02\x01\x01\0", None)),
+        ProblemCode::FileTypeNotAccepted
+    );
+    assert_eq!(
+        refusal(edge.put(link, PDF, Some(Sha256::of(b"other")))),
+        ProblemCode::DigestMismatch
+    );
     assert_eq!(refusal(edge.put(link, b"", None)), ProblemCode::FileEmpty);
     let mut liar = large_pdf();
     liar[..PDF.len()].fill(0);
-    assert_eq!(refusal(edge.announce(link, &liar)), ProblemCode::FileTypeNotAccepted);
+    assert_eq!(
+        refusal(edge.announce(link, &liar)),
+        ProblemCode::FileTypeNotAccepted
+    );
     edge.recover();
     edge.check(link, 0);
+}
+
+/// A part with the wrong digest had replaced the right one in R2, and the upload could never be
+/// completed.
+#[test]
+fn a_part_that_was_overwritten_is_asked_for_again() {
+    let edge = Edge::new();
+    let link = edge.link();
+    let content = large_pdf();
+    let upload = edge.announce(link, &content).expect("an upload");
+    let parts = edge.send_parts(&upload, &content);
+    let ticket = edge.ticket(&upload);
+    let last = edge
+        .service
+        .put_part(&ticket, 3, 5, parts[2], b"wrong".to_vec());
+    assert_eq!(refusal(block_on(last)), ProblemCode::DigestMismatch);
+    assert_eq!(
+        refusal(edge.complete(upload.id, &content, &parts)),
+        ProblemCode::PartsMissing
+    );
+    edge.send_parts(&upload, &content);
+    // Two requests for one part that crossed: R2 kept the other one.
+    let mut stored = edge.service.bucket.stored.borrow_mut();
+    let multipart = stored.multiparts.get_mut(&upload.multipart.r2_upload_id);
+    multipart
+        .expect("the multipart upload")
+        .insert(3, b"other".to_vec());
+    drop(stored);
+    assert_eq!(
+        refusal(edge.complete(upload.id, &content, &parts)),
+        ProblemCode::PartsMissing
+    );
+    edge.send_parts(&upload, &content);
+    edge.complete(upload.id, &content, &parts).expect("a file");
+    edge.recover();
+    edge.check(link, 1);
 }
 
 #[test]
@@ -387,7 +521,10 @@ fn a_type_that_was_announced_and_not_sent_is_refused_in_the_end() {
     let mut other = content;
     other[..PDF.len()].fill(0);
     let parts = edge.send_parts(&upload, &other);
-    assert_eq!(refusal(edge.complete(upload.id, &other, &parts)), ProblemCode::FileTypeNotAccepted);
+    assert_eq!(
+        refusal(edge.complete(upload.id, &other, &parts)),
+        ProblemCode::FileTypeNotAccepted
+    );
     edge.recover();
     edge.check(link, 0);
 }
@@ -475,7 +612,10 @@ fn revoking_removes_what_was_under_way() {
     let upload = edge.announce(link, &content).expect("an upload");
     let parts = edge.send_parts(&upload, &content);
     block_on(edge.service.revoke(edge.app(), link)).expect("revoked");
-    assert_eq!(refusal(edge.complete(upload.id, &content, &parts)), ProblemCode::LinkRevoked);
+    assert_eq!(
+        refusal(edge.complete(upload.id, &content, &parts)),
+        ProblemCode::LinkRevoked
+    );
     edge.recover();
     edge.check(link, 0);
     assert!(edge.service.bucket.stored.borrow().multiparts.is_empty());
@@ -487,6 +627,12 @@ fn an_idempotency_key_leads_to_one_link() {
     let first = edge.create(Some("k"), "a").expect("a link");
     assert_eq!(edge.create(Some("k"), "a"), Ok(first));
     assert_ne!(edge.create(Some("k2"), "a"), Ok(first));
-    assert_eq!(refusal(edge.create(Some("k"), "b")), ProblemCode::IdempotencyKeyReused);
-    assert_eq!(refusal(edge.create(Some(""), "b")), ProblemCode::InvalidRequest);
+    assert_eq!(
+        refusal(edge.create(Some("k"), "b")),
+        ProblemCode::IdempotencyKeyReused
+    );
+    assert_eq!(
+        refusal(edge.create(Some(""), "b")),
+        ProblemCode::InvalidRequest
+    );
 }

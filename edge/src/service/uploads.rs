@@ -8,11 +8,12 @@ use chatlift_shared::{AppId, LinkId, Problem, ProblemCode, UploadId};
 
 use super::{Service, unexpected};
 use crate::core::command::{Command, FoundFile, OpenUpload, Reply, Sealed};
+use crate::core::decide::PARTS_NAMED;
 use crate::core::key::object_key;
 use crate::core::link::{Multipart, Part, Policy};
 use crate::core::sniff;
 use crate::core::ticket::Ticket;
-use crate::ports::{Bucket, Failure, Links, PutError, World};
+use crate::ports::{Bucket, CompleteError, Failure, Links, PutError, World};
 
 /// What a committed object was announced as.
 #[derive(Clone, Debug)]
@@ -44,7 +45,10 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         size: u64,
         head: &[u8],
     ) -> Result<(OpenUpload, bool), Failure> {
-        let announce = Command::Announce { name: name.clone(), size };
+        let announce = Command::Announce {
+            name: name.clone(),
+            size,
+        };
         let policy = match self.links.execute(link, announce).await? {
             Reply::Upload(known) => return Ok((known, false)),
             Reply::Room(policy) => policy,
@@ -54,8 +58,16 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         let upload = self.new_upload_id(link);
         let key = object_key(app, upload);
         let r2_upload_id = self.bucket.create(&key).await?;
-        let multipart = Multipart { r2_upload_id: r2_upload_id.clone(), part_size: part_size(size) };
-        let open = Command::Open { upload, name, size, multipart };
+        let multipart = Multipart {
+            r2_upload_id: r2_upload_id.clone(),
+            part_size: part_size(size),
+        };
+        let open = Command::Open {
+            upload,
+            name,
+            size,
+            multipart,
+        };
         match self.links.execute(link, open).await {
             // A twin was announced at the same moment: the link has seen to ours.
             Ok(Reply::Upload(opened)) => {
@@ -88,24 +100,46 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     ) -> Result<(), Failure> {
         let (n, _) = check_part(ticket, n, length)?;
         let key = object_key(&ticket.app, ticket.upload);
-        let put = self
+        let put = match self
             .bucket
-            .put_part(&key, &ticket.r2_upload_id, n, body, expected)
-            .await;
-        let put = match put {
+            .put_part(&key, &ticket.r2_upload_id, n, body)
+            .await
+        {
             Ok(put) if put.sha256 == expected => put,
-            Ok(_) | Err(PutError::Digest) => {
-                return Err(Problem::new(ProblemCode::DigestMismatch).field("Content-Digest").into());
+            Ok(_) => {
+                // R2 took the wrong bytes in place of any right ones.
+                self.tell(
+                    ticket.upload,
+                    Command::ForgetPart {
+                        upload: ticket.upload,
+                        n,
+                    },
+                )
+                .await?;
+                return Err(Problem::new(ProblemCode::DigestMismatch)
+                    .field("Content-Digest")
+                    .into());
             }
-            Err(PutError::Bucket(error)) => {
+            Err(error) => {
                 // R2 has no such multipart upload any more when the upload was ended meanwhile;
                 // the link knows why.
                 self.why_ended(ticket.upload).await?;
                 return Err(error.into());
             }
         };
-        let part = Part { etag: put.etag, sha256: put.sha256 };
-        self.tell(ticket.upload, Command::RecordPart { upload: ticket.upload, n, part }).await
+        let part = Part {
+            etag: put.etag,
+            sha256: put.sha256,
+        };
+        self.tell(
+            ticket.upload,
+            Command::RecordPart {
+                upload: ticket.upload,
+                n,
+                part,
+            },
+        )
+        .await
     }
 
     /// Fails with the link's own reason if the link no longer takes files.
@@ -169,11 +203,36 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             .await;
         let Err(error) = done else { return Ok(()) };
         // An earlier try may have got through without hearing of it.
-        if self.bucket.head(key).await?.is_some_and(|h| h.size == sealed.size) {
+        if self
+            .bucket
+            .head(key)
+            .await?
+            .is_some_and(|h| h.size == sealed.size)
+        {
             return Ok(());
         }
-        self.tell(upload, Command::Reopen { upload, attempt }).await?;
-        Err(error.into())
+        // Two requests for one part that crossed leave R2 with the part of one and the link with
+        // the tag of the other. Nothing tells which part it was, so all are asked for again.
+        let keep_parts = error != CompleteError::Parts;
+        self.tell(
+            upload,
+            Command::Reopen {
+                upload,
+                attempt,
+                keep_parts,
+            },
+        )
+        .await?;
+        match error {
+            CompleteError::Bucket(error) => Err(error.into()),
+            CompleteError::Parts => {
+                let mut problem = Problem::new(ProblemCode::PartsMissing);
+                problem.parts = (1_u16..)
+                    .take(sealed.etags.len().min(PARTS_NAMED))
+                    .collect();
+                Err(problem.into())
+            }
+        }
     }
 
     /// Takes a file in one request.
@@ -197,7 +256,13 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         }
         let upload = self.new_upload_id(link);
         let attempt = self.world.random();
-        let reserve = Command::Reserve { upload, attempt, name: name.clone(), size: length, sha256 };
+        let reserve = Command::Reserve {
+            upload,
+            attempt,
+            name: name.clone(),
+            size: length,
+            sha256,
+        };
         let policy = match self.links.execute(link, reserve).await? {
             Reply::Room(policy) => policy,
             other => return Err(unexpected(&other)),
@@ -209,7 +274,9 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
                 self.withdraw(upload, attempt, &key).await?;
                 return Err(match other {
                     Err(PutError::Bucket(error)) => error.into(),
-                    _ => Problem::new(ProblemCode::DigestMismatch).field("Content-Digest").into(),
+                    _ => Problem::new(ProblemCode::DigestMismatch)
+                        .field("Content-Digest")
+                        .into(),
                 });
             }
         };
@@ -232,7 +299,14 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         policy: &Policy,
         announced: Announced<'_>,
     ) -> Result<FoundFile, Failure> {
-        let Announced { upload, attempt, key, size, name, sha256 } = announced;
+        let Announced {
+            upload,
+            attempt,
+            key,
+            size,
+            name,
+            sha256,
+        } = announced;
         let head = match self.bucket.head(key).await? {
             Some(head) if head.size == size => head,
             _ => {
@@ -252,7 +326,13 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             Some(known) => known,
             None => self.bucket.digest(key).await?,
         };
-        let commit = Command::Commit { upload, attempt, media_type, sha256, etag: head.etag };
+        let commit = Command::Commit {
+            upload,
+            attempt,
+            media_type,
+            sha256,
+            etag: head.etag,
+        };
         match self.ask_for_file(upload.into(), commit).await {
             Err(Failure::Refused(problem)) => {
                 // Aborted meanwhile, by the end of the link or a later attempt's refusal. The
@@ -267,7 +347,8 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     /// Ends a commit that must not be, and removes its object now rather than by the link's alarm.
     async fn withdraw(&self, upload: UploadId, attempt: u64, key: &str) -> Result<(), Failure> {
         let _ = self.bucket.delete(key).await;
-        self.tell(upload, Command::Withdraw { upload, attempt }).await
+        self.tell(upload, Command::Withdraw { upload, attempt })
+            .await
     }
 
     /// Ends an upload for a person who changed their mind.
@@ -286,7 +367,11 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
 /// `part-out-of-range` with the number of parts, `part-size-wrong` with the right length.
 pub fn check_part(ticket: &Ticket, n: u64, length: u64) -> Result<(u16, u64), Problem> {
     let count = chatlift_shared::limits::part_count(ticket.size, ticket.part_size);
-    let out = || Problem::new(ProblemCode::PartOutOfRange).field("part number").limit(count);
+    let out = || {
+        Problem::new(ProblemCode::PartOutOfRange)
+            .field("part number")
+            .limit(count)
+    };
     let expected = part_len(ticket.size, ticket.part_size, n).ok_or_else(out)?;
     if length != expected {
         return Err(Problem::new(ProblemCode::PartSizeWrong)

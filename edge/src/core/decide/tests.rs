@@ -3,14 +3,17 @@
 
 use std::cell::RefCell;
 
-use chatlift_shared::api::ReceiptStatus;
-use chatlift_shared::limits::part_size;
-use chatlift_shared::{AppId, LinkId};
+use chatlift_shared::api::{EventState, HeldPart, Receipt, ReceiptStatus};
+use chatlift_shared::digest::Sha256;
+use chatlift_shared::limits::{part_count, part_size};
+use chatlift_shared::{AppId, FileId, LinkId};
 use proptest::prelude::*;
 
+use super::uploads::SPARE_UPLOADS;
 use super::*;
+use crate::core::command::Outcome;
 use crate::core::link::Policy;
-use crate::core::work::{Work, due, next_alarm};
+use crate::core::work::{STUCK_AFTER, Work, due, next_alarm};
 
 const MIB: u64 = 1024 * 1024;
 const START: Timestamp = Timestamp::from_secs(1_795_000_000);
@@ -52,8 +55,13 @@ struct Kept {
 
 impl Kept {
     fn new(max_files: u32) -> Self {
-        let mut kept = Self { state: None, parts: RefCell::default(), now: START };
-        kept.run(Command::Create(Box::new(row(max_files)))).expect("a new link");
+        let mut kept = Self {
+            state: None,
+            parts: RefCell::default(),
+            now: START,
+        };
+        kept.run(Command::Create(Box::new(row(max_files))))
+            .expect("a new link");
         kept
     }
 
@@ -63,7 +71,14 @@ impl Kept {
         for write in decision.parts {
             match write {
                 PartWrite::Put(id, n, part) => {
-                    self.parts.borrow_mut().entry(id).or_default().insert(n, part);
+                    self.parts
+                        .borrow_mut()
+                        .entry(id)
+                        .or_default()
+                        .insert(n, part);
+                }
+                PartWrite::Drop(id, n) => {
+                    self.parts.borrow_mut().entry(id).or_default().remove(&n);
                 }
                 PartWrite::DropAll(id) => {
                     self.parts.borrow_mut().remove(&id);
@@ -100,8 +115,12 @@ impl Kept {
     fn send_parts(&mut self, n: u8, size: u64) {
         for part in 1..=part_count(size, part_size(size)) {
             let n_part = u16::try_from(part).expect("few parts");
-            self.run(Command::RecordPart { upload: id(n), n: n_part, part: part_of(n_part) })
-                .expect("a part");
+            self.run(Command::RecordPart {
+                upload: id(n),
+                n: n_part,
+                part: part_of(n_part),
+            })
+            .expect("a part");
         }
     }
 
@@ -114,7 +133,9 @@ impl Kept {
 
     fn bodies(&self, kind: &str) -> usize {
         let events = self.state().events.values();
-        events.filter(|e| e.body.contains(&format!("\"type\":\"{kind}\""))).count()
+        events
+            .filter(|e| e.body.contains(&format!("\"type\":\"{kind}\"")))
+            .count()
     }
 }
 
@@ -123,7 +144,10 @@ fn id(n: u8) -> UploadId {
 }
 
 fn part_of(n: u16) -> Part {
-    Part { etag: format!("etag-{n}"), sha256: Sha256::of(&n.to_le_bytes()) }
+    Part {
+        etag: format!("etag-{n}"),
+        sha256: Sha256::of(&n.to_le_bytes()),
+    }
 }
 
 fn parts_digest(size: u64) -> Sha256 {
@@ -136,7 +160,10 @@ fn open(n: u8, size: u64) -> Command {
         upload: id(n),
         name: format!("file-{n}.pdf"),
         size,
-        multipart: Multipart { r2_upload_id: format!("r2-{n}"), part_size: part_size(size) },
+        multipart: Multipart {
+            r2_upload_id: format!("r2-{n}"),
+            part_size: part_size(size),
+        },
     }
 }
 
@@ -160,7 +187,13 @@ fn commit(n: u8, attempt: u64) -> Command {
 }
 
 fn reserve(n: u8, size: u64) -> Command {
-    Command::Reserve { upload: id(n), attempt: 1, name: "a.pdf".into(), size, sha256: None }
+    Command::Reserve {
+        upload: id(n),
+        attempt: 1,
+        name: "a.pdf".into(),
+        size,
+        sha256: None,
+    }
 }
 
 #[test]
@@ -174,7 +207,10 @@ fn a_file_is_stored_with_its_event_in_one_decision() {
     assert_eq!(kept.bodies("file.stored"), 1);
     assert_eq!(kept.state().files().len(), 1);
     assert!(kept.parts.borrow().is_empty());
-    assert!(matches!(due(kept.state(), kept.now).as_slice(), [Work::Send(_)]));
+    assert!(matches!(
+        due(kept.state(), kept.now).as_slice(),
+        [Work::Send(_)]
+    ));
 }
 
 #[test]
@@ -192,16 +228,33 @@ fn the_same_file_announced_again_is_the_same_upload_with_its_parts() {
     let mut kept = Kept::new(1);
     let size = 20 * MIB;
     kept.open(1, size);
-    kept.run(Command::RecordPart { upload: id(1), n: 2, part: part_of(2) }).expect("a part");
-    let again = Command::Announce { name: "file-1.pdf".into(), size };
+    kept.run(Command::RecordPart {
+        upload: id(1),
+        n: 2,
+        part: part_of(2),
+    })
+    .expect("a part");
+    let again = Command::Announce {
+        name: "file-1.pdf".into(),
+        size,
+    };
     match kept.run(again).expect("the upload") {
         Reply::Upload(upload) => {
             assert_eq!(upload.id, id(1));
-            assert_eq!(upload.parts, [HeldPart { n: 2, sha256: part_of(2).sha256 }]);
+            assert_eq!(
+                upload.parts,
+                [HeldPart {
+                    n: 2,
+                    sha256: part_of(2).sha256
+                }]
+            );
         }
         other => panic!("{other:?}"),
     }
-    let other = Command::Announce { name: "file-2.pdf".into(), size };
+    let other = Command::Announce {
+        name: "file-2.pdf".into(),
+        size,
+    };
     assert!(matches!(kept.run(other), Ok(Reply::Room(_))));
 }
 
@@ -210,26 +263,47 @@ fn two_openings_of_one_file_leave_one_upload_and_abort_the_other() {
     let mut kept = Kept::new(1);
     kept.open(1, MIB);
     let mut twin = open(1, MIB);
-    if let Command::Open { upload, multipart, .. } = &mut twin {
+    if let Command::Open {
+        upload, multipart, ..
+    } = &mut twin
+    {
         *upload = id(2);
         multipart.r2_upload_id = "r2-2".into();
     }
     assert!(matches!(kept.run(twin), Ok(Reply::Upload(u)) if u.id == id(1)));
     let cleanups: Vec<_> = kept.state().cleanups.values().map(|c| &c.what).collect();
-    assert!(matches!(cleanups[..], [Cleanup::AbortMultipart { r2_upload_id, .. }] if r2_upload_id == "r2-2"));
+    assert!(
+        matches!(cleanups[..], [Cleanup::AbortMultipart { r2_upload_id, .. }] if r2_upload_id == "r2-2")
+    );
 }
 
 #[test]
 fn what_breaks_the_rules_is_refused() {
     let mut kept = Kept::new(1);
     assert_eq!(kept.refused(reserve(1, 0)), ProblemCode::FileEmpty);
-    assert_eq!(kept.refused(reserve(1, 20 * MIB + 1)), ProblemCode::FileTooLarge);
-    assert_eq!(kept.refused(open(1, 20 * MIB + 1)), ProblemCode::FileTooLarge);
+    assert_eq!(
+        kept.refused(reserve(1, 20 * MIB + 1)),
+        ProblemCode::FileTooLarge
+    );
+    assert_eq!(
+        kept.refused(open(1, 20 * MIB + 1)),
+        ProblemCode::FileTooLarge
+    );
     assert_eq!(kept.refused(seal(9, MIB, 1)), ProblemCode::UploadNotFound);
     kept.open(1, 20 * MIB);
-    kept.run(Command::RecordPart { upload: id(1), n: 2, part: part_of(2) }).expect("a part");
-    let missing = kept.run(seal(1, 20 * MIB, 1)).expect_err("parts are missing");
-    assert_eq!((missing.code, missing.parts), (ProblemCode::PartsMissing, vec![1, 3]));
+    kept.run(Command::RecordPart {
+        upload: id(1),
+        n: 2,
+        part: part_of(2),
+    })
+    .expect("a part");
+    let missing = kept
+        .run(seal(1, 20 * MIB, 1))
+        .expect_err("parts are missing");
+    assert_eq!(
+        (missing.code, missing.parts),
+        (ProblemCode::PartsMissing, vec![1, 3])
+    );
     kept.send_parts(1, 20 * MIB);
     assert_eq!(kept.refused(seal(1, 9 * MIB, 1)), ProblemCode::PartsDiffer);
     kept.run(seal(1, 20 * MIB, 1)).expect("sealed");
@@ -256,11 +330,18 @@ fn an_ended_link_takes_nothing_and_aborts_what_is_under_way() {
         kept.run(end).expect("the end");
         assert_eq!(kept.refused(reserve(2, 1)), code);
         assert_eq!(kept.refused(seal(1, MIB, 1)), code);
-        let record = Command::RecordPart { upload: id(1), n: 1, part: part_of(1) };
+        let record = Command::RecordPart {
+            upload: id(1),
+            n: 1,
+            part: part_of(1),
+        };
         assert_eq!(kept.refused(record), code);
         assert_eq!(kept.bodies(event), usize::from(event != "none"));
         assert!(kept.parts.borrow().is_empty());
-        assert!(matches!(due(kept.state(), kept.now).first(), Some(Work::Clean { .. })));
+        assert!(matches!(
+            due(kept.state(), kept.now).first(),
+            Some(Work::Clean { .. })
+        ));
     }
 }
 
@@ -287,8 +368,17 @@ fn a_commit_under_way_when_the_link_is_revoked_leaves_no_object() {
     kept.run(reserve(1, 1)).expect("reserved");
     kept.run(Command::Revoke).expect("revoked");
     assert_eq!(kept.refused(commit(1, 1)), ProblemCode::LinkRevoked);
-    let due_at = kept.state().cleanups.values().next().expect("a cleanup").due;
-    assert!(due_at > kept.now.plus(STUCK_AFTER), "after the worker has given up");
+    let due_at = kept
+        .state()
+        .cleanups
+        .values()
+        .next()
+        .expect("a cleanup")
+        .due;
+    assert!(
+        due_at > kept.now.plus(STUCK_AFTER),
+        "after the worker has given up"
+    );
     assert_eq!(kept.bodies("file.stored"), 0);
 }
 
@@ -313,11 +403,24 @@ fn reopening_keeps_the_parts_and_ends_a_single_request() {
     kept.open(1, MIB);
     kept.send_parts(1, MIB);
     kept.run(seal(1, MIB, 1)).expect("sealed");
-    kept.run(Command::Reopen { upload: id(1), attempt: 1 }).expect("reopened");
+    kept.run(Command::Reopen {
+        upload: id(1),
+        attempt: 1,
+        keep_parts: true,
+    })
+    .expect("reopened");
     kept.run(seal(1, MIB, 2)).expect("sealed again");
     kept.run(reserve(2, 1)).expect("reserved");
-    kept.run(Command::Reopen { upload: id(2), attempt: 1 }).expect("ended");
-    assert!(matches!(kept.state().uploads[&id(2)].state, UploadState::Aborted { .. }));
+    kept.run(Command::Reopen {
+        upload: id(2),
+        attempt: 1,
+        keep_parts: true,
+    })
+    .expect("ended");
+    assert!(matches!(
+        kept.state().uploads[&id(2)].state,
+        UploadState::Aborted { .. }
+    ));
 }
 
 #[test]
@@ -325,15 +428,23 @@ fn an_event_is_tried_until_acknowledged_or_parked_with_one_id() {
     let mut kept = Kept::new(2);
     kept.store(1, MIB);
     let event = *kept.state().events.keys().next().expect("an event");
-    let tried = |attempt, outcome| Command::Tried { event, attempt, outcome, jitter: 0 };
+    let tried = |attempt, outcome| Command::Tried {
+        event,
+        attempt,
+        outcome,
+        jitter: 0,
+    };
     kept.run(tried(1, Outcome::Failed)).expect("a failure");
     assert!(due(kept.state(), kept.now).is_empty());
     kept.pass(5);
-    assert!(matches!(due(kept.state(), kept.now).as_slice(), [Work::Send(s)] if s.event == event && s.attempt == 2));
+    assert!(
+        matches!(due(kept.state(), kept.now).as_slice(), [Work::Send(s)] if s.event == event && s.attempt == 2)
+    );
     // Reported twice, as after a crash: counted once.
     kept.run(tried(1, Outcome::Failed)).expect("known already");
     assert_eq!(kept.state().events[&event].attempts, 1);
-    kept.run(tried(2, Outcome::Acknowledged)).expect("acknowledged");
+    kept.run(tried(2, Outcome::Acknowledged))
+        .expect("acknowledged");
     assert!(due(kept.state(), kept.now).is_empty());
     kept.run(Command::Redeliver { event }).expect("again");
     assert_eq!(due(kept.state(), kept.now).len(), 1);
@@ -347,14 +458,27 @@ fn receipts_go_forward_only() {
     kept.store(1, MIB);
     let receipt = |status| Command::Receipt {
         file: id(1).into(),
-        receipt: Receipt { status, reason: None },
+        receipt: Receipt {
+            status,
+            reason: None,
+        },
     };
-    kept.run(receipt(ReceiptStatus::Received)).expect("received");
-    kept.run(receipt(ReceiptStatus::Converted)).expect("converted");
-    kept.run(receipt(ReceiptStatus::Converted)).expect("repeated");
-    assert_eq!(kept.refused(receipt(ReceiptStatus::Received)), ProblemCode::ReceiptOutOfOrder);
-    kept.run(receipt(ReceiptStatus::Delivered)).expect("delivered");
-    assert_eq!(kept.refused(receipt(ReceiptStatus::Rejected)), ProblemCode::ReceiptOutOfOrder);
+    kept.run(receipt(ReceiptStatus::Received))
+        .expect("received");
+    kept.run(receipt(ReceiptStatus::Converted))
+        .expect("converted");
+    kept.run(receipt(ReceiptStatus::Converted))
+        .expect("repeated");
+    assert_eq!(
+        kept.refused(receipt(ReceiptStatus::Received)),
+        ProblemCode::ReceiptOutOfOrder
+    );
+    kept.run(receipt(ReceiptStatus::Delivered))
+        .expect("delivered");
+    assert_eq!(
+        kept.refused(receipt(ReceiptStatus::Rejected)),
+        ProblemCode::ReceiptOutOfOrder
+    );
 }
 
 #[test]
@@ -362,10 +486,16 @@ fn a_file_is_deleted_once_and_when_its_time_is_over() {
     let mut kept = Kept::new(2);
     kept.store(1, MIB);
     kept.store(2, MIB);
-    kept.run(Command::DeleteFile { file: id(1).into() }).expect("deleted");
+    kept.run(Command::DeleteFile { file: id(1).into() })
+        .expect("deleted");
     assert_eq!(kept.state().cleanups.len(), 1);
-    kept.run(Command::Cleaned { cleanup: format!("object:{}", id(1)), done: true }).expect("gone");
-    kept.run(Command::DeleteFile { file: id(1).into() }).expect("deleted already");
+    kept.run(Command::Cleaned {
+        cleanup: format!("object:{}", id(1)),
+        done: true,
+    })
+    .expect("gone");
+    kept.run(Command::DeleteFile { file: id(1).into() })
+        .expect("deleted already");
     assert!(kept.state().cleanups.is_empty());
     kept.pass(7_200);
     kept.run(Command::Tick).expect("time passes");
@@ -393,7 +523,12 @@ fn beyond_the_spare_uploads_the_oldest_makes_room() {
         kept.pass(1);
     }
     kept.open(100, MIB);
-    let receiving = |n| matches!(kept.state().uploads[&id(n)].state, UploadState::Receiving { .. });
+    let receiving = |n| {
+        matches!(
+            kept.state().uploads[&id(n)].state,
+            UploadState::Receiving { .. }
+        )
+    };
     assert!(!receiving(0) && receiving(1) && receiving(100));
 }
 
@@ -414,8 +549,15 @@ fn any_command() -> impl Strategy<Value = Command> {
         (n.clone(), size.clone()).prop_map(|(n, size)| reserve(n + 10, size)),
         (n.clone(), size, 0_u64..3).prop_map(|(n, size, attempt)| seal(n, size, attempt)),
         (0_u8..15, 0_u64..3).prop_map(|(n, attempt)| commit(n, attempt)),
-        (0_u8..15, 0_u64..3).prop_map(|(n, attempt)| Command::Withdraw { upload: id(n), attempt }),
-        (0_u8..15, 0_u64..3).prop_map(|(n, attempt)| Command::Reopen { upload: id(n), attempt }),
+        (0_u8..15, 0_u64..3).prop_map(|(n, attempt)| Command::Withdraw {
+            upload: id(n),
+            attempt
+        }),
+        (0_u8..15, 0_u64..3, any::<bool>()).prop_map(|(n, attempt, keep_parts)| Command::Reopen {
+            upload: id(n),
+            attempt,
+            keep_parts
+        }),
         n.prop_map(|n| Command::Abort { upload: id(n) }),
         (0_u8..15).prop_map(|n| Command::DeleteFile { file: id(n).into() }),
         Just(Command::Revoke),

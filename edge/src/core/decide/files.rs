@@ -1,0 +1,88 @@
+//! Files: receipts and deletion.
+
+use chatlift_shared::api::Receipt;
+use chatlift_shared::limits::REASON_MAX;
+use chatlift_shared::{FileId, Problem, ProblemCode, UploadId};
+
+use super::super::command::{Answer, FoundFile, Reply};
+use super::super::link::{Cleanup, StoredFile, UploadState, upload_of};
+use super::Step;
+
+impl Step<'_> {
+    pub(super) fn stored_mut(&mut self, file: FileId) -> Result<&mut StoredFile, Problem> {
+        match self
+            .state
+            .uploads
+            .get_mut(&upload_of(file))
+            .map(|u| &mut u.state)
+        {
+            Some(UploadState::Stored(stored)) => Ok(stored),
+            _ => Err(ProblemCode::FileNotFound.into()),
+        }
+    }
+
+    pub(super) fn found_file(&self, file: FileId) -> Answer {
+        let upload = upload_of(file);
+        match (
+            self.state.file(upload),
+            self.state.uploads.get(&upload).map(|u| &u.state),
+        ) {
+            (Some(file), Some(UploadState::Stored(stored))) => {
+                Ok(Reply::File(Box::new(FoundFile {
+                    app: self.state.link.app.clone(),
+                    file,
+                    stored: stored.clone(),
+                })))
+            }
+            _ => Err(ProblemCode::FileNotFound.into()),
+        }
+    }
+
+    pub(super) fn receipt(&mut self, file: FileId, receipt: Receipt) -> Answer {
+        if receipt
+            .reason
+            .as_ref()
+            .is_some_and(|r| r.len() > REASON_MAX)
+        {
+            return Err(Problem::new(ProblemCode::InvalidRequest)
+                .field("reason")
+                .limit(REASON_MAX as u64));
+        }
+        let stored = self.stored_mut(file)?;
+        match &stored.receipt {
+            Some(known) if *known == receipt => {}
+            Some(known) if is_final(known) || known.status > receipt.status => {
+                return Err(Problem::new(ProblemCode::ReceiptOutOfOrder).field("status"));
+            }
+            _ => stored.receipt = Some(receipt),
+        }
+        self.found_file(file)
+    }
+
+    pub(super) fn delete_file(&mut self, file: FileId) -> Answer {
+        self.stored_mut(file)?;
+        self.delete(upload_of(file));
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn delete(&mut self, upload: UploadId) {
+        let now = self.now;
+        if let Ok(stored) = self.stored_mut(upload.into())
+            && stored.deleted_at.is_none()
+        {
+            stored.deleted_at = Some(now);
+            let key = self.state.key(upload);
+            self.clean(
+                format!("object:{upload}"),
+                Cleanup::DeleteObject { key },
+                now,
+            );
+        }
+    }
+}
+
+/// A receipt after which no other comes.
+fn is_final(receipt: &Receipt) -> bool {
+    use chatlift_shared::api::ReceiptStatus::{Delivered, Rejected};
+    matches!(receipt.status, Delivered | Rejected)
+}

@@ -1,0 +1,326 @@
+//! The link's state machine: what a command makes of a link.
+//!
+//! Promise: a decision is all or nothing. What it returns is stored in one transaction of the
+//! link's Durable Object, and every later effect (a webhook, a removal from R2) stands in the
+//! state as a row until it has happened, so a crash at any moment loses none. Repeating a command
+//! that has succeeded succeeds again and changes nothing.
+
+mod events;
+mod files;
+mod uploads;
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use chatlift_shared::api::LinkState as Status;
+use chatlift_shared::webhook::{EventKind, LinkEnded};
+use chatlift_shared::{Problem, ProblemCode, Timestamp, UploadId};
+
+use super::command::{Answer, Command, Reply};
+use super::link::{
+    Cleanup, CleanupRow, LinkRow, LinkState, Multipart, Part, UploadRow, UploadState,
+};
+use super::work::retained_until;
+
+/// How long after an abandoned commit its object is removed: longer than the worker that began it
+/// can go on, so that nothing is put there afterwards.
+const REMOVE_AFTER: Duration = Duration::from_secs(10 * 60);
+
+/// Wait before a failed cleanup is tried again, times its tries; and the longest such wait.
+const CLEANUP_RETRY: Duration = Duration::from_secs(60);
+const CLEANUP_RETRY_MAX: u32 = 60;
+
+/// Most part numbers that one problem names.
+pub const PARTS_NAMED: usize = 100;
+
+/// A row of the parts table to write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PartWrite {
+    /// Insert or replace.
+    Put(UploadId, u16, Part),
+    /// Remove a part.
+    Drop(UploadId, u16),
+    /// Remove all parts of an upload.
+    DropAll(UploadId),
+}
+
+/// What a command makes of a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The state to store.
+    pub next: LinkState,
+    /// Rows of the parts table to write with it.
+    pub parts: Vec<PartWrite>,
+    /// What to answer.
+    pub reply: Reply,
+}
+
+/// Looks up the parts of an upload.
+pub type Parts<'a> = &'a dyn Fn(UploadId) -> BTreeMap<u16, Part>;
+
+/// Decides what `command` makes of `state`, which is `None` before the link is made.
+///
+/// # Errors
+/// The problem to answer with; nothing changes then.
+pub fn decide(
+    state: Option<&LinkState>,
+    command: Command,
+    parts: Parts<'_>,
+    now: Timestamp,
+) -> Result<Decision, Problem> {
+    let Some(state) = state else {
+        return match command {
+            Command::Create(row) => {
+                let next = LinkState::new(*row);
+                let reply = Reply::Link(Box::new(next.view()));
+                Ok(Decision {
+                    next,
+                    parts: vec![],
+                    reply,
+                })
+            }
+            Command::For { missing, .. } => Err(missing.into()),
+            _ => Err(ProblemCode::LinkNotFound.into()),
+        };
+    };
+    let mut step = Step {
+        state: state.clone(),
+        parts: Vec::new(),
+        held: parts,
+        now,
+    };
+    // Whatever is asked, it is asked of a link whose clock is right.
+    step.tick();
+    let reply = step.apply(command)?;
+    Ok(Decision {
+        next: step.state,
+        parts: step.parts,
+        reply,
+    })
+}
+
+struct Step<'a> {
+    state: LinkState,
+    parts: Vec<PartWrite>,
+    held: Parts<'a>,
+    now: Timestamp,
+}
+
+impl Step<'_> {
+    fn apply(&mut self, command: Command) -> Answer {
+        match command {
+            Command::For {
+                app,
+                missing,
+                command,
+            } => {
+                if app != self.state.link.app {
+                    return Err(missing.into());
+                }
+                self.apply(*command)
+            }
+            Command::Create(row) => self.create_again(&row),
+            Command::Read => Ok(self.link()),
+            Command::Revoke => self.revoke(),
+            Command::Announce { name, size } => self.announce(&name, size),
+            Command::Open {
+                upload,
+                name,
+                size,
+                multipart,
+            } => self.open(upload, name, size, multipart),
+            Command::RecordPart { upload, n, part } => self.record_part(upload, n, part),
+            Command::ForgetPart { upload, n } => self.forget_part(upload, n),
+            Command::Reserve {
+                upload,
+                attempt,
+                name,
+                size,
+                sha256,
+            } => self.reserve(upload, attempt, name, size, sha256),
+            Command::Seal {
+                upload,
+                attempt,
+                sha256,
+                parts_sha256,
+            } => self.seal(upload, attempt, sha256, parts_sha256),
+            Command::Commit {
+                upload,
+                attempt,
+                media_type,
+                sha256,
+                etag,
+            } => self.commit(upload, attempt, media_type, sha256, etag),
+            Command::Withdraw { upload, attempt } => self.withdraw(upload, attempt),
+            Command::Reopen {
+                upload,
+                attempt,
+                keep_parts,
+            } => self.reopen(upload, attempt, keep_parts),
+            Command::Abort { upload } => self.abort(upload),
+            Command::Receipt { file, receipt } => self.receipt(file, receipt),
+            Command::ReadFile { file } => self.found_file(file),
+            Command::DeleteFile { file } => self.delete_file(file),
+            Command::Redeliver { event } => self.redeliver(event),
+            Command::Tried {
+                event,
+                attempt,
+                outcome,
+                jitter,
+            } => self.tried(event, attempt, outcome, jitter),
+            Command::Cleaned { cleanup, done } => Ok(self.cleaned(&cleanup, done)),
+            Command::Tick => Ok(Reply::Done),
+        }
+    }
+
+    fn link(&self) -> Reply {
+        Reply::Link(Box::new(self.state.view()))
+    }
+
+    fn create_again(&self, row: &LinkRow) -> Answer {
+        let known = &self.state.link;
+        // Without an idempotency key the id is random: meeting a link of the same id would be one
+        // chance in 2^96, and joining it would be worse than failing.
+        match known.request {
+            Some(request) if Some(request) == row.request => Ok(self.link()),
+            _ => Err(Problem::new(ProblemCode::IdempotencyKeyReused).field("Idempotency-Key")),
+        }
+    }
+
+    /// Refuses when the link takes no more files.
+    fn open_for_files(&self) -> Result<(), Problem> {
+        Err(match self.state.link.status {
+            Status::Active => return Ok(()),
+            Status::Completed => {
+                return Err(Problem::new(ProblemCode::LinkFull)
+                    .limit(self.state.link.policy.max_files.into()));
+            }
+            Status::Expired => ProblemCode::LinkExpired,
+            Status::Revoked => ProblemCode::LinkRevoked,
+        }
+        .into())
+    }
+
+    fn upload(&self, upload: UploadId) -> Result<&UploadRow, Problem> {
+        self.state
+            .uploads
+            .get(&upload)
+            .ok_or_else(|| ProblemCode::UploadNotFound.into())
+    }
+
+    fn set(&mut self, upload: UploadId, state: UploadState) {
+        if let Some(row) = self.state.uploads.get_mut(&upload) {
+            row.state = state;
+        }
+    }
+
+    fn ids(&self, select: impl Fn(&UploadState) -> bool) -> Vec<UploadId> {
+        self.state
+            .uploads
+            .iter()
+            .filter(|(_, u)| select(&u.state))
+            .map(|(id, _)| *id)
+            .collect()
+    }
+
+    fn revoke(&mut self) -> Answer {
+        if self.state.link.status == Status::Active {
+            self.state.link.status = Status::Revoked;
+            self.end_receiving();
+            let completing: Vec<_> = self.ids(|s| matches!(s, UploadState::Completing { .. }));
+            for id in completing {
+                self.end_upload(id);
+            }
+        }
+        Ok(Reply::Done)
+    }
+
+    /// Expires the link and its files when their time is over.
+    fn tick(&mut self) {
+        let link = &self.state.link;
+        if link.status == Status::Active && link.expires_at <= self.now {
+            self.state.link.status = Status::Expired;
+            self.end_receiving();
+            let ended = self.ended();
+            self.tell(EventKind::LinkExpired(ended));
+        }
+        let over: Vec<_> = self.ids(|s| match s {
+            UploadState::Stored(s) => {
+                s.deleted_at.is_none() && retained_until(&self.state, s.stored_at) <= self.now
+            }
+            _ => false,
+        });
+        for upload in over {
+            self.delete(upload);
+        }
+    }
+
+    fn end_receiving(&mut self) {
+        for id in self.ids(|s| matches!(s, UploadState::Receiving { .. })) {
+            self.end_upload(id);
+        }
+    }
+
+    /// Ends an upload without a file, and sees to what R2 has of it.
+    fn end_upload(&mut self, id: UploadId) {
+        let Some(row) = self.state.uploads.get(&id) else {
+            return;
+        };
+        let (multipart, committing) = match &row.state {
+            UploadState::Receiving { multipart, .. } => (Some(multipart.clone()), false),
+            UploadState::Completing { multipart, .. } => (multipart.clone(), true),
+            UploadState::Stored(_) | UploadState::Aborted { .. } => return,
+        };
+        if let Some(multipart) = multipart {
+            self.abort_multipart(id, &multipart);
+        }
+        if committing {
+            let key = self.state.key(id);
+            let due = self.now.plus(REMOVE_AFTER);
+            self.clean(format!("object:{id}"), Cleanup::DeleteObject { key }, due);
+        }
+        self.set(id, UploadState::Aborted { at: self.now });
+        self.parts.push(PartWrite::DropAll(id));
+    }
+
+    fn abort_multipart(&mut self, id: UploadId, multipart: &Multipart) {
+        let what = Cleanup::AbortMultipart {
+            key: self.state.key(id),
+            r2_upload_id: multipart.r2_upload_id.clone(),
+        };
+        self.clean(format!("multipart:{id}"), what, self.now);
+    }
+
+    fn clean(&mut self, name: String, what: Cleanup, due: Timestamp) {
+        self.state.cleanups.insert(
+            name,
+            CleanupRow {
+                what,
+                due,
+                attempts: 0,
+            },
+        );
+    }
+
+    fn cleaned(&mut self, cleanup: &str, done: bool) -> Reply {
+        if done {
+            self.state.cleanups.remove(cleanup);
+        } else if let Some(row) = self.state.cleanups.get_mut(cleanup) {
+            row.attempts += 1;
+            row.due = self
+                .now
+                .plus(CLEANUP_RETRY * row.attempts.min(CLEANUP_RETRY_MAX));
+        }
+        Reply::Done
+    }
+
+    fn ended(&self) -> LinkEnded {
+        LinkEnded {
+            link: self.state.link_ref(),
+            files: self.state.files_stored(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,359 @@
+//! Uploads: announced, opened, filled, sealed, committed or ended.
+
+use chatlift_shared::api::{HeldPart, LinkState as Status};
+use chatlift_shared::digest::Sha256;
+use chatlift_shared::limits::part_count;
+use chatlift_shared::webhook::{EventKind, FileStored};
+use chatlift_shared::{Problem, ProblemCode, Timestamp, UploadId};
+
+use super::super::command::{Answer, OpenUpload, Reply, Sealed};
+use super::super::link::{Multipart, Part, StoredFile, UploadRow, UploadState};
+use super::super::work::STUCK_AFTER;
+use super::{PARTS_NAMED, PartWrite, Step};
+
+/// Uploads that may be under way beside the places left: a person who starts over, or has two
+/// tabs open. Beyond it the one that was heard of longest ago makes room.
+pub(super) const SPARE_UPLOADS: usize = 8;
+
+impl Step<'_> {
+    pub(super) fn room_for(&self, size: u64) -> Result<(), Problem> {
+        self.open_for_files()?;
+        let policy = &self.state.link.policy;
+        if size == 0 {
+            return Err(ProblemCode::FileEmpty.into());
+        }
+        if size > policy.max_file_size {
+            return Err(Problem::new(ProblemCode::FileTooLarge).limit(policy.max_file_size));
+        }
+        if self.state.places_taken() >= policy.max_files {
+            return Err(Problem::new(ProblemCode::LinkFull).limit(policy.max_files.into()));
+        }
+        Ok(())
+    }
+
+    /// Ids are drawn at random, but an upload that ended must never come back to life.
+    pub(super) fn unused(&self, id: UploadId) -> Result<(), Problem> {
+        if self.state.uploads.contains_key(&id) {
+            return Err(ProblemCode::UploadBusy.into());
+        }
+        Ok(())
+    }
+
+    pub(super) fn room(&self) -> Reply {
+        Reply::Room(self.state.link.policy.clone())
+    }
+
+    pub(super) fn find_receiving(&self, name: &str, size: u64) -> Option<OpenUpload> {
+        self.state
+            .uploads
+            .iter()
+            .find_map(|(id, row)| match &row.state {
+                UploadState::Receiving { multipart, .. }
+                    if row.name == name && row.size == size =>
+                {
+                    Some(OpenUpload {
+                        id: *id,
+                        size,
+                        multipart: multipart.clone(),
+                        parts: (self.held)(*id)
+                            .into_iter()
+                            .map(|(n, part)| HeldPart {
+                                n,
+                                sha256: part.sha256,
+                            })
+                            .collect(),
+                    })
+                }
+                _ => None,
+            })
+    }
+
+    pub(super) fn announce(&mut self, name: &str, size: u64) -> Answer {
+        self.room_for(size)?;
+        let Some(known) = self.find_receiving(name, size) else {
+            return Ok(self.room());
+        };
+        self.touch(known.id);
+        Ok(Reply::Upload(known))
+    }
+
+    pub(super) fn touch(&mut self, upload: UploadId) {
+        let now = self.now;
+        if let Some(UploadRow {
+            state: UploadState::Receiving { touched_at, .. },
+            ..
+        }) = self.state.uploads.get_mut(&upload)
+        {
+            *touched_at = now;
+        }
+    }
+
+    pub(super) fn open(
+        &mut self,
+        id: UploadId,
+        name: String,
+        size: u64,
+        multipart: Multipart,
+    ) -> Answer {
+        self.room_for(size)?;
+        if let Some(known) = self.find_receiving(&name, size) {
+            if known.id != id {
+                self.abort_multipart(id, &multipart);
+            }
+            return Ok(Reply::Upload(known));
+        }
+        self.unused(id)?;
+        self.make_room_for_one_upload();
+        self.state.uploads.insert(
+            id,
+            UploadRow {
+                name,
+                size,
+                created_at: self.now,
+                state: UploadState::Receiving {
+                    multipart: multipart.clone(),
+                    touched_at: self.now,
+                },
+            },
+        );
+        Ok(Reply::Upload(OpenUpload {
+            id,
+            size,
+            multipart,
+            parts: vec![],
+        }))
+    }
+
+    pub(super) fn make_room_for_one_upload(&mut self) {
+        let left = self
+            .state
+            .link
+            .policy
+            .max_files
+            .saturating_sub(self.state.places_taken());
+        let most = usize::try_from(left)
+            .unwrap_or(usize::MAX)
+            .saturating_add(SPARE_UPLOADS);
+        let mut receiving: Vec<(Timestamp, UploadId)> = self
+            .state
+            .uploads
+            .iter()
+            .filter_map(|(id, u)| match u.state {
+                UploadState::Receiving { touched_at, .. } => Some((touched_at, *id)),
+                _ => None,
+            })
+            .collect();
+        receiving.sort_unstable();
+        let too_many = (receiving.len() + 1).saturating_sub(most);
+        for (_, id) in receiving.into_iter().take(too_many) {
+            self.end_upload(id);
+        }
+    }
+
+    pub(super) fn record_part(&mut self, upload: UploadId, n: u16, part: Part) -> Answer {
+        self.open_for_files()?;
+        match &self.upload(upload)?.state {
+            UploadState::Receiving { .. } => {
+                self.touch(upload);
+                self.parts.push(PartWrite::Put(upload, n, part));
+                Ok(Reply::Done)
+            }
+            UploadState::Completing { .. } => Err(ProblemCode::UploadBusy.into()),
+            // A part that was sent twice, and the first one led to the end.
+            UploadState::Stored(_) => Ok(Reply::Done),
+            UploadState::Aborted { .. } => Err(ProblemCode::UploadAborted.into()),
+        }
+    }
+
+    pub(super) fn forget_part(&mut self, upload: UploadId, n: u16) -> Answer {
+        if let UploadState::Receiving { .. } = self.upload(upload)?.state {
+            self.parts.push(PartWrite::Drop(upload, n));
+        }
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn reserve(
+        &mut self,
+        upload: UploadId,
+        attempt: u64,
+        name: String,
+        size: u64,
+        sha256: Option<Sha256>,
+    ) -> Answer {
+        self.room_for(size)?;
+        self.unused(upload)?;
+        self.state.uploads.insert(
+            upload,
+            UploadRow {
+                name,
+                size,
+                created_at: self.now,
+                state: UploadState::Completing {
+                    attempt,
+                    since: self.now,
+                    sha256,
+                    multipart: None,
+                },
+            },
+        );
+        Ok(self.room())
+    }
+
+    pub(super) fn seal(
+        &mut self,
+        upload: UploadId,
+        attempt: u64,
+        sha256: Sha256,
+        parts_sha256: Sha256,
+    ) -> Answer {
+        let row = self.upload(upload)?;
+        let (name, size) = (row.name.clone(), row.size);
+        let multipart = match &row.state {
+            UploadState::Stored(_) => return self.found_file(upload.into()),
+            UploadState::Aborted { .. } => {
+                self.open_for_files()?;
+                return Err(ProblemCode::UploadAborted.into());
+            }
+            UploadState::Completing {
+                since,
+                multipart: Some(multipart),
+                ..
+            } if since.plus(STUCK_AFTER) <= self.now => multipart.clone(),
+            UploadState::Completing { .. } => return Err(ProblemCode::UploadBusy.into()),
+            UploadState::Receiving { multipart, .. } => {
+                self.room_for(size)?;
+                multipart.clone()
+            }
+        };
+        let held = (self.held)(upload);
+        let count = part_count(size, multipart.part_size);
+        let missing: Vec<u16> = (1..=count)
+            .filter_map(|n| u16::try_from(n).ok())
+            .filter(|n| !held.contains_key(n))
+            .take(PARTS_NAMED)
+            .collect();
+        if !missing.is_empty() {
+            let mut problem = Problem::new(ProblemCode::PartsMissing);
+            problem.parts = missing;
+            return Err(problem);
+        }
+        if Sha256::of_parts(held.values().map(|p| p.sha256)) != parts_sha256 {
+            return Err(Problem::new(ProblemCode::PartsDiffer).field("parts_sha256"));
+        }
+        let etags = held.into_values().map(|p| p.etag).collect();
+        self.set(
+            upload,
+            UploadState::Completing {
+                attempt,
+                since: self.now,
+                sha256: Some(sha256),
+                multipart: Some(multipart.clone()),
+            },
+        );
+        let policy = self.state.link.policy.clone();
+        Ok(Reply::Sealed(Sealed {
+            policy,
+            name,
+            size,
+            multipart,
+            etags,
+        }))
+    }
+
+    /// Whether `attempt` is the one that the upload waits for.
+    pub(super) fn awaited(&self, upload: UploadId, attempt: u64) -> Result<bool, Problem> {
+        Ok(matches!(
+            self.upload(upload)?.state,
+            UploadState::Completing { attempt: awaited, .. } if awaited == attempt
+        ))
+    }
+
+    pub(super) fn commit(
+        &mut self,
+        upload: UploadId,
+        attempt: u64,
+        media_type: String,
+        sha256: Sha256,
+        etag: String,
+    ) -> Answer {
+        if let UploadState::Stored(_) = self.upload(upload)?.state {
+            return self.found_file(upload.into());
+        }
+        if !self.awaited(upload, attempt)? {
+            self.open_for_files()?;
+            return Err(ProblemCode::UploadAborted.into());
+        }
+        self.set(
+            upload,
+            UploadState::Stored(StoredFile {
+                media_type,
+                sha256,
+                etag,
+                stored_at: self.now,
+                deleted_at: None,
+                receipt: None,
+            }),
+        );
+        self.parts.push(PartWrite::DropAll(upload));
+        if let Some(file) = self.state.file(upload) {
+            let link = self.state.link_ref();
+            self.tell(EventKind::FileStored(FileStored { file, link }));
+        }
+        if self.state.link.status == Status::Active
+            && self.state.files_stored() >= self.state.link.policy.max_files
+        {
+            self.state.link.status = Status::Completed;
+            self.end_receiving();
+            let ended = self.ended();
+            self.tell(EventKind::LinkCompleted(ended));
+        }
+        self.found_file(upload.into())
+    }
+
+    pub(super) fn withdraw(&mut self, upload: UploadId, attempt: u64) -> Answer {
+        if self.awaited(upload, attempt)? {
+            self.end_upload(upload);
+        }
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn reopen(&mut self, upload: UploadId, attempt: u64, keep_parts: bool) -> Answer {
+        if !self.awaited(upload, attempt)? {
+            return Ok(Reply::Done);
+        }
+        match (&self.upload(upload)?.state, self.state.link.status) {
+            (
+                UploadState::Completing {
+                    multipart: Some(multipart),
+                    ..
+                },
+                Status::Active,
+            ) => {
+                let state = UploadState::Receiving {
+                    multipart: multipart.clone(),
+                    touched_at: self.now,
+                };
+                self.set(upload, state);
+                if !keep_parts {
+                    self.parts.push(PartWrite::DropAll(upload));
+                }
+            }
+            _ => self.end_upload(upload),
+        }
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn abort(&mut self, upload: UploadId) -> Answer {
+        match self.upload(upload)?.state {
+            UploadState::Receiving { .. } => {
+                self.end_upload(upload);
+                Ok(Reply::Done)
+            }
+            UploadState::Aborted { .. } => Ok(Reply::Done),
+            // Too late to change one's mind: the answer to `complete` tells how it went.
+            UploadState::Completing { .. } | UploadState::Stored(_) => {
+                Err(ProblemCode::UploadBusy.into())
+            }
+        }
+    }
+}
