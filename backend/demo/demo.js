@@ -1,100 +1,7 @@
 // The first app's page. It asks its backend for a link, shows it for sharing, and follows the
 // live stream until the file is there. Data reaches the page as text only, never as markup.
 
-const TEXTS = {
-  en: {
-    brand: "Harbour Insurance",
-    claim_number: "Claim HI-20418",
-    claim_title: "Water damage, kitchen",
-    claim_state: "We need your documents",
-    add: "Add a document from a chat",
-    add_hint: "Photos, invoices or forms that someone sent you in a chat app.",
-    scenes_title: "What would you like to add?",
-    scene_claim: "Documents for your claim",
-    scene_claim_hint: "Photos, PDF and Word files",
-    scene_any: "Any file",
-    scene_any_hint: "Everything else, as it is",
-    share_title: "Send this link to a chat",
-    share_hint: "Open it in the chat, choose the file there, and it appears here.",
-    share: "Share to a chat",
-    copy: "Copy",
-    copied: "Copied",
-    open_here: "Open here",
-    qr_hint: "Or scan this with the phone that has the chat.",
-    until: (when) => `The link works until ${when}.`,
-    making: "Making your link…",
-    wait: "Waiting for your file…",
-    wait_uploaded: "Uploaded. Fetching it…",
-    wait_received: "Received. Preparing it…",
-    wait_converted: "Ready. Adding it to your claim…",
-    wait_delivered: "Your file has arrived.",
-    wait_rejected: "This file could not be added.",
-    wait_completed: "All files have arrived.",
-    wait_expired: "The link has expired. Please make a new one.",
-    step_uploaded: "Uploaded",
-    step_received: "Received",
-    step_converted: "Prepared",
-    step_delivered: "In your claim",
-    documents: "Your documents",
-    empty: "Nothing here yet.",
-    delivered: "In your claim",
-    uploaded: "Uploaded, being fetched…",
-    received: "Received, being prepared…",
-    converted: "Prepared, being added…",
-    rejected: "Could not be added",
-    converted_from: (from, to) => `${from} converted to ${to}`,
-    download: "Download",
-    open_pdf: "Open the document",
-    close: "Close",
-    trouble: "That did not work. Please try again in a moment.",
-  },
-  zh: {
-    brand: "海港保险",
-    claim_number: "理赔编号 HI-20418",
-    claim_title: "厨房水渍损失",
-    claim_state: "请补充理赔材料",
-    add: "从聊天中添加文件",
-    add_hint: "别人在聊天应用里发给您的照片、发票或表格。",
-    scenes_title: "您要添加什么？",
-    scene_claim: "理赔材料",
-    scene_claim_hint: "照片、PDF 和 Word 文件",
-    scene_any: "任意文件",
-    scene_any_hint: "其他文件，原样接收",
-    share_title: "把链接发到聊天中",
-    share_hint: "在聊天里打开它，选择文件，文件就会出现在这里。",
-    share: "分享到聊天",
-    copy: "复制",
-    copied: "已复制",
-    open_here: "在此打开",
-    qr_hint: "或用装有聊天应用的手机扫码。",
-    until: (when) => `链接有效期至 ${when}。`,
-    making: "正在生成链接…",
-    wait: "正在等待您的文件…",
-    wait_uploaded: "已上传，正在取回…",
-    wait_received: "已收到，正在处理…",
-    wait_converted: "已就绪，正在加入理赔…",
-    wait_delivered: "文件已送达。",
-    wait_rejected: "此文件无法添加。",
-    wait_completed: "所有文件均已送达。",
-    wait_expired: "链接已过期，请重新生成。",
-    step_uploaded: "已上传",
-    step_received: "已收到",
-    step_converted: "已处理",
-    step_delivered: "已加入理赔",
-    documents: "您的文件",
-    empty: "还没有文件。",
-    delivered: "已加入理赔",
-    uploaded: "已上传，正在取回…",
-    received: "已收到，正在处理…",
-    converted: "已处理，正在加入…",
-    rejected: "无法添加",
-    converted_from: (from, to) => `已由 ${from} 转换为 ${to}`,
-    download: "下载",
-    open_pdf: "打开文档",
-    close: "关闭",
-    trouble: "操作未成功，请稍后再试。",
-  },
-};
+import { TEXTS } from "/demo/texts.js";
 
 const chinese = (navigator.languages ?? [navigator.language]).find((l) => /^(zh|en)/i.test(l))?.toLowerCase().startsWith("zh");
 const lang = chinese ? "zh-CN" : "en";
@@ -225,6 +132,10 @@ function follow(id) {
       const file = JSON.parse(event.data);
       if (!FINAL.includes(files.get(file.file)?.status) || FINAL.includes(kind)) put({ ...file, status: kind });
       progress(kind);
+      // What has just arrived comes into view; what the stream repeats does not.
+      if (kind === "delivered" && Date.now() - Date.parse(file.at) < 5000) {
+        cardOf(file.file).scrollIntoView({ block: "nearest" });
+      }
     });
   }
   for (const kind of ["completed", "expired"]) {
@@ -255,16 +166,20 @@ async function refresh() {
 }
 
 function put(file) {
-  const { file: id, name, size, media_type, sha256, converted_from, reason, status } = file;
-  const drawn = { file: id, name, size, media_type, sha256, converted_from, reason, status };
+  const { file: id, name, size, media_type, sha256, converted_from, rejection, reason, status } = file;
+  const drawn = { file: id, name, size, media_type, sha256, converted_from, rejection, reason, status };
   // The same again, by list and by stream: what is shown stays as it is.
   if (JSON.stringify(files.get(id)) === JSON.stringify(drawn)) return;
   files.set(id, drawn);
   const card = draw(drawn);
-  const shown = one(`[data-file-id="${CSS.escape(file.file)}"]`);
+  const shown = cardOf(id);
   if (shown) shown.replaceWith(card);
   else one("#list").prepend(card);
   one("#empty").hidden = true;
+}
+
+function cardOf(id) {
+  return one(`[data-file-id="${CSS.escape(id)}"]`);
 }
 
 function element(name, attributes = {}, ...children) {
@@ -297,7 +212,7 @@ function draw(file) {
 
   const facts = [size(file.size), type(file.media_type)].join(" · ");
   const about = element("div", { class: "about" },
-    element("span", { class: "kind" }, icon(file.media_type === "application/pdf" ? "i-claim" : "i-file")),
+    element("span", { class: "kind" }, icon(iconOf(file.media_type))),
     element("div", { class: "text" },
       element("p", { class: "name" }, file.name),
       element("p", { class: "facts" }, facts)));
@@ -310,7 +225,7 @@ function draw(file) {
   card.append(about);
 
   let words = text[file.status];
-  if (file.status === "rejected" && file.reason) words = `${text.rejected}: ${file.reason}`;
+  if (file.status === "rejected") words = text.rejected_because(text.reasons[file.rejection] ?? file.reason);
   if (arrived && file.converted_from) {
     words += ` · ${text.converted_from(type(file.converted_from), type(file.media_type))}`;
   }
@@ -320,6 +235,11 @@ function draw(file) {
       element("code", { "data-testid": "delivery-sha256" }, file.sha256)));
   }
   return card;
+}
+
+function iconOf(mediaType) {
+  if (mediaType.startsWith("image/")) return "i-image";
+  return mediaType === "application/pdf" ? "i-claim" : "i-file";
 }
 
 function previewOf(file, content) {

@@ -98,14 +98,23 @@ impl Config {
 
         let app = text("CHATLIFT_APP")?;
         let app = app.as_deref().unwrap_or(APP_DEFAULT).parse().map_err(|e| {
-            wrong("CHATLIFT_APP", format!("is {e}: give the app's id as it stands in the edge's APPS"))
+            wrong(
+                "CHATLIFT_APP",
+                format!("is {e}: give the app's id as it stands in the edge's APPS"),
+            )
         })?;
 
         let api_key = text("CHATLIFT_API_KEY")?.ok_or_else(|| {
-            wrong("CHATLIFT_API_KEY", "is not set: give the app's API key for the edge (clk_...)")
+            wrong(
+                "CHATLIFT_API_KEY",
+                "is not set: give the app's API key for the edge (clk_...)",
+            )
         })?;
         let api_key = ApiKey::new(&api_key).ok_or_else(|| {
-            wrong("CHATLIFT_API_KEY", "has spaces or characters that no key has: copy the key again")
+            wrong(
+                "CHATLIFT_API_KEY",
+                "has spaces or characters that no key has: copy the key again",
+            )
         })?;
 
         let secrets = text("CHATLIFT_WEBHOOK_SECRET")?.ok_or_else(|| {
@@ -117,10 +126,12 @@ impl Config {
         let webhook_secrets = secrets
             .split(',')
             .map(|secret| {
-                secret
-                    .trim()
-                    .parse()
-                    .map_err(|e| wrong("CHATLIFT_WEBHOOK_SECRET", format!("holds an entry that is {e}")))
+                secret.trim().parse().map_err(|e| {
+                    wrong(
+                        "CHATLIFT_WEBHOOK_SECRET",
+                        format!("holds an entry that is {e}"),
+                    )
+                })
             })
             .collect::<Result<_, _>>()?;
 
@@ -135,16 +146,23 @@ impl Config {
             })?;
 
         let listen = text("CHATLIFT_LISTEN")?;
-        let listen = listen.as_deref().unwrap_or(LISTEN_DEFAULT).parse().map_err(|_| {
-            wrong(
-                "CHATLIFT_LISTEN",
-                "is not an address and a port: give one such as 127.0.0.1:8788 or [::1]:8788",
-            )
-        })?;
+        let listen = listen
+            .as_deref()
+            .unwrap_or(LISTEN_DEFAULT)
+            .parse()
+            .map_err(|_| {
+                wrong(
+                    "CHATLIFT_LISTEN",
+                    "is not an address and a port: give one such as 127.0.0.1:8788 or [::1]:8788",
+                )
+            })?;
 
         let log = text("RUST_LOG")?;
         let log = log.as_deref().unwrap_or("info").parse().map_err(|_| {
-            wrong("RUST_LOG", "is not a log filter: give one such as info or warn,chatlift_backend=debug")
+            wrong(
+                "RUST_LOG",
+                "is not a log filter: give one such as info or warn,chatlift_backend=debug",
+            )
         })?;
 
         Ok(Self {
@@ -161,17 +179,23 @@ impl Config {
 
 fn edge_base(text: &str) -> Result<Url, ConfigError> {
     let bad = |problem| wrong("CHATLIFT_EDGE_URL", problem);
-    let url: Url = text
-        .parse()
-        .map_err(|_| bad("is not a URL: give the edge's address, such as https://files.example.com"))?;
+    let url: Url = text.parse().map_err(|_| {
+        bad("is not a URL: give the edge's address, such as https://files.example.com")
+    })?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err(bad("is neither http nor https: give the edge's address, such as https://files.example.com"));
+        return Err(bad(
+            "is neither http nor https: give the edge's address, such as https://files.example.com",
+        ));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(bad("holds a user name or password: leave them out, the API key is the credential"));
+        return Err(bad(
+            "holds a user name or password: leave them out, the API key is the credential",
+        ));
     }
     if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-        return Err(bad("has more than scheme, host and port: leave the rest out"));
+        return Err(bad(
+            "has more than scheme, host and port: leave the rest out",
+        ));
     }
     Ok(url)
 }
@@ -182,7 +206,10 @@ mod tests {
 
     const GOOD: &[(&str, &str)] = &[
         ("CHATLIFT_API_KEY", "clk_abc"),
-        ("CHATLIFT_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+        (
+            "CHATLIFT_WEBHOOK_SECRET",
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        ),
         ("CHATLIFT_DATA_DIR", "/tmp/x"),
     ];
 
@@ -237,6 +264,9 @@ mod tests {
     #[test]
     fn debug_output_holds_no_secret() {
         let shown = format!("{:?}", read(&[]).expect("a config"));
-        assert!(!shown.contains("clk_abc") && !shown.contains("MfKQ"), "{shown}");
+        assert!(
+            !shown.contains("clk_abc") && !shown.contains("MfKQ"),
+            "{shown}"
+        );
     }
 }

@@ -14,14 +14,27 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 
 const HTML: &str = include_str!("../demo/index.html");
 const JS: &str = include_str!("../demo/demo.js");
+const ICON: &str = include_str!("../demo/icon.svg");
+const TEXTS: &str = include_str!("../demo/texts.js");
 const CSS: &str = include_str!("../demo/demo.css");
 
 /// The routes of the demo page.
 pub(crate) fn routes() -> Router<App> {
     Router::new()
         .route("/", get(async || asset("text/html; charset=utf-8", HTML)))
-        .route("/demo/demo.js", get(async || asset("text/javascript; charset=utf-8", JS)))
-        .route("/demo/demo.css", get(async || asset("text/css; charset=utf-8", CSS)))
+        .route(
+            "/demo/demo.js",
+            get(async || asset("text/javascript; charset=utf-8", JS)),
+        )
+        .route(
+            "/demo/texts.js",
+            get(async || asset("text/javascript; charset=utf-8", TEXTS)),
+        )
+        .route("/demo/icon.svg", get(async || asset("image/svg+xml", ICON)))
+        .route(
+            "/demo/demo.css",
+            get(async || asset("text/css; charset=utf-8", CSS)),
+        )
 }
 
 fn asset(media_type: &'static str, body: &'static str) -> impl IntoResponse {

@@ -80,14 +80,17 @@ impl App {
     /// See [`StartError`].
     pub async fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let folder = config.data_dir.clone();
-        let folders = Folders::create(&folder).await.map_err(|source| StartError::Folder {
-            folder: folder.clone(),
-            source,
-        })?;
+        let folders = Folders::create(&folder)
+            .await
+            .map_err(|source| StartError::Folder {
+                folder: folder.clone(),
+                source,
+            })?;
         let store = Store::open(&folder.join("chatlift.db"))
             .await
             .map_err(|source| StartError::Store { folder, source })?;
-        let edge: Arc<dyn Edge> = Arc::new(HttpEdge::new(config.edge_url.clone(), &config.api_key)?);
+        let edge: Arc<dyn Edge> =
+            Arc::new(HttpEdge::new(config.edge_url.clone(), &config.api_key)?);
         let pipeline = Arc::new(Pipeline::new(
             store.clone(),
             Arc::clone(&edge),

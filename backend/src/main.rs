@@ -1,5 +1,6 @@
 //! The business backend as a process: configuration, log, server, shutdown.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -25,11 +26,17 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), String> {
     let config = Config::read(std::env::var_os).map_err(|e| e.to_string())?;
     tracing_subscriber::registry()
-        .with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr))
+        .with(
+            tracing_subscriber::fmt::layer()
+                .with_writer(std::io::stderr)
+                .with_ansi(std::io::stderr().is_terminal()),
+        )
         .with(config.log.clone())
         .init();
     if config.edge_url.scheme() == "http" && !is_loopback(&config.edge_url) {
-        tracing::warn!("the API key goes to the edge without encryption: use https in CHATLIFT_EDGE_URL");
+        tracing::warn!(
+            "the API key goes to the edge without encryption: use https in CHATLIFT_EDGE_URL"
+        );
     }
 
     let address = config.listen;
@@ -37,7 +44,9 @@ async fn run() -> Result<(), String> {
         format!("cannot listen on {address}: {e}; stop what uses the port or set CHATLIFT_LISTEN")
     })?;
     let listening = listener.local_addr().map_err(|e| e.to_string())?;
-    let state = App::open(config, Arc::new(SystemClock)).await.map_err(|e| e.to_string())?;
+    let state = App::open(config, Arc::new(SystemClock))
+        .await
+        .map_err(|e| e.to_string())?;
 
     let stop = state.stop().clone();
     let pipeline = tokio::spawn(Arc::clone(state.pipeline()).run(stop.clone()));

@@ -29,7 +29,11 @@ pub(super) async fn content(
     request: Request,
 ) -> Result<Response, Error> {
     let file = id(file, "delivery")?;
-    let delivery = app.store.delivery(file).await?.ok_or(Error::NotFound("delivery"))?;
+    let delivery = app
+        .store
+        .delivery(file)
+        .await?
+        .ok_or(Error::NotFound("delivery"))?;
     let product = delivery.product;
     let mut response = ServeFile::new(app.folders.delivery(file))
         .try_call(request)

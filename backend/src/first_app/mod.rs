@@ -104,7 +104,12 @@ impl From<Delivery> for DeliveryView {
 }
 
 impl RequestView {
-    fn new(request: Request, files: Vec<FileState>, deliveries: Vec<Delivery>, now: Timestamp) -> Self {
+    fn new(
+        request: Request,
+        files: Vec<FileState>,
+        deliveries: Vec<Delivery>,
+        now: Timestamp,
+    ) -> Self {
         let link = request.link;
         let state = match request.ended.as_deref() {
             Some("completed") => LinkState::Completed,
@@ -132,7 +137,10 @@ fn id<T>(path: Result<Path<T>, PathRejection>, what: &'static str) -> Result<T, 
 }
 
 async fn known(app: &App, link: LinkId) -> Result<Request, Error> {
-    app.store.request(link).await?.ok_or(Error::NotFound("request"))
+    app.store
+        .request(link)
+        .await?
+        .ok_or(Error::NotFound("request"))
 }
 
 async fn create(
@@ -156,7 +164,11 @@ async fn create(
         .map_err(|e| Error::InvalidRequest(e.to_string()))?;
     let request = Request { link, ended: None };
     let view = RequestView::new(request, Vec::new(), Vec::new(), now);
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(view)))
+    Ok((
+        StatusCode::CREATED,
+        [(header::LOCATION, location)],
+        Json(view),
+    ))
 }
 
 /// The caller's key, or one of our own.
@@ -188,10 +200,17 @@ async fn read(
     let request = known(&app, link).await?;
     let files = app.store.files_of(link).await?;
     let deliveries = app.store.deliveries(Some(link)).await?;
-    Ok(Json(RequestView::new(request, files, deliveries, app.clock.now())))
+    Ok(Json(RequestView::new(
+        request,
+        files,
+        deliveries,
+        app.clock.now(),
+    )))
 }
 
 async fn list(State(app): State<App>) -> Result<Json<Vec<DeliveryView>>, Error> {
     let deliveries = app.store.deliveries(None).await?;
-    Ok(Json(deliveries.into_iter().map(DeliveryView::from).collect()))
+    Ok(Json(
+        deliveries.into_iter().map(DeliveryView::from).collect(),
+    ))
 }

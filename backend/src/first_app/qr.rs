@@ -31,7 +31,10 @@ pub(super) async fn svg(
         .build();
     let headers = [
         (header::CONTENT_TYPE, "image/svg+xml"),
-        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; sandbox",
+        ),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         // The picture is the link, and the link is a credential.
         (header::CACHE_CONTROL, "no-store"),

@@ -30,7 +30,11 @@ pub(super) async fn run(pipeline: &Pipeline, job: &Job) -> Result<(), Failure> {
         }
         other => other?,
     }
-    pipeline.store.delivered(job, product, pipeline.clock.now()).await?;
+    // Before the record, so that a crash leaves nothing behind: nothing here is needed any more.
     pipeline.folders.clear(file).await?;
+    pipeline
+        .store
+        .delivered(job, product, pipeline.clock.now())
+        .await?;
     Ok(())
 }

@@ -46,7 +46,12 @@ async fn download(pipeline: &Pipeline, job: &Job, path: &Path) -> Result<Sha256,
             Ok(content) => content,
             Err(EdgeError::Refused {
                 status: 404 | 410, ..
-            }) => return Err(Failure::rejected(Rejection::Gone, "the edge has it no more")),
+            }) => {
+                return Err(Failure::rejected(
+                    Rejection::Gone,
+                    "the edge has it no more",
+                ));
+            }
             Err(error @ EdgeError::Refused { status: 416, .. }) => {
                 remove(path).await?;
                 return Err(error.into());

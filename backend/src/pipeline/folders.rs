@@ -78,7 +78,9 @@ impl Folders {
         let mut entries = tokio::fs::read_dir(&self.work).await?;
         while let Some(entry) = entries.next_entry().await? {
             let name = entry.file_name();
-            let id = name.to_str().and_then(|n| n.split('.').next()?.parse().ok());
+            let id = name
+                .to_str()
+                .and_then(|n| n.split('.').next()?.parse().ok());
             match id {
                 Some(id) => files.push(id),
                 None => strange += 1,

@@ -65,6 +65,21 @@ pub enum Rejection {
     GaveUp,
 }
 
+impl Rejection {
+    /// The stable code, by which a reader in another language finds its own words.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Gone => "gone",
+            Self::Altered => "altered",
+            Self::NoUsableFormat => "no-usable-format",
+            Self::Unreadable => "unreadable",
+            Self::ImageTooLarge => "image-too-large",
+            Self::GaveUp => "gave-up",
+        }
+    }
+}
+
 /// Why a stage did not end well.
 #[derive(Debug)]
 enum Failure {
@@ -205,7 +220,9 @@ impl Pipeline {
         tracing::error!(file = %job.file(), error, "a step was not recorded");
         if let Err(error) = self.failed(job, Failure::again(error)).await {
             tracing::error!(%error, "the store failed");
-            self.clock.sleep_until(self.clock.now().plus(STORE_PAUSE)).await;
+            self.clock
+                .sleep_until(self.clock.now().plus(STORE_PAUSE))
+                .await;
         }
     }
 
@@ -289,7 +306,7 @@ impl Pipeline {
         let stage = job.stage.as_str();
         if let Some(rejection) = rejection {
             tracing::warn!(%link, %file, stage, error, ?rejection, "parked");
-            self.store.park(job, &rejection.to_string(), &error, now).await?;
+            self.store.park(job, rejection, &error, now).await?;
             if let Err(error) = self.folders.clear(file).await {
                 tracing::warn!(%link, %file, %error, "work files remain until the next start");
             }
@@ -297,7 +314,9 @@ impl Pipeline {
         }
         tracing::warn!(%link, %file, stage, attempts, mismatches, error, "will be tried again");
         let next_at = now.plus(retry::delay(attempts, random()));
-        self.store.try_again(job, attempts, mismatches, &error, next_at).await
+        self.store
+            .try_again(job, attempts, mismatches, &error, next_at)
+            .await
     }
 
     /// Removes what a crash left in the work folder of jobs that have ended.

@@ -41,5 +41,8 @@ pub(super) async fn send(pipeline: &Pipeline, due: &DueReceipt) -> Result<(), St
     }
     tracing::warn!(%link, file = %due.file, ?status, %error, "receipt will be sent again");
     let next_at = now.plus(delay(due.attempts + 1, random()));
-    pipeline.store.try_receipt_again(due, &error.to_string(), next_at).await
+    pipeline
+        .store
+        .try_receipt_again(due, &error.to_string(), next_at)
+        .await
 }

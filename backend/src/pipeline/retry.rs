@@ -16,7 +16,9 @@ pub(crate) const ATTEMPTS_MAX: u32 = 108;
 /// How long to wait after failed try `attempt` (from 1): half of it fixed and half drawn at
 /// random, so that what failed together does not come back together.
 pub(crate) fn delay(attempt: u32, random: [u8; 2]) -> Duration {
-    let doubled = 1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
+    let doubled = 1_u32
+        .checked_shl(attempt.saturating_sub(1))
+        .unwrap_or(u32::MAX);
     let full = FIRST.saturating_mul(doubled).min(LONGEST);
     let share = f64::from(u16::from_le_bytes(random)) / f64::from(u16::MAX);
     full.mul_f64(0.5 + share / 2.0)

@@ -7,6 +7,7 @@ use serde::Serialize;
 use sqlx::{Row as _, Sqlite, Transaction};
 
 use super::{Product, Store, StoreError, to_json};
+use crate::pipeline::Rejection;
 
 /// Most entries that one read returns.
 const BATCH: i64 = 100;
@@ -68,7 +69,9 @@ struct FileData<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     converted_from: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'a str>,
+    rejection: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
     at: Timestamp,
 }
 
@@ -111,7 +114,7 @@ pub(super) async fn say_of_file(
     kind: FeedKind,
     announced: &FileStored,
     product: Option<&Product>,
-    reason: Option<&str>,
+    rejection: Option<Rejection>,
     at: Timestamp,
 ) -> Result<(), StoreError> {
     let file = &announced.file;
@@ -124,10 +127,18 @@ pub(super) async fn say_of_file(
         converted_from: product
             .filter(|p| p.converted)
             .map(|_| file.media_type.as_str()),
-        reason,
+        rejection: rejection.map(Rejection::code),
+        reason: rejection.map(|r| r.to_string()),
         at,
     };
-    insert(tx, announced.link.id, &file.id.to_string(), kind, &to_json("data", &data)?).await
+    insert(
+        tx,
+        announced.link.id,
+        &file.id.to_string(),
+        kind,
+        &to_json("data", &data)?,
+    )
+    .await
 }
 
 /// Says something about a link.
@@ -149,12 +160,14 @@ async fn insert(
     kind: FeedKind,
     data: &str,
 ) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO feed (link, of, kind, data) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING")
-        .bind(link.to_string())
-        .bind(of)
-        .bind(kind.as_str())
-        .bind(data)
-        .execute(&mut **tx)
-        .await?;
+    sqlx::query(
+        "INSERT INTO feed (link, of, kind, data) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+    )
+    .bind(link.to_string())
+    .bind(of)
+    .bind(kind.as_str())
+    .bind(data)
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }

@@ -11,6 +11,7 @@ use sqlx::{Row as _, Sqlite, Transaction};
 use super::feed::{FeedKind, say_of_file};
 use super::receipts::queue_receipt;
 use super::{Store, StoreError, from_json, to_json, unsigned};
+use crate::pipeline::Rejection;
 
 /// Where a job is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,13 +176,18 @@ impl Store {
         Ok(())
     }
 
-    /// Notes that a conversion begins. It is taken back when the stage ends, well or badly, so
-    /// what remains counts how often the process died in it.
+    /// Notes that a conversion begins, and that the job is due again at `again_at` if the process
+    /// dies in it. Both are taken back when the stage ends, well or badly.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn conversion_begins(&self, file: FileId) -> Result<(), StoreError> {
-        sqlx::query("UPDATE jobs SET crashes = crashes + 1 WHERE file = ?")
+    pub async fn conversion_begins(
+        &self,
+        file: FileId,
+        again_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query("UPDATE jobs SET crashes = crashes + 1, next_at = ? WHERE file = ?")
+            .bind(again_at.millis())
             .bind(file.to_string())
             .execute(&self.pool)
             .await?;
@@ -219,7 +225,15 @@ impl Store {
                 .execute(&mut *tx)
                 .await?;
             let product = Some(product);
-            say_of_file(&mut tx, FeedKind::Converted, &job.announced, product, None, now).await?;
+            say_of_file(
+                &mut tx,
+                FeedKind::Converted,
+                &job.announced,
+                product,
+                None,
+                now,
+            )
+            .await?;
             queue_receipt(&mut tx, job.file(), &receipt(ReceiptStatus::Converted), now).await?;
         }
         self.commit(tx).await
@@ -249,7 +263,15 @@ impl Store {
             .execute(&mut *tx)
             .await?;
             let product = Some(product);
-            say_of_file(&mut tx, FeedKind::Delivered, &job.announced, product, None, now).await?;
+            say_of_file(
+                &mut tx,
+                FeedKind::Delivered,
+                &job.announced,
+                product,
+                None,
+                now,
+            )
+            .await?;
             queue_receipt(&mut tx, job.file(), &receipt(ReceiptStatus::Delivered), now).await?;
         }
         self.commit(tx).await
@@ -262,23 +284,31 @@ impl Store {
     pub async fn park(
         &self,
         job: &Job,
-        reason: &str,
+        rejection: Rejection,
         error: &str,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        let reason = rejection.to_string();
         let mut tx = self.write().await?;
         if moved(&mut tx, job, Stage::Parked, now).await? {
             sqlx::query("UPDATE jobs SET reason = ?, last_error = ? WHERE file = ?")
-                .bind(reason)
+                .bind(&reason)
                 .bind(error)
                 .bind(job.file().to_string())
                 .execute(&mut *tx)
                 .await?;
-            let words = Some(reason);
-            say_of_file(&mut tx, FeedKind::Rejected, &job.announced, None, words, now).await?;
+            say_of_file(
+                &mut tx,
+                FeedKind::Rejected,
+                &job.announced,
+                None,
+                Some(rejection),
+                now,
+            )
+            .await?;
             let receipt = Receipt {
                 status: ReceiptStatus::Rejected,
-                reason: Some(reason.to_owned()),
+                reason: Some(reason),
             };
             queue_receipt(&mut tx, job.file(), &receipt, now).await?;
         }

@@ -129,7 +129,9 @@ impl Store {
                 "SELECT * FROM deliveries WHERE link = ? ORDER BY delivered_at DESC, file LIMIT ?",
             )
             .bind(link.to_string()),
-            None => sqlx::query("SELECT * FROM deliveries ORDER BY delivered_at DESC, file LIMIT ?"),
+            None => {
+                sqlx::query("SELECT * FROM deliveries ORDER BY delivered_at DESC, file LIMIT ?")
+            }
         };
         let rows = query.bind(LIST).fetch_all(&self.pool).await?;
         rows.iter().map(delivery).collect()

@@ -4,9 +4,9 @@
 //! it is to the byte. Another becomes the first of them that a converter can make of it. If none
 //! can be made, the file is rejected: an app that named its formats cannot use anything else.
 //!
-//! Under crash: the product gets its name when it is whole; a conversion that died is begun again.
-//! The process dying in one conversion again and again parks the file, so that one hostile file
-//! cannot hold up all others.
+//! Under crash: the product gets its name when it is whole; a conversion that died is begun again,
+//! each time after a longer wait, so that a hostile file that takes the process with it does not
+//! hold up the others. At last it is parked.
 
 pub mod image;
 
@@ -15,12 +15,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::folders::{measure, rename};
+use super::retry::delay;
 use super::{Failure, Pipeline, Rejection};
+use crate::error::random;
 use crate::store::{Job, Product};
 
-/// How often the process may die in a file's conversion before the file is parked. A process that
-/// is killed for other reasons gets there only by being killed in the same conversion every time.
-const CRASHES_MAX: u32 = 8;
+/// How often the process may die in a file's conversion before the file is parked. With the waits
+/// in between that takes half an hour at least: a good file gets there only if the process is
+/// killed for other reasons in that file's every conversion for so long.
+const CRASHES_MAX: u32 = 12;
 
 /// Makes one kind of file into another.
 ///
@@ -112,7 +115,10 @@ pub(super) async fn run(pipeline: &Pipeline, job: &Job) -> Result<(), Failure> {
             converted: false,
         },
         Plan::Impossible => {
-            let error = format!("no converter from {} to any of {formats:?}", file.media_type);
+            let error = format!(
+                "no converter from {} to any of {formats:?}",
+                file.media_type
+            );
             return Err(Failure::rejected(Rejection::NoUsableFormat, error));
         }
         Plan::Convert(converter, to) => convert(pipeline, job, converter, to).await?,
@@ -135,7 +141,9 @@ async fn convert(
     }
     // Held until the conversion ends: each may need as much memory as its limits allow.
     let _turn = pipeline.conversions.acquire().await;
-    pipeline.store.conversion_begins(file.id).await?;
+    let wait = delay(job.crashes.saturating_add(1), random());
+    let again_at = pipeline.clock.now().plus(wait);
+    pipeline.store.conversion_begins(file.id, again_at).await?;
     tracing::info!(
         link = %file.link, file = %file.id,
         converter = converter.name(), from = %file.media_type, to, "converting"
@@ -215,13 +223,25 @@ mod tests {
             ("image/png", &[][..], Some("keep")),
             ("image/png", &["image/jpeg", "image/png"], Some("keep")),
             ("IMAGE/PNG", &["image/png"], Some("keep")),
-            ("image/png", &["image/jpeg", "image/webp"], Some("image/jpeg")),
-            ("image/gif", &["application/pdf", "image/webp"], Some("image/webp")),
+            (
+                "image/png",
+                &["image/jpeg", "image/webp"],
+                Some("image/jpeg"),
+            ),
+            (
+                "image/gif",
+                &["application/pdf", "image/webp"],
+                Some("image/webp"),
+            ),
             ("application/pdf", &["image/jpeg"], None),
             ("image/png", &["application/pdf"], None),
             ("application/octet-stream", &["image/jpeg"], None),
         ] {
-            assert_eq!(outcome(media_type, formats).as_deref(), expected, "{media_type} {formats:?}");
+            assert_eq!(
+                outcome(media_type, formats).as_deref(),
+                expected,
+                "{media_type} {formats:?}"
+            );
         }
     }
 

@@ -2,15 +2,9 @@
 //! wait, and an edge on a real socket whose content endpoint can be told to misbehave. The real
 //! edge in workerd is met in the workspace's `tests` crate.
 
-#![expect(
-    dead_code,
-    unreachable_pub,
-    reason = "each test binary uses its own part of this"
-)]
+pub(crate) mod edge;
 
-pub mod edge;
-
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -28,16 +22,16 @@ use chatlift_shared::webhook::{
 use chatlift_shared::{EventId, FileId, LinkId, Timestamp};
 use tokio::net::TcpListener;
 
-pub use edge::TestEdge;
+pub(crate) use edge::TestEdge;
 
-pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-pub const KEY: &str = "clk_dGhlIGtleSBvZiB0aGUgdGVzdHM";
+pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+pub(crate) const KEY: &str = "clk_dGhlIGtleSBvZiB0aGUgdGVzdHM";
 
 /// A clock that jumps to whatever is waited for.
-pub struct JumpingClock(AtomicI64);
+pub(crate) struct JumpingClock(AtomicI64);
 
 impl JumpingClock {
-    pub fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self(AtomicI64::new(1_795_000_000_000)))
     }
 }
@@ -56,20 +50,26 @@ impl Clock for JumpingClock {
     }
 }
 
-pub fn link_id() -> LinkId {
+pub(crate) fn link_id() -> LinkId {
     LinkId::from_bytes([5; 12])
 }
 
-pub fn file_id(n: u8) -> FileId {
+pub(crate) fn file_id(n: u8) -> FileId {
     FileId::from(chatlift_shared::UploadId::new(link_id(), [n; 6]))
 }
 
-pub fn event_id(n: u8) -> EventId {
+pub(crate) fn event_id(n: u8) -> EventId {
     EventId::new(link_id(), [n; 6])
 }
 
 /// A file as the edge announces it.
-pub fn announce(n: u8, name: &str, media_type: &str, content: &[u8], formats: &[&str]) -> Event {
+pub(crate) fn announce(
+    n: u8,
+    name: &str,
+    media_type: &str,
+    content: &[u8],
+    formats: &[&str],
+) -> Event {
     let id = file_id(n);
     Event {
         timestamp: Timestamp::from_secs(1_795_000_000),
@@ -98,7 +98,7 @@ pub fn announce(n: u8, name: &str, media_type: &str, content: &[u8], formats: &[
     }
 }
 
-pub fn config(data: &Path, edge: &str) -> Config {
+pub(crate) fn config(data: &Path, edge: &str) -> Config {
     let data = data.to_str().expect("a path in UTF-8");
     Config::read(|name| {
         Some(match name {
@@ -113,36 +113,46 @@ pub fn config(data: &Path, edge: &str) -> Config {
 }
 
 /// Opens the backend over `data`, without running anything.
-pub async fn open(data: &Path, edge: &TestEdge, clock: &Arc<JumpingClock>) -> App {
+pub(crate) async fn open(data: &Path, edge: &TestEdge, clock: &Arc<JumpingClock>) -> App {
     let clock: Arc<dyn Clock> = Arc::clone(clock) as _;
-    App::open(config(data, &edge.url), clock).await.expect("the backend opens")
+    App::open(config(data, &edge.url), clock)
+        .await
+        .expect("the backend opens")
 }
 
 /// Runs one stage of a file's job.
-pub async fn step(app: &App, file: FileId) {
+pub(crate) async fn step(app: &App, file: FileId) {
     let job = job(app, file).await;
-    app.pipeline().step(&job).await.expect("the step is recorded");
+    app.pipeline()
+        .step(&job)
+        .await
+        .expect("the step is recorded");
 }
 
-pub async fn job(app: &App, file: FileId) -> Job {
-    app.store().job(file).await.expect("the store").expect("a job")
+pub(crate) async fn job(app: &App, file: FileId) -> Job {
+    app.store()
+        .job(file)
+        .await
+        .expect("the store")
+        .expect("a job")
 }
 
 /// A backend that serves and works.
-pub struct Backend {
-    pub url: String,
-    pub app: App,
-    pub clock: Arc<JumpingClock>,
-    pub http: reqwest::Client,
+pub(crate) struct Backend {
+    pub(crate) url: String,
+    pub(crate) app: App,
+    pub(crate) clock: Arc<JumpingClock>,
+    pub(crate) http: reqwest::Client,
+    data: PathBuf,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl Backend {
-    pub async fn start(data: &Path, edge: &TestEdge) -> Self {
+    pub(crate) async fn start(data: &Path, edge: &TestEdge) -> Self {
         Self::start_at(data, edge, JumpingClock::new()).await
     }
 
-    pub async fn start_at(data: &Path, edge: &TestEdge, clock: Arc<JumpingClock>) -> Self {
+    pub(crate) async fn start_at(data: &Path, edge: &TestEdge, clock: Arc<JumpingClock>) -> Self {
         let state = open(data, edge, &clock).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -159,13 +169,22 @@ impl Backend {
             url,
             app: state,
             clock,
-            http: reqwest::Client::builder().no_proxy().build().expect("a client"),
+            http: reqwest::Client::builder()
+                .no_proxy()
+                .build()
+                .expect("a client"),
+            data: data.to_owned(),
             tasks: vec![pipeline, server],
         }
     }
 
+    /// The data folder.
+    pub(crate) fn data(&self) -> &Path {
+        &self.data
+    }
+
     /// Stops as SIGTERM does.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.app.stop().cancel();
         for task in self.tasks {
             task.await.expect("the task ends well");
@@ -173,19 +192,29 @@ impl Backend {
         self.app.store().close().await;
     }
 
-    pub async fn get(&self, path: &str) -> reqwest::Response {
-        self.http.get(format!("{}{path}", self.url)).send().await.expect("an answer")
+    pub(crate) async fn get(&self, path: &str) -> reqwest::Response {
+        self.http
+            .get(format!("{}{path}", self.url))
+            .send()
+            .await
+            .expect("an answer")
     }
 
     /// Sends an event as the edge does.
-    pub async fn tell(&self, id: EventId, event: &Event) -> u16 {
+    pub(crate) async fn tell(&self, id: EventId, event: &Event) -> u16 {
         let body = serde_json::to_vec(event).expect("JSON");
         let now = self.clock.now();
         let signature = webhook::sign(&SECRET.parse().expect("a secret"), id, now, &body);
         self.send(&id.to_string(), now, &signature, body).await
     }
 
-    pub async fn send(&self, id: &str, at: Timestamp, signature: &str, body: Vec<u8>) -> u16 {
+    pub(crate) async fn send(
+        &self,
+        id: &str,
+        at: Timestamp,
+        signature: &str,
+        body: Vec<u8>,
+    ) -> u16 {
         self.http
             .post(format!("{}/webhooks/chatlift", self.url))
             .header(HEADER_ID, id)
@@ -201,7 +230,7 @@ impl Backend {
     }
 
     /// Waits until the file's job has ended.
-    pub async fn ended(&self, file: FileId) -> Job {
+    pub(crate) async fn ended(&self, file: FileId) -> Job {
         let mut changes = self.app.store().changes();
         loop {
             changes.mark_unchanged();
@@ -214,18 +243,24 @@ impl Backend {
     }
 
     /// What the first app gets of a file.
-    pub async fn content(&self, file: FileId) -> reqwest::Response {
+    pub(crate) async fn content(&self, file: FileId) -> reqwest::Response {
         self.get(&format!("/app/deliveries/{file}/content")).await
     }
 }
 
 /// The names on the live stream of the link, in order.
-pub async fn told(app: &App) -> Vec<String> {
-    let feed = app.store().feed_after(link_id(), 0).await.expect("the feed");
+pub(crate) async fn told(app: &App) -> Vec<String> {
+    let feed = app
+        .store()
+        .feed_after(link_id(), 0)
+        .await
+        .expect("the feed");
     feed.into_iter().map(|e| e.kind).collect()
 }
 
 /// Content that compresses badly and tells its own offset.
-pub fn bytes(len: usize) -> Vec<u8> {
-    (0..len).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
+pub(crate) fn bytes(len: usize) -> Vec<u8> {
+    (0..len)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8)
+        .collect()
 }

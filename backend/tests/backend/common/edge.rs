@@ -12,7 +12,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use chatlift_shared::api::{CreateLink, Link, LinkState, Receipt};
 use chatlift_shared::{FileId, Problem, ProblemCode, Timestamp};
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -20,7 +20,7 @@ use super::{KEY, link_id};
 
 /// How the next content request goes wrong.
 #[derive(Clone, Debug)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// Answers with this problem.
     Refuse(ProblemCode),
     /// Sends this many bytes and cuts the connection.
@@ -35,35 +35,35 @@ pub enum Fault {
 
 /// A content request as it came, and how many bytes went out for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fetch {
-    pub range: Option<String>,
-    pub if_range: Option<String>,
-    pub sent: usize,
+pub(crate) struct Fetch {
+    pub(crate) range: Option<String>,
+    pub(crate) if_range: Option<String>,
+    pub(crate) sent: usize,
 }
 
 #[derive(Default)]
-pub struct Inner {
-    pub contents: HashMap<FileId, (Vec<u8>, String)>,
-    pub faults: VecDeque<Fault>,
+pub(crate) struct Inner {
+    pub(crate) contents: HashMap<FileId, (Vec<u8>, String)>,
+    pub(crate) faults: VecDeque<Fault>,
     /// Statuses of the next receipts; 200 when there are none.
-    pub receipt_faults: VecDeque<ProblemCode>,
-    pub fetches: Vec<Fetch>,
-    pub receipts: Vec<(FileId, Receipt)>,
-    pub links: Vec<(String, CreateLink)>,
+    pub(crate) receipt_faults: VecDeque<ProblemCode>,
+    pub(crate) fetches: Vec<Fetch>,
+    pub(crate) receipts: Vec<(FileId, Receipt)>,
+    pub(crate) links: Vec<(String, CreateLink)>,
 }
 
 #[derive(Clone)]
-pub struct TestEdge {
-    pub url: String,
+pub(crate) struct TestEdge {
+    pub(crate) url: String,
     inner: Arc<Mutex<Inner>>,
     /// Content requests wait until this is true.
-    pub gate: watch::Sender<bool>,
+    pub(crate) gate: watch::Sender<bool>,
     /// Counts receipts.
-    pub receipts: watch::Sender<usize>,
+    pub(crate) receipts: watch::Sender<usize>,
 }
 
 impl TestEdge {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let edge = Self {
             url: format!("http://{}", listener.local_addr().expect("an address")),
@@ -80,31 +80,36 @@ impl TestEdge {
         edge
     }
 
-    pub fn lock(&self) -> MutexGuard<'_, Inner> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().expect("no test panicked")
     }
 
-    pub fn hold(&self, file: FileId, content: &[u8], etag: &str) {
+    pub(crate) fn hold(&self, file: FileId, content: &[u8], etag: &str) {
         let held = (content.to_vec(), etag.to_owned());
         self.lock().contents.insert(file, held);
     }
 
-    pub fn fault(&self, fault: Fault) {
+    pub(crate) fn fault(&self, fault: Fault) {
         self.lock().faults.push_back(fault);
     }
 
-    pub fn fetches(&self) -> Vec<Fetch> {
+    pub(crate) fn fetches(&self) -> Vec<Fetch> {
         self.lock().fetches.clone()
     }
 
     /// Waits until `count` receipts have been taken, and returns them as words.
-    pub async fn receipts(&self, count: usize) -> Vec<String> {
+    pub(crate) async fn receipts(&self, count: usize) -> Vec<String> {
         let mut taken = self.receipts.subscribe();
-        taken.wait_for(|n| *n >= count).await.expect("the edge runs");
+        taken
+            .wait_for(|n| *n >= count)
+            .await
+            .expect("the edge runs");
         let inner = self.lock();
         let word = |r: &Receipt| serde_json::to_value(r.status).expect("JSON");
         let words = inner.receipts.iter().map(|(_, r)| word(r));
-        words.filter_map(|w| w.as_str().map(str::to_owned)).collect()
+        words
+            .filter_map(|w| w.as_str().map(str::to_owned))
+            .collect()
     }
 }
 
@@ -114,7 +119,9 @@ fn problem(code: ProblemCode) -> Response {
 }
 
 fn authorized(headers: &HeaderMap) -> bool {
-    let value = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
+    let value = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|v| v.to_str().ok());
     value == Some(&format!("Bearer {KEY}"))
 }
 
@@ -135,7 +142,10 @@ async fn content(
 
     let mut inner = edge.lock();
     let fault = inner.faults.pop_front();
-    let (range, if_range) = (text(&headers, header::RANGE), text(&headers, header::IF_RANGE));
+    let (range, if_range) = (
+        text(&headers, header::RANGE),
+        text(&headers, header::IF_RANGE),
+    );
     let log = |inner: &mut Inner, sent| {
         inner.fetches.push(Fetch {
             range: range.clone(),
@@ -182,12 +192,18 @@ async fn content(
     };
     log(&mut inner, cut);
 
-    let mut pieces: Vec<Result<Bytes, std::io::Error>> =
-        rest[..cut].chunks(16 * 1024).map(|c| Ok(Bytes::copy_from_slice(c))).collect();
-    if cut < rest.len() {
-        pieces.push(Err(std::io::ErrorKind::ConnectionReset.into()));
-    }
-    let mut response = Response::new(Body::from_stream(stream::iter(pieces)));
+    let pieces: Vec<Result<Bytes, std::io::Error>> = rest[..cut]
+        .chunks(16 * 1024)
+        .map(|c| Ok(Bytes::copy_from_slice(c)))
+        .collect();
+    let whole = cut == rest.len();
+    let end = stream::once(async move {
+        // The server sends what it has while it waits for more, and then the connection goes.
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        Err(std::io::ErrorKind::ConnectionReset.into())
+    });
+    let body = stream::iter(pieces).chain(end.filter(move |_| std::future::ready(!whole)));
+    let mut response = Response::new(Body::from_stream(body));
     let head = response.headers_mut();
     head.insert(header::CONTENT_LENGTH, rest.len().into());
     head.insert(header::ETAG, etag.parse().expect("a tag"));

@@ -1,28 +1,29 @@
 //! The webhook endpoint over HTTP: what is believed, what is refused, and when it answers.
 
-mod common;
-
+use crate::common::edge::Fault;
+use crate::common::{Backend, SECRET, TestEdge, announce, bytes, event_id, file_id, job, told};
+use chatlift_backend::ports::Clock as _;
 use chatlift_backend::store::Stage;
+use chatlift_shared::ProblemCode;
 use chatlift_shared::webhook::{self, EventKind};
 use chatlift_shared::{LinkId, Timestamp};
-use common::{Backend, SECRET, TestEdge, announce, bytes, event_id, file_id, job, told};
-use common::edge::Fault;
-use chatlift_backend::ports::Clock as _;
-use chatlift_shared::ProblemCode;
 
 #[tokio::test]
 async fn what_does_not_verify_is_refused_and_nothing_is_recorded() {
     let data = tempfile::tempdir().expect("a folder");
     let edge = TestEdge::start().await;
     let backend = Backend::start(data.path(), &edge).await;
-    let body = serde_json::to_vec(&announce(1, "a.pdf", "application/pdf", b"x", &[])).expect("JSON");
+    let body =
+        serde_json::to_vec(&announce(1, "a.pdf", "application/pdf", b"x", &[])).expect("JSON");
     let id = event_id(1);
     let now = backend.clock.now();
     let secret = SECRET.parse().expect("a secret");
     let good = webhook::sign(&secret, id, now, &body);
 
     let forged = webhook::sign(
-        &"whsec_AAAQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse().expect("a secret"),
+        &"whsec_AAAQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+            .parse()
+            .expect("a secret"),
         id,
         now,
         &body,
@@ -35,13 +36,27 @@ async fn what_does_not_verify_is_refused_and_nothing_is_recorded() {
         ("forged", id.to_string(), now, forged, body.clone()),
         ("replayed", id.to_string(), old, old_signature, body.clone()),
         ("altered", id.to_string(), now, good.clone(), altered),
-        ("of another id", event_id(2).to_string(), now, good.clone(), body.clone()),
+        (
+            "of another id",
+            event_id(2).to_string(),
+            now,
+            good.clone(),
+            body.clone(),
+        ),
         ("unsigned", id.to_string(), now, String::new(), body.clone()),
         ("without an id", "x".to_owned(), now, good, body),
     ] {
         assert_eq!(backend.send(&id, at, &signature, body).await, 401, "{what}");
     }
-    assert!(backend.app.store().job(file_id(1)).await.expect("the store").is_none());
+    assert!(
+        backend
+            .app
+            .store()
+            .job(file_id(1))
+            .await
+            .expect("the store")
+            .is_none()
+    );
     assert!(told(&backend.app).await.is_empty());
     backend.stop().await;
 }
@@ -65,7 +80,15 @@ async fn an_event_for_another_app_or_another_links_file_is_refused() {
         event.kind = EventKind::FileStored(stored);
         assert_eq!(backend.tell(event_id(1), &event).await, status);
     }
-    assert!(backend.app.store().job(file_id(1)).await.expect("the store").is_none());
+    assert!(
+        backend
+            .app
+            .store()
+            .job(file_id(1))
+            .await
+            .expect("the store")
+            .is_none()
+    );
     backend.stop().await;
 }
 
@@ -77,7 +100,9 @@ async fn a_signed_body_that_is_no_event_is_refused_and_a_huge_one_is_not_read() 
     let now = backend.clock.now();
     for (body, status) in [(b"{}".to_vec(), 400), (vec![b' '; 300 * 1024], 413)] {
         let signature = webhook::sign(&SECRET.parse().expect("a secret"), event_id(1), now, &body);
-        let got = backend.send(&event_id(1).to_string(), now, &signature, body).await;
+        let got = backend
+            .send(&event_id(1).to_string(), now, &signature, body)
+            .await;
         assert_eq!(got, status);
     }
     backend.stop().await;
@@ -119,9 +144,21 @@ async fn a_repeated_event_and_a_second_event_for_the_same_file_change_nothing() 
         assert_eq!(backend.tell(id, &event).await, 204);
     }
     edge.receipts(3).await;
-    assert_eq!(told(&backend.app).await, ["uploaded", "received", "converted", "delivered"]);
+    assert_eq!(
+        told(&backend.app).await,
+        ["uploaded", "received", "converted", "delivered"]
+    );
     assert_eq!(edge.fetches().len(), 1);
-    assert_eq!(backend.app.store().deliveries(None).await.expect("the store").len(), 1);
+    assert_eq!(
+        backend
+            .app
+            .store()
+            .deliveries(None)
+            .await
+            .expect("the store")
+            .len(),
+        1
+    );
     backend.stop().await;
 }
 
@@ -141,7 +178,12 @@ async fn a_stopped_backend_goes_on_where_it_was() {
     edge.gate.send_replace(true);
     let backend = Backend::start(data.path(), &edge).await;
     assert_eq!(backend.ended(file_id(1)).await.stage, Stage::Done);
-    let got = backend.content(file_id(1)).await.bytes().await.expect("the content");
+    let got = backend
+        .content(file_id(1))
+        .await
+        .bytes()
+        .await
+        .expect("the content");
     assert_eq!(got, content);
     backend.stop().await;
 }

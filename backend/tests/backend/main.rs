@@ -1,0 +1,9 @@
+//! The backend over real HTTP on loopback, one file per subject.
+
+mod common;
+mod convert;
+mod fetch;
+mod first_app;
+mod killed;
+mod pipeline;
+mod webhook;
