@@ -5,13 +5,13 @@
 //! so a connection that died silently costs that long and no longer.
 
 use std::cell::{Cell, RefCell};
+use std::pin::Pin;
 use std::rc::Rc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use chatlift_frontend::uploader::Failure;
+use chatlift_frontend::wire::Upload;
 use chatlift_frontend::wire::{self, Value};
-use chatlift_shared::api::{HEADER_TICKET, PageFile, Upload};
+use chatlift_shared::api::HEADER_TICKET;
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::disposition;
 use js_sys::{Array, Function, JSON, Object, Promise, Reflect};
@@ -28,16 +28,24 @@ const STALL_MS: f64 = 45_000.0;
 /// How often calls are looked at for a stall, in milliseconds.
 const STALL_LOOK_MS: f64 = 5_000.0;
 
+/// A call under way: whose it is, the request, and when it last moved.
+type UnderWay = (u32, XmlHttpRequest, Rc<Cell<f64>>);
+
 thread_local! {
     static TOKEN: RefCell<String> = RefCell::default();
-    /// Calls under way: whose they are, the request, and when it last moved.
-    static UNDER_WAY: RefCell<Vec<(u32, XmlHttpRequest, Rc<Cell<f64>>)>> = RefCell::default();
+    static UNDER_WAY: RefCell<Vec<UnderWay>> = RefCell::default();
     /// Whether [`look`] is due.
     static LOOKING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Calls of nobody: they are not aborted with a file.
 const NOBODY: u32 = u32::MAX;
+
+/// Told how many bytes of a body have left.
+pub(crate) type Loaded = Box<dyn Fn(f64)>;
+
+/// What a call comes to. It is under way already; waiting for it only takes its answer.
+pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Js, Failure>>>>;
 
 /// A JSON value that the browser has parsed.
 pub(crate) struct Js(pub(crate) JsValue);
@@ -70,97 +78,75 @@ pub(crate) fn set_token(token: String) {
 }
 
 /// The page's data anew. `query` is empty or `?lang=...`.
-pub(crate) async fn page(query: &str) -> Result<Js, Failure> {
+pub(crate) fn page(query: &str) -> Answer {
     call(
         NOBODY,
         "GET",
         &["/page", query].concat(),
         &[],
         &JsValue::UNDEFINED,
-        |_| {},
+        None,
     )
-    .await
 }
 
 /// Sends a whole file.
-pub(crate) async fn send_whole(
+pub(crate) fn send_whole(
     key: u32,
     name: &str,
     digest: Sha256,
     body: &Blob,
-    loaded: impl Fn(f64) + 'static,
-) -> Result<PageFile, Failure> {
+    loaded: Loaded,
+) -> Answer {
     let headers = [
         ("content-disposition", disposition::attachment(name)),
-        ("content-digest", digest.to_header()),
+        ("content-digest", digest_header(&digest)),
     ];
-    let answer = call(key, "POST", "/files", &headers, body, loaded).await?;
-    wire::file(&answer).ok_or(Failure::Network)
+    call(key, "POST", "/files", &headers, body, Some(loaded))
 }
 
 /// Announces a file; `head` are its first bytes.
-pub(crate) async fn announce(
-    key: u32,
-    name: &str,
-    size: f64,
-    head: &[u8],
-) -> Result<Upload, Failure> {
-    let head = STANDARD.encode(head);
+pub(crate) fn announce(key: u32, name: &str, size: f64, head: &[u8]) -> Answer {
+    let head = base64(head);
     let body = json(&[
         ("name", name.into()),
         ("size", size.into()),
         ("head", head.into()),
     ]);
-    let answer = call(key, "POST", "/uploads", &json_body(), &body, |_| {}).await?;
-    wire::upload(&answer).ok_or(Failure::Network)
+    call(key, "POST", "/uploads", &json_body(), &body, None)
 }
 
 /// Sends part `n` of an upload.
-pub(crate) async fn send_part(
+pub(crate) fn send_part(
     key: u32,
     upload: &Upload,
     n: u16,
     digest: Sha256,
     body: &Blob,
-    loaded: impl Fn(f64) + 'static,
-) -> Result<(), Failure> {
-    let path = [
-        "/uploads/",
-        &upload.id.to_string(),
-        "/parts/",
-        &n.to_string(),
-    ]
-    .concat();
+    loaded: Loaded,
+) -> Answer {
+    let path = ["/uploads/", &upload.id, "/parts/", &n.to_string()].concat();
     let headers = [
         (HEADER_TICKET, upload.ticket.clone()),
-        ("content-digest", digest.to_header()),
+        ("content-digest", digest_header(&digest)),
     ];
-    call(key, "PUT", &path, &headers, body, loaded)
-        .await
-        .map(drop)
+    call(key, "PUT", &path, &headers, body, Some(loaded))
 }
 
 /// Completes an upload.
-pub(crate) async fn complete(
-    key: u32,
-    upload: &Upload,
-    sha256: Sha256,
-    parts_sha256: Sha256,
-) -> Result<PageFile, Failure> {
-    let path = ["/uploads/", &upload.id.to_string(), "/complete"].concat();
+pub(crate) fn complete(key: u32, upload: &Upload, sha256: Sha256, parts_sha256: Sha256) -> Answer {
+    let path = ["/uploads/", &upload.id, "/complete"].concat();
     let body = json(&[
         ("sha256", sha256.to_string().into()),
         ("parts_sha256", parts_sha256.to_string().into()),
     ]);
-    let answer = call(key, "POST", &path, &json_body(), &body, |_| {}).await?;
-    wire::file(&answer).ok_or(Failure::Network)
+    call(key, "POST", &path, &json_body(), &body, None)
 }
 
 /// Tells the edge that an upload will not be completed. Its answer changes nothing here: what is
 /// left behind, the edge cleans away by itself.
-pub(crate) async fn abandon(upload: &Upload) {
-    let path = ["/uploads/", &upload.id.to_string()].concat();
-    let _ = call(NOBODY, "DELETE", &path, &[], &JsValue::UNDEFINED, |_| {}).await;
+pub(crate) fn abandon(upload: &Upload) -> Answer {
+    let path = ["/uploads/", &upload.id].concat();
+    call(NOBODY, "DELETE", &path, &[], &JsValue::UNDEFINED, None)
 }
 
 /// Aborts all calls for a file.
@@ -178,6 +164,18 @@ pub(crate) fn abort(key: u32) {
     }
 }
 
+/// Base64, by the browser's own encoder.
+fn base64(bytes: &[u8]) -> String {
+    // It takes one character for each byte, and fails for no character below U+0100.
+    let latin1: String = bytes.iter().copied().map(char::from).collect();
+    dom::window().btoa(&latin1).unwrap_or_default()
+}
+
+/// The value of a `Content-Digest` header (RFC 9530), as [`Sha256::to_header`] writes it.
+fn digest_header(digest: &Sha256) -> String {
+    ["sha-256=:", &base64(&digest.0), ":"].concat()
+}
+
 fn json(fields: &[(&str, JsValue)]) -> JsValue {
     let object = Object::new();
     for (name, value) in fields {
@@ -192,45 +190,66 @@ fn json_body() -> [(&'static str, String); 1] {
     [("content-type", "application/json".to_owned())]
 }
 
-async fn call(
+/// Makes a call. What it needs is put together at once, so all that waits is one small future,
+/// of one type for all calls.
+fn call(
     key: u32,
     method: &str,
     path: &str,
-    headers: &[(&'static str, String)],
+    headers: &[(&str, String)],
     body: &JsValue,
-    loaded: impl Fn(f64) + 'static,
-) -> Result<Js, Failure> {
-    let xhr = XmlHttpRequest::new().map_err(|_| Failure::Network)?;
-    let url = TOKEN.with(|token| ["/u/", &token.borrow(), path].concat());
-    xhr.open(method, &url).map_err(|_| Failure::Network)?;
+    loaded: Option<Loaded>,
+) -> Answer {
+    let begun = begin(key, method, path, headers, body, loaded);
+    Box::pin(async move {
+        let Ok((xhr, ended, _progress)) = begun else {
+            return Err(Failure::Network);
+        };
+        let _ = JsFuture::from(ended).await;
+        UNDER_WAY.with(|all| all.borrow_mut().retain(|call| call.1 != xhr));
+        answer(&xhr)
+    })
+}
+
+type Progress = Closure<dyn FnMut(JsValue)>;
+
+fn begin(
+    key: u32,
+    method: &str,
+    path: &str,
+    headers: &[(&str, String)],
+    body: &JsValue,
+    loaded: Option<Loaded>,
+) -> Result<(XmlHttpRequest, Promise, Option<Progress>), JsValue> {
+    let xhr = XmlHttpRequest::new()?;
+    xhr.open(
+        method,
+        &TOKEN.with(|token| ["/u/", &token.borrow(), path].concat()),
+    )?;
     for (name, value) in headers {
-        xhr.set_request_header(name, value)
-            .map_err(|_| Failure::Network)?;
+        xhr.set_request_header(name, value)?;
     }
     let moved = Rc::new(Cell::new(dom::now()));
-    let last = moved.clone();
-    let progress: Closure<dyn FnMut(JsValue)> = Closure::new(move |event: JsValue| {
-        last.set(dom::now());
-        if let Some(bytes) = Js(event).get("loaded").and_then(|bytes| bytes.number()) {
-            loaded(bytes);
-        }
-    });
-    if let Ok(upload) = xhr.upload()
-        && body.is_object()
-    {
-        upload.set_onprogress(Some(progress.as_ref().unchecked_ref()));
+    let mut progress = None;
+    if let Some(loaded) = loaded {
+        let last = moved.clone();
+        let listener: Progress = Closure::new(move |event: JsValue| {
+            last.set(dom::now());
+            if let Some(bytes) = Js(event).get("loaded").and_then(|bytes| bytes.number()) {
+                loaded(bytes);
+            }
+        });
+        xhr.upload()?
+            .set_onprogress(Some(listener.as_ref().unchecked_ref()));
+        progress = Some(listener);
     }
     let ended = Promise::new(&mut |resolve: Function, _| xhr.set_onloadend(Some(&resolve)));
-    watch(key, &xhr, moved);
-    let sent = match body.dyn_ref::<Blob>() {
-        Some(blob) => xhr.send_with_opt_blob(Some(blob)),
-        None => xhr.send_with_opt_str(body.as_string().as_deref()),
-    };
-    if sent.is_ok() {
-        let _ = JsFuture::from(ended).await;
+    match body.dyn_ref::<Blob>() {
+        Some(blob) => xhr.send_with_opt_blob(Some(blob))?,
+        None => xhr.send_with_opt_str(body.as_string().as_deref())?,
     }
-    UNDER_WAY.with(|all| all.borrow_mut().retain(|call| call.1 != xhr));
-    answer(&xhr)
+    watch(key, &xhr, moved);
+    Ok((xhr, ended, progress))
 }
 
 /// Keeps a call on the list of those under way, and the list looked at.

@@ -1,6 +1,8 @@
 //! The few things of the browser that more than one module needs: its clock, its random source,
 //! timers and listeners.
 
+use std::pin::Pin;
+
 use js_sys::{Function, Promise, Reflect};
 use wasm_bindgen::prelude::*;
 use web_sys::{Document, Event, EventTarget, Window};
@@ -53,4 +55,10 @@ fn set_timeout(then: &Function, ms: f64) {
 pub(crate) fn listen(target: &EventTarget, name: &str, with: impl FnMut(Event) + 'static) {
     let with: Closure<dyn FnMut(Event)> = Closure::new(with);
     let _ = target.add_event_listener_with_callback(name, with.into_js_value().unchecked_ref());
+}
+
+/// Starts a task. Boxed here, so that all tasks share one copy of what drives them.
+pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) {
+    let task: Pin<Box<dyn Future<Output = ()>>> = Box::pin(task);
+    wasm_bindgen_futures::spawn_local(task);
 }

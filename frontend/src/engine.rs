@@ -8,11 +8,12 @@
 use std::cell::{Cell, RefCell};
 
 use chatlift_frontend::uploader::{Batch, Event, Failure, Job, Key, Progress, Transfer};
+use chatlift_frontend::wire;
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::HEAD_MAX;
 use js_sys::Uint8Array;
 use sha2::Digest as _;
-use wasm_bindgen_futures::{JsFuture, spawn_local};
+use wasm_bindgen_futures::JsFuture;
 use web_sys::{File, Response};
 
 use crate::{api, dom, page};
@@ -25,7 +26,7 @@ thread_local! {
     static BATCH: RefCell<Batch> = RefCell::default();
     static FILES: RefCell<Vec<(Key, File)>> = RefCell::default();
     /// Digests of whole files, as far as they have come, by file and run.
-    static WHOLES: RefCell<Vec<(Key, u32, sha2::Sha256)>> = RefCell::default();
+    static WHOLES: RefCell<Vec<(Key, u32, Hash)>> = RefCell::default();
     /// When the next timed [`pump`] is due.
     static DUE: Cell<f64> = const { Cell::new(0.0) };
 }
@@ -61,7 +62,9 @@ pub(crate) fn drop_file(key: Key) {
     WHOLES.with(|wholes| wholes.borrow_mut().retain(|whole| whole.0 != key));
     api::abort(key);
     if let Some(Some(Some(upload))) = upload {
-        spawn_local(async move { api::abandon(&upload).await });
+        dom::spawn(async move {
+            let _ = api::abandon(&upload).await;
+        });
     }
 }
 
@@ -99,7 +102,7 @@ pub(crate) fn wake() {
 /// Begins all that may begin now, shows how things are, and comes back when a wait is over.
 pub(crate) fn pump() {
     while let Some((key, run, job)) = BATCH.with(|batch| batch.borrow_mut().next(dom::now())) {
-        spawn_local(async move {
+        dom::spawn(async move {
             let event = match carry_out(key, run, job).await {
                 Ok(event) => event,
                 Err(failure) => Event::Failed(job, failure),
@@ -125,21 +128,41 @@ fn tell(key: Key, run: u32, event: Event) {
     });
 }
 
+/// What a job reads of its file comes first, then what it asks of the edge: two waits in all, so
+/// that the future is small, whatever the job.
 async fn carry_out(key: Key, run: u32, job: Job) -> Result<Event, Failure> {
     let file = FILES.with(|files| {
         let files = files.borrow();
-        files
-            .iter()
-            .find(|file| file.0 == key)
-            .map(|file| file.1.clone())
+        let file = files.iter().find(|file| file.0 == key);
+        file.map(|file| file.1.clone())
     });
     let file = file.ok_or(Failure::Unreadable)?;
-    let look = |n| {
-        read(key, |_, t| {
-            Some((t.upload()?.clone(), t.range(n)?, t.part_digest(n)))
-        })
+    let mut reading = Reading::begin(key, run, job).ok_or(Failure::Unreadable)?;
+    let (start, end) = match job {
+        Job::Whole => (0.0, file.size()),
+        Job::Announce => (0.0, file.size().min(HEAD_MAX as f64)),
+        Job::Digest(n) => range(key, n).ok_or(Failure::Unreadable)?,
+        Job::Send(_) | Job::Complete => (0.0, 0.0),
     };
-    let loaded = move |bytes: f64| {
+    read_slices(&file, start, end, &mut reading).await?;
+    if let Job::Digest(n) = job {
+        let digest = reading.part.digest();
+        let whole = (end >= file.size()).then(|| reading.whole.digest());
+        WHOLES.with(|wholes| wholes.borrow_mut().push((key, run, reading.whole)));
+        return Ok(Event::Digested { n, digest, whole });
+    }
+    let call = ask(key, run, job, &file, &reading).ok_or(Failure::Unreadable)?;
+    understand(job, &call.await?).ok_or(Failure::Network)
+}
+
+fn range(key: Key, n: u16) -> Option<(f64, f64)> {
+    let (start, end) = read(key, |_, transfer| transfer.range(n))??;
+    Some((start as f64, end as f64))
+}
+
+/// Asks of the edge what a job asks; nothing if the file is gone meanwhile.
+fn ask(key: Key, run: u32, job: Job, file: &File, reading: &Reading) -> Option<api::Answer> {
+    let loaded: api::Loaded = Box::new(move |bytes: f64| {
         // A count of bytes: whole and not negative.
         tell(
             key,
@@ -150,82 +173,110 @@ async fn carry_out(key: Key, run: u32, job: Job) -> Result<Event, Failure> {
             },
         );
         page::sync();
-    };
-    match job {
-        Job::Whole => {
-            let mut hash = sha2::Sha256::new();
-            slices(&file, 0.0, file.size(), &mut |bytes| hash.update(bytes)).await?;
-            let digest = Sha256(hash.finalize().into());
-            let stored = api::send_whole(key, &file.name(), digest, &file, loaded).await?;
-            page::stored(stored);
-            Ok(Event::Stored)
-        }
-        Job::Announce => {
-            let mut head = Vec::new();
-            let end = file.size().min(HEAD_MAX as f64);
-            slices(&file, 0.0, end, &mut |bytes| head.extend_from_slice(bytes)).await?;
-            api::announce(key, &file.name(), file.size(), &head)
-                .await
-                .map(Event::Announced)
-        }
-        Job::Digest(n) => {
-            let (_, (start, end), _) = look(n).flatten().ok_or(Failure::Unreadable)?;
-            let mut whole = take_whole(key, run, n).ok_or(Failure::Unreadable)?;
-            let mut part = sha2::Sha256::new();
-            slices(&file, start as f64, end as f64, &mut |bytes| {
-                whole.update(bytes);
-                part.update(bytes);
-            })
-            .await?;
-            let done = (end as f64 >= file.size()).then(|| Sha256(whole.clone().finalize().into()));
-            WHOLES.with(|wholes| wholes.borrow_mut().push((key, run, whole)));
-            Ok(Event::Digested {
-                n,
-                digest: Sha256(part.finalize().into()),
-                whole: done,
-            })
-        }
+    });
+    let name = file.name();
+    Some(match job {
+        Job::Whole => api::send_whole(key, &name, reading.part.digest(), file, loaded),
+        Job::Announce => api::announce(key, &name, file.size(), &reading.head),
         Job::Send(n) => {
-            let (upload, (start, end), digest) = look(n).flatten().ok_or(Failure::Unreadable)?;
-            let digest = digest.ok_or(Failure::Unreadable)?;
-            let body = file
-                .slice_with_f64_and_f64(start as f64, end as f64)
-                .map_err(|_| Failure::Unreadable)?;
-            api::send_part(key, &upload, n, digest, &body, loaded).await?;
-            Ok(Event::Sent(n))
+            let (start, end) = range(key, n)?;
+            let body = file.slice_with_f64_and_f64(start, end).ok()?;
+            read(key, |_, transfer| {
+                let (upload, digest) = (transfer.upload()?, transfer.part_digest(n)?);
+                Some(api::send_part(key, upload, n, digest, &body, loaded))
+            })??
         }
-        Job::Complete => {
-            let look = read(key, |_, t| Some((t.upload()?.clone(), t.digests()?)));
-            let (upload, (whole, parts)) = look.flatten().ok_or(Failure::Unreadable)?;
-            let stored = api::complete(key, &upload, whole, parts).await?;
-            page::stored(stored);
-            Ok(Event::Stored)
+        Job::Complete => read(key, |_, transfer| {
+            let (whole, parts) = transfer.digests()?;
+            Some(api::complete(key, transfer.upload()?, whole, parts))
+        })??,
+        // Nothing is asked for a digest.
+        Job::Digest(_) => return None,
+    })
+}
+
+/// What the edge's answer to a job says; nothing if it cannot be read.
+fn understand(job: Job, answer: &api::Js) -> Option<Event> {
+    Some(match job {
+        Job::Announce => Event::Announced(wire::upload(answer)?),
+        Job::Send(n) => Event::Sent(n),
+        Job::Whole | Job::Complete | Job::Digest(_) => {
+            page::stored(wire::file(answer)?);
+            Event::Stored
         }
+    })
+}
+
+/// What a job makes of the bytes that it reads.
+struct Reading {
+    head: Vec<u8>,
+    part: Hash,
+    whole: Hash,
+}
+
+impl Reading {
+    fn begin(key: Key, run: u32, job: Job) -> Option<Self> {
+        let whole = match job {
+            Job::Digest(n) => take_whole(key, run, n)?,
+            _ => Hash::new(),
+        };
+        Some(Self {
+            head: Vec::new(),
+            part: Hash::new(),
+            whole,
+        })
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
+        if self.head.is_empty() {
+            let end = bytes.len().min(HEAD_MAX as usize);
+            self.head.extend_from_slice(&bytes[..end]);
+        }
+        self.part.add(bytes);
+        self.whole.add(bytes);
+    }
+}
+
+/// A digest in the making. Its functions are kept out of line: they are called from several
+/// places, a few times in a second, and each copy would be loaded by everybody.
+#[derive(Clone)]
+struct Hash(sha2::Sha256);
+
+impl Hash {
+    #[inline(never)]
+    fn new() -> Self {
+        Self(sha2::Sha256::new())
+    }
+
+    #[inline(never)]
+    fn add(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    #[inline(never)]
+    fn digest(&self) -> Sha256 {
+        Sha256(self.0.clone().finalize().into())
     }
 }
 
 /// The digest of the whole file up to part `n`; a new one for the first.
-fn take_whole(key: Key, run: u32, n: u16) -> Option<sha2::Sha256> {
+fn take_whole(key: Key, run: u32, n: u16) -> Option<Hash> {
     WHOLES.with(|wholes| {
         let mut wholes = wholes.borrow_mut();
         let at = wholes
             .iter()
             .position(|whole| whole.0 == key && whole.1 == run);
         let known = at.map(|at| wholes.swap_remove(at).2);
-        if n == 1 {
-            Some(sha2::Sha256::new())
-        } else {
-            known
-        }
+        if n == 1 { Some(Hash::new()) } else { known }
     })
 }
 
 /// Reads a stretch of a file, a slice at a time.
-async fn slices(
+async fn read_slices(
     file: &File,
     start: f64,
     end: f64,
-    each: &mut dyn FnMut(&[u8]),
+    reading: &mut Reading,
 ) -> Result<(), Failure> {
     let mut buffer = Vec::new();
     let mut at = start;
@@ -238,7 +289,7 @@ async fn slices(
         }
         buffer.resize(bytes.length() as usize, 0);
         bytes.copy_to(&mut buffer);
-        each(&buffer);
+        reading.add(&buffer);
         at = to;
     }
     Ok(())

@@ -65,7 +65,7 @@ pub(crate) fn moment(rfc3339: &str) -> String {
         ("day", "numeric"),
         ("month", "short"),
         ("year", "numeric"),
-        ("hour", "2-digit"),
+        ("hour", "numeric"),
         ("minute", "2-digit"),
     ] {
         let _ = Reflect::set(&options, &name.into(), &value.into());

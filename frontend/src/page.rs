@@ -5,20 +5,22 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use chatlift_frontend::uploader::{Failure, Key, State};
+use chatlift_frontend::wire::{File as StoredFile, Link};
 use chatlift_frontend::{accept, format, wire};
 use chatlift_shared::ProblemCode;
-use chatlift_shared::api::{PageFile, PageLink, ReceiptStatus};
-use leptos::prelude::*;
-use wasm_bindgen_futures::spawn_local;
+use chatlift_shared::api::ReceiptStatus;
+use leptos::prelude::untrack;
 use web_sys::File;
 
 use crate::i18n::{problem, t, tf};
+use crate::live::{Live, LiveView};
 use crate::{api, dom, engine};
 
 /// What the page is about at the moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// Files are picked and confirmed.
+    #[default]
     Picking,
     /// Files are on their way.
     Sending,
@@ -34,7 +36,7 @@ pub(crate) struct Row {
     pub(crate) key: Key,
     pub(crate) name: String,
     pub(crate) size: u64,
-    pub(crate) view: RwSignal<View>,
+    pub(crate) view: LiveView,
 }
 
 /// What a row shows.
@@ -61,48 +63,48 @@ pub(crate) struct Sum {
 /// What changes on the page.
 #[derive(Clone, Copy)]
 pub(crate) struct Signals {
-    pub(crate) phase: RwSignal<Phase>,
-    pub(crate) rows: RwSignal<Vec<Row>>,
-    pub(crate) sum: RwSignal<Sum>,
+    pub(crate) phase: Live<Phase>,
+    pub(crate) rows: Live<Vec<Row>>,
+    pub(crate) sum: Live<Sum>,
     /// What the link has, oldest first.
-    pub(crate) files: RwSignal<Vec<PageFile>>,
+    pub(crate) files: Live<Vec<StoredFile>>,
     /// How many of them came from this visit's last pick.
-    pub(crate) arrived: RwSignal<usize>,
+    pub(crate) arrived: Live<usize>,
     /// How many more the link takes.
-    pub(crate) left: RwSignal<u32>,
+    pub(crate) left: Live<u32>,
     /// Why the link takes none, by its problem's code.
-    pub(crate) trouble: RwSignal<Option<String>>,
+    pub(crate) trouble: Live<Option<String>>,
     /// What came of the last pick, if it is worth a word.
-    pub(crate) notice: RwSignal<String>,
+    pub(crate) notice: Live<String>,
     /// For screen readers.
-    pub(crate) live: RwSignal<String>,
+    pub(crate) live: Live<String>,
 }
 
 thread_local! {
-    static PAGE: RefCell<Option<(Arc<PageLink>, Signals)>> = const { RefCell::new(None) };
+    static PAGE: RefCell<Option<(Arc<Link>, Signals)>> = const { RefCell::new(None) };
     static KEYS: Cell<Key> = const { Cell::new(0) };
     static POLLING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Takes the link over.
-pub(crate) fn open(link: PageLink, trouble: Option<String>) -> (Arc<PageLink>, Signals) {
+pub(crate) fn open(link: Link, trouble: Option<String>) -> (Arc<Link>, Signals) {
     let signals = Signals {
-        phase: RwSignal::new(Phase::Picking),
-        rows: RwSignal::default(),
-        sum: RwSignal::default(),
-        files: RwSignal::new(link.files.clone()),
-        arrived: RwSignal::default(),
-        left: RwSignal::new(link.files_left),
-        trouble: RwSignal::new(trouble),
-        notice: RwSignal::default(),
-        live: RwSignal::default(),
+        phase: Live::new(Phase::Picking, |state| &state.phase),
+        rows: Live::new(Vec::new(), |state| &state.rows),
+        sum: Live::new(Sum::default(), |state| &state.sum),
+        files: Live::new(link.files.clone(), |state| &state.files),
+        arrived: Live::new(0, |state| &state.arrived),
+        left: Live::new(link.files_left, |state| &state.left),
+        trouble: Live::new(trouble, |state| &state.trouble),
+        notice: Live::new(String::new(), |state| &state.notice),
+        live: Live::new(String::new(), |state| &state.live),
     };
     let page = (Arc::new(link), signals);
     PAGE.with(|own| own.replace(Some(page.clone())));
     page
 }
 
-fn page() -> Option<(Arc<PageLink>, Signals)> {
+fn page() -> Option<(Arc<Link>, Signals)> {
     PAGE.with(|page| page.borrow().clone())
 }
 
@@ -179,7 +181,7 @@ pub(crate) fn add(files: Vec<File>) {
                 key,
                 name,
                 size,
-                view: RwSignal::new(view),
+                view: LiveView::new(key, view),
             });
         }
     }
@@ -197,7 +199,7 @@ pub(crate) fn add(files: Vec<File>) {
 }
 
 /// Why a file cannot be sent, as far as the page can tell; empty if it can.
-fn refusal(link: &PageLink, name: &str, size: u64, media_type: &str) -> String {
+fn refusal(link: &Link, name: &str, size: u64, media_type: &str) -> String {
     if size == 0 {
         problem("file-empty")
     } else if size > link.max_file_size {
@@ -223,9 +225,20 @@ fn too_large(size: u64, limit: u64) -> String {
 pub(crate) fn remove(key: Key) {
     let Some((_, s)) = page() else { return };
     engine::drop_file(key);
+    LiveView::forget(key);
     s.notice.set(String::new());
     s.rows.update(|rows| rows.retain(|row| row.key != key));
     engine::pump();
+}
+
+/// Goes on without the files that failed.
+pub(crate) fn skip() {
+    let Some((_, s)) = page() else { return };
+    for row in s.rows.get_untracked() {
+        if row.view.with_untracked(|view| view.state == "failed") {
+            remove(row.key);
+        }
+    }
 }
 
 /// Sends what was picked.
@@ -256,7 +269,7 @@ pub(crate) fn retry(key: Option<Key>) {
 }
 
 /// The edge has stored a file.
-pub(crate) fn stored(file: PageFile) {
+pub(crate) fn stored(file: StoredFile) {
     let Some((_, s)) = page() else { return };
     // The same file twice is one that was retried after its answer got lost.
     if !s
@@ -318,6 +331,9 @@ fn settle(s: Signals, was: Phase) {
     }
     if phase == Phase::Done {
         engine::clear();
+        for row in s.rows.get_untracked() {
+            LiveView::forget(row.key);
+        }
         s.rows.set(Vec::new());
         s.live.set(crate::i18n::tn(
             "success.title",
@@ -423,7 +439,7 @@ fn poll() {
     if POLLING.replace(true) {
         return;
     }
-    spawn_local(async move {
+    dom::spawn(async move {
         let mut wait = POLL_MS.0;
         for _ in 0..POLLS_MAX {
             if !s
@@ -454,7 +470,7 @@ fn poll() {
     });
 }
 
-fn is_open_ended(file: &PageFile) -> bool {
+fn is_open_ended(file: &StoredFile) -> bool {
     let status = file.receipt.as_ref().map(|receipt| receipt.status);
     !matches!(
         status,

@@ -7,7 +7,6 @@ use chatlift_frontend::wire::{self, Value as _};
 use js_sys::{JSON, Object};
 use leptos::prelude::*;
 use wasm_bindgen::JsCast as _;
-use wasm_bindgen_futures::spawn_local;
 
 use crate::api::{self, Js};
 use crate::{components, dom, i18n, page, pickers};
@@ -20,7 +19,7 @@ pub(crate) fn start() {
         .and_then(|text| JSON::parse(&text).ok());
     match embedded.filter(|data| data.is_object()) {
         Some(data) => show(Some(Js(data))),
-        None => spawn_local(async {
+        None => dom::spawn(async {
             let location = dom::window().location();
             let hash = location.hash().unwrap_or_default();
             let path = location.pathname().unwrap_or_default();
@@ -67,18 +66,14 @@ fn draw(data: &Js) -> Option<AnyView> {
     let Some(link) = link else {
         pickers::set_accept("", false, "", false);
         let code = code.unwrap_or_else(|| "internal".to_owned());
-        let main = components::problem(&code, None);
-        let foot = components::foot(None, languages);
-        return Some(view! { <main class="alone">{main}</main> {foot} }.into_any());
+        return Some(components::no_link(&code, languages));
     };
     document.set_title(&[&link.title, " · ", &link.app_name].concat());
     let (link, signals) = page::open(link, code);
-    let main = components::page(&link, signals);
-    let foot = components::foot(Some(&link), languages);
-    Some(view! { {main} {foot} }.into_any())
+    Some(components::page(&link, signals, languages))
 }
 
-fn languages(value: &Js) -> Vec<(String, String)> {
+fn languages(value: &Js) -> components::Languages {
     let entries = Object::entries(value.0.unchecked_ref());
     entries
         .iter()

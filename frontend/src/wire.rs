@@ -1,13 +1,71 @@
-//! Reads the edge's answers: the types of `chatlift_shared::api` out of parsed JSON.
+//! Reads the edge's answers: what the page needs of the types of `chatlift_shared::api`, out of
+//! parsed JSON.
 //!
 //! The browser parses JSON itself, so the page carries no JSON parser, and these few lines read
 //! what it needs at a tenth of the bytes of a serde data format. Tests hold them to serde's own
 //! reading of the same types.
 
 use chatlift_shared::ProblemCode;
-use chatlift_shared::api::{
-    HeldPart, LinkState, PageFile, PageLink, Receipt, ReceiptStatus, Upload,
-};
+use chatlift_shared::api::{HeldPart, Receipt, ReceiptStatus};
+
+/// What the page needs of a `PageLink`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Name of the app that asks.
+    pub app_name: String,
+    /// What it asks for.
+    pub title: String,
+    /// More about it; may be empty.
+    pub hint: String,
+    /// Accepted media ranges.
+    pub accept: Vec<String>,
+    /// Largest file, in bytes.
+    pub max_file_size: u64,
+    /// Most files.
+    pub max_files: u32,
+    /// How many more it takes.
+    pub files_left: u32,
+    /// When it ends, RFC 3339.
+    pub expires_at: String,
+    /// Where "back to the app" leads, if anywhere.
+    pub return_url: Option<String>,
+    /// Largest file that goes in one request, in bytes.
+    pub single_request_max: u64,
+    /// What it has already.
+    pub files: Vec<File>,
+}
+
+/// What the page needs of a `PageFile`. Its id and digest are only shown, so they stay text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// The file's id.
+    pub id: String,
+    /// Its name as kept.
+    pub name: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// Digest of the content, in hex.
+    pub sha256: String,
+    /// Storage address.
+    pub address: String,
+    /// What became of it, as far as the backend has said.
+    pub receipt: Option<Receipt>,
+}
+
+/// An announced upload. Its id only goes back into addresses, so it stays text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upload {
+    /// The upload's id.
+    pub id: String,
+    /// To be sent with every part.
+    pub ticket: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// Size of every part but the last, in bytes.
+    pub part_size: u64,
+    /// Parts that the edge holds.
+    pub parts: Vec<HeldPart>,
+}
 
 /// A parsed JSON value.
 pub trait Value: Sized {
@@ -37,8 +95,8 @@ fn small<N: TryFrom<u64>>(value: &impl Value, name: &str) -> Option<N> {
 }
 
 /// The link in the page's data.
-pub fn link(value: &impl Value) -> Option<PageLink> {
-    Some(PageLink {
+pub fn link(value: &impl Value) -> Option<Link> {
+    Some(Link {
         app_name: text(value, "app_name")?,
         title: text(value, "title")?,
         hint: text(value, "hint")?,
@@ -51,13 +109,6 @@ pub fn link(value: &impl Value) -> Option<PageLink> {
         max_file_size: whole(value, "max_file_size")?,
         max_files: small(value, "max_files")?,
         files_left: small(value, "files_left")?,
-        state: match text(value, "state")?.as_str() {
-            "active" => LinkState::Active,
-            "completed" => LinkState::Completed,
-            "expired" => LinkState::Expired,
-            "revoked" => LinkState::Revoked,
-            _ => return None,
-        },
         expires_at: text(value, "expires_at")?,
         return_url: text(value, "return_url"),
         single_request_max: whole(value, "single_request_max")?,
@@ -71,13 +122,12 @@ pub fn link(value: &impl Value) -> Option<PageLink> {
 }
 
 /// A stored file.
-pub fn file(value: &impl Value) -> Option<PageFile> {
-    Some(PageFile {
-        id: text(value, "id")?.parse().ok()?,
+pub fn file(value: &impl Value) -> Option<File> {
+    Some(File {
+        id: text(value, "id")?,
         name: text(value, "name")?,
         size: whole(value, "size")?,
-        media_type: text(value, "media_type")?,
-        sha256: text(value, "sha256")?.parse().ok()?,
+        sha256: text(value, "sha256")?,
         address: text(value, "address")?,
         receipt: value.get("receipt").as_ref().and_then(receipt),
     })
@@ -105,7 +155,7 @@ pub fn upload(value: &impl Value) -> Option<Upload> {
         })
     };
     Some(Upload {
-        id: text(value, "id")?.parse().ok()?,
+        id: text(value, "id")?,
         ticket: text(value, "ticket")?,
         size: whole(value, "size")?,
         part_size: whole(value, "part_size")?,
@@ -136,6 +186,7 @@ fn part_number(value: &impl Value) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chatlift_shared::api::{self, LinkState, PageFile, PageLink};
     use chatlift_shared::digest::Sha256;
     use chatlift_shared::{LinkId, Problem, UploadId};
     use serde::Serialize;
@@ -191,6 +242,17 @@ mod tests {
         ]
     }
 
+    fn expected_file(file: &PageFile) -> File {
+        File {
+            id: file.id.to_string(),
+            name: file.name.clone(),
+            size: file.size,
+            sha256: file.sha256.to_string(),
+            address: file.address.clone(),
+            receipt: file.receipt.clone(),
+        }
+    }
+
     #[test]
     fn a_link_is_read_as_serde_reads_it() {
         for (state, return_url) in [
@@ -213,13 +275,26 @@ mod tests {
                 single_request_max: 8 << 20,
                 files: files(),
             };
-            assert_eq!(link(&json(&whole)), Some(whole));
+            let expected = Link {
+                app_name: whole.app_name.clone(),
+                title: whole.title.clone(),
+                hint: whole.hint.clone(),
+                accept: whole.accept.clone(),
+                max_file_size: whole.max_file_size,
+                max_files: whole.max_files,
+                files_left: whole.files_left,
+                expires_at: whole.expires_at.clone(),
+                return_url: whole.return_url.clone(),
+                single_request_max: whole.single_request_max,
+                files: whole.files.iter().map(expected_file).collect(),
+            };
+            assert_eq!(link(&json(&whole)), Some(expected));
         }
     }
 
     #[test]
     fn an_upload_is_read_as_serde_reads_it() {
-        let whole = Upload {
+        let whole = api::Upload {
             id: upload_id(),
             ticket: "t".into(),
             size: 20 << 20,
@@ -229,7 +304,14 @@ mod tests {
                 sha256: Sha256::of(b"2"),
             }],
         };
-        assert_eq!(upload(&json(&whole)), Some(whole));
+        let expected = Upload {
+            id: whole.id.to_string(),
+            ticket: whole.ticket.clone(),
+            size: whole.size,
+            part_size: whole.part_size,
+            parts: whole.parts.clone(),
+        };
+        assert_eq!(upload(&json(&whole)), Some(expected));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use leptos::prelude::*;
 
+use super::el::{el_live, source};
+
 pub(super) const PLUS: &str = r#"<svg width="20" height="20" viewBox="0 0 20 20" fill="none" stroke="currentColor" stroke-width="2.2" stroke-linecap="round"><path d="M10 3.5v13M3.5 10h13"/></svg>"#;
 pub(super) const CROSS: &str = r#"<svg width="18" height="18" viewBox="0 0 18 18" fill="none" stroke="currentColor" stroke-width="1.8" stroke-linecap="round"><path d="m4.5 4.5 9 9m0-9-9 9"/></svg>"#;
 pub(super) const TICK: &str = r#"<svg width="20" height="20" viewBox="0 0 20 20" fill="none" stroke="currentColor" stroke-width="2.2" stroke-linecap="round" stroke-linejoin="round"><path d="m4.5 10.5 3.7 3.7 7.3-8"/></svg>"#;
@@ -11,6 +13,11 @@ pub(super) const LINK: &str = r#"<svg width="34" height="34" viewBox="0 0 34 34"
 pub(super) const ALERT: &str = r#"<svg width="34" height="34" viewBox="0 0 34 34" fill="none" stroke="currentColor" stroke-width="3" stroke-linecap="round"><path d="M17 8.5v10.8M17 25.4v.1"/></svg>"#;
 
 /// An icon of this module, which says nothing to screen readers.
-pub(super) fn icon(svg: &'static str, class: &'static str) -> AnyView {
-    view! { <span class=class aria-hidden="true" inner_html=svg></span> }.into_any()
+pub(super) fn icon(svg: &'static str, class: &str) -> AnyView {
+    el_live(
+        "span",
+        &[("class", class), ("aria-hidden", "true")],
+        vec![source(svg)],
+        Vec::new(),
+    )
 }

@@ -12,6 +12,7 @@
 //! | `file-error` | in a row: why it is refused or failed |
 //! | `file-progress` | in a row: `role=progressbar` with `aria-valuenow` |
 //! | `remove`, `cancel`, `retry` | in a row: its buttons; `retry` is also in the bar |
+//! | `skip` | in the bar: goes on without the files that failed |
 //! | `confirm` | the button that sends what was picked |
 //! | `progress-all` | all files together: `role=progressbar` with `aria-valuenow` |
 //! | `success` | the pick has arrived |
@@ -22,6 +23,7 @@
 //! | `language` | leads to the page in another language |
 
 mod bar;
+mod el;
 mod files;
 mod frame;
 mod hero;
@@ -31,26 +33,43 @@ mod zone;
 
 use std::sync::Arc;
 
-use chatlift_shared::api::PageLink;
+use chatlift_frontend::wire::Link;
 use leptos::prelude::*;
 
+use self::el::{all, div, el, live_text, none};
 use crate::page::Signals;
 
-pub(crate) use frame::foot;
-pub(crate) use hero::{no_answer, problem};
+pub(crate) use hero::no_answer;
+
+/// Language tags, each with the language's own name.
+pub(crate) type Languages = Vec<(String, String)>;
 
 /// The whole page of a link.
-pub(crate) fn page(link: &Arc<PageLink>, s: Signals) -> AnyView {
-    view! {
-        {frame::head(link)}
-        <main>
-            {hero::hero(link, s)}
-            {rows::rows(link, s)}
-            {zone::zone(link, s)}
-            {files::files(link, s)}
-        </main>
-        {bar::bar(link, s)}
-        <p class="vh" role="status" aria-live="polite">{move || s.live.get()}</p>
-    }
-    .into_any()
+pub(crate) fn page(link: &Arc<Link>, s: Signals, languages: Languages) -> AnyView {
+    let status = &[("class", "vh"), ("role", "status"), ("aria-live", "polite")];
+    all(vec![
+        frame::head(link),
+        el(
+            "main",
+            &[],
+            vec![
+                hero::hero(link, s),
+                rows::rows(s),
+                zone::zone(link, s),
+                files::files(link, s),
+            ],
+        ),
+        frame::foot(Some(link), languages),
+        bar::bar(link, s),
+        el("p", status, vec![live_text(move || s.live.get())]),
+    ])
+}
+
+/// The page of a token that leads to no link.
+pub(crate) fn no_link(code: &str, languages: Languages) -> AnyView {
+    let main = vec![hero::problem(code, none())];
+    all(vec![
+        div("main", "alone", main),
+        frame::foot(None, languages),
+    ])
 }

@@ -1,29 +1,25 @@
 //! The picked files.
 
-use std::sync::Arc;
-
 use chatlift_frontend::format;
-use chatlift_shared::api::PageLink;
+use chatlift_frontend::uploader::Key;
+use leptos::attr::any_attribute::AnyAttribute;
 use leptos::prelude::*;
 
+use super::el::{all, changing, click, div, el, el_live, live, none, source, text};
 use super::icons::{CROSS, TICK, icon};
 use crate::i18n::{t, tf};
+use crate::live::LiveView;
 use crate::page::{self, Row, Signals};
 
-pub(super) fn rows(_link: &Arc<PageLink>, s: Signals) -> AnyView {
-    let draw = move || {
+pub(super) fn rows(s: Signals) -> AnyView {
+    changing(move || {
         let rows = s.rows.get();
         if rows.is_empty() {
-            return ().into_any();
+            return none();
         }
-        view! {
-            <ul class="card rows" aria-label=t("list.label")>
-                {rows.into_iter().map(row).collect_view()}
-            </ul>
-        }
-        .into_any()
-    };
-    draw.into_any()
+        let list = &[("class", "card rows"), ("aria-label", &t("list.label"))];
+        el("ul", list, rows.into_iter().map(row).collect())
+    })
 }
 
 /// The sheet with a file's extension on it.
@@ -35,19 +31,25 @@ pub(super) fn glyph(name: &str) -> AnyView {
     } else {
         String::new()
     };
-    view! { <span class="glyph" aria-hidden="true">{label}</span> }.into_any()
+    el(
+        "span",
+        &[("class", "glyph"), ("aria-hidden", "true")],
+        vec![text(label)],
+    )
 }
 
 /// A name that loses its middle when it is too long.
 pub(super) fn name(name: &str) -> AnyView {
     let (head, tail) = format::halves(name);
-    view! {
-        <p class="name" title=name.to_owned() dir="auto">
-            <b>{head.to_owned()}</b>
-            <i>{tail.to_owned()}</i>
-        </p>
-    }
-    .into_any()
+    let halves = vec![
+        el("b", &[], vec![text(head)]),
+        el("i", &[], vec![text(tail)]),
+    ];
+    el(
+        "p",
+        &[("class", "name"), ("title", name), ("dir", "auto")],
+        halves,
+    )
 }
 
 fn row(row: Row) -> AnyView {
@@ -57,78 +59,143 @@ fn row(row: Row) -> AnyView {
         size,
         view,
     } = row;
-    let (bar_name, button_name) = (full.clone(), full.clone());
-    let under_way =
-        move || view.with(|view| matches!(view.state, "queued" | "uploading" | "completing"));
     let size = format::size(size);
     // The size is in the note while bytes move, so that the line keeps its length.
-    let meta = move || {
+    let meta = changing(move || {
         let (state, note) = view.with(|view| (view.state, view.note.clone()));
-        let size = (state != "uploading").then(|| view! { <span>{size.clone()}</span> });
-        let class = if state == "stored" { "ok" } else { "" };
-        let note = (!note.is_empty()).then(|| view! { <span class=class>{note}</span> });
-        view! { {size} {note} }.into_any()
-    };
-    let error = move || {
-        let text = view.with(|view| view.error.clone());
-        if text.is_empty() {
-            return ().into_any();
+        let size = match state {
+            "uploading" => none(),
+            _ => el("span", &[], vec![text(&size)]),
+        };
+        let note = match note.as_str() {
+            "" => none(),
+            note => div(
+                "span",
+                if state == "stored" { "ok" } else { "" },
+                vec![text(note)],
+            ),
+        };
+        all(vec![size, note])
+    });
+    let why = changing(move || {
+        let (error, can_retry) = view.with(|view| (view.error.clone(), view.can_retry));
+        if error.is_empty() {
+            return none();
         }
-        view! { <p class="why" role="alert" data-testid="file-error">{text}</p> }.into_any()
-    };
-    let again = move || {
-        if !view.with(|view| view.can_retry) {
-            return ().into_any();
+        let hooks = &[
+            ("class", "why"),
+            ("role", "alert"),
+            ("data-testid", "file-error"),
+        ];
+        let error = el("p", hooks, vec![text(error)]);
+        if !can_retry {
+            return error;
         }
-        view! {
-            <button class="again" type="button" data-testid="retry" on:click=move |_| page::retry(Some(key))>
-                {t("row.retry")}
-            </button>
-        }
-        .into_any()
-    };
-    let button = move || {
+        let hooks = &[
+            ("class", "again"),
+            ("type", "button"),
+            ("data-testid", "retry"),
+        ];
+        all(vec![
+            error,
+            el_live(
+                "button",
+                hooks,
+                vec![click(move || page::retry(Some(key)))],
+                vec![text(t("row.retry"))],
+            ),
+        ])
+    });
+    let line = div(
+        "div",
+        "",
+        vec![
+            name(&full),
+            div("p", "meta", vec![meta]),
+            why,
+            progress(&full, view),
+        ],
+    );
+    let hooks = &[
+        ("class", "row"),
+        ("data-testid", "file-row"),
+        ("data-name", &full),
+    ];
+    let state = live("data-state", move || {
+        Some(view.with(|view| view.state.to_owned()))
+    });
+    el_live(
+        "li",
+        hooks,
+        vec![state],
+        vec![glyph(&full), line, button(key, full.clone(), view)],
+    )
+}
+
+fn under_way(view: LiveView) -> bool {
+    view.with(|view| matches!(view.state, "queued" | "uploading" | "completing"))
+}
+
+fn progress(name: &str, view: LiveView) -> AnyView {
+    let hooks = &[
+        ("class", "track"),
+        ("role", "progressbar"),
+        ("data-testid", "file-progress"),
+        ("aria-label", &tf("row.progress", &[("name", name)])),
+        ("aria-valuemin", "0"),
+        ("aria-valuemax", "100"),
+    ];
+    let percent = move || view.with(|view| view.percent);
+    let hidden = live("hidden", move || (!under_way(view)).then(String::new));
+    el_live(
+        "div",
+        hooks,
+        vec![now(percent), hidden],
+        vec![fill(percent)],
+    )
+}
+
+/// Takes the file off the list; a tick when it is stored.
+fn button(key: Key, name: String, view: LiveView) -> AnyView {
+    changing(move || {
         if view.with(|view| view.state == "stored") {
             return icon(TICK, "tick");
         }
-        let (hook, text) = match under_way() {
-            true => ("cancel", "row.cancel"),
-            false => ("remove", "row.remove"),
+        let (hook, label) = if under_way(view) {
+            ("cancel", "row.cancel")
+        } else {
+            ("remove", "row.remove")
         };
-        let label = tf(text, &[("name", &button_name)]);
-        view! {
-            <button class="x" type="button" data-testid=hook aria-label=label on:click=move |_| page::remove(key) inner_html=CROSS></button>
-        }
-        .into_any()
-    };
-    view! {
-        <li class="row" data-testid="file-row" data-state=move || view.with(|view| view.state) data-name=full.clone()>
-            {glyph(&full)}
-            <div>
-                {name(&full)}
-                <p class="meta">{meta}</p>
-                {error}
-                {again}
-                <div
-                    class="track"
-                    role="progressbar"
-                    data-testid="file-progress"
-                    aria-label=tf("row.progress", &[("name", &bar_name)])
-                    aria-valuemin="0"
-                    aria-valuemax="100"
-                    aria-valuenow=move || view.with(|view| view.percent.to_string())
-                    hidden=move || !under_way()
-                >
-                    <div class="fill" style:transform=move || shift(view.with(|view| view.percent))></div>
-                </div>
-            </div>
-            {button}
-        </li>
-    }
-    .into_any()
+        let hooks = &[
+            ("class", "x"),
+            ("type", "button"),
+            ("data-testid", hook),
+            ("aria-label", &tf(label, &[("name", &name)])),
+        ];
+        el_live(
+            "button",
+            hooks,
+            vec![click(move || page::remove(key)), source(CROSS)],
+            Vec::new(),
+        )
+    })
 }
 
-/// How a bar of `percent` is moved out of its track.
-pub(super) fn shift(percent: u8) -> String {
-    ["translateX(-", &(100 - percent.min(100)).to_string(), "%)"].concat()
+/// How far a progress bar is, for those who do not see it.
+pub(super) fn now(percent: impl Fn() -> u8 + Send + 'static) -> AnyAttribute {
+    live("aria-valuenow", move || Some(percent().to_string()))
+}
+
+/// The filled part of a progress bar.
+pub(super) fn fill(percent: impl Fn() -> u8 + Send + 'static) -> AnyView {
+    let style = move || {
+        let rest = 100_u8.saturating_sub(percent()).to_string();
+        Some(["transform:translateX(-", &rest, "%)"].concat())
+    };
+    el_live(
+        "div",
+        &[("class", "fill")],
+        vec![live("style", style)],
+        Vec::new(),
+    )
 }

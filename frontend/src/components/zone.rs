@@ -2,62 +2,71 @@
 
 use std::sync::Arc;
 
+use chatlift_frontend::wire::Link;
 use chatlift_frontend::{accept, format};
-use chatlift_shared::api::PageLink;
 use leptos::prelude::*;
 
+use super::el::{all, changing, div, el, none, text};
 use super::icons::{PLUS, icon};
 use crate::i18n::{moment, t, tf, tn};
 use crate::page::{self, Phase, Signals};
 use crate::pickers;
 
-pub(super) fn zone(link: &Arc<PageLink>, s: Signals) -> AnyView {
+pub(super) fn zone(link: &Arc<Link>, s: Signals) -> AnyView {
     let link = link.clone();
     let attribute = accept::attribute(&link.accept);
-    Effect::new(move |_| {
-        pickers::set_accept(
-            &attribute,
-            s.left.get() > 1,
-            &t("pick.button"),
-            page::takes(s),
-        );
-    });
-    let draw = move || {
+    changing(move || {
+        // The label opens the input, so the two change together.
+        let open = page::takes(s);
+        pickers::set_accept(&attribute, s.left.get() > 1, &t("pick.button"), open);
         let picked = s.rows.with(|rows| !rows.is_empty());
         let full = page::count(s, "ready") >= s.left.get() as usize;
-        if !page::takes(s) || (picked && full) {
+        if !open || (picked && full) {
             return notice(s);
         }
         let again = picked || s.phase.get() == Phase::Done;
-        let (class, text) = if again {
-            ("btn pick soft less", t("pick.more"))
+        let (class, key) = if again {
+            ("btn pick soft less", "pick.more")
         } else {
-            ("btn pick", t("pick.button"))
+            ("btn pick", "pick.button")
         };
-        view! {
-            {notice(s)}
-            <div class="zone" data-testid="drop-zone">
-                <label class=class for="pick" data-testid="pick-button">
-                    {icon(PLUS, "")}
-                    {text}
-                </label>
-                {(!again).then(|| view! { <p class="drop">{t("pick.drop")}</p> })}
-                {rules(&link, s.left.get())}
-            </div>
-        }
-        .into_any()
-    };
-    draw.into_any()
+        let label = &[
+            ("class", class),
+            ("for", "pick"),
+            ("data-testid", "pick-button"),
+        ];
+        let drop = match again {
+            true => none(),
+            false => div("p", "drop", vec![text(t("pick.drop"))]),
+        };
+        let zone = vec![
+            el("label", label, vec![icon(PLUS, "plus"), text(t(key))]),
+            drop,
+            rules(&link, s.left.get()),
+        ];
+        let hooks = &[("class", "zone"), ("data-testid", "drop-zone")];
+        all(vec![notice(s), el("div", hooks, zone)])
+    })
 }
 
 fn notice(s: Signals) -> AnyView {
-    let text = s.notice.get();
-    let hidden = text.is_empty();
-    view! { <p class="note" role="status" data-testid="notice" hidden=hidden>{text}</p> }.into_any()
+    let said = s.notice.get();
+    if said.is_empty() {
+        return none();
+    }
+    el(
+        "p",
+        &[
+            ("class", "note"),
+            ("role", "status"),
+            ("data-testid", "notice"),
+        ],
+        vec![text(said)],
+    )
 }
 
 /// What is accepted, how large, how many, until when.
-fn rules(link: &PageLink, left: u32) -> AnyView {
+fn rules(link: &Link, left: u32) -> AnyView {
     let types = if accept::is_any(&link.accept) {
         t("rules.any")
     } else {
@@ -78,15 +87,11 @@ fn rules(link: &PageLink, left: u32) -> AnyView {
         tn(files, left as usize, &[]),
         tf("rules.until", &[("date", &moment(&link.expires_at))]),
     ];
-    // The first may be long and wraps; the others stay whole.
-    let rule = |(at, text): (usize, String)| match at {
-        0 => view! { <li>{text}</li> }.into_any(),
-        _ => view! { <li><span>{text}</span></li> }.into_any(),
-    };
-    view! {
-        <ul class="rules" aria-label=t("rules.label")>
-            {rules.into_iter().enumerate().map(rule).collect_view()}
-        </ul>
-    }
-    .into_any()
+    let rule = |rule: String| el("li", &[], vec![text(rule)]);
+    let rules = rules.into_iter().map(rule).collect();
+    el(
+        "ul",
+        &[("class", "rules"), ("aria-label", &t("rules.label"))],
+        rules,
+    )
 }

@@ -4,8 +4,8 @@
 //! parts are digested in order (so that the digest of the whole comes with them) and sent in any
 //! order, and it is completed.
 
+use crate::wire::Upload;
 use chatlift_shared::ProblemCode;
-use chatlift_shared::api::Upload;
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::{PARTS_MAX, part_count, part_len};
 
@@ -101,8 +101,10 @@ pub struct Transfer {
     size: u64,
     whole: bool,
     state: State,
-    /// Announced, and with the edge's latest ticket.
+    /// What the edge answered to the latest announcement.
     upload: Option<Upload>,
+    /// That answer still holds.
+    announced: bool,
     parts: Vec<Part>,
     sha256: Option<Sha256>,
     digesting: bool,
@@ -128,6 +130,7 @@ impl Transfer {
             whole: size <= single_max,
             state: State::Queued,
             upload: None,
+            announced: false,
             parts: Vec::new(),
             sha256: None,
             digesting: false,
@@ -185,11 +188,10 @@ impl Transfer {
         } else if self.whole {
             self.loaded
         } else {
-            let part_size = self.upload.as_ref().map_or(0, |upload| upload.part_size);
-            let done = |(at, part): (u64, &Part)| match part.sending {
+            let done = |(n, part): (u16, &Part)| match part.sending {
                 Sending::Todo => 0,
                 Sending::Under { loaded } => loaded,
-                Sending::Held => part_len(self.size, part_size, at).unwrap_or(0),
+                Sending::Held => self.range(n).map_or(0, |(start, end)| end - start),
             };
             (1..).zip(&self.parts).map(done).sum()
         };
@@ -249,9 +251,9 @@ impl Transfer {
         }
         if self.renew && self.under_way() == 0 {
             self.renew = false;
-            self.upload = None;
+            self.announced = false;
         }
-        if self.upload.is_none() {
+        if !self.announced {
             self.busy = slot;
             return slot.then(|| self.begin(Job::Announce));
         }
@@ -412,6 +414,7 @@ impl Transfer {
         }
         self.ticket_worked = false;
         self.upload = Some(upload);
+        self.announced = true;
     }
 
     /// The edge's answer makes no sense for this file.
@@ -448,7 +451,13 @@ impl Transfer {
                     _ => &[],
                 };
                 for &n in named {
-                    self.set(n, Sending::Todo);
+                    // One that is under way arrives by itself.
+                    if self
+                        .part(n)
+                        .is_some_and(|part| part.sending == Sending::Held)
+                    {
+                        self.set(n, Sending::Todo);
+                    }
                 }
                 // Nothing named that the file has: only a new announcement tells what is held.
                 self.renew |= !named.iter().any(|&n| self.part(n).is_some());
