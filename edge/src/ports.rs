@@ -2,7 +2,8 @@
 //! Workers; tests fulfil them in memory.
 
 use chatlift_shared::digest::Sha256;
-use chatlift_shared::{LinkId, Problem, Timestamp};
+use chatlift_shared::{LinkId, Problem, Timestamp, UploadId};
+use serde::{Deserialize, Serialize};
 
 use crate::core::command::{Command, Outcome, Reply};
 use crate::core::work::Send;
@@ -131,6 +132,35 @@ pub trait Bucket {
 
     /// Deletes an object. One that is gone already is no error.
     async fn delete(&self, key: &str) -> Result<(), BucketError>;
+}
+
+/// Where the beginnings of parts are kept until the part is whole: with the link.
+#[expect(async_fn_in_trait, reason = "single-threaded, on Workers and in tests")]
+pub trait Stage {
+    /// A body on its way in, or out again.
+    type Body;
+
+    /// Keeps what arrives of a chunk, to the last byte before a cut; answers how many bytes of the
+    /// part are held then. Refuses a chunk that does not begin where they end.
+    async fn stage(&self, chunk: Chunk, body: Option<Self::Body>) -> Result<u64, Failure>;
+
+    /// The part, of which all `length` bytes are held, as a stream of that length.
+    async fn staged(&self, upload: UploadId, n: u16, length: u64) -> Result<Self::Body, Failure>;
+}
+
+/// A piece of a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chunk {
+    /// The upload.
+    pub upload: UploadId,
+    /// Part number, from 1.
+    pub n: u16,
+    /// Where in the part it begins, in bytes.
+    pub offset: u64,
+    /// Its length, in bytes.
+    pub length: u64,
+    /// Length of the whole part, in bytes.
+    pub part_len: u64,
 }
 
 /// The links' Durable Objects. Each carries out its commands one after the other.

@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Sha256;
 use crate::{AppId, EventId, FileId, LinkId, Problem, SceneId, Timestamp, UploadId};
 
+/// Header of a chunk: how many bytes of its part the edge holds already, and so where the chunk
+/// begins. The name is that of draft-ietf-httpbis-resumable-upload.
+pub const HEADER_OFFSET: &str = "upload-offset";
+
 /// Header of an upload's ticket, on every part.
 pub const HEADER_TICKET: &str = "upload-ticket";
 
@@ -272,6 +276,26 @@ pub struct Upload {
     pub part_size: u64,
     /// Parts that the edge holds. Their digests tell whether they are of the same file.
     pub parts: Vec<HeldPart>,
+    /// Beginnings of parts that the edge holds: what arrived in chunks, or before a cut.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub staged: Vec<StagedPart>,
+}
+
+/// The beginning of a part that the edge holds. Whether it is of the same file is told when the
+/// part is whole, by its digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StagedPart {
+    /// The part's number, from 1.
+    pub n: u16,
+    /// How many of its bytes are held.
+    pub offset: u64,
+}
+
+/// The answer to a chunk that did not make its part whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Staged {
+    /// How many bytes of the part are held: where the next chunk begins.
+    pub offset: u64,
 }
 
 /// A part that the edge holds.

@@ -84,6 +84,8 @@ problems! {
     UploadTicketInvalid = 403 "upload-ticket-invalid" "The upload ticket is not valid",
     /// The upload has no part of this number.
     PartOutOfRange = 422 "part-out-of-range" "The upload has no such part",
+    /// A chunk does not begin where the held beginning of its part ends; `offset` says where.
+    OffsetDiffers = 409 "offset-differs" "The chunk begins elsewhere than expected",
     /// A part's length is not what the announced size makes it.
     PartSizeWrong = 422 "part-size-wrong" "The part has the wrong length",
     /// Parts are missing; `parts` names the first of them.
@@ -136,6 +138,9 @@ pub struct Problem {
     /// Part numbers that this is about, 100 at most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<u16>,
+    /// Where the next chunk begins, in bytes from the start of its part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
     /// What an operator finds this under in the log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
@@ -154,6 +159,7 @@ impl Problem {
             field: None,
             limit: None,
             parts: Vec::new(),
+            offset: None,
             instance: None,
         }
     }

@@ -1,7 +1,7 @@
 //! What can be asked of a link's Durable Object, and what it answers. Both cross from the worker
 //! to the object as JSON.
 
-use chatlift_shared::api::{self, EventStatus, HeldPart, Receipt};
+use chatlift_shared::api::{self, EventStatus, HeldPart, Receipt, StagedPart};
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::{AppId, EventId, FileId, Problem, ProblemCode, UploadId};
 use serde::{Deserialize, Serialize};
@@ -53,6 +53,18 @@ pub enum Command {
         n: u16,
         /// The part.
         part: Part,
+    },
+    /// A chunk is about to be staged: does the upload take parts?
+    Touch {
+        /// The upload.
+        upload: UploadId,
+    },
+    /// The staged beginning of a part is of another file: drop it.
+    Unstage {
+        /// The upload.
+        upload: UploadId,
+        /// Part number, from 1.
+        n: u16,
     },
     /// R2 has other bytes for a part than it had: what is recorded of it no longer holds.
     ForgetPart {
@@ -204,6 +216,8 @@ pub struct OpenUpload {
     pub multipart: Multipart,
     /// Parts that are held.
     pub parts: Vec<HeldPart>,
+    /// Beginnings of parts that are held.
+    pub staged: Vec<StagedPart>,
 }
 
 /// An upload whose parts are all there.

@@ -11,5 +11,6 @@ pub mod page;
 pub mod range;
 pub mod route;
 pub mod sniff;
+pub mod stage;
 pub mod ticket;
 pub mod work;

@@ -1,12 +1,13 @@
 //! The way from the Worker to the links' Durable Objects.
 
-use chatlift_shared::LinkId;
+use chatlift_shared::{LinkId, Problem, UploadId};
 use worker::wasm_bindgen::JsValue;
-use worker::{Env, Method, ObjectNamespace, Request, RequestInit};
+use worker::web_sys::ReadableStream;
+use worker::{Env, Headers, Method, ObjectNamespace, Request, RequestInit, Response, ResponseBody};
 
 use super::setup::broken;
 use crate::core::command::{Answer, Command, Reply};
-use crate::ports::{Failure, Links};
+use crate::ports::{Chunk, Failure, Links, Stage};
 
 /// Stubs of the objects that are bound as `LINKS`, each named by its link's id.
 #[derive(Debug)]
@@ -20,14 +21,21 @@ impl Stubs {
     }
 }
 
-impl Links for Stubs {
-    async fn execute(&self, link: LinkId, command: Command) -> Result<Reply, Failure> {
-        let json = serde_json::to_string(&command).map_err(|e| Failure::Broken(e.to_string()))?;
-        let mut init = RequestInit::new();
-        init.with_method(Method::Post)
-            .with_body(Some(JsValue::from_str(&json)));
-        // The host is never resolved: the request goes to the object by its binding.
-        let request = Request::new_with_init("https://link/", &init).map_err(broken("command"))?;
+/// Path by which a chunk reaches its link's object, and that by which a whole part leaves it.
+pub(super) const PATH_STAGE: &str = "/stage";
+pub(super) const PATH_STAGED: &str = "/staged";
+
+/// Header that says which chunk.
+const HEADER_CHUNK: &str = "chatlift-chunk";
+
+/// Reads which chunk a request to the object is about.
+pub(super) fn argument(request: &Request) -> worker::Result<Chunk> {
+    let json = request.headers().get(HEADER_CHUNK)?.unwrap_or_default();
+    Ok(serde_json::from_str(&json)?)
+}
+
+impl Stubs {
+    async fn send(&self, link: LinkId, request: Request) -> Result<Response, Failure> {
         let stub = self
             .0
             .id_from_name(&link.to_string())
@@ -37,10 +45,74 @@ impl Links for Stubs {
             .fetch_with_request(request)
             .await
             .map_err(broken("link object"))?;
-        let text = response.text().await.map_err(broken("link object"))?;
-        if response.status_code() != 200 {
-            return Err(Failure::Broken(format!("link object: {text}")));
+        if response.status_code() == 200 {
+            return Ok(response);
         }
+        let text = response.text().await.map_err(broken("link object"))?;
+        Err(Failure::Broken(format!("link object: {text}")))
+    }
+}
+
+/// A request about a chunk.
+fn chunk_request(
+    path: &str,
+    chunk: &Chunk,
+    body: Option<ReadableStream>,
+) -> Result<Request, Failure> {
+    let json = serde_json::to_string(chunk).map_err(|e| Failure::Broken(e.to_string()))?;
+    let headers = Headers::new();
+    headers
+        .set(HEADER_CHUNK, &json)
+        .map_err(broken("headers"))?;
+    let mut init = RequestInit::new();
+    init.with_method(Method::Post)
+        .with_headers(headers)
+        .with_body(body.map(JsValue::from));
+    // The host is never resolved: the request goes to the object by its binding.
+    Request::new_with_init(&format!("https://link{path}"), &init).map_err(broken("chunk"))
+}
+
+impl Stage for Stubs {
+    type Body = ReadableStream;
+
+    async fn stage(&self, chunk: Chunk, body: Option<ReadableStream>) -> Result<u64, Failure> {
+        let request = chunk_request(PATH_STAGE, &chunk, body)?;
+        let mut response = self.send(chunk.upload.link(), request).await?;
+        let answer: Result<u64, Problem> = response.json().await.map_err(broken("link object"))?;
+        answer.map_err(Failure::Refused)
+    }
+
+    async fn staged(
+        &self,
+        upload: UploadId,
+        n: u16,
+        length: u64,
+    ) -> Result<ReadableStream, Failure> {
+        let chunk = Chunk {
+            upload,
+            n,
+            offset: 0,
+            length,
+            part_len: length,
+        };
+        let request = chunk_request(PATH_STAGED, &chunk, None)?;
+        match self.send(upload.link(), request).await?.into_parts().1 {
+            ResponseBody::Stream(stream) => Ok(stream),
+            _ => Err(Failure::Broken("link object: no staged part".to_owned())),
+        }
+    }
+}
+
+impl Links for Stubs {
+    async fn execute(&self, link: LinkId, command: Command) -> Result<Reply, Failure> {
+        let json = serde_json::to_string(&command).map_err(|e| Failure::Broken(e.to_string()))?;
+        let mut init = RequestInit::new();
+        init.with_method(Method::Post)
+            .with_body(Some(JsValue::from_str(&json)));
+        // The host is never resolved: the request goes to the object by its binding.
+        let request = Request::new_with_init("https://link/", &init).map_err(broken("command"))?;
+        let mut response = self.send(link, request).await?;
+        let text = response.text().await.map_err(broken("link object"))?;
         let answer: Answer =
             serde_json::from_str(&text).map_err(|e| Failure::Broken(e.to_string()))?;
         answer.map_err(Failure::Refused)

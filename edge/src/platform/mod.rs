@@ -11,6 +11,7 @@ mod request;
 mod respond;
 mod routes;
 mod setup;
+mod stage;
 mod store;
 mod webhooks;
 mod world;

@@ -7,18 +7,23 @@
 use core::cell::{Cell, RefCell};
 use core::time::Duration;
 
-use chatlift_shared::{LinkId, Timestamp};
-use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
+use chatlift_shared::{LinkId, Problem, Timestamp};
+use futures_util::StreamExt as _;
+use worker::{
+    DurableObject, Env, FixedLengthStream, Request, Response, ResponseBody, Result, State,
+    durable_object, worker_sys,
+};
 
 use super::bucket::R2;
 use super::webhooks::Endpoints;
 use super::world::{Workers, now};
-use super::{log, setup, store};
+use super::{links, log, setup, stage, store};
 use crate::core::command::{Answer, Command, Reply};
 use crate::core::decide::decide;
 use crate::core::link::LinkState;
+use crate::core::stage as rules;
 use crate::core::work::{due, next_alarm};
-use crate::ports::{Failure, Links};
+use crate::ports::{Chunk, Failure, Links};
 use crate::service::Service;
 
 /// Most pieces of work that one alarm does; the rest is left to the next, at once.
@@ -49,6 +54,11 @@ impl DurableObject for LinkObject {
     }
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
+        match request.path().as_str() {
+            links::PATH_STAGE => return self.stage(request).await,
+            links::PATH_STAGED => return self.staged(&request),
+            _ => {}
+        }
         let command: Command = serde_json::from_str(&request.text().await?)?;
         let answer = self.execute(command);
         self.set_alarm().await?;
@@ -75,13 +85,13 @@ impl LinkObject {
             *cached = store::load(&storage)?;
         }
         let unreadable = RefCell::new(None);
-        let parts = |upload| {
-            store::parts(&storage, upload).unwrap_or_else(|error| {
+        let held = |upload| {
+            store::held(&storage, upload).unwrap_or_else(|error| {
                 *unreadable.borrow_mut() = Some(error);
                 Default::default()
             })
         };
-        let decision = decide(cached.as_ref(), command, &parts, now());
+        let decision = decide(cached.as_ref(), command, &held, now());
         if let Some(error) = unreadable.into_inner() {
             return Err(error);
         }
@@ -93,6 +103,77 @@ impl LinkObject {
         *cached = saved.is_ok().then_some(decision.next);
         saved?;
         Ok(Ok(decision.reply))
+    }
+
+    /// Keeps what arrives of a chunk. Every row is written as soon as it is full, and the last one
+    /// also when the stream breaks off, so a cut costs nothing that had arrived.
+    async fn stage(&self, mut request: Request) -> Result<Response> {
+        let chunk: Chunk = links::argument(&request)?;
+        let answer = match self.execute(Command::Touch {
+            upload: chunk.upload,
+        })? {
+            Ok(_) => self.keep(&chunk, &mut request).await?,
+            Err(problem) => Err(problem),
+        };
+        self.set_alarm().await?;
+        Response::from_bytes(serde_json::to_vec(&answer)?)
+    }
+
+    async fn keep(
+        &self,
+        chunk: &Chunk,
+        request: &mut Request,
+    ) -> Result<core::result::Result<u64, Problem>> {
+        let storage = self.state.storage();
+        let held = stage::staged(&storage, chunk.upload, chunk.n)?;
+        if let Err(problem) = rules::check(held, chunk.offset, chunk.length, chunk.part_len) {
+            return Ok(Err(problem));
+        }
+        let mut kept = chunk.offset;
+        let mut rows = rules::Rows::default();
+        if request.inner().body().is_some() {
+            let mut stream = request.stream()?;
+            // A stream that breaks off ends the chunk early; what arrived is kept.
+            while let Some(Ok(bytes)) = stream.next().await {
+                for row in rows.push(&bytes) {
+                    kept += row.len() as u64;
+                    // Another request for the same part may have gone ahead meanwhile.
+                    if !stage::append(&storage, chunk, kept, row)? {
+                        let held = stage::staged(&storage, chunk.upload, chunk.n)?;
+                        return Ok(Err(rules::offset_differs(held)));
+                    }
+                }
+            }
+        }
+        if let Some(row) = rows.finish() {
+            kept += row.len() as u64;
+            if !stage::append(&storage, chunk, kept, row)? {
+                let held = stage::staged(&storage, chunk.upload, chunk.n)?;
+                return Ok(Err(rules::offset_differs(held)));
+            }
+        }
+        Ok(Ok(kept))
+    }
+
+    /// A part of which everything is staged, row by row.
+    fn staged(&self, request: &Request) -> Result<Response> {
+        let chunk: Chunk = links::argument(request)?;
+        let storage = self.state.storage();
+        let rows = futures_util::stream::unfold(0_u64, move |offset| {
+            let row = stage::row(&storage, chunk.upload, chunk.n, offset);
+            core::future::ready(match row {
+                Ok(Some(bytes)) => {
+                    let next = offset + bytes.len() as u64;
+                    Some((Ok(bytes), next))
+                }
+                Ok(None) => None,
+                Err(error) => Some((Err(error), u64::MAX)),
+            })
+        });
+        // R2 takes no part whose length is not known beforehand.
+        let stream: worker_sys::FixedLengthStream =
+            FixedLengthStream::wrap(rows, chunk.part_len).into();
+        Response::from_body(ResponseBody::Stream(stream.readable()))
     }
 
     /// Sets the alarm for what is due next.

@@ -36,15 +36,13 @@ pub(super) fn body(request: &Request) -> Result<ReadableStream, Failure> {
         .ok_or_else(|| ProblemCode::FileEmpty.into())
 }
 
-/// The digest in `Content-Digest`, if there is one.
-pub(super) fn content_digest(request: &Request) -> Result<Option<Sha256>, Failure> {
-    match header(request, "content-digest") {
+/// The digest in a `Content-Digest` or `Repr-Digest` header, if there is one.
+pub(super) fn digest(request: &Request, name: &str) -> Result<Option<Sha256>, Failure> {
+    match header(request, name) {
         None => Ok(None),
-        Some(value) => Sha256::from_header(&value).map(Some).ok_or_else(|| {
-            Problem::new(ProblemCode::DigestMissing)
-                .field("Content-Digest")
-                .into()
-        }),
+        Some(value) => Sha256::from_header(&value)
+            .map(Some)
+            .ok_or_else(|| Problem::new(ProblemCode::DigestMissing).field(name).into()),
     }
 }
 

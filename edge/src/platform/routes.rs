@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chatlift_shared::api::{
-    CompleteUpload, CreateLink, CreateUpload, HEADER_TICKET, Link, PageFile, Receipt, Upload,
+    CompleteUpload, CreateLink, CreateUpload, HEADER_OFFSET, HEADER_TICKET, Link, PageFile,
+    Receipt, Staged, Upload,
 };
 use chatlift_shared::limits::HEAD_MAX;
 use chatlift_shared::token::{Claims, mint};
@@ -192,7 +193,7 @@ async fn put_file(
     claims: &Claims,
 ) -> Result<Response, Failure> {
     let length = request::content_length(request)?;
-    let sha256 = request::content_digest(request)?;
+    let sha256 = request::digest(request, "Content-Digest")?;
     let name = request::file_name(request)?;
     let body = request::body(request)?;
     let found = service
@@ -241,6 +242,7 @@ async fn create_upload(
         size: opened.size,
         part_size: opened.multipart.part_size,
         parts: opened.parts,
+        staged: opened.staged,
     };
     respond::json(if new { 201 } else { 200 }, &upload)
 }
@@ -259,12 +261,40 @@ async fn put_part(
         .filter(|ticket| ticket.upload == upload)
         .ok_or_else(|| Problem::new(ProblemCode::UploadTicketInvalid).field("Upload-Ticket"))?;
     let length = request::content_length(request)?;
-    let expected = request::content_digest(request)?
+    if let Some(offset) = header(request, HEADER_OFFSET) {
+        return put_chunk(service, request, &ticket, n, &offset, length).await;
+    }
+    let expected = request::digest(request, "Content-Digest")?
         .ok_or_else(|| Problem::new(ProblemCode::DigestMissing).field("Content-Digest"))?;
     crate::service::uploads::check_part(&ticket, n, length)?;
     let body = request::body(request)?;
     service.put_part(&ticket, n, length, expected, body).await?;
     respond::no_content()
+}
+
+/// A chunk of a part. Its `Repr-Digest` is that of the whole part (RFC 9530 section 3): what is
+/// checked when the part is whole.
+async fn put_chunk(
+    service: &EdgeService,
+    request: &Request,
+    ticket: &ticket::Ticket,
+    n: u64,
+    offset: &str,
+    length: u64,
+) -> Result<Response, Failure> {
+    let offset = offset
+        .parse()
+        .map_err(|_| invalid("Upload-Offset", "Give a number of bytes."))?;
+    let expected = request::digest(request, "Repr-Digest")?
+        .ok_or_else(|| Problem::new(ProblemCode::DigestMissing).field("Repr-Digest"))?;
+    let body = request.inner().body();
+    match service
+        .put_chunk(ticket, n, offset, length, expected, body)
+        .await?
+    {
+        Some(offset) => respond::json(202, &Staged { offset }),
+        None => respond::no_content(),
+    }
 }
 
 /// The address of a link.

@@ -15,14 +15,18 @@ use worker::wasm_bindgen::closure::Closure;
 use worker::wasm_bindgen::{JsCast as _, JsValue};
 use worker::{Result, SqlStorageValue, Storage};
 
-use crate::core::decide::PartWrite;
-use crate::core::link::{LinkState, Part};
+use crate::core::decide::{Held, PartWrite};
+use crate::core::link::LinkState;
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS link (id INTEGER PRIMARY KEY CHECK (id = 1), row TEXT NOT NULL);
     CREATE TABLE IF NOT EXISTS upload (id TEXT PRIMARY KEY, row TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS event (id TEXT PRIMARY KEY, row TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS cleanup (id TEXT PRIMARY KEY, row TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS stage (
+        upload TEXT NOT NULL, n INTEGER NOT NULL, offset INTEGER NOT NULL, bytes BLOB NOT NULL,
+        PRIMARY KEY (upload, n, offset)
+    ) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS part (
         upload TEXT NOT NULL, n INTEGER NOT NULL, row TEXT NOT NULL, PRIMARY KEY (upload, n)
     ) WITHOUT ROWID;
@@ -80,8 +84,8 @@ fn table<K: FromStr + Ord, R: DeserializeOwned>(
         .collect()
 }
 
-/// Reads the parts of an upload.
-pub(super) fn parts(storage: &Storage, upload: UploadId) -> Result<BTreeMap<u16, Part>> {
+/// Reads what is held of an upload.
+pub(super) fn held(storage: &Storage, upload: UploadId) -> Result<Held> {
     let rows: Vec<PartRow> = storage
         .sql()
         .exec(
@@ -89,9 +93,18 @@ pub(super) fn parts(storage: &Storage, upload: UploadId) -> Result<BTreeMap<u16,
             vec![upload.to_string().into()],
         )?
         .to_array()?;
-    rows.into_iter()
+    let parts = rows
+        .into_iter()
         .map(|r| Ok((r.n, serde_json::from_str(&r.row)?)))
-        .collect()
+        .collect::<Result<_>>()?;
+    let staged = storage
+        .sql()
+        .exec(
+            "SELECT n, SUM(LENGTH(bytes)) AS offset FROM stage WHERE upload = ? GROUP BY n",
+            vec![upload.to_string().into()],
+        )?
+        .to_array()?;
+    Ok(Held { parts, staged })
 }
 
 /// Writes what changed between two states, and the parts, in one transaction.
@@ -128,29 +141,38 @@ pub(super) fn save(
         &next.cleanups,
     )?;
     for write in part_writes {
-        statements.push(match write {
-            PartWrite::Put(upload, n, part) => (
-                "INSERT OR REPLACE INTO part (upload, n, row) VALUES (?, ?, ?)".to_owned(),
-                vec![
-                    upload.to_string().into(),
-                    i32::from(*n).into(),
-                    serde_json::to_string(part)?.into(),
-                ],
-            ),
-            PartWrite::Drop(upload, n) => (
-                "DELETE FROM part WHERE upload = ? AND n = ?".to_owned(),
-                vec![upload.to_string().into(), i32::from(*n).into()],
-            ),
-            PartWrite::DropAll(upload) => (
-                "DELETE FROM part WHERE upload = ?".to_owned(),
-                vec![upload.to_string().into()],
-            ),
-        });
+        match write {
+            PartWrite::Put(upload, n, part) => {
+                let row = serde_json::to_string(part)?;
+                statements.push((
+                    "INSERT OR REPLACE INTO part (upload, n, row) VALUES (?, ?, ?)".to_owned(),
+                    vec![upload.to_string().into(), i32::from(*n).into(), row.into()],
+                ));
+                statements.push(delete_part("stage", *upload, *n));
+            }
+            PartWrite::Drop(upload, n) => statements.push(delete_part("part", *upload, *n)),
+            PartWrite::Unstage(upload, n) => statements.push(delete_part("stage", *upload, *n)),
+            PartWrite::DropAll(upload) => {
+                for table in ["part", "stage"] {
+                    statements.push((
+                        format!("DELETE FROM {table} WHERE upload = ?"),
+                        vec![upload.to_string().into()],
+                    ));
+                }
+            }
+        }
     }
     if statements.is_empty() {
         return Ok(());
     }
     transaction(storage, statements)
+}
+
+fn delete_part(table: &str, upload: UploadId, n: u16) -> Statement {
+    (
+        format!("DELETE FROM {table} WHERE upload = ? AND n = ?"),
+        vec![upload.to_string().into(), i32::from(n).into()],
+    )
 }
 
 fn changes<K: Ord + Display, R: Serialize + PartialEq>(

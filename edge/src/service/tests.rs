@@ -5,7 +5,9 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use chatlift_shared::api::{CompleteUpload, CreateLink, EventState, LinkState as Status};
+use chatlift_shared::api::{
+    CompleteUpload, CreateLink, EventState, LinkState as Status, StagedPart,
+};
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::{PART_SIZE, part_count, part_len};
 use chatlift_shared::{LinkId, ProblemCode, Timestamp, UploadId};
@@ -15,12 +17,14 @@ use futures::executor::block_on;
 use super::Service;
 use crate::config::{App, Config, tests as config};
 use crate::core::command::{Command, OpenUpload, Outcome, Reply};
-use crate::core::decide::{PartWrite, decide};
-use crate::core::link::{LinkState, Part};
+use crate::core::decide::{Held, PartWrite, decide};
+use crate::core::link::LinkState;
+use crate::core::stage;
 use crate::core::ticket::Ticket;
 use crate::core::work::{Send, due};
 use crate::ports::{
-    Bucket, BucketError, CompleteError, Failure, Head, Links, Put, PutError, Webhooks, World,
+    Bucket, BucketError, Chunk, CompleteError, Failure, Head, Links, Put, PutError, Stage,
+    Webhooks, World,
 };
 
 /// What an operation of the bucket does beside its work.
@@ -175,7 +179,8 @@ impl Bucket for Memory {
 #[derive(Clone)]
 struct Objects {
     links: Rc<RefCell<BTreeMap<LinkId, LinkState>>>,
-    parts: Rc<RefCell<BTreeMap<UploadId, BTreeMap<u16, Part>>>>,
+    held: Rc<RefCell<BTreeMap<UploadId, Held>>>,
+    staged: Rc<RefCell<BTreeMap<(UploadId, u16), Vec<u8>>>>,
     now: Rc<Cell<Timestamp>>,
     /// Commands that are still carried out before the worker dies.
     left: Rc<Cell<usize>>,
@@ -187,26 +192,57 @@ impl Links for Objects {
             return Err(Failure::Broken("dead".into()));
         }
         self.left.set(self.left.get() - 1);
-        let look = |id| self.parts.borrow().get(&id).cloned().unwrap_or_default();
+        let look = |id| {
+            let mut held = self.held.borrow().get(&id).cloned().unwrap_or_default();
+            let staged = self.staged.borrow();
+            held.staged = staged
+                .iter()
+                .filter(|((upload, _), _)| *upload == id)
+                .map(|((_, n), bytes)| StagedPart {
+                    n: *n,
+                    offset: bytes.len() as u64,
+                })
+                .collect();
+            held
+        };
         let state = self.links.borrow().get(&link).cloned();
         let decision = decide(state.as_ref(), command, &look, self.now.get())?;
         for write in decision.parts {
-            match write {
-                PartWrite::Put(id, n, part) => {
-                    self.parts
-                        .borrow_mut()
-                        .entry(id)
-                        .or_default()
-                        .insert(n, part);
+            let mut staged = self.staged.borrow_mut();
+            match &write {
+                PartWrite::Put(id, n, _) | PartWrite::Unstage(id, n) => {
+                    drop(staged.remove(&(*id, *n)));
                 }
-                PartWrite::Drop(id, n) => {
-                    self.parts.borrow_mut().entry(id).or_default().remove(&n);
-                }
-                PartWrite::DropAll(id) => drop(self.parts.borrow_mut().remove(&id)),
+                PartWrite::DropAll(id) => staged.retain(|(upload, _), _| upload != id),
+                PartWrite::Drop(..) => {}
             }
+            write.apply(&mut self.held.borrow_mut());
         }
         self.links.borrow_mut().insert(link, decision.next);
         Ok(decision.reply)
+    }
+}
+
+impl Stage for Objects {
+    type Body = Vec<u8>;
+
+    async fn stage(&self, chunk: Chunk, body: Option<Vec<u8>>) -> Result<u64, Failure> {
+        let touch = Command::Touch {
+            upload: chunk.upload,
+        };
+        self.execute(chunk.upload.link(), touch).await?;
+        let mut staged = self.staged.borrow_mut();
+        let bytes = staged.entry((chunk.upload, chunk.n)).or_default();
+        let held = bytes.len() as u64;
+        stage::check(held, chunk.offset, chunk.length, chunk.part_len)?;
+        bytes.extend(body.unwrap_or_default());
+        Ok(bytes.len() as u64)
+    }
+
+    async fn staged(&self, upload: UploadId, n: u16, length: u64) -> Result<Vec<u8>, Failure> {
+        let bytes = self.staged.borrow()[&(upload, n)].clone();
+        assert_eq!(bytes.len() as u64, length);
+        Ok(bytes)
     }
 }
 
@@ -256,7 +292,8 @@ impl Edge {
             service: Service {
                 links: Objects {
                     links: Rc::default(),
-                    parts: Rc::default(),
+                    held: Rc::default(),
+                    staged: Rc::default(),
                     now: Rc::clone(&now),
                     left: Rc::new(Cell::new(usize::MAX)),
                 },
@@ -429,6 +466,9 @@ fn a_small_file_is_stored_and_told_of() {
     let edge = Edge::new();
     let link = edge.link();
     edge.put(link, PDF, Some(Sha256::of(PDF))).expect("a file");
+    // Again, as when the answer was lost.
+    edge.put(link, PDF, Some(Sha256::of(PDF)))
+        .expect("the same file");
     edge.put(link, PDF, None).expect("a file without a digest");
     edge.recover();
     edge.check(link, 2);
@@ -507,6 +547,82 @@ fn a_part_that_was_overwritten_is_asked_for_again() {
         ProblemCode::PartsMissing
     );
     edge.send_parts(&upload, &content);
+    edge.complete(upload.id, &content, &parts).expect("a file");
+    edge.recover();
+    edge.check(link, 1);
+}
+
+/// Sends part 1 in pieces, the first of which was cut short.
+fn send_part_1_in_chunks(edge: &Edge, upload: &OpenUpload, part: &[u8]) -> Result<(), Failure> {
+    let ticket = edge.ticket(upload);
+    let expected = Sha256::of(part);
+    let chunk = |offset: usize, length: usize, arrives: usize| {
+        let body = part[offset..offset + arrives].to_vec();
+        let (offset, length) = (offset as u64, length as u64);
+        let put = edge
+            .service
+            .put_chunk(&ticket, 1, offset, length, expected, Some(body));
+        block_on(put)
+    };
+    assert_eq!(chunk(0, 1000, 700)?, Some(700));
+    let elsewhere = chunk(1000, 500, 500);
+    assert_eq!(refusal(elsewhere), ProblemCode::OffsetDiffers);
+    assert_eq!(chunk(700, 300, 300)?, Some(1000));
+    let rest = part.len() - 1000;
+    assert_eq!(
+        refusal(chunk(1000, rest + 1, 0)),
+        ProblemCode::PartSizeWrong
+    );
+    chunk(1000, rest, rest).map(|staged| assert_eq!(staged, None))
+}
+
+#[test]
+fn chunks_become_a_part_and_a_cut_one_counts_as_far_as_it_came() {
+    let edge = Edge::new();
+    let link = edge.link();
+    let content = large_pdf();
+    let upload = edge.announce(link, &content).expect("an upload");
+    let part = &content[..usize::try_from(PART_SIZE).expect("fits")];
+    send_part_1_in_chunks(&edge, &upload, part).expect("a part");
+    assert!(edge.service.links.staged.borrow().is_empty());
+    let again = edge.announce(link, &content).expect("the upload");
+    assert_eq!(again.parts.len(), 1);
+    let parts = edge.send_parts(&upload, &content);
+    edge.complete(upload.id, &content, &parts).expect("a file");
+    edge.recover();
+    edge.check(link, 1);
+}
+
+#[test]
+fn a_beginning_of_another_file_is_not_joined() {
+    let edge = Edge::new();
+    let link = edge.link();
+    let content = large_pdf();
+    let upload = edge.announce(link, &content).expect("an upload");
+    let ticket = edge.ticket(&upload);
+    let first = edge.service.put_chunk(
+        &ticket,
+        1,
+        0,
+        9,
+        Sha256::of(b"another file's part"),
+        Some(b"%PDF-9.9\n".to_vec()),
+    );
+    assert_eq!(block_on(first), Ok(Some(9)));
+    let again = edge.announce(link, &content).expect("the upload");
+    assert_eq!(again.staged, [StagedPart { n: 1, offset: 9 }]);
+    let part = &content[..usize::try_from(PART_SIZE).expect("fits")];
+    let length = PART_SIZE - 9;
+    let rest = edge.service.put_chunk(
+        &ticket,
+        1,
+        9,
+        length,
+        Sha256::of(part),
+        Some(part[9..].to_vec()),
+    );
+    assert_eq!(refusal(block_on(rest)), ProblemCode::DigestMismatch);
+    let parts = edge.send_parts(&upload, &content);
     edge.complete(upload.id, &content, &parts).expect("a file");
     edge.recover();
     edge.check(link, 1);

@@ -2,7 +2,7 @@
 
 use chatlift_shared::api::CompleteUpload;
 use chatlift_shared::digest::Sha256;
-use chatlift_shared::limits::{HEAD_MAX, SINGLE_REQUEST_MAX, part_len, part_size};
+use chatlift_shared::limits::{HEAD_MAX, SINGLE_REQUEST_MAX, part_count, part_len, part_size};
 use chatlift_shared::media::MediaRange;
 use chatlift_shared::{AppId, LinkId, Problem, ProblemCode, UploadId};
 
@@ -13,7 +13,7 @@ use crate::core::key::object_key;
 use crate::core::link::{Multipart, Part, Policy};
 use crate::core::sniff;
 use crate::core::ticket::Ticket;
-use crate::ports::{Bucket, CompleteError, Failure, Links, PutError, World};
+use crate::ports::{Bucket, Chunk, CompleteError, Failure, Links, PutError, Stage, World};
 
 /// What a committed object was announced as.
 #[derive(Clone, Debug)]
@@ -98,7 +98,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         expected: Sha256,
         body: B::Body,
     ) -> Result<(), Failure> {
-        let (n, _) = check_part(ticket, n, length)?;
+        let n = check_part(ticket, n, length)?;
         let key = object_key(&ticket.app, ticket.upload);
         let put = match self
             .bucket
@@ -140,6 +140,51 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             },
         )
         .await
+    }
+
+    /// Takes a chunk of a part, and the part when that makes it whole. Answers how many bytes of
+    /// the part are staged, or `None` when R2 has it.
+    ///
+    /// # Errors
+    /// As [`Self::put_part`]; `offset-differs` with the right offset.
+    pub async fn put_chunk(
+        &self,
+        ticket: &Ticket,
+        n: u64,
+        offset: u64,
+        length: u64,
+        expected: Sha256,
+        body: Option<B::Body>,
+    ) -> Result<Option<u64>, Failure>
+    where
+        L: Stage<Body = B::Body>,
+    {
+        let (n, part_len) = part_of(ticket, n)?;
+        let chunk = Chunk {
+            upload: ticket.upload,
+            n,
+            offset,
+            length,
+            part_len,
+        };
+        let held = self.links.stage(chunk, body).await?;
+        if held < part_len {
+            return Ok(Some(held));
+        }
+        let whole = self.links.staged(ticket.upload, n, part_len).await?;
+        let put = self
+            .put_part(ticket, n.into(), part_len, expected, whole)
+            .await;
+        if let Err(Failure::Refused(problem)) = &put
+            && problem.code == ProblemCode::DigestMismatch
+        {
+            let unstage = Command::Unstage {
+                upload: ticket.upload,
+                n,
+            };
+            self.tell(ticket.upload, unstage).await?;
+        }
+        put.map(|()| None)
     }
 
     /// Fails with the link's own reason if the link no longer takes files.
@@ -265,6 +310,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         };
         let policy = match self.links.execute(link, reserve).await? {
             Reply::Room(policy) => policy,
+            Reply::File(found) => return Ok(*found),
             other => return Err(unexpected(&other)),
         };
         let key = object_key(app, upload);
@@ -360,26 +406,33 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     }
 }
 
-/// Checks a part's number and length against the ticket; answers the number and what the length
-/// must be.
+/// The number of a part, checked against the ticket, and its length in bytes.
+///
+/// # Errors
+/// `part-out-of-range` with the number of parts.
+fn part_of(ticket: &Ticket, n: u64) -> Result<(u16, u64), Problem> {
+    let part = part_len(ticket.size, ticket.part_size, n).zip(u16::try_from(n).ok());
+    let (length, n) = part.ok_or_else(|| {
+        Problem::new(ProblemCode::PartOutOfRange)
+            .field("part number")
+            .limit(part_count(ticket.size, ticket.part_size))
+    })?;
+    Ok((n, length))
+}
+
+/// Checks a part's number and length against the ticket; answers the number.
 ///
 /// # Errors
 /// `part-out-of-range` with the number of parts, `part-size-wrong` with the right length.
-pub fn check_part(ticket: &Ticket, n: u64, length: u64) -> Result<(u16, u64), Problem> {
-    let count = chatlift_shared::limits::part_count(ticket.size, ticket.part_size);
-    let out = || {
-        Problem::new(ProblemCode::PartOutOfRange)
-            .field("part number")
-            .limit(count)
-    };
-    let expected = part_len(ticket.size, ticket.part_size, n).ok_or_else(out)?;
+pub fn check_part(ticket: &Ticket, n: u64, length: u64) -> Result<u16, Problem> {
+    let (n, expected) = part_of(ticket, n)?;
     if length != expected {
         return Err(Problem::new(ProblemCode::PartSizeWrong)
             .field("Content-Length")
             .limit(expected)
             .detail(format!("Part {n} has {expected} bytes.")));
     }
-    Ok((u16::try_from(n).map_err(|_| out())?, expected))
+    Ok(n)
 }
 
 fn check_type(accept: &[MediaRange], head: &[u8], name: &str) -> Result<&'static str, Problem> {

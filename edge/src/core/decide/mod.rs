@@ -12,7 +12,7 @@ mod uploads;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-use chatlift_shared::api::LinkState as Status;
+use chatlift_shared::api::{LinkState as Status, StagedPart};
 use chatlift_shared::webhook::{EventKind, LinkEnded};
 use chatlift_shared::{Problem, ProblemCode, Timestamp, UploadId};
 
@@ -36,12 +36,31 @@ pub const PARTS_NAMED: usize = 100;
 /// A row of the parts table to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PartWrite {
-    /// Insert or replace.
+    /// Insert or replace; what was staged of it goes.
     Put(UploadId, u16, Part),
     /// Remove a part.
     Drop(UploadId, u16),
-    /// Remove all parts of an upload.
+    /// Remove what is staged of a part.
+    Unstage(UploadId, u16),
+    /// Remove all parts of an upload, whole and staged.
     DropAll(UploadId),
+}
+
+impl PartWrite {
+    /// Carries the write out on what is held in memory; the shell does the same on its tables.
+    #[cfg(test)]
+    pub(crate) fn apply(self, held: &mut BTreeMap<UploadId, Held>) {
+        match self {
+            Self::Put(id, n, part) => {
+                let held = held.entry(id).or_default();
+                held.parts.insert(n, part);
+                held.staged.retain(|s| s.n != n);
+            }
+            Self::Drop(id, n) => drop(held.entry(id).or_default().parts.remove(&n)),
+            Self::Unstage(id, n) => held.entry(id).or_default().staged.retain(|s| s.n != n),
+            Self::DropAll(id) => drop(held.remove(&id)),
+        }
+    }
 }
 
 /// What a command makes of a link.
@@ -55,8 +74,17 @@ pub struct Decision {
     pub reply: Reply,
 }
 
-/// Looks up the parts of an upload.
-pub type Parts<'a> = &'a dyn Fn(UploadId) -> BTreeMap<u16, Part>;
+/// What is held of an upload.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Whole parts, which R2 has.
+    pub parts: BTreeMap<u16, Part>,
+    /// Beginnings of parts.
+    pub staged: Vec<StagedPart>,
+}
+
+/// Looks up what is held of an upload.
+pub type Lookup<'a> = &'a dyn Fn(UploadId) -> Held;
 
 /// Decides what `command` makes of `state`, which is `None` before the link is made.
 ///
@@ -65,7 +93,7 @@ pub type Parts<'a> = &'a dyn Fn(UploadId) -> BTreeMap<u16, Part>;
 pub fn decide(
     state: Option<&LinkState>,
     command: Command,
-    parts: Parts<'_>,
+    held: Lookup<'_>,
     now: Timestamp,
 ) -> Result<Decision, Problem> {
     let Some(state) = state else {
@@ -86,7 +114,7 @@ pub fn decide(
     let mut step = Step {
         state: state.clone(),
         parts: Vec::new(),
-        held: parts,
+        held,
         now,
     };
     // Whatever is asked, it is asked of a link whose clock is right.
@@ -102,7 +130,7 @@ pub fn decide(
 struct Step<'a> {
     state: LinkState,
     parts: Vec<PartWrite>,
-    held: Parts<'a>,
+    held: Lookup<'a>,
     now: Timestamp,
 }
 
@@ -130,6 +158,8 @@ impl Step<'_> {
                 multipart,
             } => self.open(upload, name, size, multipart),
             Command::RecordPart { upload, n, part } => self.record_part(upload, n, part),
+            Command::Touch { upload } => self.take_parts(upload).map(|()| Reply::Done),
+            Command::Unstage { upload, n } => self.unstage(upload, n),
             Command::ForgetPart { upload, n } => self.forget_part(upload, n),
             Command::Reserve {
                 upload,

@@ -49,7 +49,7 @@ fn row(max_files: u32) -> LinkRow {
 /// A link with its parts table, as the Durable Object keeps them.
 struct Kept {
     state: Option<LinkState>,
-    parts: RefCell<BTreeMap<UploadId, BTreeMap<u16, Part>>>,
+    held: RefCell<BTreeMap<UploadId, Held>>,
     now: Timestamp,
 }
 
@@ -57,7 +57,7 @@ impl Kept {
     fn new(max_files: u32) -> Self {
         let mut kept = Self {
             state: None,
-            parts: RefCell::default(),
+            held: RefCell::default(),
             now: START,
         };
         kept.run(Command::Create(Box::new(row(max_files))))
@@ -66,24 +66,10 @@ impl Kept {
     }
 
     fn run(&mut self, command: Command) -> Answer {
-        let look = |id| self.parts.borrow().get(&id).cloned().unwrap_or_default();
+        let look = |id| self.held.borrow().get(&id).cloned().unwrap_or_default();
         let decision = decide(self.state.as_ref(), command, &look, self.now)?;
         for write in decision.parts {
-            match write {
-                PartWrite::Put(id, n, part) => {
-                    self.parts
-                        .borrow_mut()
-                        .entry(id)
-                        .or_default()
-                        .insert(n, part);
-                }
-                PartWrite::Drop(id, n) => {
-                    self.parts.borrow_mut().entry(id).or_default().remove(&n);
-                }
-                PartWrite::DropAll(id) => {
-                    self.parts.borrow_mut().remove(&id);
-                }
-            }
+            write.apply(&mut self.held.borrow_mut());
         }
         self.state = Some(decision.next);
         Ok(decision.reply)
@@ -206,7 +192,7 @@ fn a_file_is_stored_with_its_event_in_one_decision() {
     kept.run(commit(1, 1)).expect("a file");
     assert_eq!(kept.bodies("file.stored"), 1);
     assert_eq!(kept.state().files().len(), 1);
-    assert!(kept.parts.borrow().is_empty());
+    assert!(kept.held.borrow().is_empty());
     assert!(matches!(
         due(kept.state(), kept.now).as_slice(),
         [Work::Send(_)]
@@ -337,7 +323,7 @@ fn an_ended_link_takes_nothing_and_aborts_what_is_under_way() {
         };
         assert_eq!(kept.refused(record), code);
         assert_eq!(kept.bodies(event), usize::from(event != "none"));
-        assert!(kept.parts.borrow().is_empty());
+        assert!(kept.held.borrow().is_empty());
         assert!(matches!(
             due(kept.state(), kept.now).first(),
             Some(Work::Clean { .. })
@@ -604,7 +590,7 @@ proptest! {
             // R2's multipart uploads and objects are referenced, or on their way out.
             for (id, upload) in &state.uploads {
                 if is_aborted(upload) {
-                    prop_assert!(!kept.parts.borrow().contains_key(id));
+                    prop_assert!(!kept.held.borrow().contains_key(id));
                     prop_assert!(state.cleanups.keys().any(|name| name.ends_with(&id.to_string())));
                 }
             }

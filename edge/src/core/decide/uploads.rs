@@ -51,17 +51,19 @@ impl Step<'_> {
                 UploadState::Receiving { multipart, .. }
                     if row.name == name && row.size == size =>
                 {
+                    let held = (self.held)(*id);
+                    let parts = held.parts.into_iter();
                     Some(OpenUpload {
                         id: *id,
                         size,
                         multipart: multipart.clone(),
-                        parts: (self.held)(*id)
-                            .into_iter()
+                        parts: parts
                             .map(|(n, part)| HeldPart {
                                 n,
                                 sha256: part.sha256,
                             })
                             .collect(),
+                        staged: held.staged,
                     })
                 }
                 _ => None,
@@ -121,6 +123,7 @@ impl Step<'_> {
             size,
             multipart,
             parts: vec![],
+            staged: vec![],
         }))
     }
 
@@ -150,19 +153,34 @@ impl Step<'_> {
         }
     }
 
-    pub(super) fn record_part(&mut self, upload: UploadId, n: u16, part: Part) -> Answer {
+    /// Refuses unless the upload takes parts.
+    pub(super) fn take_parts(&mut self, upload: UploadId) -> Result<(), Problem> {
         self.open_for_files()?;
         match &self.upload(upload)?.state {
             UploadState::Receiving { .. } => {
                 self.touch(upload);
-                self.parts.push(PartWrite::Put(upload, n, part));
-                Ok(Reply::Done)
+                Ok(())
             }
-            UploadState::Completing { .. } => Err(ProblemCode::UploadBusy.into()),
-            // A part that was sent twice, and the first one led to the end.
-            UploadState::Stored(_) => Ok(Reply::Done),
+            UploadState::Completing { .. } | UploadState::Stored(_) => {
+                Err(ProblemCode::UploadBusy.into())
+            }
             UploadState::Aborted { .. } => Err(ProblemCode::UploadAborted.into()),
         }
+    }
+
+    pub(super) fn record_part(&mut self, upload: UploadId, n: u16, part: Part) -> Answer {
+        // A part that was sent twice, and the first one led to the end.
+        if let UploadState::Stored(_) = self.upload(upload)?.state {
+            return Ok(Reply::Done);
+        }
+        self.take_parts(upload)?;
+        self.parts.push(PartWrite::Put(upload, n, part));
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn unstage(&mut self, upload: UploadId, n: u16) -> Answer {
+        self.parts.push(PartWrite::Unstage(upload, n));
+        Ok(Reply::Done)
     }
 
     pub(super) fn forget_part(&mut self, upload: UploadId, n: u16) -> Answer {
@@ -170,6 +188,36 @@ impl Step<'_> {
             self.parts.push(PartWrite::Drop(upload, n));
         }
         Ok(Reply::Done)
+    }
+
+    /// An upload in one request whose answer was lost comes again: the same name, size and digest
+    /// are the same file.
+    pub(super) fn find_same(
+        &self,
+        name: &str,
+        size: u64,
+        sha256: Option<Sha256>,
+    ) -> Option<UploadId> {
+        let sha256 = sha256?;
+        self.state
+            .uploads
+            .iter()
+            .find(|(_, row)| {
+                row.name == name
+                    && row.size == size
+                    && match &row.state {
+                        UploadState::Stored(file) => {
+                            file.sha256 == sha256 && file.deleted_at.is_none()
+                        }
+                        UploadState::Completing {
+                            sha256: announced,
+                            multipart: None,
+                            ..
+                        } => *announced == Some(sha256),
+                        _ => false,
+                    }
+            })
+            .map(|(id, _)| *id)
     }
 
     pub(super) fn reserve(
@@ -180,6 +228,12 @@ impl Step<'_> {
         size: u64,
         sha256: Option<Sha256>,
     ) -> Answer {
+        if let Some(known) = self.find_same(&name, size, sha256) {
+            return match self.upload(known)?.state {
+                UploadState::Stored(_) => self.found_file(known.into()),
+                _ => Err(ProblemCode::UploadBusy.into()),
+            };
+        }
         self.room_for(size)?;
         self.unused(upload)?;
         self.state.uploads.insert(
@@ -225,7 +279,7 @@ impl Step<'_> {
                 multipart.clone()
             }
         };
-        let held = (self.held)(upload);
+        let held = (self.held)(upload).parts;
         let count = part_count(size, multipart.part_size);
         let missing: Vec<u16> = (1..=count)
             .filter_map(|n| u16::try_from(n).ok())

@@ -1,0 +1,109 @@
+//! Staging: the beginnings of parts, kept in the link's own storage until the part is whole.
+//!
+//! R2 takes parts of 5 MiB or more and nothing of a part that was cut. So what travels in chunks,
+//! or was cut, is kept as rows, and becomes R2's part when it is whole. Whatever arrived counts:
+//! the row that was being filled is written too when the stream breaks off.
+
+use chatlift_shared::{Problem, ProblemCode};
+
+/// Size of a row, in bytes. SQLite in a Durable Object takes values of up to 2 MB
+/// (<https://developers.cloudflare.com/durable-objects/platform/limits/>); a row this small costs
+/// little memory, and 64 of them make a usual part.
+pub const ROW_SIZE: usize = 128 * 1024;
+
+/// Gathers what arrives into rows.
+#[derive(Debug, Default)]
+pub struct Rows {
+    buffer: Vec<u8>,
+}
+
+impl Rows {
+    /// Adds bytes that arrived; answers the rows that are full.
+    pub fn push(&mut self, mut bytes: &[u8]) -> Vec<Vec<u8>> {
+        let mut full = Vec::new();
+        while !bytes.is_empty() {
+            let room = ROW_SIZE - self.buffer.len();
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            self.buffer.extend_from_slice(now);
+            bytes = later;
+            if self.buffer.len() == ROW_SIZE {
+                full.push(core::mem::take(&mut self.buffer));
+            }
+        }
+        full
+    }
+
+    /// The row that is not full, if there is one.
+    #[must_use]
+    pub fn finish(self) -> Option<Vec<u8>> {
+        (!self.buffer.is_empty()).then_some(self.buffer)
+    }
+}
+
+/// Checks that a chunk at `offset` with `length` bytes continues a part of `part_len` bytes of
+/// which `held` are staged.
+///
+/// # Errors
+/// `offset-differs` with the right offset; `part-size-wrong` when the chunk is longer than the
+/// rest of the part.
+pub fn check(held: u64, offset: u64, length: u64, part_len: u64) -> Result<(), Problem> {
+    if offset != held {
+        return Err(offset_differs(held));
+    }
+    if length > part_len.saturating_sub(offset) {
+        return Err(Problem::new(ProblemCode::PartSizeWrong)
+            .field("Content-Length")
+            .limit(part_len.saturating_sub(offset)));
+    }
+    Ok(())
+}
+
+/// The problem of a chunk that begins elsewhere than at `held`.
+#[must_use]
+pub fn offset_differs(held: u64) -> Problem {
+    let mut problem = Problem::new(ProblemCode::OffsetDiffers).field("Upload-Offset");
+    problem.offset = Some(held);
+    problem
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_chunk_must_continue_its_part() {
+        assert_eq!(check(5, 5, 3, 8), Ok(()));
+        assert_eq!(check(8, 8, 0, 8), Ok(()));
+        let problem = check(5, 4, 3, 8).expect_err("another offset");
+        assert_eq!(
+            (problem.code, problem.offset),
+            (ProblemCode::OffsetDiffers, Some(5))
+        );
+        let problem = check(5, 5, 4, 8).expect_err("too long");
+        assert_eq!(
+            (problem.code, problem.limit),
+            (ProblemCode::PartSizeWrong, Some(3))
+        );
+        assert!(check(9, 9, u64::MAX, 8).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn rows_are_what_arrived(pieces in prop::collection::vec(0_usize..300_000, 0..8)) {
+            let mut rows = Rows::default();
+            let mut sent = Vec::new();
+            let mut kept = Vec::new();
+            for (n, len) in pieces.into_iter().enumerate() {
+                let piece = vec![u8::try_from(n).expect("few pieces"); len];
+                sent.extend_from_slice(&piece);
+                for row in rows.push(&piece) {
+                    prop_assert_eq!(row.len(), ROW_SIZE);
+                    kept.extend(row);
+                }
+            }
+            kept.extend(rows.finish().unwrap_or_default());
+            prop_assert_eq!(kept, sent);
+        }
+    }
+}
