@@ -303,6 +303,7 @@ mod tests {
                 n: 2,
                 sha256: Sha256::of(b"2"),
             }],
+            staged: vec![],
         };
         let expected = Upload {
             id: whole.id.to_string(),
