@@ -89,6 +89,9 @@ pub trait Bucket {
     /// A body of known length on its way in.
     type Body;
 
+    /// A body of bytes that are in memory, one part at most.
+    fn body(&self, bytes: Vec<u8>) -> Result<Self::Body, BucketError>;
+
     /// Begins a multipart upload; answers R2's id of it.
     async fn create(&self, key: &str) -> Result<String, BucketError>;
 
@@ -168,6 +171,13 @@ pub struct Chunk {
 pub trait Links {
     /// Has a link carry out a command.
     async fn execute(&self, link: LinkId, command: Command) -> Result<Reply, Failure>;
+}
+
+/// A file whose length is not known before its end.
+#[expect(async_fn_in_trait, reason = "single-threaded, on Workers and in tests")]
+pub trait Incoming {
+    /// The next bytes; `None` at the end.
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, Failure>;
 }
 
 /// The way to the business backends.

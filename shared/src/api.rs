@@ -249,6 +249,30 @@ impl From<File> for PageFile {
     }
 }
 
+/// `POST /u/{token}` as `multipart/form-data`: what became of each file of the form. Sent as JSON
+/// where the request accepts `application/json`, else as a page.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FormResult {
+    /// The files, in the order of the form.
+    pub files: Vec<FormFile>,
+    /// Why the form as a whole was not read to its end, if it was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+}
+
+/// A file of a form: stored or refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FormFile {
+    /// Its name, as kept.
+    pub name: String,
+    /// The file, if it is stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<PageFile>,
+    /// Why it is not, if it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+}
+
 /// `POST /u/{token}/uploads`: announces a file that comes in parts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

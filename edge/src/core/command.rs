@@ -45,6 +45,13 @@ pub enum Command {
         /// R2's multipart upload.
         multipart: Multipart,
     },
+    /// The size of an upload that was opened with the most it could have is known now.
+    Resize {
+        /// The upload.
+        upload: UploadId,
+        /// Size in bytes, no larger than it was opened with.
+        size: u64,
+    },
     /// R2 holds a part whose digest was checked.
     RecordPart {
         /// The upload.

@@ -9,6 +9,7 @@ pub mod name;
 pub mod outbox;
 pub mod page;
 pub mod range;
+pub mod result;
 pub mod route;
 pub mod sniff;
 pub mod stage;

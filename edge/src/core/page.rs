@@ -70,7 +70,7 @@ fn head(data: &PageData, address: &str) -> String {
 }
 
 /// Text for HTML content and quoted attributes.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -34,6 +34,8 @@ pub enum Route {
 pub enum PageRoute {
     /// `GET /u/{token}`
     Html,
+    /// `POST /u/{token}`
+    Form,
     /// `GET /u/{token}/page`
     Data,
     /// `POST /u/{token}/files`
@@ -60,7 +62,8 @@ pub fn parse(method: &str, path: &str) -> Result<Route, Problem> {
         ["v1", rest @ ..] => backend(method, rest),
         ["u", token] | ["u", token, ""] => match method {
             "GET" => Ok(Route::Page((*token).to_owned(), PageRoute::Html)),
-            _ => Err(not_allowed("GET")),
+            "POST" => Ok(Route::Page((*token).to_owned(), PageRoute::Form)),
+            _ => Err(not_allowed("GET, POST")),
         },
         ["u", token, rest @ ..] => page(method, rest).map(|r| Route::Page((*token).to_owned(), r)),
         ["healthz"] => allow(method, &[("GET", Route::Health)]),
@@ -157,6 +160,10 @@ mod tests {
         assert_eq!(
             parse("HEAD", "/u/abc"),
             Ok(Route::Page("abc".into(), PageRoute::Html))
+        );
+        assert_eq!(
+            parse("POST", "/u/abc"),
+            Ok(Route::Page("abc".into(), PageRoute::Form))
         );
         let upload = "upl_AAAAAAAAAAAAAAAAAAAAAAAA";
         assert_eq!(

@@ -6,6 +6,7 @@ use chatlift_shared::media::MediaRange;
 /// What is known of content that has no signature.
 const UNKNOWN: &str = "application/octet-stream";
 
+const PDF: &str = "application/pdf";
 const DOCX: &str = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
 const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 const PPTX: &str = "application/vnd.openxmlformats-officedocument.presentationml.presentation";
@@ -50,6 +51,8 @@ pub fn media_type(head: &[u8], name: &str) -> &'static str {
     }
     // Formats whose signature is printable text would otherwise be taken for text.
     match infer::get(head).map(|kind| kind.mime_type()) {
+        // `infer` finds the header of a PDF anywhere, so any text that mentions it would be one.
+        Some(PDF) if !begins_as_pdf(head) => {}
         Some("text/html" | "text/xml") | None => {}
         Some(known) => return known,
     }
@@ -60,6 +63,13 @@ pub fn media_type(head: &[u8], name: &str) -> &'static str {
             .map_or("text/plain", |(_, m)| m);
     }
     UNKNOWN
+}
+
+/// Whether nothing but a byte order mark and white space comes before the header of a PDF (ISO
+/// 32000-1, 7.5.2).
+fn begins_as_pdf(head: &[u8]) -> bool {
+    let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    head.trim_ascii_start().starts_with(b"%PDF-")
 }
 
 /// The format in a zip container: by the names of its first entries (OpenDocument and EPUB store
@@ -165,6 +175,9 @@ mod tests {
             (b"MZ\x90\0\x03\0\0\0", "a.pdf", "application/vnd.microsoft.portable-executable"),
             (b"just words", "a.pdf", "text/plain"),
             (b"a,b\n1,2\n", "a.csv", "text/csv"),
+            (b"#!/bin/sh\necho %PDF-1.7\n", "a.pdf", "text/plain"),
+            (b"printf %PDF-1.7\n", "a.pdf", "text/plain"),
+            (b"\xef\xbb\xbf\n%PDF-1.7\n", "a", "application/pdf"),
             ("发票".as_bytes(), "a.txt", "text/plain"),
             (b"\xb7\xa2\xc6\xb1", "a.txt", "text/plain"),
             (b"\x00\x01\x02\x03", "a.pdf", "application/octet-stream"),

@@ -5,7 +5,7 @@ use futures_util::future::try_join;
 use worker::crypto::{DigestStream, DigestStreamAlgorithm};
 use worker::js_sys::futures::JsFuture;
 use worker::wasm_bindgen::{JsCast as _, JsValue};
-use worker::web_sys::ReadableStream;
+use worker::web_sys::{ReadableStream, Response};
 use worker::{Env, Object, Range, ResponseBody, UploadedPart};
 
 use super::setup::broken;
@@ -90,6 +90,18 @@ async fn digest_of(stream: ReadableStream) -> Result<Sha256, BucketError> {
 
 impl Bucket for R2 {
     type Body = ReadableStream;
+
+    fn body(&self, bytes: Vec<u8>) -> Result<ReadableStream, BucketError> {
+        let mut bytes = bytes;
+        // A response over bytes has a stream whose length the runtime knows.
+        Response::new_with_opt_u8_array(Some(&mut bytes))
+            .map_err(js_failed("body"))?
+            .body()
+            .ok_or_else(|| BucketError {
+                operation: "body",
+                reason: "no stream".to_owned(),
+            })
+    }
 
     async fn create(&self, key: &str) -> Result<String, BucketError> {
         let upload = self.0.create_multipart_upload(key).execute().await;

@@ -3,6 +3,7 @@
 
 mod bucket;
 mod content;
+mod form;
 mod links;
 mod log;
 mod object;

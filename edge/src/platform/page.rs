@@ -6,7 +6,7 @@ use chatlift_shared::api::{LinkState, PageData, PageLink};
 use chatlift_shared::limits::SINGLE_REQUEST_MAX;
 use chatlift_shared::token::{Claims, TokenError, verify};
 use chatlift_shared::{Problem, ProblemCode};
-use worker::{Env, Headers, Request, Response};
+use worker::{Env, Request, Response};
 
 use super::request::header;
 use super::respond;
@@ -16,12 +16,6 @@ use crate::config::Config;
 use crate::core::link::LinkView;
 use crate::core::{language, page};
 use crate::ports::Failure;
-
-/// What the page may load and do (CSP Level 3). `wasm-unsafe-eval` lets it compile its own
-/// WebAssembly; the inline style is the page's own.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; \
-    style-src 'self' 'unsafe-inline'; connect-src 'self'; img-src 'self' data: blob:; \
-    base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 thread_local! {
     /// The built page, fetched from the assets once per isolate.
@@ -41,6 +35,17 @@ pub(super) fn claims(config: &Config, token: &str) -> Result<Claims, Problem> {
     })
 }
 
+/// The language to answer in.
+pub(super) fn language(request: &Request) -> Result<&'static str, Failure> {
+    let url = request.url().map_err(broken("address"))?;
+    let lang = url
+        .query_pairs()
+        .find(|(k, _)| k == "lang")
+        .map(|(_, v)| v.into_owned());
+    let accepted = header(request, "accept-language");
+    Ok(language::negotiate(lang.as_deref(), accepted.as_deref()))
+}
+
 /// All that the page needs to begin, and the status of its HTML.
 pub(super) async fn data(
     service: &EdgeService,
@@ -48,15 +53,7 @@ pub(super) async fn data(
     request: &Request,
     token: &str,
 ) -> Result<(u16, PageData), Failure> {
-    let url = request.url().map_err(broken("address"))?;
-    let lang = url
-        .query_pairs()
-        .find(|(k, _)| k == "lang")
-        .map(|(_, v)| v.into_owned());
-    let lang = language::negotiate(
-        lang.as_deref(),
-        header(request, "accept-language").as_deref(),
-    );
+    let lang = language(request)?;
     let (link, problem) = match claims(config, token) {
         Err(problem) => (None, Some(problem)),
         Ok(claims) => match service.read_link(claims.link).await {
@@ -132,22 +129,7 @@ pub(super) async fn html(
     let built = built(env).await?;
     let address = super::routes::link_url(config, request, token)?;
     let html = page::fill(&built, &data, &address).map_err(|e| Failure::Broken(e.to_string()))?;
-    let headers = Headers::new();
-    for (name, value) in [
-        ("content-type", "text/html; charset=utf-8"),
-        ("cache-control", "no-store"),
-        ("content-language", data.lang.as_str()),
-        ("content-security-policy", CONTENT_SECURITY_POLICY),
-        // The address holds the token.
-        ("referrer-policy", "no-referrer"),
-        ("x-content-type-options", "nosniff"),
-        ("x-robots-tag", "noindex"),
-        ("vary", "accept-language"),
-    ] {
-        headers.set(name, value).map_err(broken("headers"))?;
-    }
-    let response = Response::from_bytes(html.into_bytes()).map_err(broken("page"))?;
-    Ok(response.with_status(status).with_headers(headers))
+    respond::html(status, &data.lang, html)
 }
 
 async fn built(env: &Env) -> Result<String, Failure> {

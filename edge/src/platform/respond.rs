@@ -6,6 +6,7 @@ use serde::Serialize;
 use worker::{Headers, Response};
 
 use super::log;
+use super::setup::broken;
 use crate::ports::Failure;
 
 /// Seconds after which a client may try again when storage did not answer.
@@ -14,6 +15,32 @@ const RETRY_AFTER: &str = "2";
 /// JSON with a status.
 pub(super) fn json(status: u16, body: &impl Serialize) -> Result<Response, Failure> {
     respond_json(status, "application/json", body).map_err(|e| Failure::Broken(e.to_string()))
+}
+
+/// What the page may load and do (CSP Level 3). `wasm-unsafe-eval` lets it compile its own
+/// WebAssembly; the inline style is the page's own.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; \
+    style-src 'self' 'unsafe-inline'; connect-src 'self'; img-src 'self' data: blob:; \
+    base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/// A page of ours.
+pub(super) fn html(status: u16, lang: &str, html: String) -> Result<Response, Failure> {
+    let headers = Headers::new();
+    for (name, value) in [
+        ("content-type", "text/html; charset=utf-8"),
+        ("cache-control", "no-store"),
+        ("content-language", lang),
+        ("content-security-policy", CONTENT_SECURITY_POLICY),
+        // The address holds the token.
+        ("referrer-policy", "no-referrer"),
+        ("x-content-type-options", "nosniff"),
+        ("x-robots-tag", "noindex"),
+        ("vary", "accept-language"),
+    ] {
+        headers.set(name, value).map_err(broken("headers"))?;
+    }
+    let response = Response::from_bytes(html.into_bytes()).map_err(broken("page"))?;
+    Ok(response.with_status(status).with_headers(headers))
 }
 
 /// No content.

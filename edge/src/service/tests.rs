@@ -23,8 +23,8 @@ use crate::core::stage;
 use crate::core::ticket::Ticket;
 use crate::core::work::{Send, due};
 use crate::ports::{
-    Bucket, BucketError, Chunk, CompleteError, Failure, Head, Links, Put, PutError, Stage,
-    Webhooks, World,
+    Bucket, BucketError, Chunk, CompleteError, Failure, Head, Incoming, Links, Put, PutError,
+    Stage, Webhooks, World,
 };
 
 /// What an operation of the bucket does beside its work.
@@ -79,6 +79,10 @@ fn etag(bytes: &[u8]) -> String {
 
 impl Bucket for Memory {
     type Body = Vec<u8>;
+
+    fn body(&self, bytes: Vec<u8>) -> Result<Vec<u8>, BucketError> {
+        Ok(bytes)
+    }
 
     async fn create(&self, key: &str) -> Result<String, BucketError> {
         self.step("create", |s| {
@@ -176,11 +180,14 @@ impl Bucket for Memory {
     }
 }
 
+/// What is staged, by part.
+type StagedBytes = BTreeMap<(UploadId, u16), Vec<u8>>;
+
 #[derive(Clone)]
 struct Objects {
     links: Rc<RefCell<BTreeMap<LinkId, LinkState>>>,
     held: Rc<RefCell<BTreeMap<UploadId, Held>>>,
-    staged: Rc<RefCell<BTreeMap<(UploadId, u16), Vec<u8>>>>,
+    staged: Rc<RefCell<StagedBytes>>,
     now: Rc<Cell<Timestamp>>,
     /// Commands that are still carried out before the worker dies.
     left: Rc<Cell<usize>>,
@@ -491,6 +498,61 @@ fn a_large_file_is_stored_from_its_parts() {
         .expect("the same file");
     edge.recover();
     edge.check(link, 1);
+}
+
+/// A file of a form, in pieces of whatever size.
+struct Pieces(Vec<Vec<u8>>);
+
+impl Incoming for Pieces {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        Ok((!self.0.is_empty()).then(|| self.0.remove(0)))
+    }
+}
+
+#[test]
+fn a_file_of_a_form_is_stored_whatever_its_length() {
+    let part = usize::try_from(PART_SIZE).expect("fits");
+    for length in [PDF.len(), part - 1, part, part + 1, 2 * part, 2 * part + 5] {
+        let edge = Edge::new();
+        let link = edge.link();
+        let mut content = PDF.to_vec();
+        content.resize(length, 3);
+        let pieces = Pieces(content.chunks(1_000_003).map(<[u8]>::to_vec).collect());
+        let app = edge.app().id.clone();
+        let most = length as u64 + 300;
+        let put = edge
+            .service
+            .put_incoming(&app, link, "a.pdf".into(), most, pieces);
+        let file = block_on(put).expect("a file").file;
+        assert_eq!(
+            (file.size, file.sha256),
+            (length as u64, Sha256::of(&content))
+        );
+        edge.recover();
+        edge.check(link, 1);
+    }
+}
+
+#[test]
+fn a_file_of_a_form_that_is_refused_leaves_nothing() {
+    for (content, code) in [
+        (vec![], ProblemCode::FileEmpty),
+        (vec![0; 9_000_000], ProblemCode::FileTypeNotAccepted),
+        ([PDF, &[1; 20_000_000]].concat(), ProblemCode::FileTooLarge),
+    ] {
+        let edge = Edge::new();
+        let link = edge.link();
+        let most = content.len() as u64 + 300;
+        let pieces = Pieces(content.chunks(1_000_003).map(<[u8]>::to_vec).collect());
+        let app = edge.app().id.clone();
+        let put = edge
+            .service
+            .put_incoming(&app, link, "a.pdf".into(), most, pieces);
+        assert_eq!(refusal(block_on(put)), code);
+        edge.recover();
+        edge.check(link, 0);
+        assert!(edge.service.bucket.stored.borrow().multiparts.is_empty());
+    }
 }
 
 #[test]

@@ -55,6 +55,36 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             other => return Err(unexpected(&other)),
         };
         check_type(&policy.accept, head, &name)?;
+        self.open(app, link, name, size).await
+    }
+
+    /// Announces a file that is never resumed, so that no other upload is joined.
+    ///
+    /// # Errors
+    /// As [`Self::announce`].
+    pub(super) async fn announce_new(
+        &self,
+        app: &AppId,
+        policy: &Policy,
+        link: LinkId,
+        name: String,
+        size: u64,
+        head: &[u8],
+    ) -> Result<OpenUpload, Failure> {
+        check_type(&policy.accept, head, &name)?;
+        match self.open(app, link, name, size).await? {
+            (opened, true) => Ok(opened),
+            (_, false) => Err(ProblemCode::UploadBusy.into()),
+        }
+    }
+
+    async fn open(
+        &self,
+        app: &AppId,
+        link: LinkId,
+        name: String,
+        size: u64,
+    ) -> Result<(OpenUpload, bool), Failure> {
         let upload = self.new_upload_id(link);
         let key = object_key(app, upload);
         let r2_upload_id = self.bucket.create(&key).await?;

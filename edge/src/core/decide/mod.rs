@@ -158,6 +158,7 @@ impl Step<'_> {
                 multipart,
             } => self.open(upload, name, size, multipart),
             Command::RecordPart { upload, n, part } => self.record_part(upload, n, part),
+            Command::Resize { upload, size } => self.resize(upload, size),
             Command::Touch { upload } => self.take_parts(upload).map(|()| Reply::Done),
             Command::Unstage { upload, n } => self.unstage(upload, n),
             Command::ForgetPart { upload, n } => self.forget_part(upload, n),

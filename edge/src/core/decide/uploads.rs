@@ -178,6 +178,21 @@ impl Step<'_> {
         Ok(Reply::Done)
     }
 
+    pub(super) fn resize(&mut self, upload: UploadId, size: u64) -> Answer {
+        self.take_parts(upload)?;
+        if size == 0 {
+            return Err(ProblemCode::FileEmpty.into());
+        }
+        match self.state.uploads.get_mut(&upload) {
+            Some(row) if size <= row.size => row.size = size,
+            Some(row) => {
+                return Err(Problem::new(ProblemCode::FileTooLarge).limit(row.size));
+            }
+            None => return Err(ProblemCode::UploadNotFound.into()),
+        }
+        Ok(Reply::Done)
+    }
+
     pub(super) fn unstage(&mut self, upload: UploadId, n: u16) -> Answer {
         self.parts.push(PartWrite::Unstage(upload, n));
         Ok(Reply::Done)

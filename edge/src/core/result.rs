@@ -1,0 +1,138 @@
+//! What the plain form is answered with: a page of its own, without script, that says what became
+//! of each file.
+
+use std::collections::BTreeMap;
+
+use chatlift_shared::Problem;
+use chatlift_shared::api::{FormFile, FormResult};
+
+use super::language::direction;
+use super::page::escape;
+
+/// The page's look: legible on any engine, light and dark.
+const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;margin:0 auto;padding:24px 20px;\
+    max-width:560px;color:#17181c;background:#f4f5f8}h1{font-size:1.5em;line-height:1.25}\
+    ul{padding:0;list-style:none}li{padding:12px 16px;margin:8px 0;border-radius:12px;\
+    background:#fff;overflow-wrap:anywhere}li.no{border-inline-start:4px solid #c62828}\
+    li.yes{border-inline-start:4px solid #1b873f}p{margin:8px 0}a{color:#2455ea}\
+    @media(prefers-color-scheme:dark){body{color:#f2f3f5;background:#101216}\
+    li{background:#1a1d23}a{color:#8fb0ff}}";
+
+/// Texts of the page by key; a missing one shows its key, which a test would notice.
+struct Texts<'a>(&'a BTreeMap<String, String>);
+
+impl Texts<'_> {
+    fn get(&self, key: &str, values: &[(&str, &str)]) -> String {
+        let mut text = self.0.get(key).map_or(key, String::as_str).to_owned();
+        for (name, value) in values {
+            text = text.replace(&format!("{{{name}}}"), value);
+        }
+        escape(&text)
+    }
+
+    /// The form of a count: `one` or `other`, or whatever there is.
+    fn count(&self, key: &str, n: usize) -> String {
+        let number = n.to_string();
+        let form = if n == 1 { "one" } else { "other" };
+        let exact = format!("{key}.{form}");
+        let key = if self.0.contains_key(&exact) {
+            exact
+        } else {
+            format!("{key}.other")
+        };
+        self.get(&key, &[("n", &number)])
+    }
+
+    fn problem(&self, problem: &Problem) -> String {
+        self.get(&format!("problem.{}", problem.code.code()), &[])
+    }
+}
+
+/// The page. `app` is the name of the app that asked, empty where it is not known.
+#[must_use]
+pub fn html(
+    result: &FormResult,
+    lang: &str,
+    messages: &BTreeMap<String, String>,
+    app: &str,
+) -> String {
+    let texts = Texts(messages);
+    let stored = result.files.iter().filter(|f| f.file.is_some()).count();
+    let refused = result.files.len() - stored;
+    let title = match (&result.problem, stored, refused) {
+        (Some(problem), ..) => texts.problem(problem),
+        (None, 0, _) => texts.count("result.failed", refused),
+        (None, ..) => texts.count("success.title", stored),
+    };
+    let next = if stored > 0 {
+        format!("<p>{}</p>", texts.get("success.next", &[("app", app)]))
+    } else {
+        String::new()
+    };
+    let items: String = result.files.iter().map(|f| item(&texts, f)).collect();
+    let more = texts.get("pick.more", &[]);
+    format!(
+        "<!doctype html><html lang=\"{lang}\" dir=\"{dir}\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <title>{title}</title><style>{STYLE}</style></head><body><h1>{title}</h1>{next}\
+         <ul>{items}</ul><p><a href=\"\">{more}</a></p></body></html>",
+        lang = escape(lang),
+        dir = direction(lang),
+    )
+}
+
+fn item(texts: &Texts<'_>, file: &FormFile) -> String {
+    let name = escape(&file.name);
+    let (class, state) = match (&file.file, &file.problem) {
+        (Some(_), _) => ("yes", texts.get("state.stored", &[])),
+        (None, Some(problem)) => ("no", texts.problem(problem)),
+        (None, None) => ("no", String::new()),
+    };
+    format!("<li class=\"{class}\"><bdi>{name}</bdi><p>{state}</p></li>")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::language;
+    use chatlift_shared::ProblemCode;
+
+    fn file(name: &str, problem: Option<ProblemCode>) -> FormFile {
+        FormFile {
+            name: name.to_owned(),
+            file: None,
+            problem: problem.map(Into::into),
+        }
+    }
+
+    #[test]
+    fn every_file_has_its_sentence_and_nothing_breaks_out() {
+        for lang in language::tags() {
+            let result = FormResult {
+                files: vec![
+                    file("<script>alert(1)</script>", Some(ProblemCode::FileEmpty)),
+                    file("b.pdf", Some(ProblemCode::FileTooLarge)),
+                ],
+                problem: None,
+            };
+            let page = html(&result, lang, &language::messages(lang), "App");
+            assert!(!page.contains("<script"), "{page}");
+            assert!(!page.contains("problem."), "a text is missing: {page}");
+            assert!(!page.contains("result.failed"), "a text is missing: {page}");
+        }
+    }
+
+    #[test]
+    fn a_link_that_takes_nothing_says_why() {
+        let result = FormResult {
+            files: vec![],
+            problem: Some(ProblemCode::LinkExpired.into()),
+        };
+        let messages = language::messages("en");
+        let page = html(&result, "en", &messages, "");
+        assert!(
+            page.contains(&escape(&messages["problem.link-expired"])),
+            "{page}"
+        );
+    }
+}
