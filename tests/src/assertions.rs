@@ -5,9 +5,9 @@ use std::time::Duration;
 use chatlift_shared::api::{Link, LinkState};
 use chatlift_shared::{Problem, ProblemCode, problem};
 
-use crate::client::App;
+use crate::client::{App, Page};
 use crate::http::Answer;
-use crate::stage::Stage;
+use crate::stage::{Shared, Stage, shared};
 
 /// The answer is this refusal, in the form that every refusal has.
 ///
@@ -51,4 +51,16 @@ pub fn nothing_stored(stage: &Stage, app: &App, link: &Link) {
         .collect();
     assert!(stored.is_empty(), "told: {stored:?}");
     assert_ne!(now.state, LinkState::Completed);
+}
+
+/// A link and its page; holds that nothing was stored at the end.
+///
+/// # Panics
+/// When something was.
+pub fn without_trace(scene: &str, scenario: impl FnOnce(&Shared, &Page)) {
+    let stage = shared();
+    let app = stage.edge.app();
+    let link = app.link(scene);
+    scenario(&stage, &app.page(&link));
+    nothing_stored(&stage, &app, &link);
 }

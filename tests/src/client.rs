@@ -166,9 +166,13 @@ impl Page {
         self.send_file(name, bytes, &[]).ok(201)
     }
 
-    /// Announces a file that comes in parts.
+    /// Announces a file that comes in parts. Its beginning is filled up with spaces to the length
+    /// that the edge wants.
     #[must_use]
     pub fn announce(&self, name: &str, size: u64, head: &[u8]) -> Answer {
+        let len = usize::try_from(size.min(limits::HEAD_MAX)).unwrap_or(0);
+        let mut head = head.to_vec();
+        head.resize(len, b' ');
         let body = json!({ "name": name, "size": size, "head": STANDARD.encode(head) });
         let json = ("content-type", "application/json");
         self.call(

@@ -1,8 +1,9 @@
 //! The edge in real workerd, started as a developer would start it, with apps, keys and state of
 //! its own; and its death by `kill -9`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fs, io};
 
 use chatlift_shared::mac::KeyRing;
 use serde_json::{Value, json};
@@ -33,6 +34,9 @@ pub const ONE_FILE: &str = "one-file";
 /// Largest file of [`DOCUMENTS`], in bytes: in parts, and little to send too much.
 pub const DOCUMENT_MAX: u64 = 20 * 1024 * 1024;
 
+/// What the app of [`DOCUMENTS`] can use, best first.
+pub const DOCUMENT_FORMATS: [&str; 3] = ["image/jpeg", "application/pdf", DOCX];
+
 /// The apps of the scenarios, as the edge's `APPS` has them.
 fn apps(webhook_url: &str) -> Value {
     let names = |en: &str, zh: &str| json!({ "en": en, "zh-CN": zh });
@@ -40,7 +44,7 @@ fn apps(webhook_url: &str) -> Value {
         json!({
             "id": id, "title": title, "hint": names("A hint.", "提示。"), "accept": accept,
             "max_file_size": size, "max_files": files, "link_lifetime": 604_800,
-            "formats": if id == DOCUMENTS { json!(["image/jpeg", "application/pdf"]) } else { json!([]) },
+            "formats": if id == DOCUMENTS { json!(DOCUMENT_FORMATS) } else { json!([]) },
             "return_url": null
         })
     };
@@ -113,15 +117,12 @@ impl Setup {
     /// When the worker is not built, or does not answer.
     #[must_use]
     pub fn start(self, webhook_url: &str) -> Edge {
-        for built in [
-            "edge/build/index.js",
-            "dist/index.html",
-            "node_modules/wrangler",
-        ] {
-            assert!(
-                xtask::root::at(built).exists(),
-                "{built} is not there: run `cargo xtask test`"
-            );
+        let project = self.folder.path().join("project");
+        fs::create_dir_all(&project).expect("a folder for the project");
+        // A copy, since wrangler starts anew when what it runs is built again.
+        for built in ["wrangler.toml", "edge/build", "dist"] {
+            copy(&xtask::root::at(built), &project.join(built))
+                .unwrap_or_else(|e| panic!("{built}: {e}; run `cargo xtask test`"));
         }
         let env = self.folder.path().join("edge.env");
         let secrets = app_secrets(&[(APP, &self.app), (OTHER_APP, &self.other_app)]);
@@ -134,6 +135,7 @@ impl Setup {
         ];
         write_env(&env, &vars).expect("the edge's variables");
         let command = wrangler::Edge {
+            project,
             port: self.port,
             state: self.folder.path().join("state"),
             scratch: self.folder.path().join("wrangler"),
@@ -148,6 +150,19 @@ impl Setup {
         edge.start();
         edge
     }
+}
+
+/// Copies a file or a folder with all in it.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    if !from.is_dir() {
+        return fs::copy(from, to).map(|_| ());
+    }
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let name = entry?.file_name();
+        copy(&from.join(&name), &to.join(&name))?;
+    }
+    Ok(())
 }
 
 /// A running edge, or one that was killed.
@@ -217,7 +232,7 @@ impl Edge {
     /// The last that it printed.
     #[must_use]
     pub fn tail(&self) -> String {
-        let text = std::fs::read(&self.log).unwrap_or_default();
+        let text = fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text).into_owned();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(40)..].join("\n")

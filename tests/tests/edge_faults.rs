@@ -90,7 +90,8 @@ fn killed_between_commit_and_outbox(
         [stored.id]
     );
     assert_eq!((now.state, now.uploads), (LinkState::Active, 0));
-    // Exactly once, also after another restart.
+    // Exactly once, also after another restart. The acknowledgement needs a moment to be kept.
+    std::thread::sleep(Duration::from_secs(1));
     stage.edge.kill();
     stage.edge.start();
     std::thread::sleep(Duration::from_secs(7));
@@ -155,6 +156,7 @@ fn completing_again_after_a_kill_between_commit_and_outbox_returns_the_file() {
             answer.status,
             answer.text()
         );
+        std::thread::sleep(Duration::from_millis(500));
         (answer.status == 200).then(|| answer.ok(200))
     });
     assert_eq!(stored.sha256, file.sha256());
@@ -177,7 +179,8 @@ fn a_file_that_was_stored_is_told_after_a_kill_when_it_was_not_before() {
     stage.edge.start();
     let told = stage.receiver.wait_stored(link.id, stored.sha256, WITHIN);
     assert_eq!(told.stored().expect("a stored file").file.id, stored.id);
-    // And once it is acknowledged, a restart does not tell it again.
+    // And once it is acknowledged and that is kept, a restart does not tell it again.
+    std::thread::sleep(Duration::from_secs(1));
     stage.edge.kill();
     stage.edge.start();
     assert_eq!(app.get_link(link.id).files.len(), 1);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chatlift_shared::api::{EventState, EventStatus, PageFile};
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::webhook::EventKind;
-use chatlift_tests::edge::{ANY_FILE, APP, DOCUMENTS, ONE_FILE};
+use chatlift_tests::edge::{ANY_FILE, APP, DOCUMENT_FORMATS, DOCUMENTS, ONE_FILE};
 use chatlift_tests::fixtures::pdf;
 use chatlift_tests::scratch::{now, wait_for};
 use chatlift_tests::stage::{Stage, shared};
@@ -33,7 +33,7 @@ fn a_stored_file_is_told_with_what_the_app_gave() {
     );
     assert_eq!(event.link.subject.as_deref(), Some("case-9"));
     assert_eq!(event.link.metadata["branch"], "7");
-    assert_eq!(event.link.formats, ["image/jpeg", "application/pdf"]);
+    assert_eq!(event.link.formats, DOCUMENT_FORMATS);
     assert_eq!(told.id.link(), link.id);
     assert!(told.event.timestamp <= now());
 }

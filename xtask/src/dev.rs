@@ -85,6 +85,7 @@ fn run_until(options: Options, stop: &AtomicBool) -> Result<(), Error> {
     }
 
     let edge = Edge {
+        project: at(""),
         port: options.port,
         state: at(".dev/edge"),
         scratch: at(".dev/wrangler"),

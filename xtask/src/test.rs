@@ -81,7 +81,7 @@ fn unit(tally: &mut Tally) -> Result<(), Error> {
             "warnings",
         ]))
     })?;
-    tally.step("clippy, wasm32", "wasm32", || {
+    tally.step("clippy, wasm32", "clippy wasm32", || {
         let crates = [
             "--package",
             "chatlift-edge",
@@ -180,7 +180,9 @@ fn scenarios(layer: Layer) -> Result<Command, Error> {
         .filter(|name| name.starts_with(&prefix))
         .collect();
     names.sort();
+    // A scenario that fails says what it saw; the way there through the harness says nothing.
     let mut command = cargo(&["test", "--package", "chatlift-tests", "--no-fail-fast"]);
+    command.env("RUST_BACKTRACE", "0");
     for name in names {
         command.args(["--test", &name]);
     }

@@ -1,15 +1,17 @@
 //! The command line of `wrangler dev`: the edge in real workerd, with nothing from outside.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::Error;
-use crate::root::{at, root};
+use crate::root::at;
 
 /// How the edge is to run.
 #[derive(Clone, Debug)]
 pub struct Edge {
+    /// Folder of wrangler.toml, with the built worker and page where it says.
+    pub project: PathBuf,
     /// Port on 127.0.0.1.
     pub port: u16,
     /// Where R2 objects and Durable Objects are kept.
@@ -27,8 +29,8 @@ impl Edge {
     pub fn command(&self) -> Command {
         let mut command = Command::new("node");
         command
-            .current_dir(root())
-            .arg(Path::new("node_modules/wrangler/bin/wrangler.js"))
+            .current_dir(&self.project)
+            .arg(at("node_modules/wrangler/bin/wrangler.js"))
             .args(["dev", "--ip", "127.0.0.1", "--log-level", "info"])
             .args(["--show-interactive-dev-session", "false"])
             .args(["--inspector-port", "0"])
