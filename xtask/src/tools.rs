@@ -134,6 +134,7 @@ fn installed(what: &str, output: &Output) -> Result<(), Error> {
 /// When something is missing and cannot be installed.
 pub fn ensure_build() -> Result<(), Error> {
     ensure_target()?;
+    ensure_rust_src()?;
     ensure_npm()?;
     WASM_BINDGEN.ensure()?;
     WORKER_BUILD.ensure()?;
@@ -165,6 +166,32 @@ pub fn ensure_target() -> Result<(), Error> {
                 .args(["target", "add", WASM_TARGET]),
         )?;
     installed(&format!("the {WASM_TARGET} target"), &added)
+}
+
+/// The source of the standard library, which the shipped page is built with.
+///
+/// # Errors
+/// When rustup is missing or cannot fetch it.
+pub fn ensure_rust_src() -> Result<(), Error> {
+    let list = output(Command::new("rustup").current_dir(at("")).args([
+        "component",
+        "list",
+        "--installed",
+    ]))?;
+    if String::from_utf8_lossy(&list.stdout)
+        .lines()
+        .any(|line| line == "rust-src")
+    {
+        return Ok(());
+    }
+    println!("installing Rust's rust-src component for the page");
+    let added =
+        output(
+            Command::new("rustup")
+                .current_dir(at(""))
+                .args(["component", "add", "rust-src"]),
+        )?;
+    installed("the rust-src component", &added)
 }
 
 /// The packages of package-lock.json, in the versions that it names.

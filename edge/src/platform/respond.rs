@@ -75,6 +75,11 @@ fn respond_problem(problem: &Problem) -> worker::Result<Response> {
         ProblemCode::ApiKeyMissing | ProblemCode::ApiKeyUnknown => {
             headers.set("www-authenticate", "Bearer")?;
         }
+        ProblemCode::RangeNotSatisfiable => {
+            if let Some(size) = problem.limit {
+                headers.set("content-range", &format!("bytes */{size}"))?;
+            }
+        }
         ProblemCode::StorageUnavailable | ProblemCode::UploadBusy => {
             headers.set("retry-after", RETRY_AFTER)?;
         }
