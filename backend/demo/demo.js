@@ -247,10 +247,27 @@ function previewOf(file, content) {
     const image = element("img", { src: content, alt: file.name, "data-testid": "delivery-image" });
     return element("a", { class: "preview", href: content, target: "_blank", rel: "noopener" }, image);
   }
-  if (file.media_type === "application/pdf" && navigator.pdfViewerEnabled) {
+  if (file.media_type === "application/pdf" && !navigator.pdfViewerEnabled) {
+    // Phones show no PDF in place: its first page, which opens the whole.
+    const image = element("img", { src: `/app/deliveries/${encodeURIComponent(file.file)}/thumbnail`, alt: file.name, "data-testid": "delivery-page" });
+    image.addEventListener("error", () => image.closest(".preview")?.remove());
+    return element("a", { class: "preview", href: content, target: "_blank", rel: "noopener" }, image);
+  }
+  if (file.media_type === "application/pdf") {
     const fallback = element("a", { class: "secondary", href: content, target: "_blank", rel: "noopener" }, text.open_pdf);
     return element("div", { class: "preview" },
       element("object", { type: "application/pdf", data: `${content}#toolbar=0&view=FitH`, "aria-label": file.name, "data-testid": "delivery-pdf" }, fallback));
+  }
+  if (file.media_type === "video/mp4") {
+    const poster = `/app/deliveries/${encodeURIComponent(file.file)}/thumbnail`;
+    return element("div", { class: "preview" }, element("video", {
+      src: content, poster, controls: "", preload: "metadata", playsinline: "", "aria-label": file.name, "data-testid": "delivery-video",
+    }));
+  }
+  if (["audio/mpeg", "audio/mp4"].includes(file.media_type)) {
+    return element("div", { class: "preview" }, element("audio", {
+      src: content, controls: "", preload: "metadata", "aria-label": file.name, "data-testid": "delivery-audio",
+    }));
   }
   return null;
 }

@@ -4,10 +4,13 @@ use std::ffi::OsString;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use chatlift_shared::AppId;
 use chatlift_shared::webhook::Secret;
 use url::Url;
+
+use crate::pipeline::scan::Clamd;
 
 /// Where the edge is when `CHATLIFT_EDGE_URL` says nothing: `wrangler dev`.
 pub const EDGE_URL_DEFAULT: &str = "http://127.0.0.1:8787";
@@ -15,6 +18,10 @@ pub const EDGE_URL_DEFAULT: &str = "http://127.0.0.1:8787";
 pub const APP_DEFAULT: &str = "demo";
 /// Where to listen when `CHATLIFT_LISTEN` says nothing: this machine only.
 pub const LISTEN_DEFAULT: &str = "127.0.0.1:8788";
+
+/// Room for files under way when `CHATLIFT_DISK_QUOTA_GIB` says nothing: four of the largest files of
+/// the `any-file` scene, and what is made of them.
+pub const DISK_QUOTA_GIB: u64 = 40;
 
 /// An API key of the edge. Its text is sent in `Authorization` and shown nowhere.
 #[derive(Clone, PartialEq, Eq)]
@@ -41,6 +48,33 @@ impl fmt::Debug for ApiKey {
     }
 }
 
+/// The address of a database, with its password in it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(String);
+
+impl DatabaseUrl {
+    /// The address itself, for the driver.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DatabaseUrl([redacted])")
+    }
+}
+
+/// Where the app hears of its deliveries.
+#[derive(Clone, Debug)]
+pub struct AppWebhook {
+    /// The address.
+    pub url: Url,
+    /// What signs them.
+    pub secret: Secret,
+}
+
 /// What the backend runs with.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -58,6 +92,18 @@ pub struct Config {
     pub listen: SocketAddr,
     /// What to log, in the syntax of `RUST_LOG`.
     pub log: tracing_subscriber::filter::Targets,
+    /// Address of a PostgreSQL database; without one SQLite in the data folder serves.
+    pub database: Option<DatabaseUrl>,
+    /// Where clamd listens, if files are to be scanned.
+    pub clamd: Option<Clamd>,
+    /// Where the app is told of its deliveries, if it wants to be.
+    pub app_webhook: Option<AppWebhook>,
+    /// Most bytes of files that are being worked on.
+    pub disk_quota: u64,
+    /// How long a file is kept after the app has acknowledged its delivery; for ever if `None`.
+    pub retention: Option<Duration>,
+    /// Where to look for outside programs, in the syntax of `PATH`.
+    pub path: OsString,
 }
 
 /// A variable that is missing or wrong. Every message names it and says what to do; none repeats
@@ -79,6 +125,46 @@ fn wrong(variable: &'static str, problem: impl Into<String>) -> ConfigError {
 }
 
 impl Config {
+    /// Reads the data folder alone, which is all that the operator's commands need.
+    ///
+    /// # Errors
+    /// When it is not set.
+    pub fn read_data_dir(
+        get: impl Fn(&'static str) -> Option<OsString>,
+    ) -> Result<PathBuf, ConfigError> {
+        get("CHATLIFT_DATA_DIR")
+            .filter(|dir| !dir.is_empty())
+            .map(PathBuf::from)
+            .ok_or_else(|| {
+                wrong(
+                    "CHATLIFT_DATA_DIR",
+                    "is not set: give the folder for the database and the files, such as /var/lib/chatlift",
+                )
+            })
+    }
+
+    /// Reads the database's address alone.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn read_database(
+        get: impl Fn(&'static str) -> Option<OsString>,
+    ) -> Result<Option<DatabaseUrl>, ConfigError> {
+        let Some(text) = get("CHATLIFT_DATABASE_URL").filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        text.into_string()
+            .ok()
+            .filter(|url| url.starts_with("postgres://") || url.starts_with("postgresql://"))
+            .map(|url| Some(DatabaseUrl(url)))
+            .ok_or_else(|| {
+                wrong(
+                    "CHATLIFT_DATABASE_URL",
+                    "is no postgres:// address: give one, or leave it out for SQLite in the data folder",
+                )
+            })
+    }
+
     /// Reads the variables through `get`, which is `std::env::var_os` outside tests.
     ///
     /// # Errors
@@ -135,15 +221,8 @@ impl Config {
             })
             .collect::<Result<_, _>>()?;
 
-        let data_dir = get("CHATLIFT_DATA_DIR")
-            .filter(|dir| !dir.is_empty())
-            .map(PathBuf::from)
-            .ok_or_else(|| {
-                wrong(
-                    "CHATLIFT_DATA_DIR",
-                    "is not set: give the folder for the database and the files, such as /var/lib/chatlift",
-                )
-            })?;
+        let data_dir = Self::read_data_dir(&get)?;
+        let database = Self::read_database(&get)?;
 
         let listen = text("CHATLIFT_LISTEN")?;
         let listen = listen
@@ -165,6 +244,48 @@ impl Config {
             )
         })?;
 
+        let clamd = text("CHATLIFT_CLAMD")?
+            .map(|text| {
+                text.parse().map_err(|problem| {
+                    wrong(
+                        "CHATLIFT_CLAMD",
+                        format!("{problem}: give one such as unix:/run/clamav/clamd.ctl"),
+                    )
+                })
+            })
+            .transpose()?;
+
+        let app_webhook = app_webhook(
+            text("CHATLIFT_APP_WEBHOOK_URL")?,
+            text("CHATLIFT_APP_WEBHOOK_SECRET")?,
+        )?;
+
+        let disk_quota = text("CHATLIFT_DISK_QUOTA_GIB")?
+            .map_or(Some(DISK_QUOTA_GIB), |text| text.parse().ok())
+            .filter(|gib| (1..=1_000_000).contains(gib))
+            .map(|gib| gib * 1024 * 1024 * 1024)
+            .ok_or_else(|| {
+                wrong(
+                    "CHATLIFT_DISK_QUOTA_GIB",
+                    "is not a number of GiB from 1 to 1000000",
+                )
+            })?;
+
+        let retention = text("CHATLIFT_RETENTION_DAYS")?
+            .map(|text| {
+                text.parse()
+                    .ok()
+                    .filter(|days| (1..=36_500).contains(days))
+                    .map(|days: u64| Duration::from_secs(days * 24 * 60 * 60))
+                    .ok_or_else(|| {
+                        wrong(
+                            "CHATLIFT_RETENTION_DAYS",
+                            "is not a number of days from 1 to 36500",
+                        )
+                    })
+            })
+            .transpose()?;
+
         Ok(Self {
             edge_url,
             app,
@@ -173,8 +294,43 @@ impl Config {
             data_dir,
             listen,
             log,
+            database,
+            clamd,
+            app_webhook,
+            retention,
+            disk_quota,
+            path: get("PATH").unwrap_or_default(),
         })
     }
+}
+
+fn app_webhook(
+    url: Option<String>,
+    secret: Option<String>,
+) -> Result<Option<AppWebhook>, ConfigError> {
+    let Some(url) = url else {
+        return Ok(None);
+    };
+    let url: Url = url
+        .parse()
+        .ok()
+        .filter(|url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        .ok_or_else(|| {
+            wrong(
+                "CHATLIFT_APP_WEBHOOK_URL",
+                "is not an http or https address",
+            )
+        })?;
+    let secret = secret.ok_or_else(|| {
+        wrong(
+            "CHATLIFT_APP_WEBHOOK_SECRET",
+            "is not set: give the secret (whsec_...) by which the app knows the backend's webhooks",
+        )
+    })?;
+    let secret = secret
+        .parse()
+        .map_err(|e| wrong("CHATLIFT_APP_WEBHOOK_SECRET", format!("is {e}")))?;
+    Ok(Some(AppWebhook { url, secret }))
 }
 
 fn edge_base(text: &str) -> Result<Url, ConfigError> {
@@ -246,6 +402,11 @@ mod tests {
             ("CHATLIFT_WEBHOOK_SECRET", "whsec_hidden"),
             ("CHATLIFT_DATA_DIR", ""),
             ("CHATLIFT_LISTEN", "8788"),
+            ("CHATLIFT_CLAMD", "/run/clamd"),
+            ("CHATLIFT_DATABASE_URL", "mysql://u:hidden@h/d"),
+            ("CHATLIFT_APP_WEBHOOK_URL", "ftp://app"),
+            ("CHATLIFT_RETENTION_DAYS", "0"),
+            ("CHATLIFT_DISK_QUOTA_GIB", "0"),
             ("RUST_LOG", "chatlift=loud"),
         ] {
             let error = read(&[(variable, value)]).expect_err(variable);

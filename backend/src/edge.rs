@@ -198,6 +198,16 @@ impl Edge for HttpEdge {
         })
     }
 
+    fn delete_file(&self, file: FileId) -> BoxFuture<'_, Result<(), EdgeError>> {
+        Box::pin(async move {
+            let file = file.to_string();
+            let request = self
+                .request(Method::DELETE, &["v1", "files", &file])?
+                .timeout(CALL_TIMEOUT);
+            send(request).await.map(drop)
+        })
+    }
+
     fn create_link<'a>(
         &'a self,
         request: &'a CreateLink,

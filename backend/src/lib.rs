@@ -13,13 +13,16 @@ mod demo;
 pub mod edge;
 mod error;
 pub mod first_app;
+pub mod jobs;
+pub mod metrics;
 pub mod pipeline;
 pub mod ports;
+pub mod sandbox;
 pub mod store;
 mod webhook;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Router;
@@ -29,12 +32,15 @@ use axum::routing::{get, post};
 use tokio_util::sync::CancellationToken;
 use tower_http::trace::TraceLayer;
 
-use config::Config;
+use config::{Config, DatabaseUrl};
 use edge::{HttpEdge, SetupError};
 pub use error::Error;
-use pipeline::Pipeline;
+use metrics::Metrics;
 use pipeline::folders::Folders;
+use pipeline::notices::Notifier;
+use pipeline::{Parts, Pipeline};
 use ports::{Clock, Edge};
+use sandbox::{Programs, Sandbox};
 use store::{Store, StoreError};
 
 /// The backend, open and ready. Cheap to clone.
@@ -61,7 +67,9 @@ pub enum StartError {
         source: io::Error,
     },
     /// The database cannot be opened.
-    #[error("the data folder {} (CHATLIFT_DATA_DIR): {source}", .folder.display())]
+    #[error(
+        "the database (CHATLIFT_DATABASE_URL, or in the data folder {}): {source}", .folder.display()
+    )]
     Store {
         /// The folder.
         folder: PathBuf,
@@ -71,6 +79,12 @@ pub enum StartError {
     /// The client of the edge cannot be set up.
     #[error(transparent)]
     Edge(#[from] SetupError),
+    /// The metrics could not be set up.
+    #[error("the metrics cannot be set up: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// Looking for programs failed.
+    #[error("looking for programs failed: {0}")]
+    Sandbox(tokio::task::JoinError),
 }
 
 impl App {
@@ -79,6 +93,21 @@ impl App {
     /// # Errors
     /// See [`StartError`].
     pub async fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let path = config.path.clone();
+        let sandbox = tokio::task::spawn_blocking(move || Sandbox::new(Programs::find(&path)));
+        let sandbox = sandbox.await.map_err(StartError::Sandbox)?;
+        Self::open_with(config, clock, sandbox).await
+    }
+
+    /// The same with a sandbox of the caller's.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn open_with(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        sandbox: Sandbox,
+    ) -> Result<Self, StartError> {
         let folder = config.data_dir.clone();
         let folders = Folders::create(&folder)
             .await
@@ -86,17 +115,28 @@ impl App {
                 folder: folder.clone(),
                 source,
             })?;
-        let store = Store::open(&folder.join("chatlift.db"))
+        let store = open_store(&folder, config.database.as_ref())
             .await
-            .map_err(|source| StartError::Store { folder, source })?;
+            .map_err(|source| StartError::Store { folder, source })?
+            .with_notices(config.app_webhook.is_some());
         let edge: Arc<dyn Edge> =
             Arc::new(HttpEdge::new(config.edge_url.clone(), &config.api_key)?);
-        let pipeline = Arc::new(Pipeline::new(
-            store.clone(),
-            Arc::clone(&edge),
-            Arc::clone(&clock),
-            folders.clone(),
-        ));
+        let notifier = match config.app_webhook.clone() {
+            Some(webhook) => Some(Notifier::new(webhook).map_err(SetupError::Client)?),
+            None => None,
+        };
+        let pipeline = Arc::new(Pipeline::new(Parts {
+            store: store.clone(),
+            edge: Arc::clone(&edge),
+            clock: Arc::clone(&clock),
+            folders: folders.clone(),
+            sandbox,
+            scanner: config.clamd.clone(),
+            notifier,
+            retention: config.retention,
+            quota: config.disk_quota,
+            metrics: Metrics::new()?,
+        }));
         Ok(Self {
             config: Arc::new(config),
             store,
@@ -127,11 +167,27 @@ impl App {
     }
 }
 
+/// Opens the store: PostgreSQL where its address is given, else SQLite in the data folder.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn open_store(
+    folder: &Path,
+    database: Option<&DatabaseUrl>,
+) -> Result<Store, StoreError> {
+    match database {
+        Some(url) => Store::open_shared(url.expose()).await,
+        None => Store::open(&folder.join("chatlift.db")).await,
+    }
+}
+
 /// All routes of the backend.
 pub fn app(state: App) -> Router {
     let webhook = post(webhook::receive).layer(DefaultBodyLimit::max(webhook::BODY_MAX));
     Router::new()
         .route("/healthz", get(healthz))
+        .route("/readyz", get(metrics::ready))
+        .route("/metrics", get(metrics::scrape))
         .route("/webhooks/chatlift", webhook)
         .merge(first_app::routes())
         .merge(demo::routes())

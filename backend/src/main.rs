@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use chatlift_backend::clock::SystemClock;
 use chatlift_backend::config::Config;
-use chatlift_backend::{App, app};
+use chatlift_backend::ports::Clock as _;
+use chatlift_backend::{App, app, jobs, open_store};
 use tokio::net::TcpListener;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -22,8 +23,34 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Serves until SIGTERM or Ctrl-C. An error is one sentence for the operator.
+/// Does what the command line asks. An error is one sentence for the operator.
 async fn run() -> Result<(), String> {
+    let mut words = std::env::args().skip(1);
+    match words.next().as_deref() {
+        None => serve().await,
+        Some("jobs") => operate(&words.collect::<Vec<_>>()).await,
+        Some(_) => Err(format!("no such command\n{}", jobs::USAGE)),
+    }
+}
+
+/// Runs one of the operator's commands on the store of the data folder.
+async fn operate(words: &[String]) -> Result<(), String> {
+    let folder = Config::read_data_dir(std::env::var_os).map_err(|e| e.to_string())?;
+    let database = Config::read_database(std::env::var_os).map_err(|e| e.to_string())?;
+    if database.is_none() && !folder.join("chatlift.db").is_file() {
+        return Err(format!("there is no database in {}", folder.display()));
+    }
+    let store = open_store(&folder, database.as_ref())
+        .await
+        .map_err(|e| e.to_string())?;
+    let said = jobs::run(&store, words, SystemClock.now()).await;
+    store.close().await;
+    print!("{}", said?);
+    Ok(())
+}
+
+/// Serves until SIGTERM or Ctrl-C.
+async fn serve() -> Result<(), String> {
     let config = Config::read(std::env::var_os).map_err(|e| e.to_string())?;
     tracing_subscriber::registry()
         .with(

@@ -47,6 +47,12 @@ pub trait Edge: Send + Sync + 'static {
         receipt: &'a Receipt,
     ) -> BoxFuture<'a, Result<(), EdgeError>>;
 
+    /// Deletes a file's content.
+    ///
+    /// # Errors
+    /// See [`EdgeError`].
+    fn delete_file(&self, file: FileId) -> BoxFuture<'_, Result<(), EdgeError>>;
+
     /// Makes a link. The same `idempotency_key` and request answer with the same link.
     ///
     /// # Errors

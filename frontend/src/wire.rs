@@ -143,6 +143,7 @@ fn receipt(value: &impl Value) -> Option<Receipt> {
             _ => return None,
         },
         reason: text(value, "reason"),
+        code: text(value, "code"),
     })
 }
 
@@ -230,7 +231,11 @@ mod tests {
             receipt: None,
         };
         let with = |status, reason| PageFile {
-            receipt: Some(Receipt { status, reason }),
+            receipt: Some(Receipt {
+                status,
+                reason,
+                code: None,
+            }),
             ..bare.clone()
         };
         vec![

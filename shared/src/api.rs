@@ -121,6 +121,9 @@ pub struct Receipt {
     /// Why it was rejected, in words for the chat-app user. 500 bytes at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Why, as a stable code such as `password-protected`, by which a page finds its own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
 }
 
 /// How far a file came. Receipts go forward only.

@@ -54,6 +54,9 @@ pub const IDEMPOTENCY_KEY_MAX: usize = 255;
 /// Longest reason in a receipt, in bytes of UTF-8.
 pub const REASON_MAX: usize = 500;
 
+/// Longest code in a receipt, in bytes.
+pub const RECEIPT_CODE_MAX: usize = 64;
+
 /// Most files of one link, whatever a scene says.
 pub const LINK_FILES_MAX: u32 = 500;
 

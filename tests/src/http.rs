@@ -180,3 +180,22 @@ fn unchunk(mut chunked: &[u8]) -> Vec<u8> {
     }
     body
 }
+
+/// Begins a request with a body of `announced` bytes, sends only `sent` of it, and cuts the
+/// connection once all of that has been acknowledged by the other side's TCP.
+///
+/// # Errors
+/// When it cannot be sent.
+pub fn send_cut(origin: &str, head: &str, announced: u64, sent: &[u8]) -> std::io::Result<()> {
+    let host = origin.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(host)?;
+    let head = format!("{head}host: {host}\r\ncontent-length: {announced}\r\n\r\n");
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(sent)?;
+    stream.flush()?;
+    // What is still in this side's buffers would be thrown away by a reset.
+    stream.shutdown(std::net::Shutdown::Write)?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let _ = stream.read(&mut [0; 1024]);
+    Ok(())
+}

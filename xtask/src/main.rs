@@ -14,8 +14,10 @@ cargo xtask <command>
 
   dev [--port 8787] [--backend-port 8788]
                  build all, start edge and backend, print the first app's address and a ready link
-  test [--only unit|edge|e2e]...
-                 formatting, lints, unit tests, tests in workerd, tests in Chromium
+  test [--only unit|edge|programs|e2e]...
+                 formatting, lints, unit tests, tests in workerd, with the programs that the
+                 backend converts with, and in Chromium
+  samples        convert sample files of every type, and print a table of the results
   build          build page and worker as they are shipped
   sizes          build page and worker, and print what they weigh
   page --serve   serve a live-reloading page to a frontend developer, against the running edge
@@ -60,9 +62,14 @@ fn command() -> Result<(), Error> {
             let (page, worker) = build()?;
             sizes::report(&page, &worker)
         }
+        "samples" => {
+            end(&mut args)?;
+            test::samples()
+        }
         "setup" => {
             end(&mut args)?;
             tools::ensure_build()?;
+            tools::ensure_programs()?;
             tools::ensure_browser()
         }
         "help" => {

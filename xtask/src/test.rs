@@ -18,20 +18,23 @@ pub enum Layer {
     Unit,
     /// Over HTTP against the edge in real workerd.
     Edge,
+    /// Conversions by the real programs, real PostgreSQL and ClamAV.
+    Programs,
     /// The whole journey in real Chromium.
     E2e,
 }
 
 impl Layer {
     /// All of them, in the order in which they run.
-    pub const ALL: [Self; 3] = [Self::Unit, Self::Edge, Self::E2e];
+    pub const ALL: [Self; 4] = [Self::Unit, Self::Edge, Self::Programs, Self::E2e];
 
-    /// Its name on the command line, and the prefix of its files in tests/tests.
+    /// Its name on the command line; for edge and e2e also the prefix of its files in tests/tests.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Unit => "unit",
             Self::Edge => "edge",
+            Self::Programs => "programs",
             Self::E2e => "e2e",
         }
     }
@@ -49,6 +52,7 @@ pub fn test(layers: &[Layer]) -> Result<(), Error> {
         .try_for_each(|layer| match layer {
             Layer::Unit => unit(&mut tally),
             Layer::Edge => edge(&mut tally),
+            Layer::Programs => programs(&mut tally),
             Layer::E2e => e2e(&mut tally),
         });
     if result.is_err() && tally.failed == 0 {
@@ -76,6 +80,8 @@ fn unit(tally: &mut Tally) -> Result<(), Error> {
             "clippy",
             "--workspace",
             "--all-targets",
+            "--features",
+            "chatlift-backend/programs",
             "--",
             "-D",
             "warnings",
@@ -132,6 +138,41 @@ fn core_without_worker() -> Result<(), Error> {
 fn edge(tally: &mut Tally) -> Result<(), Error> {
     build(tally)?;
     tally.tests("edge", scenarios(Layer::Edge)?)
+}
+
+fn programs(tally: &mut Tally) -> Result<(), Error> {
+    tools::ensure_programs()?;
+    tally.tests(
+        "programs",
+        cargo(&[
+            "test",
+            "--package",
+            "chatlift-backend",
+            "--features",
+            "programs",
+            "--test",
+            "programs",
+        ]),
+    )?;
+    tally.step("samples", "samples", samples)
+}
+
+/// The table of sample files, converted and looked at by other programs.
+///
+/// # Errors
+/// When a program is missing, or a result is not what it must be.
+pub fn samples() -> Result<(), Error> {
+    tools::ensure_programs()?;
+    run(&mut cargo(&[
+        "run",
+        "--quiet",
+        "--package",
+        "chatlift-backend",
+        "--features",
+        "programs",
+        "--example",
+        "samples",
+    ]))
 }
 
 fn e2e(tally: &mut Tally) -> Result<(), Error> {

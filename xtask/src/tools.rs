@@ -238,12 +238,58 @@ const BROWSER_PACKAGES: [(&str, &str); 3] = [
     ),
 ];
 
+/// The Debian packages that the backend converts, scans and keeps its jobs with, and those that its
+/// tests open the results with.
+const PROGRAM_PACKAGES: [(&str, &str); 16] = [
+    ("bubblewrap", "/usr/bin/bwrap"),
+    ("util-linux", "/usr/bin/prlimit"),
+    (
+        "libreoffice-writer-nogui",
+        "/usr/lib/libreoffice/program/libswlo.so",
+    ),
+    (
+        "libreoffice-calc-nogui",
+        "/usr/lib/libreoffice/program/libsclo.so",
+    ),
+    (
+        "libreoffice-impress-nogui",
+        "/usr/lib/libreoffice/program/libsdlo.so",
+    ),
+    ("ffmpeg", "/usr/bin/ffmpeg"),
+    ("poppler-utils", "/usr/bin/pdftoppm"),
+    ("poppler-data", "/usr/share/poppler"),
+    ("libheif-examples", "/usr/bin/heif-convert"),
+    ("librsvg2-bin", "/usr/bin/rsvg-convert"),
+    (
+        "fonts-noto-cjk",
+        "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc",
+    ),
+    // The samples are made and looked at with these.
+    ("imagemagick", "/usr/bin/identify"),
+    ("qpdf", "/usr/bin/qpdf"),
+    ("python3-uno", "/usr/lib/python3/dist-packages/uno.py"),
+    ("clamav-daemon", "/usr/sbin/clamd"),
+    ("postgresql", "/usr/lib/postgresql"),
+];
+
 /// Chromium with its driver, and a font for the Chinese page.
 ///
 /// # Errors
 /// When a package is missing and cannot be installed.
 pub fn ensure_browser() -> Result<(), Error> {
-    let missing: Vec<&str> = BROWSER_PACKAGES
+    ensure_packages(&BROWSER_PACKAGES, "the browser tests")
+}
+
+/// LibreOffice, ffmpeg and the other programs of the backend.
+///
+/// # Errors
+/// When a package is missing and cannot be installed.
+pub fn ensure_programs() -> Result<(), Error> {
+    ensure_packages(&PROGRAM_PACKAGES, "the backend's conversions")
+}
+
+fn ensure_packages(packages: &[(&'static str, &str)], purpose: &str) -> Result<(), Error> {
+    let missing: Vec<&str> = packages
         .iter()
         .filter(|(_, sign)| !fs::exists(sign).unwrap_or(false))
         .map(|(package, _)| *package)
@@ -252,7 +298,7 @@ pub fn ensure_browser() -> Result<(), Error> {
         return Ok(());
     }
     let list = missing.join(" ");
-    println!("installing {list} for the browser tests");
+    println!("installing {list} for {purpose}");
     let root = output(Command::new("id").arg("-u")).is_ok_and(|id| id.stdout == b"0\n");
     let apt = |args: &[&str]| {
         let mut command = Command::new(if root { "apt-get" } else { "sudo" });

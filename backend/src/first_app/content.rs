@@ -17,10 +17,13 @@ use crate::error::Error;
 /// What a browser may show in place. Everything else is downloaded.
 const INLINE: &[&str] = &[
     "application/pdf",
+    "audio/mp4",
+    "audio/mpeg",
     "image/gif",
     "image/jpeg",
     "image/png",
     "image/webp",
+    "video/mp4",
 ];
 
 pub(super) async fn content(
@@ -33,6 +36,7 @@ pub(super) async fn content(
         .store
         .delivery(file)
         .await?
+        .filter(|delivery| delivery.deleted_at.is_none())
         .ok_or(Error::NotFound("delivery"))?;
     let product = delivery.product;
     let mut response = ServeFile::new(app.folders.delivery(file))

@@ -10,6 +10,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::time::Duration;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -54,6 +55,9 @@ pub(super) async fn stream(
     Ok(Sse::new(events).keep_alive(KeepAlive::default()))
 }
 
+/// Time between two looks at a stream that another process may have written to.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 struct Reader {
     app: App,
     link: LinkId,
@@ -86,6 +90,8 @@ impl Reader {
             tokio::select! {
                 () = self.app.stop.cancelled() => return None,
                 changed = self.changes.changed() => changed.ok()?,
+                // Another process does not tell this one.
+                () = tokio::time::sleep(LOOK_AGAIN), if self.app.store.shared() => {}
             }
         }
     }

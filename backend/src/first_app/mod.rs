@@ -6,8 +6,10 @@
 //! | `GET /app/requests/{link}` | state, files under way, deliveries |
 //! | `GET /app/requests/{link}/qr.svg` | the link as a QR code |
 //! | `GET /app/requests/{link}/events` | server-sent events, resumable with `Last-Event-ID` |
-//! | `GET /app/deliveries` | the newest 100 deliveries of all requests |
+//! | `GET /app/deliveries?request=&before=&limit=` | deliveries, newest first, 100 at most; `before` is the last one of the page before |
 //! | `GET /app/deliveries/{file}/content` | the file, ranges and conditions honoured |
+//! | `GET /app/deliveries/{file}/thumbnail` | a small JPEG of an image, a document's first page, a video |
+//! | `PUT /app/deliveries/{file}/acknowledged` | 204: the app has it for good; it may be deleted here after the retention time |
 //!
 //! It has no login of its own: it listens on this machine only unless told otherwise, and an app
 //! that puts it on a network puts its own session in front. A page of another origin can call
@@ -17,14 +19,15 @@
 mod content;
 mod events;
 mod qr;
+mod thumbnail;
 
 use std::collections::BTreeMap;
 
-use axum::extract::rejection::{JsonRejection, PathRejection};
-use axum::extract::{Path, State};
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use chatlift_shared::api::{CreateLink, LinkState};
 use chatlift_shared::digest::Sha256;
@@ -34,6 +37,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::App;
 use crate::error::Error;
+use crate::pipeline::convert::thumbnail as small;
 use crate::store::{Delivery, FileState, Request};
 
 /// The routes of the first app's API.
@@ -45,6 +49,11 @@ pub(crate) fn routes() -> Router<App> {
         .route("/app/requests/{link}/events", get(events::stream))
         .route("/app/deliveries", get(list))
         .route("/app/deliveries/{file}/content", get(content::content))
+        .route(
+            "/app/deliveries/{file}/thumbnail",
+            get(thumbnail::thumbnail),
+        )
+        .route("/app/deliveries/{file}/acknowledged", put(acknowledge))
 }
 
 /// `POST /app/requests`.
@@ -83,7 +92,12 @@ struct DeliveryView {
     #[serde(skip_serializing_if = "Option::is_none")]
     converted_from: Option<String>,
     delivered_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acknowledged_at: Option<Timestamp>,
     content: String,
+    /// A small picture, if there can be one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thumbnail: Option<String>,
 }
 
 impl From<Delivery> for DeliveryView {
@@ -91,14 +105,18 @@ impl From<Delivery> for DeliveryView {
         let product = delivery.product;
         Self {
             content: format!("/app/deliveries/{}/content", delivery.file),
+            thumbnail: small::possible(&product.media_type)
+                .then(|| format!("/app/deliveries/{}/thumbnail", delivery.file)),
             file: delivery.file,
             request: delivery.link,
             name: product.name,
-            media_type: product.media_type,
             size: product.size,
             sha256: product.sha256,
-            converted_from: product.converted.then_some(delivery.received_as),
+            converted_from: Some(delivery.received_as)
+                .filter(|from| product.converted && *from != product.media_type),
+            media_type: product.media_type,
             delivered_at: delivery.delivered_at,
+            acknowledged_at: delivery.acknowledged_at,
         }
     }
 }
@@ -208,9 +226,48 @@ async fn read(
     )))
 }
 
-async fn list(State(app): State<App>) -> Result<Json<Vec<DeliveryView>>, Error> {
-    let deliveries = app.store.deliveries(None).await?;
+/// Which deliveries to list.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListQuery {
+    request: Option<LinkId>,
+    before: Option<FileId>,
+    limit: Option<u32>,
+}
+
+async fn list(
+    State(app): State<App>,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Json<Vec<DeliveryView>>, Error> {
+    let Query(query) = query.map_err(|e| Error::InvalidRequest(e.body_text()))?;
+    let before = match query.before {
+        Some(file) => Some(
+            app.store
+                .delivery(file)
+                .await?
+                .ok_or(Error::NotFound("delivery"))?,
+        ),
+        None => None,
+    };
+    let limit = i64::from(query.limit.unwrap_or(u32::MAX));
+    let deliveries = app
+        .store
+        .deliveries_before(query.request, before.as_ref(), limit)
+        .await?;
     Ok(Json(
         deliveries.into_iter().map(DeliveryView::from).collect(),
     ))
+}
+
+/// The method is `PUT` because a browser sends none across origins without being allowed to.
+async fn acknowledge(
+    State(app): State<App>,
+    file: Result<Path<FileId>, PathRejection>,
+) -> Result<StatusCode, Error> {
+    let file = id(file, "delivery")?;
+    if app.store.acknowledge(file, app.clock.now()).await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(Error::NotFound("delivery"))
+    }
 }

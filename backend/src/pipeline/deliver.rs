@@ -1,4 +1,4 @@
-//! Third stage: the product, handed to the first app.
+//! Fourth stage: the product, handed to the first app.
 //!
 //! The product moves from the work folder to the deliveries folder, and then one transaction
 //! records the delivery, announces it on the live stream and queues the receipt. Promise: each

@@ -8,6 +8,7 @@
 //! over all of it decides in the end.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use chatlift_shared::api::File;
 use chatlift_shared::digest::Sha256;
@@ -18,11 +19,12 @@ use tokio::io::AsyncWriteExt as _;
 use super::folders::{Hash, blocking, measure, remove, rename};
 use super::{Failure, Pipeline, Rejection};
 use crate::ports::{Content, EdgeError, Resume};
-use crate::store::Job;
+use crate::store::{Job, Stage};
 
 pub(super) async fn run(pipeline: &Pipeline, job: &Job) -> Result<(), Failure> {
     let announced = &job.announced.file;
     let original = pipeline.folders.original(announced.id);
+    let _room = room(pipeline, announced).await?;
     // A crash after the rename and before the store heard of it leaves the file here.
     if measure(original.clone()).await? != Some((announced.size, announced.sha256)) {
         let part = pipeline.folders.part(announced.id);
@@ -32,8 +34,41 @@ pub(super) async fn run(pipeline: &Pipeline, job: &Job) -> Result<(), Failure> {
         }
         rename(part, original).await?;
     }
-    pipeline.store.fetched(job, pipeline.clock.now()).await?;
+    let next = match pipeline.scanner {
+        Some(_) => Stage::Scan,
+        None => Stage::Convert,
+    };
+    let now = pipeline.clock.now();
+    pipeline.store.fetched(job, next, now).await?;
     Ok(())
+}
+
+/// Room on disk for one file, given back when dropped.
+struct Room<'a>(&'a Pipeline, u64);
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.0.reserved.fetch_sub(self.1, Ordering::SeqCst);
+    }
+}
+
+/// Reserves room for the file within the quota of the work folder. Bytes of files that are being
+/// fetched count twice, so that all of them fit whatever the order.
+async fn room<'a>(pipeline: &'a Pipeline, announced: &File) -> Result<Room<'a>, Failure> {
+    let (size, quota) = (announced.size, pipeline.quota);
+    if size > quota {
+        let error = format!("{size} bytes, and the quota is {quota} (CHATLIFT_DISK_QUOTA_GIB)");
+        return Err(Failure::rejected(Rejection::ResultTooLarge, error));
+    }
+    let reserved = pipeline.reserved.fetch_add(size, Ordering::SeqCst);
+    let room = Room(pipeline, size);
+    let used = pipeline.folders.used_beside(announced.id).await?;
+    // The only one always fits, or it would never be done.
+    if reserved + used > 0 && reserved.saturating_add(used).saturating_add(size) > quota {
+        let error = format!("the disk quota of {quota} bytes is used up for the moment");
+        return Err(Failure::again(error));
+    }
+    Ok(room)
 }
 
 /// Brings the part to its full size and returns its digest.

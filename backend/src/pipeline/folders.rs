@@ -16,6 +16,8 @@ use sha2::Digest as _;
 pub struct Folders {
     work: PathBuf,
     deliveries: PathBuf,
+    quarantine: PathBuf,
+    thumbnails: PathBuf,
 }
 
 impl Folders {
@@ -27,9 +29,17 @@ impl Folders {
         let folders = Self {
             work: data.join("work"),
             deliveries: data.join("deliveries"),
+            quarantine: data.join("quarantine"),
+            thumbnails: data.join("thumbnails"),
         };
         tokio::fs::create_dir_all(&folders.work).await?;
-        tokio::fs::create_dir_all(&folders.deliveries).await?;
+        for folder in [
+            &folders.deliveries,
+            &folders.quarantine,
+            &folders.thumbnails,
+        ] {
+            tokio::fs::create_dir_all(folder).await?;
+        }
         Ok(folders)
     }
 
@@ -48,6 +58,11 @@ impl Folders {
         self.work.join(format!("{file}.converting"))
     }
 
+    /// The folder of a conversion under way.
+    pub(crate) fn run(&self, file: FileId) -> PathBuf {
+        self.work.join(format!("{file}.run"))
+    }
+
     /// What a conversion made.
     pub(crate) fn product(&self, file: FileId) -> PathBuf {
         self.work.join(format!("{file}.product"))
@@ -57,6 +72,29 @@ impl Folders {
     #[must_use]
     pub fn delivery(&self, file: FileId) -> PathBuf {
         self.deliveries.join(file.to_string())
+    }
+
+    /// A file that the scanner found infected. Nothing reads it.
+    #[must_use]
+    pub fn quarantine(&self, file: FileId) -> PathBuf {
+        self.quarantine.join(file.to_string())
+    }
+
+    /// A small picture of what the first app has.
+    pub(crate) fn thumbnail(&self, file: FileId) -> PathBuf {
+        self.thumbnails.join(format!("{file}.jpg"))
+    }
+
+    /// The folder in which a thumbnail is made.
+    pub(crate) fn thumbnail_run(&self, file: FileId) -> PathBuf {
+        self.thumbnails.join(format!("{file}.run"))
+    }
+
+    /// Whether files can be written.
+    pub(crate) async fn writable(&self) -> io::Result<()> {
+        let probe = self.thumbnails.join("probe");
+        tokio::fs::write(&probe, b"").await?;
+        remove(&probe).await
     }
 
     /// Removes what lies in the work folder for `file`.
@@ -69,7 +107,26 @@ impl Folders {
         ] {
             remove(&path).await?;
         }
-        Ok(())
+        let run = self.run(file);
+        blocking(move || remove_folder(&run)).await
+    }
+
+    /// Bytes in the work folder, without what is there of `file`.
+    pub(crate) async fn used_beside(&self, file: FileId) -> io::Result<u64> {
+        let (work, own) = (self.work.clone(), file.to_string());
+        blocking(move || {
+            let mut sum = 0;
+            for entry in std::fs::read_dir(work)? {
+                let entry = entry?;
+                if entry.file_name().to_string_lossy().starts_with(&own) {
+                    continue;
+                }
+                // What other jobs are done with may go under this.
+                sum += entry.metadata().map_or(0, |m| m.len());
+            }
+            Ok(sum)
+        })
+        .await
     }
 
     /// The files that have anything in the work folder, and the entries there that are not ours.
@@ -95,6 +152,14 @@ impl Folders {
 /// Removes a file; it may be gone already.
 pub(crate) async fn remove(path: &Path) -> io::Result<()> {
     match tokio::fs::remove_file(path).await {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Removes a folder and all in it; it may be gone already.
+pub(crate) fn remove_folder(path: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }

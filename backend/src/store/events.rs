@@ -32,7 +32,7 @@ impl Store {
             EventKind::LinkCompleted(ended) | EventKind::LinkExpired(ended) => ended.link.id,
         };
         let inserted = sqlx::query(
-            "INSERT INTO events (id, link, body, received_at) VALUES (?, ?, ?, ?)
+            "INSERT INTO events (id, link, body, received_at) VALUES ($1, $2, $3, $4)
              ON CONFLICT DO NOTHING",
         )
         .bind(id.to_string())
@@ -49,7 +49,7 @@ impl Store {
                 sqlx::query(
                     "INSERT INTO jobs
                          (file, event, link, announced, stage, next_at, created_at, updated_at)
-                     VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
                 )
                 .bind(stored.file.id.to_string())
                 .bind(id.to_string())

@@ -4,7 +4,7 @@ use chatlift_shared::digest::Sha256;
 use chatlift_shared::webhook::FileStored;
 use chatlift_shared::{FileId, LinkId, Timestamp};
 use serde::Serialize;
-use sqlx::{Row as _, Sqlite, Transaction};
+use sqlx::{Any, Row as _, Transaction};
 
 use super::{Product, Store, StoreError, to_json};
 use crate::pipeline::Rejection;
@@ -89,7 +89,7 @@ impl Store {
     /// See [`StoreError`].
     pub async fn feed_after(&self, link: LinkId, seq: i64) -> Result<Vec<FeedEntry>, StoreError> {
         let rows = sqlx::query(
-            "SELECT seq, kind, data FROM feed WHERE link = ? AND seq > ? ORDER BY seq LIMIT ?",
+            "SELECT seq, kind, data FROM feed WHERE link = $1 AND seq > $2 ORDER BY seq LIMIT $3",
         )
         .bind(link.to_string())
         .bind(seq)
@@ -110,7 +110,7 @@ impl Store {
 
 /// Says something about a file: as it was uploaded, or as `product` once there is one.
 pub(super) async fn say_of_file(
-    tx: &mut Transaction<'static, Sqlite>,
+    tx: &mut Transaction<'static, Any>,
     kind: FeedKind,
     announced: &FileStored,
     product: Option<&Product>,
@@ -125,7 +125,7 @@ pub(super) async fn say_of_file(
         media_type: product.map_or(&file.media_type, |p| &p.media_type),
         sha256: product.map_or(file.sha256, |p| p.sha256),
         converted_from: product
-            .filter(|p| p.converted)
+            .filter(|p| p.converted && p.media_type != file.media_type)
             .map(|_| file.media_type.as_str()),
         rejection: rejection.map(Rejection::code),
         reason: rejection.map(|r| r.to_string()),
@@ -143,7 +143,7 @@ pub(super) async fn say_of_file(
 
 /// Says something about a link.
 pub(super) async fn say_of_link(
-    tx: &mut Transaction<'static, Sqlite>,
+    tx: &mut Transaction<'static, Any>,
     kind: FeedKind,
     link: LinkId,
     files: u32,
@@ -154,14 +154,14 @@ pub(super) async fn say_of_link(
 }
 
 async fn insert(
-    tx: &mut Transaction<'static, Sqlite>,
+    tx: &mut Transaction<'static, Any>,
     link: LinkId,
     of: &str,
     kind: FeedKind,
     data: &str,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO feed (link, of, kind, data) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO feed (link, of, kind, data) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
     )
     .bind(link.to_string())
     .bind(of)

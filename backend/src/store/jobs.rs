@@ -3,14 +3,15 @@
 use chatlift_shared::api::{Receipt, ReceiptStatus};
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::webhook::FileStored;
-use chatlift_shared::{FileId, Timestamp};
+use chatlift_shared::{EventId, FileId, Timestamp};
 use serde::{Deserialize, Serialize};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, Sqlite, Transaction};
+use sqlx::any::AnyRow;
+use sqlx::{Any, Row as _, Transaction};
 
 use super::feed::{FeedKind, say_of_file};
+use super::notices::queue_notice;
 use super::receipts::queue_receipt;
-use super::{Store, StoreError, from_json, to_json, unsigned};
+use super::{Store, StoreError, from_json, parse, to_json, unsigned};
 use crate::pipeline::Rejection;
 
 /// Where a job is.
@@ -18,7 +19,9 @@ use crate::pipeline::Rejection;
 pub enum Stage {
     /// The file is to be fetched from the edge.
     Fetch,
-    /// The fetched file is to be brought into the app's format.
+    /// The fetched file is to be looked at for malware.
+    Scan,
+    /// The file is to be brought into the app's format.
     Convert,
     /// The product is to be handed to the first app.
     Deliver,
@@ -29,8 +32,9 @@ pub enum Stage {
 }
 
 impl Stage {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Fetch,
+        Self::Scan,
         Self::Convert,
         Self::Deliver,
         Self::Done,
@@ -42,6 +46,7 @@ impl Stage {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Fetch => "fetch",
+            Self::Scan => "scan",
             Self::Convert => "convert",
             Self::Deliver => "deliver",
             Self::Done => "done",
@@ -68,6 +73,8 @@ pub struct Product {
 /// A file on its way through the pipeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
+    /// The event that brought it.
+    pub event: EventId,
     /// The edge's word about the file and its link.
     pub announced: FileStored,
     /// Where it is.
@@ -96,9 +103,10 @@ impl Job {
     }
 }
 
-fn job(row: &SqliteRow) -> Result<Job, StoreError> {
+fn job(row: &AnyRow) -> Result<Job, StoreError> {
     let stage: &str = row.try_get("stage")?;
     Ok(Job {
+        event: parse("event", row.try_get("event")?)?,
         announced: from_json("announced", row.try_get("announced")?)?,
         stage: Stage::ALL
             .into_iter()
@@ -127,14 +135,54 @@ impl Store {
     /// See [`StoreError`].
     pub async fn due_jobs(&self, now: Timestamp, limit: u32) -> Result<Vec<Job>, StoreError> {
         let rows = sqlx::query(
-            "SELECT * FROM jobs WHERE stage NOT IN ('done', 'parked') AND next_at <= ?
-             ORDER BY next_at LIMIT ?",
+            "SELECT * FROM jobs WHERE stage NOT IN ('done', 'parked') AND next_at <= $1
+             ORDER BY next_at LIMIT $2",
         )
         .bind(now.millis())
-        .bind(limit)
+        .bind(i64::from(limit))
         .fetch_all(&self.pool)
         .await?;
         rows.iter().map(job).collect()
+    }
+
+    /// Takes jobs that are due into this process's hands, `limit` at most: until `until` no other
+    /// process gets them. For a store that several processes share.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn claim_jobs(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Job>, StoreError> {
+        let rows = sqlx::query(
+            "UPDATE jobs SET claimed_until = $1 WHERE file IN (
+                 SELECT file FROM jobs
+                 WHERE stage NOT IN ('done', 'parked') AND next_at <= $2 AND claimed_until <= $3
+                 ORDER BY next_at LIMIT $4 FOR UPDATE SKIP LOCKED)
+             RETURNING *",
+        )
+        .bind(until.millis())
+        .bind(now.millis())
+        .bind(now.millis())
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(job).collect()
+    }
+
+    /// Keeps a job in this process's hands for longer.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn hold_job(&self, file: FileId, until: Timestamp) -> Result<(), StoreError> {
+        sqlx::query("UPDATE jobs SET claimed_until = $1 WHERE file = $2 AND claimed_until > 0")
+            .bind(until.millis())
+            .bind(file.to_string())
+            .execute(&self.pool)
+            .await?;
+        Ok(())
     }
 
     /// When the next job comes due that is not due yet.
@@ -143,7 +191,7 @@ impl Store {
     /// See [`StoreError`].
     pub async fn next_job_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         let next: Option<i64> = sqlx::query_scalar(
-            "SELECT min(next_at) FROM jobs WHERE stage NOT IN ('done', 'parked') AND next_at > ?",
+            "SELECT min(next_at) FROM jobs WHERE stage NOT IN ('done', 'parked') AND next_at > $1",
         )
         .bind(now.millis())
         .fetch_one(&self.pool)
@@ -156,7 +204,7 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn job(&self, file: FileId) -> Result<Option<Job>, StoreError> {
-        let row = sqlx::query("SELECT * FROM jobs WHERE file = ?")
+        let row = sqlx::query("SELECT * FROM jobs WHERE file = $1")
             .bind(file.to_string())
             .fetch_optional(&self.pool)
             .await?;
@@ -168,7 +216,7 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn set_etag(&self, file: FileId, etag: Option<&str>) -> Result<(), StoreError> {
-        sqlx::query("UPDATE jobs SET etag = ? WHERE file = ?")
+        sqlx::query("UPDATE jobs SET etag = $1 WHERE file = $2")
             .bind(etag)
             .bind(file.to_string())
             .execute(&self.pool)
@@ -186,7 +234,7 @@ impl Store {
         file: FileId,
         again_at: Timestamp,
     ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE jobs SET crashes = crashes + 1, next_at = ? WHERE file = ?")
+        sqlx::query("UPDATE jobs SET crashes = crashes + 1, next_at = $1 WHERE file = $2")
             .bind(again_at.millis())
             .bind(file.to_string())
             .execute(&self.pool)
@@ -194,13 +242,40 @@ impl Store {
         Ok(())
     }
 
-    /// The file is here, with the digest that was announced: on to conversion.
+    /// The process stops in the middle of a stage: the job is due at once for the next one, and the
+    /// stop does not count as a crash.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn fetched(&self, job: &Job, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn hand_back(&self, file: FileId, now: Timestamp) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE jobs SET next_at = $1, crashes = crashes - 1, claimed_until = 0
+             WHERE file = $2 AND crashes > 0 AND stage = 'convert'",
+        )
+        .bind(now.millis())
+        .bind(file.to_string())
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// The scanner passed the file: on to conversion.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn scanned(&self, job: &Job, now: Timestamp) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
-        if moved(&mut tx, job, Stage::Convert, now).await? {
+        moved(&mut tx, job, Stage::Convert, now).await?;
+        self.commit(tx).await
+    }
+
+    /// The file is here, with the digest that was announced: on to `next`.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn fetched(&self, job: &Job, next: Stage, now: Timestamp) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        if moved(&mut tx, job, next, now).await? {
             say_of_file(&mut tx, FeedKind::Received, &job.announced, None, None, now).await?;
             queue_receipt(&mut tx, job.file(), &receipt(ReceiptStatus::Received), now).await?;
         }
@@ -219,7 +294,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
         if moved(&mut tx, job, Stage::Deliver, now).await? {
-            sqlx::query("UPDATE jobs SET product = ? WHERE file = ?")
+            sqlx::query("UPDATE jobs SET product = $1 WHERE file = $2")
                 .bind(to_json("product", product)?)
                 .bind(job.file().to_string())
                 .execute(&mut *tx)
@@ -253,7 +328,7 @@ impl Store {
         if moved(&mut tx, job, Stage::Done, now).await? {
             sqlx::query(
                 "INSERT INTO deliveries (file, link, product, received_as, delivered_at)
-                 VALUES (?, ?, ?, ?, ?)",
+                 VALUES ($1, $2, $3, $4, $5)",
             )
             .bind(job.file().to_string())
             .bind(job.announced.link.id.to_string())
@@ -273,6 +348,9 @@ impl Store {
             )
             .await?;
             queue_receipt(&mut tx, job.file(), &receipt(ReceiptStatus::Delivered), now).await?;
+            if let (true, Some(product)) = (self.notices, product) {
+                queue_notice(&mut tx, &job.announced, Ok(product), now).await?;
+            }
         }
         self.commit(tx).await
     }
@@ -291,7 +369,7 @@ impl Store {
         let reason = rejection.to_string();
         let mut tx = self.write().await?;
         if moved(&mut tx, job, Stage::Parked, now).await? {
-            sqlx::query("UPDATE jobs SET reason = ?, last_error = ? WHERE file = ?")
+            sqlx::query("UPDATE jobs SET reason = $1, last_error = $2 WHERE file = $3")
                 .bind(&reason)
                 .bind(error)
                 .bind(job.file().to_string())
@@ -309,10 +387,78 @@ impl Store {
             let receipt = Receipt {
                 status: ReceiptStatus::Rejected,
                 reason: Some(reason),
+                code: Some(rejection.code().to_owned()),
             };
             queue_receipt(&mut tx, job.file(), &receipt, now).await?;
+            if self.notices {
+                queue_notice(&mut tx, &job.announced, Err(rejection), now).await?;
+            }
         }
         self.commit(tx).await
+    }
+
+    /// Begins a parked job anew; whether it was parked.
+    ///
+    /// The live stream and the edge have heard of the rejection and keep it; the app gets the
+    /// delivery all the same.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn retry(&self, file: FileId, now: Timestamp) -> Result<bool, StoreError> {
+        let updated = sqlx::query(
+            "UPDATE jobs SET stage = 'fetch', attempts = 0, mismatches = 0, crashes = 0,
+                 etag = NULL, product = NULL, reason = NULL, next_at = $1, updated_at = $2
+             WHERE file = $3 AND stage = 'parked'",
+        )
+        .bind(now.millis())
+        .bind(now.millis())
+        .bind(file.to_string())
+        .execute(&self.pool)
+        .await?;
+        Ok(updated.rows_affected() == 1)
+    }
+
+    /// The jobs that are not done, newest first, 500 at most.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn open_jobs(&self) -> Result<Vec<Job>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM jobs WHERE stage <> 'done' ORDER BY created_at DESC, file LIMIT 500",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(job).collect()
+    }
+
+    /// How many jobs there are in each stage, all stages named.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn jobs_by_stage(&self) -> Result<Vec<(&'static str, i64)>, StoreError> {
+        let mut counts = Vec::new();
+        for stage in Stage::ALL {
+            let count = sqlx::query_scalar("SELECT count(*) FROM jobs WHERE stage = $1")
+                .bind(stage.as_str())
+                .fetch_one(&self.pool)
+                .await?;
+            counts.push((stage.as_str(), count));
+        }
+        Ok(counts)
+    }
+
+    /// How many receipts and notices are not sent yet.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn unsent(&self) -> Result<[(&'static str, i64); 2], StoreError> {
+        let receipts = sqlx::query_scalar("SELECT count(*) FROM receipts WHERE settled_at IS NULL")
+            .fetch_one(&self.pool)
+            .await?;
+        let notices = sqlx::query_scalar("SELECT count(*) FROM notices WHERE settled_at IS NULL")
+            .fetch_one(&self.pool)
+            .await?;
+        Ok([("receipts", receipts), ("notices", notices)])
     }
 
     /// The stage failed and is to be tried again at `next_at`.
@@ -328,11 +474,12 @@ impl Store {
         next_at: Timestamp,
     ) -> Result<(), StoreError> {
         sqlx::query(
-            "UPDATE jobs SET attempts = ?, mismatches = ?, crashes = 0, last_error = ?, next_at = ?
-             WHERE file = ? AND stage = ?",
+            "UPDATE jobs SET attempts = $1, mismatches = $2, crashes = 0, claimed_until = 0,
+                 last_error = $3, next_at = $4
+             WHERE file = $5 AND stage = $6",
         )
-        .bind(attempts)
-        .bind(mismatches)
+        .bind(i64::from(attempts))
+        .bind(i64::from(mismatches))
         .bind(error)
         .bind(next_at.millis())
         .bind(job.file().to_string())
@@ -345,15 +492,15 @@ impl Store {
 
 /// Moves a job on, if it is still in the stage that the caller saw.
 async fn moved(
-    tx: &mut Transaction<'static, Sqlite>,
+    tx: &mut Transaction<'static, Any>,
     job: &Job,
     to: Stage,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let updated = sqlx::query(
-        "UPDATE jobs SET stage = ?, attempts = 0, mismatches = 0, crashes = 0, etag = NULL,
-             last_error = NULL, next_at = ?, updated_at = ?
-         WHERE file = ? AND stage = ?",
+        "UPDATE jobs SET stage = $1, attempts = 0, mismatches = 0, crashes = 0, claimed_until = 0,
+             etag = NULL, last_error = NULL, next_at = $2, updated_at = $3
+         WHERE file = $4 AND stage = $5",
     )
     .bind(to.as_str())
     .bind(now.millis())
@@ -369,5 +516,6 @@ fn receipt(status: ReceiptStatus) -> Receipt {
     Receipt {
         status,
         reason: None,
+        code: None,
     }
 }

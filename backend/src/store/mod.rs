@@ -1,15 +1,20 @@
-//! What the backend remembers, in SQLite.
+//! What the backend remembers: in SQLite, which needs nothing set up, or in PostgreSQL, which
+//! several backend processes may share. The statements are the same.
 //!
 //! Promise: what a method has returned from survives `kill -9` and a power cut (WAL with full
 //! synchronisation), and everything that belongs together is one transaction: a stage's end, its
 //! receipt and its line on the live stream are all there or none is.
 //!
 //! Concurrency: SQLite has one writer. Writing transactions begin as writers (`BEGIN IMMEDIATE`),
-//! so two never wait for each other's read locks.
+//! so two never wait for each other's read locks. In PostgreSQL they begin with a lock on the live
+//! stream, so that its entries become visible in their order and none is passed over by a reader.
+//! A job is claimed for a while by the process that works on it (`FOR UPDATE SKIP LOCKED`); one that
+//! dies leaves its jobs to the others when the claim is over.
 
 mod events;
 mod feed;
 mod jobs;
+mod notices;
 mod receipts;
 mod requests;
 
@@ -19,26 +24,55 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, SqlSafeStr as _, Sqlite, SqlitePool, Transaction};
+use sqlx::{Any, AnyPool, AssertSqlSafe, SqlSafeStr as _, Transaction};
 use tokio::sync::watch;
+use url::Url;
 
 pub use events::Recorded;
 pub use feed::{FeedEntry, FeedKind};
 pub use jobs::{Job, Product, Stage};
+pub use notices::DueNotice;
 pub use receipts::DueReceipt;
 pub use requests::{Delivery, FileState, Request};
 
-/// Migrations in order. A migration that has been released is never edited.
-const MIGRATIONS: &[(i64, &str, &str)] = &[(
+/// Migrations of SQLite in order. A migration that has been released is never edited.
+const SQLITE: &[(i64, &str, &str)] = &[
+    (
+        1,
+        "pipeline",
+        include_str!("../../migrations/sqlite/0001_pipeline.sql"),
+    ),
+    (
+        2,
+        "notices",
+        include_str!("../../migrations/sqlite/0002_notices.sql"),
+    ),
+    (
+        3,
+        "claims",
+        include_str!("../../migrations/sqlite/0003_claims.sql"),
+    ),
+];
+
+/// Migrations of PostgreSQL in order.
+const POSTGRES: &[(i64, &str, &str)] = &[(
     1,
-    "pipeline",
-    include_str!("../../migrations/0001_pipeline.sql"),
+    "all",
+    include_str!("../../migrations/postgres/0001_all.sql"),
 )];
 
-/// How long a statement waits for another process's lock on the database.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Settings of each connection to SQLite: see the promise above.
+const PRAGMAS: [&str; 4] = [
+    "PRAGMA busy_timeout = 10000",
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+];
+
+/// How long another process leaves a claimed receipt or notice alone: longer than a try takes.
+const CLAIM: Duration = Duration::from_secs(60);
 
 /// Connections: one writer and a few readers.
 const CONNECTIONS: u32 = 4;
@@ -46,7 +80,7 @@ const CONNECTIONS: u32 = 4;
 /// Why the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// SQLite or the disk below it failed.
+    /// The database or the disk below it failed.
     #[error("the database failed: {0}")]
     Database(#[from] sqlx::Error),
     /// The database could not be brought to this version's tables.
@@ -65,30 +99,59 @@ pub enum StoreError {
 /// The backend's memory. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
-    pool: SqlitePool,
+    pool: AnyPool,
+    /// Whether other processes work on it too.
+    shared: bool,
     /// Counts changes of the live stream, so that readers know when to look again.
     changes: watch::Sender<u64>,
+    /// Whether the app is told by webhook of what ends.
+    notices: bool,
 }
 
 impl Store {
-    /// Opens the database at `path`, made if it is not there, and brings its tables up to date.
+    /// Opens the SQLite database at `path`, made if it is not there, and brings its tables up to
+    /// date.
     ///
     /// # Errors
     /// [`StoreError::Database`] when the file cannot be opened, [`StoreError::Migration`] when it
     /// is of a newer version.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT);
-        let pool = SqlitePoolOptions::new()
+        let mut url = Url::from_file_path(std::path::absolute(path).map_err(sqlx::Error::Io)?)
+            .map_err(|()| sqlx::Error::Configuration("no path of a database".into()))?;
+        url.set_query(Some("mode=rwc"));
+        let url = url.as_str().replacen("file:", "sqlite:", 1);
+        Self::connect(&url, SQLITE, false).await
+    }
+
+    /// Opens the PostgreSQL database at `url`, which several processes may share, and brings its
+    /// tables up to date.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn open_shared(url: &str) -> Result<Self, StoreError> {
+        Self::connect(url, POSTGRES, true).await
+    }
+
+    async fn connect(
+        url: &str,
+        migrations: &[(i64, &'static str, &'static str)],
+        shared: bool,
+    ) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        let options: AnyConnectOptions = url.parse()?;
+        let pool = AnyPoolOptions::new()
             .max_connections(CONNECTIONS)
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    for pragma in PRAGMAS.into_iter().filter(|_| !shared) {
+                        sqlx::query(pragma).execute(&mut *connection).await?;
+                    }
+                    Ok(())
+                })
+            })
             .connect_with(options)
             .await?;
-        let migrations = MIGRATIONS
+        let migrations = migrations
             .iter()
             .map(|&(version, name, sql)| {
                 let sql = AssertSqlSafe(sql).into_sql_str();
@@ -98,8 +161,23 @@ impl Store {
         Migrator::with_migrations(migrations).run(&pool).await?;
         Ok(Self {
             pool,
+            shared,
             changes: watch::Sender::new(0),
+            notices: false,
         })
+    }
+
+    /// Whether other processes work on it too.
+    #[must_use]
+    pub fn shared(&self) -> bool {
+        self.shared
+    }
+
+    /// The same, with a notice queued for the app of each job that ends.
+    #[must_use]
+    pub fn with_notices(mut self, notices: bool) -> Self {
+        self.notices = notices;
+        self
     }
 
     /// Closes every connection, after what is under way.
@@ -122,12 +200,27 @@ impl Store {
         self.changes.subscribe()
     }
 
-    async fn write(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
+    async fn write(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        if !self.shared {
+            return Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?);
+        }
+        let mut tx = self.pool.begin().await?;
+        sqlx::query("LOCK TABLE feed IN EXCLUSIVE MODE")
+            .execute(&mut *tx)
+            .await?;
+        Ok(tx)
+    }
+
+    /// A transaction that reads; one that claims what it reads where others read too.
+    async fn read_or_claim(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        if self.shared {
+            return self.write().await;
+        }
+        Ok(self.pool.begin().await?)
     }
 
     /// Commits, then tells the live stream's readers.
-    async fn commit(&self, tx: Transaction<'static, Sqlite>) -> Result<(), StoreError> {
+    async fn commit(&self, tx: Transaction<'static, Any>) -> Result<(), StoreError> {
         tx.commit().await?;
         self.changes.send_modify(|n| *n = n.wrapping_add(1));
         Ok(())

@@ -3,9 +3,9 @@
 
 use chatlift_shared::api::{Receipt, ReceiptStatus};
 use chatlift_shared::{FileId, Timestamp};
-use sqlx::{Row as _, Sqlite, Transaction};
+use sqlx::{Any, Row as _, Transaction};
 
-use super::{Store, StoreError, from_json, parse, to_json, unsigned};
+use super::{CLAIM, Store, StoreError, from_json, parse, to_json, unsigned};
 
 /// A query over each file's first receipt that is not settled.
 macro_rules! over_heads {
@@ -41,13 +41,13 @@ const fn rank(status: ReceiptStatus) -> i64 {
 }
 
 pub(super) async fn queue_receipt(
-    tx: &mut Transaction<'static, Sqlite>,
+    tx: &mut Transaction<'static, Any>,
     file: FileId,
     receipt: &Receipt,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO receipts (file, rank, body, next_at) VALUES (?, ?, ?, ?)
+        "INSERT INTO receipts (file, rank, body, next_at) VALUES ($1, $2, $3, $4)
          ON CONFLICT DO NOTHING",
     )
     .bind(file.to_string())
@@ -69,15 +69,17 @@ impl Store {
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<DueReceipt>, StoreError> {
+        let mut tx = self.read_or_claim().await?;
         let rows = sqlx::query(over_heads!(
             "SELECT file, body, attempts",
-            "AND next_at <= ? ORDER BY next_at LIMIT ?"
+            "AND next_at <= $1 ORDER BY next_at LIMIT $2"
         ))
         .bind(now.millis())
-        .bind(limit)
-        .fetch_all(&self.pool)
+        .bind(i64::from(limit))
+        .fetch_all(&mut *tx)
         .await?;
-        rows.iter()
+        let due: Vec<DueReceipt> = rows
+            .iter()
             .map(|row| {
                 Ok(DueReceipt {
                     file: parse("file", row.try_get("file")?)?,
@@ -85,7 +87,18 @@ impl Store {
                     attempts: unsigned("attempts", row.try_get("attempts")?)?,
                 })
             })
-            .collect()
+            .collect::<Result<_, StoreError>>()?;
+        // The other processes leave them alone meanwhile; the lock of `write` is on until then.
+        for receipt in due.iter().filter(|_| self.shared()) {
+            sqlx::query("UPDATE receipts SET next_at = $1 WHERE file = $2 AND rank = $3")
+                .bind(now.plus(CLAIM).millis())
+                .bind(receipt.file.to_string())
+                .bind(rank(receipt.receipt.status))
+                .execute(&mut *tx)
+                .await?;
+        }
+        tx.commit().await?;
+        Ok(due)
     }
 
     /// When the next receipt comes due that is not due yet.
@@ -94,7 +107,7 @@ impl Store {
     /// See [`StoreError`].
     pub async fn next_receipt_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         let next: Option<i64> =
-            sqlx::query_scalar(over_heads!("SELECT min(next_at)", "AND next_at > ?"))
+            sqlx::query_scalar(over_heads!("SELECT min(next_at)", "AND next_at > $1"))
                 .bind(now.millis())
                 .fetch_one(&self.pool)
                 .await?;
@@ -112,7 +125,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         sqlx::query(
-            "UPDATE receipts SET settled_at = ?, last_error = ? WHERE file = ? AND rank = ?",
+            "UPDATE receipts SET settled_at = $1, last_error = $2 WHERE file = $3 AND rank = $4",
         )
         .bind(now.millis())
         .bind(gave_up)
@@ -134,10 +147,10 @@ impl Store {
         next_at: Timestamp,
     ) -> Result<(), StoreError> {
         sqlx::query(
-            "UPDATE receipts SET attempts = ?, last_error = ?, next_at = ?
-             WHERE file = ? AND rank = ?",
+            "UPDATE receipts SET attempts = $1, last_error = $2, next_at = $3
+             WHERE file = $4 AND rank = $5",
         )
-        .bind(due.attempts.saturating_add(1))
+        .bind(i64::from(due.attempts.saturating_add(1)))
         .bind(error)
         .bind(next_at.millis())
         .bind(due.file.to_string())

@@ -4,7 +4,7 @@ use chatlift_shared::api::Link;
 use chatlift_shared::{FileId, LinkId, Timestamp};
 use serde::Serialize;
 use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
 use super::{Product, Store, StoreError, from_json, parse, to_json};
 
@@ -45,15 +45,25 @@ pub struct Delivery {
     pub received_as: String,
     /// When it was delivered.
     pub delivered_at: Timestamp,
+    /// When the app said that it has it for good.
+    pub acknowledged_at: Option<Timestamp>,
+    /// When its content was deleted.
+    pub deleted_at: Option<Timestamp>,
 }
 
-fn delivery(row: &SqliteRow) -> Result<Delivery, StoreError> {
+fn delivery(row: &AnyRow) -> Result<Delivery, StoreError> {
     Ok(Delivery {
         file: parse("file", row.try_get("file")?)?,
         link: parse("link", row.try_get("link")?)?,
         product: from_json("product", row.try_get("product")?)?,
         received_as: row.try_get("received_as")?,
         delivered_at: Timestamp::from_millis(row.try_get("delivered_at")?),
+        acknowledged_at: row
+            .try_get::<Option<i64>, _>("acknowledged_at")?
+            .map(Timestamp::from_millis),
+        deleted_at: row
+            .try_get::<Option<i64>, _>("deleted_at")?
+            .map(Timestamp::from_millis),
     })
 }
 
@@ -64,7 +74,7 @@ impl Store {
     /// See [`StoreError`].
     pub async fn remember_request(&self, link: &Link, now: Timestamp) -> Result<(), StoreError> {
         sqlx::query(
-            "INSERT INTO requests (link, body, created_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            "INSERT INTO requests (link, body, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
         )
         .bind(link.id.to_string())
         .bind(to_json("body", link)?)
@@ -81,7 +91,7 @@ impl Store {
     pub async fn request(&self, link: LinkId) -> Result<Option<Request>, StoreError> {
         let row = sqlx::query(
             "SELECT body, (SELECT kind FROM feed WHERE of = link ORDER BY seq LIMIT 1) AS ended
-             FROM requests WHERE link = ?",
+             FROM requests WHERE link = $1",
         )
         .bind(link.to_string())
         .fetch_optional(&self.pool)
@@ -103,7 +113,7 @@ impl Store {
         let rows = sqlx::query(
             "SELECT file, reason,
                  (SELECT kind FROM feed WHERE of = file ORDER BY seq DESC LIMIT 1) AS status
-             FROM jobs WHERE link = ? ORDER BY created_at, file",
+             FROM jobs WHERE link = $1 ORDER BY created_at, file",
         )
         .bind(link.to_string())
         .fetch_all(&self.pool)
@@ -124,16 +134,35 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn deliveries(&self, link: Option<LinkId>) -> Result<Vec<Delivery>, StoreError> {
-        let query = match link {
-            Some(link) => sqlx::query(
-                "SELECT * FROM deliveries WHERE link = ? ORDER BY delivered_at DESC, file LIMIT ?",
-            )
-            .bind(link.to_string()),
-            None => {
-                sqlx::query("SELECT * FROM deliveries ORDER BY delivered_at DESC, file LIMIT ?")
-            }
-        };
-        let rows = query.bind(LIST).fetch_all(&self.pool).await?;
+        self.deliveries_before(link, None, LIST).await
+    }
+
+    /// The deliveries that follow `before` in the list, newest first, `limit` at most and 100 in
+    /// any case; of one link or of all. What is deleted is not listed.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn deliveries_before(
+        &self,
+        link: Option<LinkId>,
+        before: Option<&Delivery>,
+        limit: i64,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        let at = before.map_or(i64::MAX, |b| b.delivered_at.millis());
+        let rows = sqlx::query(
+            "SELECT * FROM deliveries
+             WHERE deleted_at IS NULL AND ($1 = '' OR link = $2)
+                 AND (delivered_at < $3 OR (delivered_at = $4 AND file > $5))
+             ORDER BY delivered_at DESC, file LIMIT $6",
+        )
+        .bind(link.map(|l| l.to_string()).unwrap_or_default())
+        .bind(link.map(|l| l.to_string()).unwrap_or_default())
+        .bind(at)
+        .bind(at)
+        .bind(before.map(|b| b.file.to_string()).unwrap_or_default())
+        .bind(limit.clamp(1, LIST))
+        .fetch_all(&self.pool)
+        .await?;
         rows.iter().map(delivery).collect()
     }
 
@@ -142,7 +171,7 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn delivery(&self, file: FileId) -> Result<Option<Delivery>, StoreError> {
-        let row = sqlx::query("SELECT * FROM deliveries WHERE file = ?")
+        let row = sqlx::query("SELECT * FROM deliveries WHERE file = $1")
             .bind(file.to_string())
             .fetch_optional(&self.pool)
             .await?;

@@ -11,7 +11,9 @@ use chatlift_backend::pipeline::convert::{Conversion, ConvertError, Converter as
 use chatlift_backend::ports::Clock as _;
 use chatlift_backend::store::Stage;
 use image::codecs::jpeg::JpegEncoder;
-use image::{DynamicImage, ImageEncoder as _, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
+use image::{
+    DynamicImage, ImageDecoder as _, ImageEncoder as _, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage,
+};
 
 /// Red above, blue below, wider than high.
 fn flag() -> RgbImage {
@@ -59,6 +61,7 @@ fn convert(source: &[u8], from: &str, to: &str) -> Result<Vec<u8>, Rejection> {
         from,
         result: &result,
         to,
+        folder: folder.path(),
     };
     match Images.convert(&conversion) {
         Ok(()) => Ok(std::fs::read(result).expect("the result")),
@@ -243,31 +246,129 @@ fn a_damaged_image_is_refused() {
     }
 }
 
-#[tokio::test]
-async fn a_file_in_one_of_the_formats_is_delivered_to_the_byte() {
+/// The photo's pixels as they are shown, turned as its EXIF says.
+fn shown(photo: &[u8]) -> RgbImage {
+    let mut decoder = image::ImageReader::new(Cursor::new(photo))
+        .with_guessed_format()
+        .expect("a format")
+        .into_decoder()
+        .expect("an image");
+    let turn = decoder.orientation().expect("an orientation");
+    let mut image = DynamicImage::from_decoder(decoder).expect("an image");
+    image.apply_orientation(turn);
+    image.to_rgb8()
+}
+
+async fn delivered(content: &[u8], media_type: &str, formats: &[&str]) -> Vec<u8> {
     let data = tempfile::tempdir().expect("a folder");
     let edge = TestEdge::start().await;
-    let photo = jpeg_with_exif(&flag(), 6);
-    edge.hold(file_id(1), &photo, "\"v1\"");
+    edge.hold(file_id(1), content, "\"v1\"");
     let backend = Backend::start(data.path(), &edge).await;
-    let formats = ["application/pdf", "image/jpeg"];
     backend
         .tell(
             event_id(1),
-            &announce(1, "a.jpg", "image/jpeg", &photo, &formats),
+            &announce(1, "a.jpg", media_type, content, formats),
         )
         .await;
-    backend.ended(file_id(1)).await;
-    assert_eq!(
-        backend
-            .content(file_id(1))
-            .await
-            .bytes()
-            .await
-            .expect("bytes"),
-        photo
-    );
+    let ended = backend.ended(file_id(1)).await;
+    assert_eq!(ended.stage, Stage::Done, "{:?}", ended.last_error);
+    let bytes = backend.content(file_id(1)).await.bytes().await;
     backend.stop().await;
+    bytes.expect("bytes").to_vec()
+}
+
+#[tokio::test]
+async fn a_file_of_an_app_without_formats_is_delivered_to_the_byte() {
+    let photo = jpeg_with_exif(&flag(), 6);
+    assert_eq!(delivered(&photo, "image/jpeg", &[]).await, photo);
+}
+
+#[tokio::test]
+async fn a_photo_in_one_of_the_formats_keeps_its_pixels_and_loses_its_place() {
+    let formats = ["application/pdf", "image/jpeg", "image/png", "image/webp"];
+    for turn in [1, 3, 6, 8] {
+        let photo = jpeg_with_exif(&flag(), turn);
+        let got = delivered(&photo, "image/jpeg", &formats).await;
+        assert!(!got.windows(12).any(|w| w == b"SECRET-PLACE"), "{turn}");
+        assert_eq!(shown(&got), shown(&photo), "{turn}");
+    }
+    for (format, media_type) in [
+        (ImageFormat::Png, "image/png"),
+        (ImageFormat::WebP, "image/webp"),
+    ] {
+        let plain = encoded(flag(), format);
+        assert_eq!(delivered(&plain, media_type, &formats).await, plain);
+        let told = with_exif(&plain, format);
+        let got = delivered(&told, media_type, &formats).await;
+        assert!(
+            !got.windows(12).any(|w| w == b"SECRET-PLACE"),
+            "{media_type}"
+        );
+        assert_eq!(shown(&got), shown(&told), "{media_type}");
+    }
+}
+
+/// The image with EXIF that turns it and holds a place.
+fn with_exif(image: &[u8], format: ImageFormat) -> Vec<u8> {
+    let photo = image::load_from_memory(image).expect("an image").to_rgb8();
+    let mut tiff = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0".to_vec();
+    tiff.extend(b"SECRET-PLACE-52");
+    let mut out = Vec::new();
+    let (w, h) = photo.dimensions();
+    let color = image::ExtendedColorType::Rgb8;
+    match format {
+        ImageFormat::Png => {
+            let mut encoder = image::codecs::png::PngEncoder::new(&mut out);
+            encoder.set_exif_metadata(tiff).expect("EXIF");
+            encoder.write_image(&photo, w, h, color).expect("a PNG");
+        }
+        _ => {
+            let mut encoder = image::codecs::webp::WebPEncoder::new_lossless(&mut out);
+            encoder.set_exif_metadata(tiff).expect("EXIF");
+            encoder.write_image(&photo, w, h, color).expect("a WebP");
+        }
+    }
+    assert!(out.windows(12).any(|w| w == b"SECRET-PLACE"));
+    out
+}
+
+#[tokio::test]
+async fn a_photo_becomes_a_pdf_of_one_page() {
+    let got = delivered(
+        &encoded(flag(), ImageFormat::Png),
+        "image/png",
+        &["application/pdf"],
+    )
+    .await;
+    assert!(got.starts_with(b"%PDF-"));
+    let text = String::from_utf8_lossy(&got);
+    assert!(
+        text.contains("/Count 1") && text.contains("/DCTDecode"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn a_missing_program_parks_the_job_and_names_its_package() {
+    let data = tempfile::tempdir().expect("a folder");
+    let (edge, clock) = (TestEdge::start().await, JumpingClock::new());
+    let content = b"{\\rtf1 words}";
+    edge.hold(file_id(1), content, "\"v1\"");
+    let app = crate::common::open_without_programs(data.path(), &edge, &clock).await;
+    let event = announce(1, "a.rtf", "application/rtf", content, &["application/pdf"]);
+    app.store()
+        .record_event(event_id(1), &event, clock.now())
+        .await
+        .expect("recorded");
+    step(&app, file_id(1)).await;
+    step(&app, file_id(1)).await;
+    let parked = job(&app, file_id(1)).await;
+    assert_eq!(parked.stage, Stage::Parked);
+    let error = parked.last_error.expect("a sentence");
+    assert!(
+        error.contains("apt-get install libreoffice-writer-nogui"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -285,8 +386,8 @@ async fn a_hostile_file_is_rejected_in_words_and_the_next_one_is_delivered() {
         ),
         (
             3,
-            b"%PDF-1.7".to_vec(),
-            "application/pdf",
+            b"\x02#!SILK_V3".to_vec(),
+            "application/octet-stream",
             "cannot be turned into",
         ),
     ];
@@ -316,6 +417,15 @@ async fn a_hostile_file_is_rejected_in_words_and_the_next_one_is_delivered() {
         .filter_map(|(_, r)| r.reason.clone())
         .collect();
     assert_eq!(rejected.len(), 3);
+    let codes: Vec<String> = edge
+        .lock()
+        .receipts
+        .iter()
+        .filter_map(|(_, r)| r.code.clone())
+        .collect();
+    for code in ["image-too-large", "unreadable", "no-usable-format"] {
+        assert!(codes.iter().any(|c| c == code), "{code} in {codes:?}");
+    }
     backend.stop().await;
 }
 

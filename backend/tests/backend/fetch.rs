@@ -187,3 +187,25 @@ async fn a_redirect_is_not_followed() {
     assert!(elsewhere.fetches().is_empty());
     backend.stop().await;
 }
+
+#[tokio::test]
+async fn a_disk_quota_makes_files_wait_for_each_other_and_refuses_what_never_fits() {
+    let data = tempfile::tempdir().expect("a folder");
+    let edge = TestEdge::start().await;
+    let mut config = crate::common::config(data.path(), &edge.url);
+    config.disk_quota = 150_000;
+    let backend = Backend::start_with(config, crate::common::JumpingClock::new()).await;
+    for (n, size) in [(1, 100_000), (2, 100_001), (3, 100_002), (4, 200_000)] {
+        let content = bytes(size);
+        edge.hold(file_id(n), &content, "\"v1\"");
+        backend
+            .tell(event_id(n), &announce(n, "a.bin", ANY, &content, &[]))
+            .await;
+    }
+    for n in 1..=3 {
+        assert_eq!(backend.ended(file_id(n)).await.stage, Stage::Done);
+    }
+    let refused = backend.ended(file_id(4)).await;
+    assert_eq!(refused.stage, Stage::Parked);
+    backend.stop().await;
+}

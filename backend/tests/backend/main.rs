@@ -5,5 +5,7 @@ mod convert;
 mod fetch;
 mod first_app;
 mod killed;
+mod operator;
+mod outlets;
 mod pipeline;
 mod webhook;

@@ -271,7 +271,7 @@ async fn a_name_that_looks_like_a_path_touches_nothing_but_the_label() {
         .filter(|n| !n.starts_with("chatlift.db"))
         .collect();
     names.sort();
-    assert_eq!(names, ["deliveries", "work"]);
+    assert_eq!(names, ["deliveries", "quarantine", "thumbnails", "work"]);
     backend.stop().await;
 }
 

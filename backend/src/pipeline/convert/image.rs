@@ -1,4 +1,4 @@
-//! JPEG, PNG, WebP and GIF into JPEG, PNG or WebP.
+//! JPEG, PNG, WebP, GIF, BMP and TIFF into JPEG, PNG, WebP or a PDF of one page.
 //!
 //! Upright by EXIF orientation. Nothing of the metadata is copied, so no place and no serial
 //! number travels on; only the colour profile is kept, where it fits the result, because without
@@ -10,6 +10,7 @@
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Write as _};
+use std::path::Path;
 
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
@@ -19,7 +20,7 @@ use image::{
     ImageReader, Limits, RgbImage,
 };
 
-use super::{Conversion, ConvertError, Converter};
+use super::{Conversion, ConvertError, Converter, pdf, reject};
 use crate::pipeline::Rejection;
 
 /// Most pixels of an image: phones make up to 108 million.
@@ -34,17 +35,24 @@ pub const SOURCE_MAX: u64 = 256 * 1024 * 1024;
 /// Largest colour profile that is kept, in bytes. Usual ones have under 4 KiB, printers' 1 MiB.
 const PROFILE_MAX: usize = 2 * 1024 * 1024;
 /// JPEG quality, of 100: no visible loss, a fifth of the size of 100.
-const JPEG_QUALITY: u8 = 90;
+pub(super) const JPEG_QUALITY: u8 = 90;
 
 /// The converter of images.
 #[derive(Clone, Copy, Debug)]
 pub struct Images;
 
-fn source_format(media_type: &str) -> Option<ImageFormat> {
+pub(super) fn source_format(media_type: &str) -> Option<ImageFormat> {
     match media_type {
         "image/gif" => Some(ImageFormat::Gif),
+        "image/bmp" => Some(ImageFormat::Bmp),
+        "image/tiff" => Some(ImageFormat::Tiff),
         other => target_format(other),
     }
+}
+
+/// Whether images are made into this type.
+pub(super) fn is_target(media_type: &str) -> bool {
+    target_format(media_type).is_some() || media_type == "application/pdf"
 }
 
 fn target_format(media_type: &str) -> Option<ImageFormat> {
@@ -62,33 +70,55 @@ impl Converter for Images {
     }
 
     fn handles(&self, from: &str, to: &str) -> bool {
-        source_format(from).is_some() && target_format(to).is_some()
+        source_format(from).is_some() && is_target(to)
     }
 
     fn convert(&self, conversion: &Conversion<'_>) -> Result<(), ConvertError> {
-        let (Some(from), Some(to)) = (source_format(conversion.from), target_format(conversion.to))
-        else {
-            return Err(reject(Rejection::NoUsableFormat, "not an image conversion"));
+        let Some(from) = source_format(conversion.from) else {
+            return Err(reject(Rejection::NoUsableFormat, "not an image"));
         };
-        let source = File::open(conversion.source)?;
-        let size = source.metadata()?.len();
-        if size > SOURCE_MAX {
-            return Err(reject(Rejection::ImageTooLarge, format!("{size} bytes")));
-        }
-        let source = BufReader::new(source);
-        let (image, profile) = decode(source, from)?;
-        let mut result = BufWriter::new(File::create(conversion.result)?);
-        encode(&image, profile, to, &mut result)?;
-        result.flush()?;
-        Ok(())
+        let picture = read(conversion.source, from, Turn::ByExif)?;
+        finish(&picture, conversion.to, conversion.result)
     }
 }
 
-fn reject(rejection: Rejection, error: impl Into<String>) -> ConvertError {
-    ConvertError::Rejected {
-        rejection,
-        error: error.into(),
+/// What is done about the orientation that the file names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// The image is turned upright.
+    ByExif,
+    /// Who made the file has turned it already.
+    Never,
+}
+
+/// An image, upright, and its colour profile.
+pub(super) struct Picture {
+    pub(super) image: DynamicImage,
+    pub(super) profile: Option<Vec<u8>>,
+}
+
+/// Reads an image file within the limits of this module.
+pub(super) fn read(path: &Path, format: ImageFormat, turn: Turn) -> Result<Picture, ConvertError> {
+    let source = File::open(path)?;
+    let size = source.metadata()?.len();
+    if size > SOURCE_MAX {
+        return Err(reject(Rejection::ImageTooLarge, format!("{size} bytes")));
     }
+    decode(BufReader::new(source), format, turn)
+}
+
+/// Writes an image as `to`, for which [`is_target`] said yes.
+pub(super) fn finish(picture: &Picture, to: &str, result: &Path) -> Result<(), ConvertError> {
+    if to == "application/pdf" {
+        let page = pdf::page(&picture.image)?;
+        return Ok(std::fs::write(result, pdf::document(&[page]))?);
+    }
+    let to = target_format(to)
+        .ok_or_else(|| reject(Rejection::NoUsableFormat, "not an image conversion"))?;
+    let mut result = BufWriter::new(File::create(result)?);
+    encode(&picture.image, picture.profile.clone(), to, &mut result)?;
+    result.flush()?;
+    Ok(())
 }
 
 /// What the image crate says of a file is the file's fault, unless the disk failed.
@@ -100,11 +130,11 @@ fn judge(error: ImageError) -> ConvertError {
     }
 }
 
-/// The image, upright, and its colour profile.
 fn decode(
     source: BufReader<File>,
     format: ImageFormat,
-) -> Result<(DynamicImage, Option<Vec<u8>>), ConvertError> {
+    turn: Turn,
+) -> Result<Picture, ConvertError> {
     let mut limits = Limits::default();
     limits.max_image_width = Some(SIDE_MAX);
     limits.max_image_height = Some(SIDE_MAX);
@@ -128,10 +158,10 @@ fn decode(
         .flatten()
         .filter(|profile| profile.len() <= PROFILE_MAX);
     let mut image = DynamicImage::from_decoder(decoder).map_err(judge)?;
-    if let Some(orientation) = orientation {
+    if let (Some(orientation), Turn::ByExif) = (orientation, turn) {
         image.apply_orientation(orientation);
     }
-    Ok((image, profile))
+    Ok(Picture { image, profile })
 }
 
 fn encode(
@@ -186,7 +216,7 @@ fn fits(profile: &[u8], grey: bool) -> bool {
 }
 
 /// The image as a JPEG can hold it: 8 bits, no transparency.
-fn on_white(image: &DynamicImage) -> DynamicImage {
+pub(super) fn on_white(image: &DynamicImage) -> DynamicImage {
     if !image.color().has_alpha() {
         return if image.color().has_color() {
             image.to_rgb8().into()

@@ -1,24 +1,38 @@
-//! Second stage: the file in a format that the app can use. One converter, one file.
+//! Third stage: the file in a format that the app can use. One converter, one file.
 //!
-//! The scene's `formats` decide: a file that is in one of them, or when there are none, stays as
-//! it is to the byte. Another becomes the first of them that a converter can make of it. If none
-//! can be made, the file is rejected: an app that named its formats cannot use anything else.
+//! The scene's `formats` decide. Without any, a file stays as it is to the byte. A file that is in
+//! one of them stays as it is, but for what tells where a photo was taken, if it can be opened.
+//! Another becomes the first of them that a converter can make of it. If none can be made, the
+//! file is rejected: an app that named its formats cannot use anything else.
 //!
 //! Under crash: the product gets its name when it is whole; a conversion that died is begun again,
 //! each time after a longer wait, so that a hostile file that takes the process with it does not
 //! hold up the others. At last it is parked.
 
+mod archive;
+mod clean;
+pub mod document;
+mod heif;
 pub mod image;
+mod kind;
+mod media;
+mod pdf;
+mod plan;
+mod svg;
+pub(crate) mod thumbnail;
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::folders::{measure, rename};
+use super::folders::{blocking, measure, remove, rename};
 use super::retry::delay;
 use super::{Failure, Pipeline, Rejection};
 use crate::error::random;
+use crate::sandbox::{Program, Programs, RunError, Sandbox};
 use crate::store::{Job, Product};
+pub use kind::{Kind, inspect};
+use plan::{Plan, plan, renamed};
 
 /// How often the process may die in a file's conversion before the file is parked. With the waits
 /// in between that takes half an hour at least: a good file gets there only if the process is
@@ -28,14 +42,22 @@ const CRASHES_MAX: u32 = 12;
 /// Makes one kind of file into another.
 ///
 /// `convert` is called on a thread where blocking is fine. The caller guarantees that `handles`
-/// said yes, that `source` is a whole file of type `from` by content, and that nobody else writes
-/// to `result`, which may hold what a crash left.
+/// said yes, that `source` is a whole file of type `from` by content, that nobody else writes to
+/// `result`, which may hold what a crash left, and that `folder` is empty, this conversion's own,
+/// and removed after it.
 pub trait Converter: Send + Sync + 'static {
     /// What the log calls it.
     fn name(&self) -> &'static str;
 
-    /// Whether it makes files of type `from` into files of type `to`.
+    /// Whether it makes files of type `from` into files of type `to`. With the two the same, it
+    /// checks and cleans a file that the app takes as it is.
     fn handles(&self, from: &str, to: &str) -> bool;
+
+    /// The outside programs that it runs for this.
+    fn needs(&self, from: &str, to: &str) -> &'static [Program] {
+        let _ = (from, to);
+        &[]
+    }
 
     /// Makes `result` out of `source`.
     ///
@@ -55,6 +77,8 @@ pub struct Conversion<'a> {
     pub result: &'a Path,
     /// The media type to make.
     pub to: &'a str,
+    /// A folder for what lies in between.
+    pub folder: &'a Path,
 }
 
 /// Why there is no result.
@@ -73,67 +97,194 @@ pub enum ConvertError {
     Disk(#[from] io::Error),
 }
 
+fn reject(rejection: Rejection, error: impl Into<String>) -> ConvertError {
+    ConvertError::Rejected {
+        rejection,
+        error: error.into(),
+    }
+}
+
+impl From<ConvertError> for Failure {
+    fn from(error: ConvertError) -> Self {
+        match error {
+            ConvertError::Rejected { rejection, error } => Self::rejected(rejection, error),
+            ConvertError::Disk(error) => error.into(),
+        }
+    }
+}
+
+impl From<RunError> for ConvertError {
+    fn from(error: RunError) -> Self {
+        let rejection = match &error {
+            RunError::Missing(_) => Rejection::ProgramMissing,
+            RunError::Time { .. } => Rejection::TookTooLong,
+            RunError::Memory { .. } | RunError::Processes { .. } => Rejection::TooComplex,
+            RunError::Output { .. } => Rejection::ResultTooLarge,
+            RunError::Stopped | RunError::System { .. } => {
+                return Self::Disk(io::Error::other(error));
+            }
+        };
+        reject(rejection, error.to_string())
+    }
+}
+
 /// All converters of this build, in order of preference.
 #[must_use]
-pub fn all() -> Vec<Arc<dyn Converter>> {
-    vec![Arc::new(image::Images)]
+pub fn all(sandbox: &Sandbox) -> Vec<Arc<dyn Converter>> {
+    let sandbox = || sandbox.clone();
+    let singles: Vec<Arc<dyn Converter>> = vec![
+        Arc::new(clean::Cleaner),
+        Arc::new(image::Images),
+        Arc::new(heif::Heif(sandbox())),
+        Arc::new(svg::Svg(sandbox())),
+        Arc::new(document::Documents::new(sandbox())),
+        Arc::new(pdf::Pdfs(sandbox())),
+        Arc::new(media::Media(sandbox())),
+    ];
+    let archives = archive::Archives::new(singles.clone(), sandbox());
+    let mut all = singles;
+    all.push(Arc::new(archives));
+    all
 }
 
 /// What is to be done with a file.
-enum Plan<'a> {
-    Keep,
-    Convert(&'a Arc<dyn Converter>, &'a str),
-    Impossible,
+pub enum Choice {
+    /// It stays as it is.
+    AsItIs,
+    /// This converter makes a file of type `from` into one of type `to`; the same, if it only
+    /// checks and cleans.
+    Convert {
+        /// Who does it.
+        converter: Arc<dyn Converter>,
+        /// What the file is.
+        from: String,
+        /// What is made of it.
+        to: String,
+    },
 }
 
-fn plan<'a>(
-    converters: &'a [Arc<dyn Converter>],
-    media_type: &str,
-    formats: &'a [String],
-) -> Plan<'a> {
-    if formats.is_empty() || formats.iter().any(|f| f.eq_ignore_ascii_case(media_type)) {
-        return Plan::Keep;
+/// Chooses what is to be done with the file at `source`, which was announced as `announced` under
+/// the name `name`, so that an app can use it that takes `formats`, best first. Blocks.
+///
+/// # Errors
+/// [`ConvertError::Rejected`] when it has a password, when nothing here makes any of the formats,
+/// and when a program for it is not installed.
+pub fn choose(
+    converters: &[Arc<dyn Converter>],
+    programs: &Programs,
+    source: &Path,
+    announced: &str,
+    name: &str,
+    formats: &[String],
+) -> Result<Choice, ConvertError> {
+    if formats.is_empty() {
+        return Ok(Choice::AsItIs);
     }
-    formats
-        .iter()
-        .find_map(|to| {
-            let able = converters.iter().find(|c| c.handles(media_type, to))?;
-            Some(Plan::Convert(able, to))
-        })
-        .unwrap_or(Plan::Impossible)
+    let kind = inspect(source, announced, name)?;
+    let from = kind.media_type;
+    if kind.protected {
+        let error = format!("{from} with a password");
+        return Err(reject(Rejection::PasswordProtected, error));
+    }
+    let missing = |converter: &Arc<dyn Converter>, to: &str| {
+        let mut needs = converter.needs(&from, to).iter().copied();
+        needs.find(|program| programs.get(*program).is_none())
+    };
+    let (converter, to) = match plan(converters, &from, formats) {
+        Plan::Keep => return Ok(Choice::AsItIs),
+        Plan::Check(converter) => match missing(converter, &from) {
+            None => (converter, from.clone()),
+            // The app takes the file unchecked too: better that than not at all.
+            Some(program) => {
+                tracing::warn!("a file is not checked: {}", program.missing());
+                return Ok(Choice::AsItIs);
+            }
+        },
+        Plan::Convert(converter, to) => match missing(converter, to) {
+            None => (converter, to.to_owned()),
+            Some(program) => return Err(reject(Rejection::ProgramMissing, program.missing())),
+        },
+        Plan::Impossible => {
+            let error = format!("no converter from {from} to any of {formats:?}");
+            return Err(reject(Rejection::NoUsableFormat, error));
+        }
+    };
+    let converter = Arc::clone(converter);
+    Ok(Choice::Convert {
+        converter,
+        from,
+        to,
+    })
 }
 
 pub(super) async fn run(pipeline: &Pipeline, job: &Job) -> Result<(), Failure> {
-    let file = &job.announced.file;
-    let formats = &job.announced.link.formats;
-    let product = match plan(&pipeline.converters, &file.media_type, formats) {
-        Plan::Keep => Product {
-            name: file.name.clone(),
-            media_type: file.media_type.clone(),
-            size: file.size,
-            sha256: file.sha256,
-            converted: false,
-        },
-        Plan::Impossible => {
-            let error = format!(
-                "no converter from {} to any of {formats:?}",
-                file.media_type
-            );
-            return Err(Failure::rejected(Rejection::NoUsableFormat, error));
-        }
-        Plan::Convert(converter, to) => convert(pipeline, job, converter, to).await?,
-    };
+    let product = product(pipeline, job).await?;
     let now = pipeline.clock.now();
     pipeline.store.converted(job, &product, now).await?;
     Ok(())
 }
 
+async fn product(pipeline: &Pipeline, job: &Job) -> Result<Product, Failure> {
+    let file = &job.announced.file;
+    let unchanged = Product {
+        name: file.name.clone(),
+        media_type: file.media_type.clone(),
+        size: file.size,
+        sha256: file.sha256,
+        converted: false,
+    };
+    let source = pipeline.folders.original(file.id);
+    let formats = job.announced.link.formats.clone();
+    let (announced, name) = (file.media_type.clone(), file.name.clone());
+    let (converters, sandbox) = (pipeline.converters.clone(), pipeline.sandbox.clone());
+    let chosen = blocking(move || {
+        let programs = sandbox.programs();
+        Ok(choose(
+            &converters,
+            programs,
+            &source,
+            &announced,
+            &name,
+            &formats,
+        ))
+    });
+    let (converter, from, to) = match chosen.await?? {
+        Choice::AsItIs => return Ok(unchanged),
+        Choice::Convert {
+            converter,
+            from,
+            to,
+        } => (converter, from, to),
+    };
+    let (size, sha256) = convert(pipeline, job, &converter, &from, &to).await?;
+    let result = pipeline.folders.converting(file.id);
+    if (size, sha256) == (file.size, file.sha256) {
+        remove(&result).await?;
+        return Ok(unchanged);
+    }
+    rename(result, pipeline.folders.product(file.id)).await?;
+    let name = if to == from {
+        file.name.clone()
+    } else {
+        renamed(&file.name, &to)
+    };
+    Ok(Product {
+        name,
+        media_type: to,
+        size,
+        sha256,
+        converted: true,
+    })
+}
+
+/// Runs the converter; size and digest of what it made.
 async fn convert(
     pipeline: &Pipeline,
     job: &Job,
     converter: &Arc<dyn Converter>,
+    from: &str,
     to: &str,
-) -> Result<Product, Failure> {
+) -> Result<(u64, chatlift_shared::digest::Sha256), Failure> {
     let file = &job.announced.file;
     if job.crashes >= CRASHES_MAX {
         let error = format!("the process died in its conversion {CRASHES_MAX} times");
@@ -145,22 +296,27 @@ async fn convert(
     let again_at = pipeline.clock.now().plus(wait);
     pipeline.store.conversion_begins(file.id, again_at).await?;
     tracing::info!(
-        link = %file.link, file = %file.id,
-        converter = converter.name(), from = %file.media_type, to, "converting"
+        link = %file.link, file = %file.id, event = %job.event,
+        converter = converter.name(), from, to, "converting"
     );
 
     let source = pipeline.folders.original(file.id);
     let result = pipeline.folders.converting(file.id);
-    let (from, target) = (file.media_type.clone(), to.to_owned());
+    let folder = pipeline.folders.run(file.id);
+    let (from, target) = (from.to_owned(), to.to_owned());
     let (work, to_sync) = (Arc::clone(converter), result.clone());
     let outcome = tokio::task::spawn_blocking(move || {
+        super::folders::remove_folder(&folder)?;
+        std::fs::create_dir(&folder)?;
         let conversion = Conversion {
             source: &source,
             from: &from,
             result: &to_sync,
             to: &target,
+            folder: &folder,
         };
         let outcome = work.convert(&conversion);
+        super::folders::remove_folder(&folder)?;
         if outcome.is_ok() {
             std::fs::File::open(&to_sync)?.sync_all()?;
         }
@@ -169,91 +325,10 @@ async fn convert(
     .await;
     match outcome {
         Ok(Ok(())) => {}
-        Ok(Err(ConvertError::Rejected { rejection, error })) => {
-            return Err(Failure::rejected(rejection, error));
-        }
-        Ok(Err(ConvertError::Disk(error))) => return Err(error.into()),
+        Ok(Err(error)) => return Err(error.into()),
         // A decoder that panics over a file will do so again.
         Err(panic) => return Err(Failure::rejected(Rejection::Unreadable, panic.to_string())),
     }
-
-    let (size, sha256) = measure(result.clone())
-        .await?
-        .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
-    rename(result, pipeline.folders.product(file.id)).await?;
-    Ok(Product {
-        name: renamed(&file.name, to),
-        media_type: to.to_owned(),
-        size,
-        sha256,
-        converted: true,
-    })
-}
-
-/// The name with the ending that its new type usually has.
-fn renamed(name: &str, media_type: &str) -> String {
-    let ending = match media_type {
-        "image/jpeg" => "jpg",
-        "image/png" => "png",
-        "image/webp" => "webp",
-        _ => return name.to_owned(),
-    };
-    match name.rsplit_once('.') {
-        Some((stem, _)) if !stem.is_empty() => format!("{stem}.{ending}"),
-        _ => format!("{name}.{ending}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn outcome(media_type: &str, formats: &[&str]) -> Option<String> {
-        let formats: Vec<String> = formats.iter().map(|f| (*f).to_owned()).collect();
-        match plan(&all(), media_type, &formats) {
-            Plan::Keep => Some("keep".to_owned()),
-            Plan::Convert(_, to) => Some(to.to_owned()),
-            Plan::Impossible => None,
-        }
-    }
-
-    #[test]
-    fn the_first_format_that_can_be_made_is_chosen() {
-        for (media_type, formats, expected) in [
-            ("image/png", &[][..], Some("keep")),
-            ("image/png", &["image/jpeg", "image/png"], Some("keep")),
-            ("IMAGE/PNG", &["image/png"], Some("keep")),
-            (
-                "image/png",
-                &["image/jpeg", "image/webp"],
-                Some("image/jpeg"),
-            ),
-            (
-                "image/gif",
-                &["application/pdf", "image/webp"],
-                Some("image/webp"),
-            ),
-            ("application/pdf", &["image/jpeg"], None),
-            ("image/png", &["application/pdf"], None),
-            ("application/octet-stream", &["image/jpeg"], None),
-        ] {
-            assert_eq!(
-                outcome(media_type, formats).as_deref(),
-                expected,
-                "{media_type} {formats:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_converted_file_has_the_ending_of_its_new_type() {
-        for (name, expected) in [
-            ("photo.webp", "photo.jpg"),
-            ("照片.v2.PNG", "照片.v2.jpg"),
-            ("photo", "photo.jpg"),
-            (".png", ".png.jpg"),
-        ] {
-            assert_eq!(renamed(name, "image/jpeg"), expected);
-        }
-    }
+    let measured = measure(result).await?;
+    Ok(measured.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?)
 }

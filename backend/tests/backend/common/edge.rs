@@ -74,6 +74,7 @@ impl TestEdge {
         let router = Router::new()
             .route("/v1/files/{id}/content", get(content))
             .route("/v1/files/{id}/receipt", post(receipt))
+            .route("/v1/files/{id}", axum::routing::delete(delete))
             .route("/v1/links", post(links))
             .with_state(edge.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -232,6 +233,20 @@ async fn receipt(
     drop(inner);
     edge.receipts.send_modify(|n| *n += 1);
     StatusCode::OK.into_response()
+}
+
+async fn delete(
+    State(edge): State<TestEdge>,
+    Path(id): Path<FileId>,
+    headers: HeaderMap,
+) -> Response {
+    if !authorized(&headers) {
+        return problem(ProblemCode::ApiKeyUnknown);
+    }
+    match edge.lock().contents.remove(&id) {
+        Some(_) => StatusCode::NO_CONTENT.into_response(),
+        None => problem(ProblemCode::FileNotFound),
+    }
 }
 
 async fn links(

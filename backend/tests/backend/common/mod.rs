@@ -12,6 +12,7 @@ use std::time::Duration;
 use chatlift_backend::config::Config;
 use chatlift_backend::pipeline::Pipeline;
 use chatlift_backend::ports::{BoxFuture, Clock};
+use chatlift_backend::sandbox::{Programs, Sandbox, Walls};
 use chatlift_backend::store::{Job, Stage};
 use chatlift_backend::{App, app};
 use chatlift_shared::api::File;
@@ -120,6 +121,19 @@ pub(crate) async fn open(data: &Path, edge: &TestEdge, clock: &Arc<JumpingClock>
         .expect("the backend opens")
 }
 
+/// The same on a machine without any outside program.
+pub(crate) async fn open_without_programs(
+    data: &Path,
+    edge: &TestEdge,
+    clock: &Arc<JumpingClock>,
+) -> App {
+    let clock: Arc<dyn Clock> = Arc::clone(clock) as _;
+    let sandbox = Sandbox::with_walls(Programs::default(), Walls::None);
+    App::open_with(config(data, &edge.url), clock, sandbox)
+        .await
+        .expect("the backend opens")
+}
+
 /// Runs one stage of a file's job.
 pub(crate) async fn step(app: &App, file: FileId) {
     let job = job(app, file).await;
@@ -153,7 +167,15 @@ impl Backend {
     }
 
     pub(crate) async fn start_at(data: &Path, edge: &TestEdge, clock: Arc<JumpingClock>) -> Self {
-        let state = open(data, edge, &clock).await;
+        Self::start_with(config(data, &edge.url), clock).await
+    }
+
+    /// Starts with a configuration of the test's own.
+    pub(crate) async fn start_with(config: Config, clock: Arc<JumpingClock>) -> Self {
+        let data = config.data_dir.clone();
+        let state = App::open(config, Arc::clone(&clock) as _)
+            .await
+            .expect("the backend opens");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let stop = state.stop().clone();
@@ -173,7 +195,7 @@ impl Backend {
                 .no_proxy()
                 .build()
                 .expect("a client"),
-            data: data.to_owned(),
+            data,
             tasks: vec![pipeline, server],
         }
     }

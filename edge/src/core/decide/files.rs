@@ -1,7 +1,7 @@
 //! Files: receipts and deletion.
 
 use chatlift_shared::api::Receipt;
-use chatlift_shared::limits::REASON_MAX;
+use chatlift_shared::limits::{REASON_MAX, RECEIPT_CODE_MAX};
 use chatlift_shared::{FileId, Problem, ProblemCode, UploadId};
 
 use super::super::command::{Answer, FoundFile, Reply};
@@ -39,14 +39,15 @@ impl Step<'_> {
     }
 
     pub(super) fn receipt(&mut self, file: FileId, receipt: Receipt) -> Answer {
-        if receipt
-            .reason
-            .as_ref()
-            .is_some_and(|r| r.len() > REASON_MAX)
-        {
-            return Err(Problem::new(ProblemCode::InvalidRequest)
-                .field("reason")
-                .limit(REASON_MAX as u64));
+        for (field, text, limit) in [
+            ("reason", &receipt.reason, REASON_MAX),
+            ("code", &receipt.code, RECEIPT_CODE_MAX),
+        ] {
+            if text.as_ref().is_some_and(|t| t.len() > limit) {
+                return Err(Problem::new(ProblemCode::InvalidRequest)
+                    .field(field)
+                    .limit(limit as u64));
+            }
         }
         let stored = self.stored_mut(file)?;
         match &stored.receipt {

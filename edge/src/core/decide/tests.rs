@@ -447,6 +447,7 @@ fn receipts_go_forward_only() {
         receipt: Receipt {
             status,
             reason: None,
+            code: None,
         },
     };
     kept.run(receipt(ReceiptStatus::Received))

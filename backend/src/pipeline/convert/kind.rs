@@ -1,0 +1,292 @@
+//! What a file is, told by its content. The edge has looked at the beginning only; the whole file
+//! is here, so containers can be opened, and one that is locked can be told.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read as _};
+use std::path::Path;
+
+use zip::ZipArchive;
+
+/// How much of the beginning is looked at, in bytes.
+const HEAD: u64 = 8192;
+/// Most of a manifest that is searched, in bytes.
+const SEARCHED: u64 = 1024 * 1024;
+
+const OCTETS: &str = "application/octet-stream";
+const DOCX: &str = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
+const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+const PPTX: &str = "application/vnd.openxmlformats-officedocument.presentationml.presentation";
+
+/// What a file is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// Its media type, by the name that the converters use.
+    pub media_type: String,
+    /// Whether it opens only with a password, as far as that can be told from here.
+    pub protected: bool,
+}
+
+/// Looks at a file that was announced as `announced` and is called `name`.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn inspect(path: &Path, announced: &str, name: &str) -> io::Result<Kind> {
+    let mut head = Vec::new();
+    let mut file = File::open(path)?;
+    file.by_ref().take(HEAD).read_to_end(&mut head)?;
+    let extension = name
+        .rsplit_once('.')
+        .map_or(String::new(), |(_, e)| e.to_ascii_lowercase());
+    let kind = |media_type: &str| Kind {
+        media_type: usual(media_type).to_owned(),
+        protected: false,
+    };
+    if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
+        return Ok(zipped(path).unwrap_or_else(|| kind("application/zip")));
+    }
+    if head.starts_with(&[0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1]) {
+        return Ok(compound(path, announced));
+    }
+    // A byte order mark of UTF-16 looks like the beginning of an MP3.
+    let wide = head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]);
+    if let Some(known) = signature(&head).filter(|_| !wide) {
+        return Ok(kind(known));
+    }
+    // Text has no signature: the edge's word counts, and then the ending.
+    if announced != OCTETS && announced != "text/plain" {
+        return Ok(kind(announced));
+    }
+    if head.contains(&0) && !wide {
+        return Ok(kind(announced));
+    }
+    Ok(kind(match extension.as_str() {
+        "csv" => "text/csv",
+        "html" | "htm" => "text/html",
+        "svg" => "image/svg+xml",
+        _ if begins_with_tag(&head, "<svg") => "image/svg+xml",
+        _ if begins_with_tag(&head, "<html") || begins_with_tag(&head, "<!doctype html") => {
+            "text/html"
+        }
+        "txt" | "md" | "log" => "text/plain",
+        _ => announced,
+    }))
+}
+
+/// The one of several names of a type that the converters use.
+fn usual(media_type: &str) -> &str {
+    match media_type {
+        "image/heic" | "image/heic-sequence" | "image/heif-sequence" => "image/heif",
+        "image/x-ms-bmp" => "image/bmp",
+        "audio/m4a" | "audio/x-m4a" => "audio/mp4",
+        "audio/x-wav" | "audio/vnd.wave" | "audio/wave" => "audio/wav",
+        "audio/opus" | "application/ogg" => "audio/ogg",
+        "audio/x-flac" => "audio/flac",
+        "video/x-m4v" => "video/mp4",
+        "text/rtf" => "application/rtf",
+        "application/x-zip-compressed" => "application/zip",
+        other => other,
+    }
+}
+
+fn signature(head: &[u8]) -> Option<&'static str> {
+    let at = |place: usize, what: &[u8]| head.get(place..).is_some_and(|h| h.starts_with(what));
+    Some(match head {
+        _ if at(0, b"%PDF-") => "application/pdf",
+        _ if at(0, &[0xff, 0xd8, 0xff]) => "image/jpeg",
+        _ if at(0, b"\x89PNG\r\n\x1a\n") => "image/png",
+        _ if at(0, b"GIF8") => "image/gif",
+        _ if at(0, b"BM") && at(6, &[0; 4]) => "image/bmp",
+        _ if at(0, b"II*\0") || at(0, b"MM\0*") => "image/tiff",
+        _ if at(0, b"RIFF") && at(8, b"WEBP") => "image/webp",
+        _ if at(0, b"RIFF") && at(8, b"WAVE") => "audio/wav",
+        _ if at(0, b"RIFF") && at(8, b"AVI ") => "video/x-msvideo",
+        _ if at(0, b"#!AMR") => "audio/amr",
+        _ if at(0, b"OggS") => "audio/ogg",
+        _ if at(0, b"fLaC") => "audio/flac",
+        _ if at(0, b"ID3") => "audio/mpeg",
+        _ if at(0, b"{\\rtf") => "application/rtf",
+        _ if at(0, &[0x1a, 0x45, 0xdf, 0xa3]) => {
+            let webm = head.windows(4).take(64).any(|w| w == b"webm");
+            if webm {
+                "video/webm"
+            } else {
+                "video/x-matroska"
+            }
+        }
+        _ if at(4, b"ftyp") => brand(head.get(8..12)?),
+        _ if at(4, b"moov") || at(4, b"mdat") || at(4, b"wide") => "video/quicktime",
+        [0xff, second, ..] if second & 0xf6 == 0xf0 => "audio/aac",
+        [0xff, second, ..] if second & 0xe0 == 0xe0 && second & 0x06 != 0 => "audio/mpeg",
+        _ => return None,
+    })
+}
+
+/// The type by the major brand of an ISO base media file.
+fn brand(brand: &[u8]) -> &'static str {
+    match brand {
+        b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" | b"mif1" | b"msf1" => {
+            "image/heif"
+        }
+        b"avif" | b"avis" => "image/avif",
+        b"M4A " | b"M4B " => "audio/mp4",
+        b"qt  " => "video/quicktime",
+        [b'3', b'g', ..] => "video/3gpp",
+        _ => "video/mp4",
+    }
+}
+
+fn begins_with_tag(head: &[u8], tag: &str) -> bool {
+    let text = String::from_utf8_lossy(head);
+    let mut text = text.trim_start_matches('\u{feff}').trim_start();
+    // Past what may stand before the root: a declaration, comments, a document type of XML.
+    while let Some(rest) = text
+        .strip_prefix("<?")
+        .or_else(|| text.strip_prefix("<!--"))
+    {
+        match rest.split_once('>') {
+            Some((_, after)) => text = after.trim_start(),
+            None => return false,
+        }
+    }
+    let matches = |text: &str| {
+        text.get(..tag.len())
+            .is_some_and(|begin| begin.eq_ignore_ascii_case(tag))
+    };
+    matches(text)
+        || (tag == "<svg"
+            && text
+                .strip_prefix("<!DOCTYPE svg")
+                .and_then(|t| t.split_once('>'))
+                .is_some_and(|(_, after)| matches(after.trim_start())))
+}
+
+/// What is in a zip container: the names of its members tell. `None` if it cannot be opened.
+fn zipped(path: &Path) -> Option<Kind> {
+    let mut archive = ZipArchive::new(BufReader::new(File::open(path).ok()?)).ok()?;
+    let of = |media_type: &str, protected| {
+        Some(Kind {
+            media_type: media_type.to_owned(),
+            protected,
+        })
+    };
+    let stored = member(&mut archive, "mimetype", 200);
+    if let Some(stored) = stored.filter(|s| s.starts_with("application/")) {
+        let manifest = member(&mut archive, "META-INF/manifest.xml", SEARCHED);
+        let locked = manifest.is_some_and(|m| m.contains("encryption-data"));
+        return of(stored.trim().trim_end_matches("-template"), locked);
+    }
+    let office = archive.index_for_name("[Content_Types].xml").is_some();
+    let main = archive.file_names().find_map(|name| match name {
+        _ if !office => None,
+        _ if name.starts_with("word/") => Some(DOCX),
+        _ if name.starts_with("xl/") => Some(XLSX),
+        _ if name.starts_with("ppt/") => Some(PPTX),
+        _ => None,
+    });
+    of(main.unwrap_or("application/zip"), false)
+}
+
+/// A member as text, its beginning at most.
+fn member(archive: &mut ZipArchive<BufReader<File>>, name: &str, most: u64) -> Option<String> {
+    let mut text = String::new();
+    let member = archive.by_name(name).ok()?;
+    member.take(most).read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+/// What is in a compound file (`[MS-CFB]`): the names of its streams tell. One that cannot be
+/// opened is what it was announced as.
+fn compound(path: &Path, announced: &str) -> Kind {
+    let kind = |media_type: &str, protected| Kind {
+        media_type: media_type.to_owned(),
+        protected,
+    };
+    let Ok(mut file) = cfb::open(path) else {
+        return kind(usual(announced), false);
+    };
+    let mut head = |name: &str| {
+        let mut bytes = Vec::new();
+        let stream = file.open_stream(name).ok()?;
+        stream.take(HEAD).read_to_end(&mut bytes).ok()?;
+        Some(bytes)
+    };
+    if head("/EncryptedPackage").is_some() {
+        kind(DOCX, true)
+    } else if let Some(document) = head("/WordDocument") {
+        // The flag fEncrypted of the file's head ([MS-DOC] 2.5.2).
+        let locked = document.get(11).is_some_and(|flags| flags & 1 == 1);
+        kind("application/msword", locked)
+    } else if let Some(book) = head("/Workbook").or_else(|| head("/Book")) {
+        kind("application/vnd.ms-excel", locked_workbook(&book))
+    } else if head("/PowerPoint Document").is_some() {
+        let locked = head("/EncryptedSummary").is_some();
+        kind("application/vnd.ms-powerpoint", locked)
+    } else {
+        kind(usual(announced), false)
+    }
+}
+
+/// Whether a workbook has a `FilePass` record among its first ([MS-XLS] 2.4.117).
+fn locked_workbook(stream: &[u8]) -> bool {
+    const FILE_PASS: u16 = 0x2f;
+    let mut rest = stream;
+    for _ in 0..8 {
+        let (Some(kind), Some(len)) = (rest.first_chunk::<2>(), rest.get(2..4)) else {
+            return false;
+        };
+        if u16::from_le_bytes(*kind) == FILE_PASS {
+            return true;
+        }
+        let len = usize::from(u16::from_le_bytes([len[0], len[1]]));
+        rest = rest.get(4 + len..).unwrap_or_default();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn of(content: &[u8], announced: &str, name: &str) -> String {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), content).expect("a file");
+        inspect(file.path(), announced, name)
+            .expect("a kind")
+            .media_type
+    }
+
+    #[test]
+    fn content_tells_before_the_name_does() {
+        for (content, announced, name, expected) in [
+            (&b"%PDF-1.7"[..], OCTETS, "a.docx", "application/pdf"),
+            (b"a,b\n1,2", "text/plain", "a.csv", "text/csv"),
+            (
+                b"<?xml version='1.0'?>\n<svg/>",
+                OCTETS,
+                "drawing",
+                "image/svg+xml",
+            ),
+            (b"<!DOCTYPE HTML><p>", "text/plain", "a", "text/html"),
+            (b"plain words", "text/plain", "a", "text/plain"),
+            (b"#!AMR\n", "audio/amr", "a.mp3", "audio/amr"),
+            (b"\0\0\0\x18ftypheic", "image/heif", "a.jpg", "image/heif"),
+            (b"\0\0\0\x18ftypqt  ", "video/mp4", "a", "video/quicktime"),
+            (b"\x02#!SILK_V3", OCTETS, "a.silk", OCTETS),
+        ] {
+            assert_eq!(of(content, announced, name), expected, "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_look_panic(
+            head in prop::sample::select(vec![
+                &b""[..], b"PK\x03\x04", &[0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1], b"\xff",
+            ]),
+            rest: Vec<u8>,
+        ) {
+            let _ = of(&[head, &rest].concat(), OCTETS, "a.b");
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! PDF into an image or text, by poppler; images into a PDF; and whether a PDF can be opened.
+//!
+//! An image of several pages has them below one another, as chat apps show a long screenshot: the
+//! app gets one file for one file.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use image::codecs::jpeg::JpegEncoder;
+use image::{DynamicImage, ImageFormat, RgbImage};
+use pdf_writer::{Content, Finish as _, Name, Pdf, Rect, Ref};
+
+use super::image::{JPEG_QUALITY, PIXELS_MAX, Picture, Turn, finish, on_white, read};
+use super::{Conversion, ConvertError, Converter, reject};
+use crate::pipeline::Rejection;
+use crate::sandbox::{Ended, Limits, Program, Run, Sandbox};
+
+/// A page takes a tenth of a second; one that is made to hurt takes what it gets.
+const LIMITS: Limits = Limits {
+    time: Duration::from_secs(60),
+    memory: 1024 * 1024 * 1024,
+    output: 512 * 1024 * 1024,
+    processes: 8,
+};
+/// Longer side of a page in an image, in pixels: A4 at 150 dots per inch.
+const PAGE_SIDE: u32 = 1754;
+/// Most pages of one image: at [`PAGE_SIDE`] they are within what every format can hold but WebP,
+/// which refuses by itself.
+const PAGES_MAX: u32 = 30;
+
+/// The converter of PDFs.
+#[derive(Clone, Debug)]
+pub(super) struct Pdfs(pub(super) Sandbox);
+
+impl Converter for Pdfs {
+    fn name(&self) -> &'static str {
+        "pdfs"
+    }
+
+    fn handles(&self, from: &str, to: &str) -> bool {
+        from == "application/pdf"
+            && matches!(
+                to,
+                "application/pdf" | "image/jpeg" | "image/png" | "image/webp" | "text/plain"
+            )
+    }
+
+    fn needs(&self, _: &str, to: &str) -> &'static [Program] {
+        match to {
+            "application/pdf" => &[Program::PdfInfo],
+            "text/plain" => &[Program::PdfInfo, Program::PdfToText],
+            _ => &[Program::PdfInfo, Program::PdfToPpm],
+        }
+    }
+
+    fn convert(&self, conversion: &Conversion<'_>) -> Result<(), ConvertError> {
+        let pages = self.pages(conversion)?;
+        match conversion.to {
+            "application/pdf" => same(conversion),
+            "text/plain" => self.text(conversion),
+            _ => self.image(conversion, pages),
+        }
+    }
+}
+
+impl Pdfs {
+    fn run(
+        &self,
+        conversion: &Conversion<'_>,
+        program: Program,
+        arguments: Vec<OsString>,
+    ) -> Result<Ended, ConvertError> {
+        let ended = self.0.run(&Run {
+            program,
+            arguments,
+            folder: conversion.folder,
+            reads: &[conversion.source],
+            limits: LIMITS,
+        })?;
+        if ended.success {
+            return Ok(ended);
+        }
+        let rejection = if ended.errors.contains("Incorrect password") {
+            Rejection::PasswordProtected
+        } else {
+            Rejection::Unreadable
+        };
+        Err(reject(rejection, ended.errors))
+    }
+
+    /// How many pages it has, which only one that can be opened tells.
+    fn pages(&self, conversion: &Conversion<'_>) -> Result<u32, ConvertError> {
+        let ended = self.run(conversion, Program::PdfInfo, vec![conversion.source.into()])?;
+        ended
+            .output
+            .lines()
+            .find_map(|line| line.strip_prefix("Pages:")?.trim().parse().ok())
+            .filter(|pages| *pages > 0)
+            .ok_or_else(|| reject(Rejection::Unreadable, "no pages"))
+    }
+
+    fn text(&self, conversion: &Conversion<'_>) -> Result<(), ConvertError> {
+        let between = conversion.folder.join("text.txt");
+        let arguments = vec![
+            "-enc".into(),
+            "UTF-8".into(),
+            "-layout".into(),
+            conversion.source.into(),
+            between.clone().into(),
+        ];
+        self.run(conversion, Program::PdfToText, arguments)?;
+        let text = fs::read(between)?;
+        if text.iter().all(u8::is_ascii_whitespace) {
+            let error = "the pages hold no text, only pictures";
+            return Err(reject(Rejection::NoUsableFormat, error));
+        }
+        Ok(fs::write(conversion.result, text)?)
+    }
+
+    fn image(&self, conversion: &Conversion<'_>, pages: u32) -> Result<(), ConvertError> {
+        if pages > PAGES_MAX {
+            let error = format!("{pages} pages in one image");
+            return Err(reject(Rejection::ResultTooLarge, error));
+        }
+        let mut arguments: Vec<OsString> = ["-png", "-scale-to"].map(OsString::from).into();
+        arguments.extend([PAGE_SIDE.to_string().into(), conversion.source.into()]);
+        arguments.push(conversion.folder.join("page").into());
+        self.run(conversion, Program::PdfToPpm, arguments)?;
+        let mut files: Vec<PathBuf> = fs::read_dir(conversion.folder)?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.extension().is_some_and(|e| e == "png"))
+            .collect();
+        // Numbered with leading zeros.
+        files.sort();
+        let pages = files
+            .iter()
+            .map(|path| Ok(read(path, ImageFormat::Png, Turn::Never)?.image.to_rgb8()))
+            .collect::<Result<Vec<_>, ConvertError>>()?;
+        let picture = Picture {
+            image: below_one_another(&pages)?.into(),
+            profile: None,
+        };
+        finish(&picture, conversion.to, conversion.result)
+    }
+}
+
+/// The pages as one image, narrower ones in the middle.
+fn below_one_another(pages: &[RgbImage]) -> Result<RgbImage, ConvertError> {
+    let width = pages.iter().map(RgbImage::width).max().unwrap_or(0);
+    let height: u32 = pages.iter().map(RgbImage::height).sum();
+    if width == 0 || u64::from(width) * u64::from(height) > PIXELS_MAX {
+        let error = format!("{width} x {height} pixels");
+        return Err(reject(Rejection::ResultTooLarge, error));
+    }
+    let mut whole = RgbImage::from_pixel(width, height, image::Rgb([255; 3]));
+    let mut top = 0_u32;
+    for page in pages {
+        let left = (width - page.width()) / 2;
+        image::imageops::replace(&mut whole, page, i64::from(left), i64::from(top));
+        top += page.height();
+    }
+    Ok(whole)
+}
+
+/// The source itself as the result.
+pub(super) fn same(conversion: &Conversion<'_>) -> Result<(), ConvertError> {
+    match fs::remove_file(conversion.result) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    if fs::hard_link(conversion.source, conversion.result).is_err() {
+        fs::copy(conversion.source, conversion.result)?;
+    }
+    Ok(())
+}
+
+/// Several PDFs as one.
+pub(super) fn unite(
+    sandbox: &Sandbox,
+    parts: &[PathBuf],
+    folder: &Path,
+    result: &Path,
+) -> Result<(), ConvertError> {
+    let between = folder.join("united.pdf");
+    let mut arguments: Vec<OsString> = parts.iter().map(OsString::from).collect();
+    arguments.push(between.clone().into());
+    let ended = sandbox.run(&Run {
+        program: Program::PdfUnite,
+        arguments,
+        folder,
+        reads: &[],
+        limits: LIMITS,
+    })?;
+    if !ended.success || !between.is_file() {
+        return Err(reject(Rejection::Unreadable, ended.errors));
+    }
+    fs::copy(between, result)?;
+    Ok(())
+}
+
+/// An image as a page of a PDF: a JPEG and its size.
+pub(crate) struct Page {
+    jpeg: Vec<u8>,
+    width: u32,
+    height: u32,
+    grey: bool,
+}
+
+/// Makes a page of an image.
+pub(crate) fn page(image: &DynamicImage) -> Result<Page, ConvertError> {
+    let flat = on_white(image);
+    let mut jpeg = Vec::new();
+    flat.write_with_encoder(JpegEncoder::new_with_quality(&mut jpeg, JPEG_QUALITY))
+        .map_err(|error| reject(Rejection::ImageTooLarge, error.to_string()))?;
+    Ok(Page {
+        jpeg,
+        width: flat.width(),
+        height: flat.height(),
+        grey: !flat.color().has_color(),
+    })
+}
+
+/// A PDF with these pages, each as large as its image and A4's longer side at most.
+pub(crate) fn document(pages: &[Page]) -> Vec<u8> {
+    /// A4's longer side, in points.
+    const LONGEST: f32 = 842.0;
+    let mut next = 1;
+    let mut new = || {
+        let id = Ref::new(next);
+        next += 1;
+        id
+    };
+    let mut pdf = Pdf::new();
+    let (catalog, tree) = (new(), new());
+    pdf.catalog(catalog).pages(tree);
+    let mut kids = Vec::new();
+    for page in pages {
+        let (id, image, content) = (new(), new(), new());
+        kids.push(id);
+        let (width, height) = (side(page.width), side(page.height));
+        let scale = (LONGEST / width.max(height)).min(1.0);
+        let (width, height) = (width * scale, height * scale);
+        let mut entry = pdf.page(id);
+        entry
+            .parent(tree)
+            .media_box(Rect::new(0.0, 0.0, width, height))
+            .contents(content);
+        entry.resources().x_objects().pair(Name(b"I"), image);
+        entry.finish();
+        let mut object = pdf.image_xobject(image, &page.jpeg);
+        object.filter(pdf_writer::Filter::DctDecode);
+        object
+            .width(i32::try_from(page.width).unwrap_or(i32::MAX))
+            .height(i32::try_from(page.height).unwrap_or(i32::MAX))
+            .bits_per_component(8);
+        if page.grey {
+            object.color_space().device_gray();
+        } else {
+            object.color_space().device_rgb();
+        }
+        object.finish();
+        let mut draw = Content::new();
+        draw.save_state()
+            .transform([width, 0.0, 0.0, height, 0.0, 0.0])
+            .x_object(Name(b"I"))
+            .restore_state();
+        pdf.stream(content, &draw.finish());
+    }
+    let count = i32::try_from(kids.len()).unwrap_or(i32::MAX);
+    pdf.pages(tree).kids(kids).count(count);
+    pdf.finish()
+}
+
+/// Pixels as points. An image has far fewer on a side than a float tells apart.
+fn side(pixels: u32) -> f32 {
+    f32::from(u16::try_from(pixels).unwrap_or(u16::MAX))
+}

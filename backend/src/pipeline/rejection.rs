@@ -1,0 +1,72 @@
+//! Why files are rejected: a stable code and a sentence each.
+
+/// Why a file is rejected, in words for the person who sent it. The operator's words are in the
+/// job's `last_error`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// The edge does not have the file any more.
+    #[error("The file was removed before it could be fetched.")]
+    Gone,
+    /// What was fetched was not what was uploaded, several times over.
+    #[error("The file did not arrive intact. Please send it again.")]
+    Altered,
+    /// No converter makes any of the app's formats of it.
+    #[error("This kind of file cannot be turned into a format that the app can use.")]
+    NoUsableFormat,
+    /// The file is damaged, or not what its first bytes say.
+    #[error("The file is damaged and cannot be opened.")]
+    Unreadable,
+    /// The image has more pixels or bytes than are processed.
+    #[error("The image is too large to be processed.")]
+    ImageTooLarge,
+    /// It opens only with a password.
+    #[error("The file is protected with a password. Please send it without one.")]
+    PasswordProtected,
+    /// What would come of it is larger than what is made here.
+    #[error("The file is too large to be converted.")]
+    ResultTooLarge,
+    /// Its conversion ran out of time.
+    #[error("The file took too long to be converted.")]
+    TookTooLong,
+    /// Its conversion needs more memory or processes than it may have.
+    #[error("The file is too complex to be converted.")]
+    TooComplex,
+    /// An archive with too much in it, or with another archive.
+    #[error("The archive holds too much. Please send the files by themselves.")]
+    ArchiveRefused,
+    /// The scanner found malware; the file is in quarantine.
+    #[error("The file was refused because it contains malware.")]
+    Infected,
+    /// The scanner cannot take it.
+    #[error("The file could not be checked for malware.")]
+    NotScanned,
+    /// A program that the conversion needs is not installed.
+    #[error("This kind of file cannot be converted at the moment.")]
+    ProgramMissing,
+    /// It failed for days.
+    #[error("The file could not be processed. Please send it again later.")]
+    GaveUp,
+}
+
+impl Rejection {
+    /// The stable code, by which a reader in another language finds its own words.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Gone => "gone",
+            Self::Altered => "altered",
+            Self::NoUsableFormat => "no-usable-format",
+            Self::Unreadable => "unreadable",
+            Self::ImageTooLarge => "image-too-large",
+            Self::PasswordProtected => "password-protected",
+            Self::ResultTooLarge => "result-too-large",
+            Self::TookTooLong => "took-too-long",
+            Self::TooComplex => "too-complex",
+            Self::ArchiveRefused => "archive-refused",
+            Self::Infected => "infected",
+            Self::NotScanned => "not-scanned",
+            Self::ProgramMissing => "program-missing",
+            Self::GaveUp => "gave-up",
+        }
+    }
+}

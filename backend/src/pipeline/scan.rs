@@ -1,0 +1,186 @@
+//! Second stage: malware, by clamd, where one is configured.
+//!
+//! The file goes to clamd over its socket (`INSTREAM`), so clamd needs no access to our folders.
+//! Promise: with a scanner configured no file is converted or delivered that it has not passed. A
+//! scanner that does not answer is waited for like an edge that does not.
+//!
+//! What is infected moves to the quarantine folder under its id. A crash between the move and the
+//! record finds it there.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::folders::rename;
+use super::{Failure, Pipeline, Rejection};
+use crate::store::Job;
+
+/// How long a scan may stand still: clamd says nothing until it is done, and a large archive
+/// takes minutes.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// Bytes that are sent at once. clamd reads a length of 4 bytes before each.
+const CHUNK: usize = 64 * 1024;
+/// Longest answer that is read, in bytes.
+const ANSWER_MAX: u64 = 4096;
+
+/// Where clamd listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Clamd {
+    /// A socket in the file system.
+    Unix(PathBuf),
+    /// An address on the network.
+    Tcp(SocketAddr),
+}
+
+impl FromStr for Clamd {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(path) = text.strip_prefix("unix:").filter(|p| p.starts_with('/')) {
+            return Ok(Self::Unix(path.into()));
+        }
+        text.strip_prefix("tcp:")
+            .and_then(|address| address.parse().ok())
+            .map(Self::Tcp)
+            .ok_or("is neither unix:/path nor tcp:address:port")
+    }
+}
+
+/// What clamd says of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing was found.
+    Clean,
+    /// It holds this.
+    Infected(String),
+    /// It cannot be scanned; why.
+    Refused(String),
+}
+
+impl Clamd {
+    /// Has a file scanned.
+    ///
+    /// # Errors
+    /// When the file cannot be read or clamd does not answer.
+    pub async fn scan(&self, path: &Path) -> io::Result<Verdict> {
+        let file = tokio::fs::File::open(path).await?;
+        let said = match self {
+            Self::Tcp(address) => ask(TcpStream::connect(address).await?, file).await?,
+            #[cfg(unix)]
+            Self::Unix(path) => ask(tokio::net::UnixStream::connect(path).await?, file).await?,
+            #[cfg(not(unix))]
+            Self::Unix(_) => return Err(io::ErrorKind::Unsupported.into()),
+        };
+        verdict(&said).ok_or_else(|| io::Error::other(format!("clamd said {said:?}")))
+    }
+}
+
+/// `zINSTREAM`, chunks with their lengths, a length of zero, and the answer (clamd(8)).
+async fn ask(
+    mut socket: impl AsyncRead + AsyncWrite + Unpin,
+    mut file: tokio::fs::File,
+) -> io::Result<String> {
+    socket.write_all(b"zINSTREAM\0").await?;
+    let mut chunk = vec![0; CHUNK];
+    let sent = async {
+        loop {
+            let read = file.read(&mut chunk).await?;
+            let len = u32::try_from(read).unwrap_or(u32::MAX);
+            socket.write_all(&len.to_be_bytes()).await?;
+            if read == 0 {
+                return socket.flush().await;
+            }
+            socket.write_all(&chunk[..read]).await?;
+        }
+    };
+    let sent = tokio::time::timeout(PATIENCE, sent).await?;
+    let mut said = String::new();
+    let read = (&mut socket).take(ANSWER_MAX);
+    let mut read = std::pin::pin!(read);
+    let answered = tokio::time::timeout(PATIENCE, read.read_to_string(&mut said)).await?;
+    // clamd closes in the middle of a file that is too long for it, and says so first.
+    match (sent, answered) {
+        _ if !said.is_empty() => Ok(said),
+        (Err(error), _) | (_, Err(error)) => Err(error),
+        (Ok(()), Ok(_)) => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+/// The answer is `stream: OK`, `stream: <name> FOUND` or ends with `ERROR`.
+fn verdict(said: &str) -> Option<Verdict> {
+    let said = said.trim_end_matches('\0').trim();
+    if said.ends_with("ERROR") {
+        return Some(Verdict::Refused(said.to_owned()));
+    }
+    let said = said.strip_prefix("stream: ")?;
+    if said == "OK" {
+        return Some(Verdict::Clean);
+    }
+    said.strip_suffix(" FOUND")
+        .map(|name| Verdict::Infected(name.to_owned()))
+}
+
+pub(super) async fn run(pipeline: &Pipeline, job: &Job) -> Result<(), Failure> {
+    let file = job.file();
+    let original = pipeline.folders.original(file);
+    let quarantine = pipeline.folders.quarantine(file);
+    if let Some(clamd) = &pipeline.scanner {
+        if tokio::fs::try_exists(&quarantine).await? {
+            return Err(Failure::rejected(Rejection::Infected, "in quarantine"));
+        }
+        match clamd.scan(&original).await? {
+            Verdict::Clean => {}
+            Verdict::Infected(name) => {
+                rename(original, quarantine).await?;
+                return Err(Failure::rejected(Rejection::Infected, name));
+            }
+            Verdict::Refused(why) => {
+                return Err(Failure::rejected(Rejection::NotScanned, why));
+            }
+        }
+    }
+    pipeline.store.scanned(job, pipeline.clock.now()).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clamds_answers_are_understood() {
+        for (said, expected) in [
+            ("stream: OK\0", Some(Verdict::Clean)),
+            (
+                "stream: Eicar-Signature FOUND\0",
+                Some(Verdict::Infected("Eicar-Signature".to_owned())),
+            ),
+            (
+                "INSTREAM size limit exceeded. ERROR\0",
+                Some(Verdict::Refused(
+                    "INSTREAM size limit exceeded. ERROR".to_owned(),
+                )),
+            ),
+            ("", None),
+        ] {
+            assert_eq!(verdict(said), expected, "{said}");
+        }
+    }
+
+    #[test]
+    fn an_address_of_clamd_is_a_path_or_a_port() {
+        for (text, good) in [
+            ("unix:/run/clamav/clamd.ctl", true),
+            ("tcp:127.0.0.1:3310", true),
+            ("unix:clamd.ctl", false),
+            ("127.0.0.1:3310", false),
+        ] {
+            assert_eq!(text.parse::<Clamd>().is_ok(), good, "{text}");
+        }
+    }
+}

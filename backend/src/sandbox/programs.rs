@@ -1,0 +1,171 @@
+//! The outside programs that converters use: where they are, and which Debian package has them.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+/// An outside program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Program {
+    /// Isolates the others from network, files and each other.
+    Bubblewrap,
+    /// Sets limits of the system.
+    Prlimit,
+    /// Ties a program's life to that of its starter.
+    Setpriv,
+    /// Takes the network away where bubblewrap cannot run.
+    Unshare,
+    /// Documents.
+    LibreOffice,
+    /// Sound and video.
+    Ffmpeg,
+    /// Whether a file holds sound or pictures, and how long it is.
+    Ffprobe,
+    /// HEIF and AVIF.
+    HeifConvert,
+    /// SVG.
+    RsvgConvert,
+    /// What a PDF is.
+    PdfInfo,
+    /// Pictures of a PDF's pages.
+    PdfToPpm,
+    /// A PDF's text.
+    PdfToText,
+    /// Several PDFs into one.
+    PdfUnite,
+}
+
+impl Program {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::Bubblewrap,
+        Self::Prlimit,
+        Self::Setpriv,
+        Self::Unshare,
+        Self::LibreOffice,
+        Self::Ffmpeg,
+        Self::Ffprobe,
+        Self::HeifConvert,
+        Self::RsvgConvert,
+        Self::PdfInfo,
+        Self::PdfToPpm,
+        Self::PdfToText,
+        Self::PdfUnite,
+    ];
+
+    /// The names that it goes by, the best first.
+    #[must_use]
+    pub const fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Bubblewrap => &["bwrap"],
+            Self::Prlimit => &["prlimit"],
+            Self::Setpriv => &["setpriv"],
+            Self::Unshare => &["unshare"],
+            Self::LibreOffice => &["soffice", "libreoffice"],
+            Self::Ffmpeg => &["ffmpeg"],
+            Self::Ffprobe => &["ffprobe"],
+            // Newer versions of libheif call it heif-dec.
+            Self::HeifConvert => &["heif-dec", "heif-convert"],
+            Self::RsvgConvert => &["rsvg-convert"],
+            Self::PdfInfo => &["pdfinfo"],
+            Self::PdfToPpm => &["pdftoppm"],
+            Self::PdfToText => &["pdftotext"],
+            Self::PdfUnite => &["pdfunite"],
+        }
+    }
+
+    /// The Debian packages that bring it.
+    #[must_use]
+    pub const fn packages(self) -> &'static str {
+        match self {
+            Self::Bubblewrap => "bubblewrap",
+            Self::Prlimit | Self::Setpriv | Self::Unshare => "util-linux",
+            Self::LibreOffice => {
+                "libreoffice-writer-nogui libreoffice-calc-nogui libreoffice-impress-nogui"
+            }
+            Self::Ffmpeg | Self::Ffprobe => "ffmpeg",
+            Self::HeifConvert => "libheif-examples",
+            Self::RsvgConvert => "librsvg2-bin",
+            Self::PdfInfo | Self::PdfToPpm | Self::PdfToText | Self::PdfUnite => "poppler-utils",
+        }
+    }
+
+    /// One sentence for the operator when it is not here.
+    #[must_use]
+    pub fn missing(self) -> String {
+        format!(
+            "{} is not installed: apt-get install {}",
+            self.names()[0],
+            self.packages()
+        )
+    }
+}
+
+/// Folders to look in beyond the search path: a service may be started without one.
+const USUAL: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
+
+/// Which programs are here.
+#[derive(Clone, Debug, Default)]
+pub struct Programs(BTreeMap<Program, PathBuf>);
+
+impl Programs {
+    /// Looks along `path`, in the syntax of `PATH`, and then where programs usually are.
+    #[must_use]
+    pub fn find(path: &OsStr) -> Self {
+        let folders: Vec<PathBuf> = std::env::split_paths(path)
+            .chain(USUAL.map(PathBuf::from))
+            .filter(|folder| folder.is_absolute())
+            .collect();
+        Self::find_in(&folders)
+    }
+
+    /// Looks in these folders only.
+    #[must_use]
+    pub fn find_in(folders: &[PathBuf]) -> Self {
+        let found = Program::ALL.into_iter().filter_map(|program| {
+            let place = program
+                .names()
+                .iter()
+                .flat_map(|name| folders.iter().map(move |folder| folder.join(name)))
+                .find(|place| place.is_file())?;
+            Some((program, place))
+        });
+        Self(found.collect())
+    }
+
+    /// Where it is, if it is here.
+    #[must_use]
+    pub fn get(&self, program: Program) -> Option<&Path> {
+        self.0.get(&program).map(PathBuf::as_path)
+    }
+
+    /// Those that are not here.
+    pub fn missing(&self) -> impl Iterator<Item = Program> {
+        Program::ALL
+            .into_iter()
+            .filter(|program| !self.0.contains_key(program))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_found_by_its_best_name_and_a_missing_one_names_its_package() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in ["heif-convert", "heif-dec", "pdfinfo"] {
+            std::fs::write(folder.path().join(name), "").expect("a file");
+        }
+        let programs = Programs::find_in(&[folder.path().to_owned()]);
+        let heif = programs.get(Program::HeifConvert).expect("it is there");
+        assert!(heif.ends_with("heif-dec"));
+        let missing: Vec<_> = programs.missing().collect();
+        assert!(missing.contains(&Program::Ffmpeg) && !missing.contains(&Program::PdfInfo));
+        let sentence = Program::LibreOffice.missing();
+        assert!(
+            sentence.contains("apt-get install libreoffice-writer-nogui"),
+            "{sentence}"
+        );
+    }
+}

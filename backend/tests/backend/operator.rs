@@ -1,0 +1,79 @@
+//! What the operator sees and can do.
+
+use std::process::Command;
+
+use crate::common::{Backend, TestEdge, announce, event_id, file_id, job};
+use chatlift_backend::store::Stage;
+
+fn jobs(data: &std::path::Path, words: &[&str]) -> (bool, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_chatlift-backend"))
+        .env_clear()
+        .env("CHATLIFT_DATA_DIR", data)
+        .arg("jobs")
+        .args(words)
+        .output()
+        .expect("the program runs");
+    let said = [output.stdout, output.stderr].concat();
+    (
+        output.status.success(),
+        String::from_utf8_lossy(&said).into_owned(),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parked_job_is_listed_shown_and_done_after_a_retry_by_command() {
+    let data = tempfile::tempdir().expect("a folder");
+    let edge = TestEdge::start().await;
+    let backend = Backend::start(data.path(), &edge).await;
+    let any = "application/octet-stream";
+    // The edge does not have it: gone.
+    backend
+        .tell(event_id(1), &announce(1, "a.bin", any, b"late", &[]))
+        .await;
+    assert_eq!(backend.ended(file_id(1)).await.stage, Stage::Parked);
+    let id = file_id(1).to_string();
+    let (good, said) = jobs(data.path(), &["list"]);
+    assert!(
+        good && said.contains(&id) && said.contains("1 jobs"),
+        "{said}"
+    );
+    let (good, said) = jobs(data.path(), &["show", &id]);
+    assert!(good && said.contains("was removed before"), "{said}");
+
+    edge.hold(file_id(1), b"late", "\"v1\"");
+    let (good, said) = jobs(data.path(), &["retry", &id]);
+    assert!(good, "{said}");
+    while job(&backend.app, file_id(1)).await.stage != Stage::Done {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let (good, said) = jobs(data.path(), &["retry", &id]);
+    assert!(!good && said.contains("is not parked"), "{said}");
+    let (good, said) = jobs(data.path(), &["dance"]);
+    assert!(!good && said.contains("jobs list"), "{said}");
+    backend.stop().await;
+}
+
+#[tokio::test]
+async fn readiness_and_metrics_tell_how_it_is() {
+    let data = tempfile::tempdir().expect("a folder");
+    let edge = TestEdge::start().await;
+    let backend = Backend::start(data.path(), &edge).await;
+    edge.hold(file_id(1), b"words", "\"v1\"");
+    backend
+        .tell(
+            event_id(1),
+            &announce(1, "a.txt", "text/plain", b"words", &[]),
+        )
+        .await;
+    backend.ended(file_id(1)).await;
+    assert_eq!(backend.get("/readyz").await.status(), 200);
+    let text = backend.get("/metrics").await.text().await.expect("text");
+    for line in [
+        "chatlift_jobs{stage=\"done\"} 1",
+        "chatlift_jobs{stage=\"parked\"} 0",
+        "chatlift_stage_seconds_count{outcome=\"done\",stage=\"fetch\"} 1",
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+    backend.stop().await;
+}

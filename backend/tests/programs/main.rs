@@ -1,0 +1,32 @@
+//! The backend with the real programs. A missing one fails its test and names its Debian package.
+
+#[expect(dead_code, reason = "shared with the tests that need no programs")]
+#[path = "../backend/common/mod.rs"]
+mod common;
+#[path = "../../examples/samples/make.rs"]
+mod make;
+
+mod clamd;
+mod hostile;
+mod killed;
+mod postgres;
+mod process;
+mod sandbox;
+
+use chatlift_backend::sandbox::{Program, Programs, Sandbox, Walls};
+
+/// A sandbox with all programs and the strongest walls.
+fn sandbox() -> Sandbox {
+    let programs = Programs::find("/usr/bin:/bin".as_ref());
+    if let Some(program) = programs.missing().next() {
+        panic!("{}", program.missing());
+    }
+    let sandbox = Sandbox::new(programs);
+    assert_eq!(
+        sandbox.walls(),
+        Walls::Bubblewrap,
+        "{} and allow user namespaces",
+        Program::Bubblewrap.missing()
+    );
+    sandbox
+}

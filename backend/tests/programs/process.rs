@@ -1,0 +1,82 @@
+//! The program as it is shipped, on a port of its own; killed when dropped.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use chatlift_backend::clock::SystemClock;
+use chatlift_backend::ports::Clock as _;
+use chatlift_shared::EventId;
+use chatlift_shared::webhook::{self, Event, HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP};
+
+use crate::common::{KEY, SECRET, TestEdge};
+
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) url: String,
+    pub(crate) http: reqwest::Client,
+}
+
+impl Process {
+    /// Starts with these variables beside the usual ones.
+    pub(crate) fn start(data: &Path, edge: &TestEdge, variables: &[(&str, &str)]) -> Self {
+        // Fails only when another test has installed it already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_chatlift-backend"))
+            .env_clear()
+            .env("CHATLIFT_EDGE_URL", &edge.url)
+            .env("CHATLIFT_API_KEY", KEY)
+            .env("CHATLIFT_WEBHOOK_SECRET", SECRET)
+            .env("CHATLIFT_DATA_DIR", data)
+            .env("CHATLIFT_LISTEN", "127.0.0.1:0")
+            .envs(variables.iter().copied())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let mut log = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+        let address = log
+            .by_ref()
+            .map_while(Result::ok)
+            .find_map(|line| Some(line.split_once("serving address=")?.1.trim().to_owned()))
+            .expect("the program serves");
+        // The pipe is read to its end, or the program would stop at a full one.
+        std::thread::spawn(move || log.map_while(Result::ok).for_each(drop));
+        Self {
+            child,
+            url: format!("http://{address}"),
+            http: reqwest::Client::builder()
+                .no_proxy()
+                .build()
+                .expect("a client"),
+        }
+    }
+
+    /// Sends an event as the edge does; the status, if there was an answer.
+    pub(crate) async fn tell(&self, id: EventId, event: &Event) -> Option<u16> {
+        let body = serde_json::to_vec(event).expect("JSON");
+        let now = SystemClock.now();
+        let signature = webhook::sign(&SECRET.parse().expect("a secret"), id, now, &body);
+        let sent = self
+            .http
+            .post(format!("{}/webhooks/chatlift", self.url))
+            .header(HEADER_ID, id.to_string())
+            .header(HEADER_TIMESTAMP, now.secs().to_string())
+            .header(HEADER_SIGNATURE, signature)
+            .body(body)
+            .send()
+            .await;
+        Some(sent.ok()?.status().as_u16())
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("SIGKILL");
+        self.child.wait().expect("it is dead");
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
