@@ -35,7 +35,7 @@ pub const ONE_FILE: &str = "one-file";
 pub const DOCUMENT_MAX: u64 = 20 * 1024 * 1024;
 
 /// What the app of [`DOCUMENTS`] can use, best first.
-pub const DOCUMENT_FORMATS: [&str; 3] = ["image/jpeg", "application/pdf", DOCX];
+pub const DOCUMENT_FORMATS: [&str; 2] = ["image/jpeg", "application/pdf"];
 
 /// The apps of the scenarios, as the edge's `APPS` has them.
 fn apps(webhook_url: &str) -> Value {

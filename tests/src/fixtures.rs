@@ -68,7 +68,7 @@ pub fn png() -> Vec<u8> {
     picture(image::ImageFormat::Png)
 }
 
-/// A Word document of one paragraph, in the order of entries that Word writes.
+/// A Word document of one paragraph, `理赔材料 2026`, in the order of entries that Word writes.
 ///
 /// # Panics
 /// When it cannot be made.
@@ -85,7 +85,7 @@ pub fn docx() -> Vec<u8> {
         ),
         (
             "word/document.xml",
-            r#"<?xml version="1.0" encoding="UTF-8" standalone="yes"?><w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"><w:body><w:p><w:r><w:t>Claim</w:t></w:r></w:p></w:body></w:document>"#,
+            r#"<?xml version="1.0" encoding="UTF-8" standalone="yes"?><w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"><w:body><w:p><w:r><w:t>理赔材料 2026</w:t></w:r></w:p></w:body></w:document>"#,
         ),
     ];
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));

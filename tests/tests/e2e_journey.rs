@@ -47,6 +47,16 @@ fn ask(first_app: &Browser, edge: &Edge, scene: &str) -> String {
     })
 }
 
+/// What poppler reads in a PDF.
+fn text_of_pdf(path: &Path) -> String {
+    let output = std::process::Command::new("pdftotext")
+        .arg(path)
+        .arg("-")
+        .output()
+        .expect("pdftotext, of Debian's poppler-utils");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
 #[test]
 fn the_app_asks_the_person_picks_and_the_app_has_the_files() {
     let (edge, backend) = edge_and_backend("journey");
@@ -87,15 +97,15 @@ fn the_app_asks_the_person_picks_and_the_app_has_the_files() {
         "{address}"
     );
 
-    // The first app has them all, by the digest of what was picked; but the PNG, for which the
-    // app wants a JPEG.
+    // The first app has them all: the PDF and the JPEG by the digest of what was picked, the others
+    // in the formats that it can use.
     first_app.sees_within(
         r#"[data-testid="delivery"][data-status="delivered"]"#,
         4,
         WITHIN,
     );
     let delivered = first_app.delivered();
-    for (name, bytes) in &files[..3] {
+    for (name, bytes) in &files[..2] {
         assert!(
             delivered.contains(&Sha256::of(bytes)),
             "{name}: {delivered:?}"
@@ -112,10 +122,14 @@ fn the_app_asks_the_person_picks_and_the_app_has_the_files() {
             let picture = image::load_from_memory_with_format(&content, image::ImageFormat::Jpeg)
                 .expect("a JPEG");
             assert_eq!((picture.width(), picture.height()), (320, 240));
+        } else if *name == "report.docx" {
+            let path = fixtures::write(phone.folder(), "report.pdf", &content);
+            assert!(text_of_pdf(&path).contains("理赔材料 2026"));
         } else {
             assert!(content == *bytes, "{name}");
         }
     }
+    first_app.sees(&mark("delivery-pdf"), 2);
     // The person sees how far each has come.
     phone.session().reload();
     phone.sees_within(

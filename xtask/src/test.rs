@@ -178,6 +178,8 @@ pub fn samples() -> Result<(), Error> {
 fn e2e(tally: &mut Tally) -> Result<(), Error> {
     build(tally)?;
     tools::ensure_browser()?;
+    // The journey ends with documents that LibreOffice has converted.
+    tools::ensure_programs()?;
     tally.step("build of the backend", "", || {
         run(&mut cargo(&["build", "--package", "chatlift-backend"]))
     })?;
