@@ -1,19 +1,19 @@
 //! Calls to the edge.
 //!
 //! All go through one `XMLHttpRequest` wrapper, because `fetch` does not tell how much of a body
-//! has left. A call that moves nothing for [`STALL_MS`] is cut and counts as a network failure;
-//! so a connection that died silently costs that long and no longer.
+//! has left. A call that moves nothing for longer than its network explains is cut and counts as a
+//! network failure; so a connection that died silently costs that long and no longer.
 
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::rc::Rc;
 
-use chatlift_frontend::uploader::Failure;
+use chatlift_frontend::format;
+use chatlift_frontend::uploader::{Chunk, Failure, Refusal};
 use chatlift_frontend::wire::Upload;
 use chatlift_frontend::wire::{self, Value};
-use chatlift_shared::api::HEADER_TICKET;
+use chatlift_shared::api::{HEADER_OFFSET, HEADER_TICKET};
 use chatlift_shared::digest::Sha256;
-use chatlift_shared::disposition;
 use js_sys::{Array, Function, JSON, Object, Promise, Reflect};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
@@ -21,15 +21,14 @@ use web_sys::{Blob, XmlHttpRequest};
 
 use crate::dom;
 
-/// Longest time that a call may move nothing, in milliseconds. The edge takes some seconds to
-/// store a part on a bad day; half a minute and more is a dead connection.
-const STALL_MS: f64 = 45_000.0;
-
 /// How often calls are looked at for a stall, in milliseconds.
-const STALL_LOOK_MS: f64 = 5_000.0;
+const STALL_LOOK_MS: f64 = 1_000.0;
 
-/// A call under way: whose it is, the request, and when it last moved.
-type UnderWay = (u32, XmlHttpRequest, Rc<Cell<f64>>);
+/// Longest time that a call beside the upload may move nothing, in milliseconds.
+const PATIENCE_MS: f64 = 20_000.0;
+
+/// A call under way: whose it is, the request, when it last moved, and how long it may not.
+type UnderWay = (u32, XmlHttpRequest, Rc<Cell<f64>>, f64);
 
 thread_local! {
     static TOKEN: RefCell<String> = RefCell::default();
@@ -40,6 +39,10 @@ thread_local! {
 
 /// Calls of nobody: they are not aborted with a file.
 const NOBODY: u32 = u32::MAX;
+
+/// Whose a call is, and how long it may move nothing, in milliseconds.
+#[derive(Clone, Copy)]
+pub(crate) struct For(pub(crate) u32, pub(crate) f64);
 
 /// Told how many bytes of a body have left.
 pub(crate) type Loaded = Box<dyn Fn(f64)>;
@@ -52,8 +55,7 @@ pub(crate) struct Js(pub(crate) JsValue);
 
 impl Value for Js {
     fn get(&self, name: &str) -> Option<Self> {
-        let value = Reflect::get(&self.0, &name.into()).ok()?;
-        (!value.is_undefined() && !value.is_null()).then_some(Self(value))
+        dom::get(&self.0, name).map(Self)
     }
 
     fn text(&self) -> Option<String> {
@@ -80,7 +82,7 @@ pub(crate) fn set_token(token: String) {
 /// The page's data anew. `query` is empty or `?lang=...`.
 pub(crate) fn page(query: &str) -> Answer {
     call(
-        NOBODY,
+        For(NOBODY, PATIENCE_MS),
         "GET",
         &["/page", query].concat(),
         &[],
@@ -89,64 +91,90 @@ pub(crate) fn page(query: &str) -> Answer {
     )
 }
 
+/// Whether the edge can be reached: the smallest question there is.
+pub(crate) async fn is_there() -> bool {
+    let whose = For(NOBODY, 4_000.0);
+    let answer = call(whose, "HEAD", "", &[], &JsValue::UNDEFINED, None).await;
+    !matches!(answer, Err(Failure::Network))
+}
+
 /// Sends a whole file.
 pub(crate) fn send_whole(
-    key: u32,
+    whose: For,
     name: &str,
     digest: Sha256,
     body: &Blob,
     loaded: Loaded,
 ) -> Answer {
     let headers = [
-        ("content-disposition", disposition::attachment(name)),
+        ("content-disposition", attachment(name)),
         ("content-digest", digest_header(&digest)),
     ];
-    call(key, "POST", "/files", &headers, body, Some(loaded))
+    call(whose, "POST", "/files", &headers, body, Some(loaded))
 }
 
 /// Announces a file; `head` are its first bytes.
-pub(crate) fn announce(key: u32, name: &str, size: f64, head: &[u8]) -> Answer {
+pub(crate) fn announce(whose: For, name: &str, size: f64, head: &[u8]) -> Answer {
     let head = base64(head);
     let body = json(&[
         ("name", name.into()),
         ("size", size.into()),
         ("head", head.into()),
     ]);
-    call(key, "POST", "/uploads", &json_body(), &body, None)
+    call(whose, "POST", "/uploads", &json_body(), &body, None)
 }
 
-/// Sends part `n` of an upload.
-pub(crate) fn send_part(
-    key: u32,
+/// Sends a chunk of an upload; `digest` is that of its whole part.
+pub(crate) fn send_chunk(
+    whose: For,
     upload: &Upload,
-    n: u16,
+    chunk: Chunk,
     digest: Sha256,
     body: &Blob,
     loaded: Loaded,
 ) -> Answer {
-    let path = ["/uploads/", &upload.id, "/parts/", &n.to_string()].concat();
+    let path = ["/uploads/", &upload.id, "/parts/", &chunk.n.to_string()].concat();
+    let digest = digest_header(&digest);
+    let ticket = (HEADER_TICKET, upload.ticket.clone());
+    if chunk.direct {
+        let headers = [ticket, ("content-digest", digest)];
+        return call(whose, "PUT", &path, &headers, body, Some(loaded));
+    }
     let headers = [
-        (HEADER_TICKET, upload.ticket.clone()),
-        ("content-digest", digest_header(&digest)),
+        ticket,
+        ("repr-digest", digest),
+        (HEADER_OFFSET, chunk.from.to_string()),
     ];
-    call(key, "PUT", &path, &headers, body, Some(loaded))
+    call(whose, "PUT", &path, &headers, body, Some(loaded))
 }
 
 /// Completes an upload.
-pub(crate) fn complete(key: u32, upload: &Upload, sha256: Sha256, parts_sha256: Sha256) -> Answer {
+pub(crate) fn complete(
+    whose: For,
+    upload: &Upload,
+    sha256: Sha256,
+    parts_sha256: Sha256,
+) -> Answer {
     let path = ["/uploads/", &upload.id, "/complete"].concat();
     let body = json(&[
-        ("sha256", sha256.to_string().into()),
-        ("parts_sha256", parts_sha256.to_string().into()),
+        ("sha256", hex(&sha256).into()),
+        ("parts_sha256", hex(&parts_sha256).into()),
     ]);
-    call(key, "POST", &path, &json_body(), &body, None)
+    call(whose, "POST", &path, &json_body(), &body, None)
 }
 
 /// Tells the edge that an upload will not be completed. Its answer changes nothing here: what is
 /// left behind, the edge cleans away by itself.
 pub(crate) fn abandon(upload: &Upload) -> Answer {
     let path = ["/uploads/", &upload.id].concat();
-    call(NOBODY, "DELETE", &path, &[], &JsValue::UNDEFINED, None)
+    call(
+        For(NOBODY, PATIENCE_MS),
+        "DELETE",
+        &path,
+        &[],
+        &JsValue::UNDEFINED,
+        None,
+    )
 }
 
 /// Aborts all calls for a file.
@@ -171,6 +199,31 @@ fn base64(bytes: &[u8]) -> String {
     dom::window().btoa(&latin1).unwrap_or_default()
 }
 
+/// A digest as [`Sha256`] writes itself, without the formatting machinery.
+fn hex(digest: &Sha256) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let nibbles = digest.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    nibbles
+        .map(|nibble| char::from(DIGITS[usize::from(nibble & 15)]))
+        .collect()
+}
+
+/// A `Content-Disposition` that names a file (RFC 8187), as `shared::disposition` writes it, by
+/// the browser's own encoder.
+fn attachment(name: &str) -> String {
+    let mut value = String::from("attachment; filename*=UTF-8''");
+    for c in String::from(js_sys::encode_uri_component(name)).chars() {
+        match c {
+            '\'' => value.push_str("%27"),
+            '(' => value.push_str("%28"),
+            ')' => value.push_str("%29"),
+            '*' => value.push_str("%2A"),
+            c => value.push(c),
+        }
+    }
+    value
+}
+
 /// The value of a `Content-Digest` header (RFC 9530), as [`Sha256::to_header`] writes it.
 fn digest_header(digest: &Sha256) -> String {
     ["sha-256=:", &base64(&digest.0), ":"].concat()
@@ -193,14 +246,14 @@ fn json_body() -> [(&'static str, String); 1] {
 /// Makes a call. What it needs is put together at once, so all that waits is one small future,
 /// of one type for all calls.
 fn call(
-    key: u32,
+    whose: For,
     method: &str,
     path: &str,
     headers: &[(&str, String)],
     body: &JsValue,
     loaded: Option<Loaded>,
 ) -> Answer {
-    let begun = begin(key, method, path, headers, body, loaded);
+    let begun = begin(whose, method, path, headers, body, loaded);
     Box::pin(async move {
         let Ok((xhr, ended, _progress)) = begun else {
             return Err(Failure::Network);
@@ -214,7 +267,7 @@ fn call(
 type Progress = Closure<dyn FnMut(JsValue)>;
 
 fn begin(
-    key: u32,
+    whose: For,
     method: &str,
     path: &str,
     headers: &[(&str, String)],
@@ -248,13 +301,16 @@ fn begin(
         Some(blob) => xhr.send_with_opt_blob(Some(blob))?,
         None => xhr.send_with_opt_str(body.as_string().as_deref())?,
     }
-    watch(key, &xhr, moved);
+    watch(whose, &xhr, moved);
     Ok((xhr, ended, progress))
 }
 
 /// Keeps a call on the list of those under way, and the list looked at.
-fn watch(key: u32, xhr: &XmlHttpRequest, moved: Rc<Cell<f64>>) {
-    UNDER_WAY.with(|all| all.borrow_mut().push((key, xhr.clone(), moved)));
+fn watch(whose: For, xhr: &XmlHttpRequest, moved: Rc<Cell<f64>>) {
+    UNDER_WAY.with(|all| {
+        all.borrow_mut()
+            .push((whose.0, xhr.clone(), moved, whose.1))
+    });
     if !LOOKING.replace(true) {
         dom::after(STALL_LOOK_MS, look);
     }
@@ -263,7 +319,7 @@ fn watch(key: u32, xhr: &XmlHttpRequest, moved: Rc<Cell<f64>>) {
 fn look() {
     let (stalled, any) = UNDER_WAY.with(|all| {
         let (all, now) = (all.borrow(), dom::now());
-        let stalled = all.iter().filter(|call| now - call.2.get() > STALL_MS);
+        let stalled = all.iter().filter(|call| now - call.2.get() > call.3);
         (
             stalled.map(|call| call.1.clone()).collect::<Vec<_>>(),
             !all.is_empty(),
@@ -288,17 +344,12 @@ fn answer(xhr: &XmlHttpRequest) -> Result<Js, Failure> {
     if (200..300).contains(&status) {
         return Ok(body);
     }
-    let (code, parts, limit) = match wire::problem(&body) {
-        Some((code, parts, limit)) => (Some(code), parts, limit),
-        None => (None, Vec::new(), None),
-    };
     let retry_after = xhr.get_response_header("retry-after").ok().flatten();
-    let seconds: Option<u32> = retry_after.and_then(|text| text.trim().parse().ok());
-    Err(Failure::Edge {
+    // An HTTP date is passed over: the page's clock may be wrong.
+    let seconds = retry_after.and_then(|text| format::number(&text));
+    Err(Failure::Edge(Refusal {
         status,
-        code,
         retry_after_ms: seconds.map(|seconds| seconds.saturating_mul(1000)),
-        parts,
-        limit,
-    })
+        ..wire::problem(&body)
+    }))
 }

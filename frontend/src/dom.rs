@@ -62,3 +62,20 @@ pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) {
     let task: Pin<Box<dyn Future<Output = ()>>> = Box::pin(task);
     wasm_bindgen_futures::spawn_local(task);
 }
+
+/// What the browser says that it is.
+pub(crate) fn user_agent() -> String {
+    window().navigator().user_agent().unwrap_or_default()
+}
+
+/// Calls `object[name](argument)`, if there is such a function: for what not every browser has.
+pub(crate) fn call(object: &JsValue, name: &str, argument: &str) -> Option<JsValue> {
+    let function: Function = get(object, name)?.dyn_into().ok()?;
+    function.call1(object, &argument.into()).ok()
+}
+
+/// A property of an object; nothing if it is undefined or null.
+pub(crate) fn get(object: &JsValue, name: &str) -> Option<JsValue> {
+    let value = Reflect::get(object, &name.into()).ok()?;
+    (!value.is_undefined() && !value.is_null()).then_some(value)
+}

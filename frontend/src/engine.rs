@@ -7,7 +7,9 @@
 
 use std::cell::{Cell, RefCell};
 
-use chatlift_frontend::uploader::{Batch, Event, Failure, Job, Key, Progress, Transfer};
+use chatlift_frontend::uploader::{
+    Batch, CHUNK_FIRST, Event, Failure, Job, Key, Progress, Transfer,
+};
 use chatlift_frontend::wire;
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::HEAD_MAX;
@@ -29,6 +31,8 @@ thread_local! {
     static WHOLES: RefCell<Vec<(Key, u32, Hash)>> = RefCell::default();
     /// When the next timed [`pump`] is due.
     static DUE: Cell<f64> = const { Cell::new(0.0) };
+    /// Whether the edge is asked from time to time whether it can be reached.
+    static PROBING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Keeps a picked file at hand.
@@ -47,8 +51,10 @@ pub(crate) fn has(file: &File) -> bool {
     })
 }
 
-/// Begins a file, or begins it anew.
+/// Begins a file, or begins it anew. What is larger than a first chunk goes in chunks, so that a
+/// cut costs nothing.
 pub(crate) fn start(key: Key, size: u64, single_max: u64) {
+    let single_max = single_max.min(CHUNK_FIRST);
     BATCH.with(|batch| batch.borrow_mut().start(key, size, single_max));
 }
 
@@ -93,10 +99,42 @@ pub(crate) fn progress() -> (Progress, bool) {
     })
 }
 
-/// The connection is back.
-pub(crate) fn wake() {
-    BATCH.with(|batch| batch.borrow_mut().wake());
+/// The connection is back. `fresh`: and what failed before counts no more.
+pub(crate) fn wake(fresh: bool) {
+    BATCH.with(|batch| batch.borrow_mut().wake(fresh));
     pump();
+}
+
+/// Holds a file, or lets it go on.
+pub(crate) fn pause(key: Key, paused: bool) {
+    BATCH.with(|batch| batch.borrow_mut().pause(key, paused));
+    if paused {
+        api::abort(key);
+    }
+}
+
+/// Shortest and longest time between two probes, in milliseconds.
+const PROBE_MS: (f64, f64) = (250.0, 500.0);
+
+/// While files wait for the network, asks whether it is back, and goes on as soon as it is. A wait
+/// alone would end late: it doubles, and the network does not keep to it.
+fn probe() {
+    let is_cut = || BATCH.with(|batch| batch.borrow().is_cut(dom::now()));
+    if !is_cut() || PROBING.replace(true) {
+        return;
+    }
+    dom::spawn(async move {
+        let mut wait = PROBE_MS.0;
+        while is_cut() {
+            dom::sleep(wait * (0.5 + dom::random())).await;
+            wait = (wait * 1.5).min(PROBE_MS.1);
+            if is_cut() && api::is_there().await {
+                break;
+            }
+        }
+        PROBING.set(false);
+        wake(false);
+    });
 }
 
 /// Begins all that may begin now, shows how things are, and comes back when a wait is over.
@@ -119,6 +157,7 @@ pub(crate) fn pump() {
         DUE.set(at);
         dom::after(at - now + 1.0, pump);
     }
+    probe();
 }
 
 fn tell(key: Key, run: u32, event: Event) {
@@ -152,7 +191,20 @@ async fn carry_out(key: Key, run: u32, job: Job) -> Result<Event, Failure> {
         return Ok(Event::Digested { n, digest, whole });
     }
     let call = ask(key, run, job, &file, &reading).ok_or(Failure::Unreadable)?;
-    understand(job, &call.await?).ok_or(Failure::Network)
+    let answer = match call.await {
+        Err(Failure::Network) if matches!(job, Job::Send(_) | Job::Whole) => {
+            // A file that changed or vanished looks like a cut; reading a byte tells.
+            let gone = bytes(&file, 0.0, 1.0).await.is_none();
+            let why = if gone {
+                Failure::Unreadable
+            } else {
+                Failure::Network
+            };
+            return Err(why);
+        }
+        answer => answer?,
+    };
+    understand(job, &answer).ok_or(Failure::Network)
 }
 
 fn range(key: Key, n: u16) -> Option<(f64, f64)> {
@@ -172,23 +224,27 @@ fn ask(key: Key, run: u32, job: Job, file: &File, reading: &Reading) -> Option<a
                 bytes: bytes as u64,
             },
         );
-        page::sync();
+        page::sync_soon();
     });
     let name = file.name();
+    let patience = BATCH.with(|batch| batch.borrow().patience_ms(job));
+    let whose = api::For(key, patience);
     Some(match job {
-        Job::Whole => api::send_whole(key, &name, reading.part.digest(), file, loaded),
-        Job::Announce => api::announce(key, &name, file.size(), &reading.head),
-        Job::Send(n) => {
-            let (start, end) = range(key, n)?;
-            let body = file.slice_with_f64_and_f64(start, end).ok()?;
+        Job::Whole => api::send_whole(whose, &name, reading.part.digest(), file, loaded),
+        Job::Announce => api::announce(whose, &name, file.size(), &reading.head),
+        Job::Send(chunk) => {
+            let (start, _) = range(key, chunk.n)?;
+            // Offsets in a file are far below 2^53.
+            let (from, to) = (start + chunk.from as f64, start + chunk.to as f64);
+            let body = file.slice_with_f64_and_f64(from, to).ok()?;
             read(key, |_, transfer| {
-                let (upload, digest) = (transfer.upload()?, transfer.part_digest(n)?);
-                Some(api::send_part(key, upload, n, digest, &body, loaded))
+                let (upload, digest) = (transfer.upload()?, transfer.part_digest(chunk.n)?);
+                Some(api::send_chunk(whose, upload, chunk, digest, &body, loaded))
             })??
         }
         Job::Complete => read(key, |_, transfer| {
             let (whole, parts) = transfer.digests()?;
-            Some(api::complete(key, transfer.upload()?, whole, parts))
+            Some(api::complete(whose, transfer.upload()?, whole, parts))
         })??,
         // Nothing is asked for a digest.
         Job::Digest(_) => return None,
@@ -199,7 +255,10 @@ fn ask(key: Key, run: u32, job: Job, file: &File, reading: &Reading) -> Option<a
 fn understand(job: Job, answer: &api::Js) -> Option<Event> {
     Some(match job {
         Job::Announce => Event::Announced(wire::upload(answer)?),
-        Job::Send(n) => Event::Sent(n),
+        Job::Send(chunk) => match wire::offset(answer) {
+            Some(offset) => Event::Staged { n: chunk.n, offset },
+            None => Event::Sent(chunk.n),
+        },
         Job::Whole | Job::Complete | Job::Digest(_) => {
             page::stored(wire::file(answer)?);
             Event::Stored

@@ -6,8 +6,10 @@
 use std::cell::RefCell;
 
 use chatlift_frontend::format;
-use js_sys::Reflect;
-use wasm_bindgen::JsValue;
+use js_sys::{Array, Function, Reflect};
+use wasm_bindgen::{JsCast as _, JsValue};
+
+use crate::dom;
 
 thread_local! {
     static TEXTS: RefCell<(String, JsValue)> = RefCell::default();
@@ -46,11 +48,23 @@ pub(crate) fn tf(key: &str, values: &[(&str, &str)]) -> String {
     format::fill(&t(key), values)
 }
 
-/// The text for `n` of something: `key.one` or `key.other`. `{n}` is filled beside `values`.
+/// The text for `n` of something: `key.` and the plural form that the language has for `n`
+/// (CLDR, by the browser; engines without it are given `one` and `other`). `{n}` is filled beside
+/// `values`.
 pub(crate) fn tn(key: &str, n: usize, values: &[(&str, &str)]) -> String {
-    let form = if n == 1 { ".one" } else { ".other" };
-    let text = t(&[key, form].concat());
+    let key = [key, "."].concat();
+    let form = plural(n).unwrap_or_else(|| if n == 1 { "one" } else { "other" }.to_owned());
+    let text = find(&[&key, form.as_str()].concat());
+    let text = text.unwrap_or_else(|| t(&[&key, "other"].concat()));
     format::fill(&format::fill(&text, values), &[("n", &n.to_string())])
+}
+
+fn plural(n: usize) -> Option<String> {
+    let class: Function = dom::get(&dom::get(&js_sys::global(), "Intl")?, "PluralRules")?
+        .dyn_into()
+        .ok()?;
+    let rules = Reflect::construct(&class, &Array::of1(&lang().into())).ok()?;
+    dom::call(&rules, "select", &n.to_string())?.as_string()
 }
 
 /// The sentence for a problem: what happened, and what to do now.

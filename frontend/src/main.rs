@@ -20,6 +20,13 @@ mod pickers;
 #[cfg(target_arch = "wasm32")]
 mod start;
 
+/// A small allocator: the usual one is 4 kB of a program that is loaded over bad networks. The page
+/// keeps few things, and frees them soon.
+#[cfg(target_arch = "wasm32")]
+#[global_allocator]
+static ALLOCATOR: lol_alloc::LockedAllocator<lol_alloc::FreeListAllocator> =
+    lol_alloc::LockedAllocator::new(lol_alloc::FreeListAllocator::new());
+
 fn main() {
     #[cfg(target_arch = "wasm32")]
     start::start();

@@ -2,15 +2,18 @@
 //! through [`Signals`]; pickers and buttons call the functions.
 
 use std::cell::{Cell, RefCell};
-use std::sync::Arc;
+use std::rc::Rc;
 
-use chatlift_frontend::uploader::{Failure, Key, State};
+use chatlift_frontend::uploader::{Failure, Key, Refusal, Speed, State};
 use chatlift_frontend::wire::{File as StoredFile, Link};
 use chatlift_frontend::{accept, format, wire};
 use chatlift_shared::ProblemCode;
 use chatlift_shared::api::ReceiptStatus;
+use js_sys::Promise;
 use leptos::prelude::untrack;
-use web_sys::File;
+use wasm_bindgen::{JsCast as _, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{Element, Event, File};
 
 use crate::i18n::{problem, t, tf};
 use crate::live::{Live, LiveView};
@@ -45,6 +48,8 @@ pub(crate) struct View {
     /// The `data-state`, see `components`.
     pub(crate) state: &'static str,
     pub(crate) percent: u8,
+    /// The same with what is on its way.
+    pub(crate) reach: u8,
     pub(crate) note: String,
     /// Why it does not go on; empty if it does.
     pub(crate) error: String,
@@ -55,9 +60,17 @@ pub(crate) struct View {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sum {
     pub(crate) percent: u8,
+    /// The same with what is on its way.
+    pub(crate) reach: u8,
     pub(crate) done: u64,
     pub(crate) total: u64,
     pub(crate) cut: bool,
+    /// Nothing goes on before its user lets it.
+    pub(crate) paused: bool,
+    /// Bytes per second.
+    pub(crate) rate: Option<u64>,
+    /// Seconds left.
+    pub(crate) left: Option<u32>,
 }
 
 /// What changes on the page.
@@ -81,13 +94,16 @@ pub(crate) struct Signals {
 }
 
 thread_local! {
-    static PAGE: RefCell<Option<(Arc<Link>, Signals)>> = const { RefCell::new(None) };
+    static PAGE: RefCell<Option<(Rc<Link>, Signals)>> = const { RefCell::new(None) };
     static KEYS: Cell<Key> = const { Cell::new(0) };
     static POLLING: Cell<bool> = const { Cell::new(false) };
+    static SPEED: RefCell<Speed> = RefCell::default();
+    /// Whether a [`sync`] is due.
+    static DUE: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Takes the link over.
-pub(crate) fn open(link: Link, trouble: Option<String>) -> (Arc<Link>, Signals) {
+pub(crate) fn open(link: Link, trouble: Option<String>) -> (Rc<Link>, Signals) {
     let signals = Signals {
         phase: Live::new(Phase::Picking, |state| &state.phase),
         rows: Live::new(Vec::new(), |state| &state.rows),
@@ -99,18 +115,26 @@ pub(crate) fn open(link: Link, trouble: Option<String>) -> (Arc<Link>, Signals) 
         notice: Live::new(String::new(), |state| &state.notice),
         live: Live::new(String::new(), |state| &state.live),
     };
-    let page = (Arc::new(link), signals);
+    let page = (Rc::new(link), signals);
     PAGE.with(|own| own.replace(Some(page.clone())));
     page
 }
 
-fn page() -> Option<(Arc<Link>, Signals)> {
+fn page() -> Option<(Rc<Link>, Signals)> {
     PAGE.with(|page| page.borrow().clone())
 }
 
 /// Listens to what concerns the whole page.
 pub(crate) fn listen() {
-    dom::listen(&dom::window(), "online", |_| engine::wake());
+    dom::listen(&dom::window(), "online", |_| engine::wake(true));
+    dom::listen(&dom::document(), "click", |event| {
+        if let Some((what, key)) = clicked(&event) {
+            event.prevent_default();
+            act(&what, key);
+        }
+    });
+    dom::listen(&dom::document(), "submit", |event| event.prevent_default());
+    dom::listen(&dom::document(), "visibilitychange", |_| wakeful());
     dom::listen(&dom::window(), "offline", |_| sync());
     dom::listen(&dom::window(), "beforeunload", |event| {
         if engine::progress().1 {
@@ -120,6 +144,77 @@ pub(crate) fn listen() {
         }
     });
     poll();
+}
+
+/// What a clicked element does, and for which file.
+fn clicked(event: &Event) -> Option<(String, Option<Key>)> {
+    let target: Element = event.target()?.dyn_into().ok()?;
+    let element = target.closest("[data-do]").ok()??;
+    let key = element.get_attribute("data-key");
+    let key = key.and_then(|key| format::number(&key));
+    Some((element.get_attribute("data-do")?, key))
+}
+
+/// Does what a button says.
+fn act(what: &str, key: Option<Key>) {
+    match (what, key) {
+        ("confirm", _) => confirm(),
+        ("retry", key) => retry(key),
+        ("pause", key) => pause(key, true),
+        ("resume", key) => pause(key, false),
+        ("remove", Some(key)) => remove(key),
+        ("cancel-all", _) => give_up(is_on_its_way),
+        ("skip", _) => give_up(|state| state == "failed"),
+        ("copy", _) => copy(),
+        _ => {
+            let _ = dom::window().location().reload();
+        }
+    }
+}
+
+fn is_on_its_way(state: &str) -> bool {
+    matches!(state, "queued" | "uploading" | "paused" | "completing")
+}
+
+/// Copies the page's address, to be opened in another browser.
+fn copy() {
+    let Some((_, s)) = page() else { return };
+    let address = dom::window().location().href().unwrap_or_default();
+    let clipboard = dom::get(&dom::window().navigator(), "clipboard");
+    let copied = clipboard.and_then(|clipboard| dom::call(&clipboard, "writeText", &address));
+    // Without a clipboard, the address itself can be copied by hand.
+    s.notice.set(match copied {
+        Some(_) => t("inapp.copied"),
+        None => address,
+    });
+}
+
+/// Keeps the screen awake while files are on their way, where the browser can.
+fn wakeful() {
+    thread_local! {
+        static LOCK: RefCell<Option<JsValue>> = const { RefCell::new(None) };
+    }
+    let live = engine::progress().1 && !dom::document().hidden();
+    let held = LOCK.with(|lock| lock.borrow().is_some());
+    if live == held {
+        return;
+    }
+    // A promise of a lock; to release it one waits for it.
+    let lock = if live {
+        let wake_lock = dom::get(&dom::window().navigator(), "wakeLock");
+        wake_lock.and_then(|wake_lock| dom::call(&wake_lock, "request", "screen"))
+    } else {
+        None
+    };
+    if let Some(old) = LOCK.with(|own| own.replace(lock))
+        && let Ok(promise) = old.dyn_into::<Promise>()
+    {
+        dom::spawn(async move {
+            if let Ok(sentinel) = JsFuture::from(promise).await {
+                dom::call(&sentinel, "release", "");
+            }
+        });
+    }
 }
 
 /// Whether files can be picked now.
@@ -168,6 +263,7 @@ pub(crate) fn add(files: Vec<File>) {
             let view = View {
                 state: if ready { "ready" } else { "refused" },
                 percent: 0,
+                reach: 0,
                 note: if ready {
                     t("state.ready")
                 } else {
@@ -231,14 +327,26 @@ pub(crate) fn remove(key: Key) {
     engine::pump();
 }
 
-/// Goes on without the files that failed.
-pub(crate) fn skip() {
+/// Goes on without some of the files.
+fn give_up(which: fn(&str) -> bool) {
     let Some((_, s)) = page() else { return };
     for row in s.rows.get_untracked() {
-        if row.view.with_untracked(|view| view.state == "failed") {
+        if row.view.with_untracked(|view| which(view.state)) {
             remove(row.key);
         }
     }
+}
+
+/// Holds a file, or lets it go on; all, if `key` is `None`.
+fn pause(key: Option<Key>, paused: bool) {
+    let Some((_, s)) = page() else { return };
+    SPEED.with(|speed| speed.borrow_mut().reset());
+    for row in s.rows.get_untracked() {
+        if key.is_none_or(|key| key == row.key) {
+            engine::pause(row.key, paused);
+        }
+    }
+    engine::pump();
 }
 
 /// Sends what was picked.
@@ -294,11 +402,25 @@ pub(crate) fn sync() {
         }
     }
     let (progress, live) = engine::progress();
+    let count = |state: &str| untrack(|| count(s, state));
+    let paused = count("paused") > 0 && count("uploading") + count("queued") == 0;
+    let speed = SPEED.with(|speed| {
+        let mut speed = speed.borrow_mut();
+        speed.sample(now, progress.done);
+        *speed
+    });
+    let cut = !dom::online() && count("uploading") > 0;
+    let shown = !paused && live;
+    let rest = progress.total.saturating_sub(progress.done);
     let sum = Sum {
         percent: progress.percent(),
+        reach: progress.reach(),
         done: progress.done,
         total: progress.total,
-        cut: !dom::online() && untrack(|| count(s, "uploading")) > 0,
+        cut,
+        paused,
+        rate: speed.per_second().filter(|_| shown),
+        left: speed.seconds_left(rest).filter(|_| shown),
     };
     if s.sum.with_untracked(|old| *old != sum) {
         // Each quarter is worth a word, not each percent.
@@ -310,9 +432,20 @@ pub(crate) fn sync() {
         }
         s.sum.set(sum);
     }
+    wakeful();
     let phase = s.phase.get_untracked();
     if !live && matches!(phase, Phase::Sending | Phase::Settled) {
         settle(s, phase);
+    }
+}
+
+/// Shows how the machine stands, soon: bytes move far more often than an eye follows.
+pub(crate) fn sync_soon() {
+    if !DUE.replace(true) {
+        dom::after(200.0, || {
+            DUE.set(false);
+            sync();
+        });
     }
 }
 
@@ -345,14 +478,16 @@ fn settle(s: Signals, was: Phase) {
         s.live.set(crate::i18n::tn("result.failed", failed, &[]));
     }
     s.phase.set(phase);
+    SPEED.with(|speed| speed.borrow_mut().reset());
     poll();
 }
 
 fn view(row: &Row, transfer: &chatlift_frontend::uploader::Transfer, now: f64) -> View {
-    let percent = transfer.progress().percent();
+    let (percent, reach) = (transfer.progress().percent(), transfer.progress().reach());
     let text = percent.to_string();
     let values = [("percent", text.as_str())];
     let (state, note) = match transfer.state() {
+        _ if transfer.is_paused() => ("paused", tf("state.paused", &values)),
         State::Queued => ("queued", t("state.queued")),
         State::Uploading if transfer.is_waiting(now) && !dom::online() => {
             ("uploading", tf("state.offline", &values))
@@ -374,6 +509,7 @@ fn view(row: &Row, transfer: &chatlift_frontend::uploader::Transfer, now: f64) -
             return View {
                 state: "failed",
                 percent,
+                reach: percent,
                 note: String::new(),
                 error,
                 can_retry,
@@ -383,6 +519,7 @@ fn view(row: &Row, transfer: &chatlift_frontend::uploader::Transfer, now: f64) -
     View {
         state,
         percent,
+        reach,
         note,
         error: String::new(),
         can_retry: false,
@@ -396,20 +533,18 @@ fn explain(row: &Row, failure: &Failure) -> (String, bool) {
         Failure::Network if !dom::online() => (problem("offline"), true),
         Failure::Network => (problem("edge-down"), true),
         Failure::Unreadable => (problem("file-unreadable"), false),
-        Failure::Edge {
-            code: None,
-            status: 500..,
-            ..
-        } => (problem("edge-down"), true),
-        Failure::Edge { code: None, .. } => (problem("internal"), true),
-        Failure::Edge {
+        Failure::Edge(Refusal {
+            code: None, status, ..
+        }) if *status >= 500 => (problem("edge-down"), true),
+        Failure::Edge(Refusal { code: None, .. }) => (problem("internal"), true),
+        Failure::Edge(Refusal {
             code: Some(P::FileTooLarge),
             limit: Some(limit),
             ..
-        } => (too_large(row.size, *limit), false),
-        Failure::Edge {
+        }) => (too_large(row.size, *limit), false),
+        Failure::Edge(Refusal {
             code: Some(code), ..
-        } => {
+        }) => {
             let for_good = matches!(
                 code,
                 P::FileTooLarge

@@ -5,11 +5,11 @@
 
 use chatlift_frontend::wire::{self, Value as _};
 use js_sys::{JSON, Object};
-use leptos::prelude::*;
 use wasm_bindgen::JsCast as _;
 
 use crate::api::{self, Js};
-use crate::{components, dom, i18n, page, pickers};
+use crate::components::{self, At};
+use crate::{dom, i18n, page, pickers};
 
 /// Begins.
 pub(crate) fn start() {
@@ -35,21 +35,34 @@ fn show(data: Option<Js>) {
     let Some(root) = dom::document().get_element_by_id("app") else {
         return;
     };
-    root.set_inner_html("");
-    let root = root.unchecked_into();
-    leptos::mount::mount_to(root, move || {
-        data.as_ref()
-            .and_then(draw)
-            .unwrap_or_else(components::no_answer)
-    })
-    .forget();
+    root.set_text_content(None);
+    // Leptos's own mount sets its executor and owner; what is drawn goes into the element itself.
+    let place = root.clone().unchecked_into();
+    let draw = move || {
+        let at = At::root(root);
+        if data.as_ref().and_then(|data| draw(&at, data)).is_none() {
+            head(false);
+            components::no_answer(&at);
+        }
+    };
+    leptos::mount::mount_to(place, draw).forget();
+    if let Some(html) = dom::document().document_element() {
+        let _ = html.set_attribute("data-state", "program");
+    }
     // After the page stands: files picked before the program ran are taken over now.
     pickers::start();
     page::listen();
 }
 
+/// Shows or hides the head of index.html.
+fn head(shown: bool) {
+    if let Some(head) = dom::document().get_element_by_id("head") {
+        let _ = head.toggle_attribute_with_force("hidden", !shown);
+    }
+}
+
 /// Draws what the data say; nothing if they cannot be read.
-fn draw(data: &Js) -> Option<AnyView> {
+fn draw(at: &At, data: &Js) -> Option<()> {
     let document = dom::document();
     let text = |name: &str| data.get(name)?.text();
     let lang = text("lang")?;
@@ -63,14 +76,17 @@ fn draw(data: &Js) -> Option<AnyView> {
         .get("problem")
         .and_then(|problem| problem.get("code")?.text());
     let link = data.get("link").as_ref().and_then(wire::link);
-    let Some(link) = link else {
-        pickers::set_accept("", false, "", false);
+    head(link.is_some());
+    if let Some(link) = link {
+        document.set_title(&[&link.title, " · ", &link.app_name].concat());
+        let (link, signals) = page::open(link, code);
+        components::page(at, &link, signals, languages);
+    } else {
+        pickers::set_accept(&[], false, "", false);
         let code = code.unwrap_or_else(|| "internal".to_owned());
-        return Some(components::no_link(&code, languages));
-    };
-    document.set_title(&[&link.title, " · ", &link.app_name].concat());
-    let (link, signals) = page::open(link, code);
-    Some(components::page(&link, signals, languages))
+        components::no_link(at, &code, languages);
+    }
+    Some(())
 }
 
 fn languages(value: &Js) -> components::Languages {

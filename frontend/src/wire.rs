@@ -5,8 +5,9 @@
 //! what it needs at a tenth of the bytes of a serde data format. Tests hold them to serde's own
 //! reading of the same types.
 
+use crate::uploader::Refusal;
 use chatlift_shared::ProblemCode;
-use chatlift_shared::api::{HeldPart, Receipt, ReceiptStatus};
+use chatlift_shared::api::{HeldPart, ReceiptStatus, StagedPart};
 
 /// What the page needs of a `PageLink`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,17 @@ pub struct File {
     pub receipt: Option<Receipt>,
 }
 
+/// What the page needs of a `Receipt`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// How far the file came.
+    pub status: ReceiptStatus,
+    /// Why it was rejected, as a word that the page may have a sentence for.
+    pub code: Option<String>,
+    /// Why it was rejected, in the backend's own words.
+    pub reason: Option<String>,
+}
+
 /// An announced upload. Its id only goes back into addresses, so it stays text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upload {
@@ -65,6 +77,8 @@ pub struct Upload {
     pub part_size: u64,
     /// Parts that the edge holds.
     pub parts: Vec<HeldPart>,
+    /// Beginnings of parts that the edge holds.
+    pub staged: Vec<StagedPart>,
 }
 
 /// A parsed JSON value.
@@ -142,8 +156,8 @@ fn receipt(value: &impl Value) -> Option<Receipt> {
             "rejected" => ReceiptStatus::Rejected,
             _ => return None,
         },
-        reason: text(value, "reason"),
         code: text(value, "code"),
+        reason: text(value, "reason"),
     })
 }
 
@@ -166,17 +180,37 @@ pub fn upload(value: &impl Value) -> Option<Upload> {
             .iter()
             .filter_map(part)
             .collect(),
+        staged: value
+            .get("staged")
+            .iter()
+            .flat_map(Value::items)
+            .filter_map(|part| {
+                Some(StagedPart {
+                    n: small(&part, "n")?,
+                    offset: offset(&part)?,
+                })
+            })
+            .collect(),
     })
 }
 
-/// What the page needs of a problem: its code, the parts that it names, the limit that was passed.
-pub fn problem(value: &impl Value) -> Option<(ProblemCode, Vec<u16>, Option<u64>)> {
-    let code = text(value, "code")?;
-    let code = ProblemCode::ALL.iter().find(|known| known.code() == code)?;
-    let number = |part: &_| part_number(part);
+/// How many bytes of a part are held: the answer to a chunk that did not end its part.
+pub fn offset(value: &impl Value) -> Option<u64> {
+    whole(value, "offset")
+}
+
+/// What the page needs of a problem; its code is missing when it is no problem that is known.
+pub fn problem(value: &impl Value) -> Refusal {
+    let code = text(value, "code");
+    let known = |known: &&ProblemCode| Some(known.code()) == code.as_deref();
     let parts = value.get("parts").map(|parts| parts.items());
-    let parts = parts.iter().flatten().filter_map(number).collect();
-    Some((*code, parts, whole(value, "limit")))
+    Refusal {
+        code: ProblemCode::ALL.iter().find(known).copied(),
+        parts: parts.iter().flatten().filter_map(part_number).collect(),
+        limit: whole(value, "limit"),
+        offset: offset(value),
+        ..Refusal::default()
+    }
 }
 
 fn part_number(value: &impl Value) -> Option<u16> {
@@ -231,10 +265,10 @@ mod tests {
             receipt: None,
         };
         let with = |status, reason| PageFile {
-            receipt: Some(Receipt {
+            receipt: Some(api::Receipt {
                 status,
+                code: Some("unreadable".into()),
                 reason,
-                code: None,
             }),
             ..bare.clone()
         };
@@ -254,7 +288,11 @@ mod tests {
             size: file.size,
             sha256: file.sha256.to_string(),
             address: file.address.clone(),
-            receipt: file.receipt.clone(),
+            receipt: file.receipt.clone().map(|receipt| Receipt {
+                status: receipt.status,
+                code: receipt.code,
+                reason: receipt.reason,
+            }),
         }
     }
 
@@ -308,7 +346,10 @@ mod tests {
                 n: 2,
                 sha256: Sha256::of(b"2"),
             }],
-            staged: vec![],
+            staged: vec![StagedPart {
+                n: 3,
+                offset: 70_000,
+            }],
         };
         let expected = Upload {
             id: whole.id.to_string(),
@@ -316,6 +357,7 @@ mod tests {
             size: whole.size,
             part_size: whole.part_size,
             parts: whole.parts.clone(),
+            staged: whole.staged.clone(),
         };
         assert_eq!(upload(&json(&whole)), Some(expected));
     }
@@ -325,12 +367,17 @@ mod tests {
         for &code in ProblemCode::ALL {
             let mut whole = Problem::new(code).limit(8);
             whole.parts = vec![1, 10_000];
-            assert_eq!(
-                problem(&json(&whole)),
-                Some((code, vec![1, 10_000], Some(8)))
-            );
+            whole.offset = Some(65_536);
+            let expected = Refusal {
+                code: Some(code),
+                parts: whole.parts.clone(),
+                limit: whole.limit,
+                offset: whole.offset,
+                ..Refusal::default()
+            };
+            assert_eq!(problem(&json(&whole)), expected);
         }
-        assert_eq!(problem(&json(&"x")), None);
+        assert_eq!(problem(&json(&"x")), Refusal::default());
     }
 
     #[test]

@@ -4,10 +4,13 @@
 //!
 //! Pure: no clock, no randomness, no I/O. Times and random bytes are arguments.
 
+pub mod accept;
 pub mod api;
 pub mod digest;
 pub mod disposition;
+pub mod format;
 pub mod id;
+pub mod in_app;
 pub mod limits;
 pub mod mac;
 pub mod media;

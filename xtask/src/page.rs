@@ -64,6 +64,12 @@ const SMALL: [&str; 6] = [
     "--cfg=sha2_backend_soft=\"compact\"",
 ];
 
+/// Starts the program, and keeps what is picked before it runs.
+const BOOT_SCRIPT: &str = "frontend/boot.js";
+
+/// Takes away what the page does not use of program and glue.
+const SHRINK_SCRIPT: &str = "frontend/shrink.mjs";
+
 /// How the page's files may be kept. Names under /assets/ change with their content.
 const HEADERS: &str = "/assets/*
   Cache-Control: public, max-age=31536000, immutable
@@ -165,6 +171,8 @@ fn stamp(program: &Path, index: &str) -> Result<String, Error> {
     add(&read(program)?);
     add(index.as_bytes());
     add(&read(&at("package-lock.json"))?);
+    add(&read(&at(BOOT_SCRIPT))?);
+    add(&read(&at(SHRINK_SCRIPT))?);
     add(include_bytes!("page.rs"));
     add(include_bytes!("html.rs"));
     for href in html::styles(index) {
@@ -217,17 +225,23 @@ fn assemble(program: &Path, index: &str, work: &Path) -> Result<Page, Error> {
             .arg(&small),
     )?;
 
+    let (program, glue_js) = (work.join("shrunk.wasm"), glue.join("shrunk.js"));
+    quiet(
+        Command::new("node")
+            .arg(at(SHRINK_SCRIPT))
+            .args([npm_bin("wasm-opt"), npm_bin("wasm-metadce"), small])
+            .args([&glue.join("page.js"), &program, &glue_js]),
+    )?;
+    fs::rename(&glue_js, glue.join("page.js")).map_err(Error::file(&glue_js))?;
+
     let dist = at("dist");
     let _ = fs::remove_dir_all(&dist);
     let assets = dist.join("assets");
     fs::create_dir_all(&assets).map_err(Error::file(&assets))?;
-    let wasm_bytes = read(&small)?;
+    let wasm_bytes = read(&program)?;
     let wasm_name = format!("page-{}.wasm", short_hash(&wasm_bytes));
-    let entry = glue.join("entry.js");
-    let start = format!(
-        "import init from \"./page.js\";\ninit({{ module_or_path: \"/assets/{wasm_name}\" }});\n"
-    );
-    fs::write(&entry, start).map_err(Error::file(&entry))?;
+    let entry = glue.join("boot.js");
+    fs::write(&entry, read_text(&at(BOOT_SCRIPT))?).map_err(Error::file(&entry))?;
     let js = quiet(
         esbuild()
             .args([
@@ -237,6 +251,7 @@ fn assemble(program: &Path, index: &str, work: &Path) -> Result<Page, Error> {
                 "--legal-comments=none",
             ])
             .args(JS_TARGET)
+            .arg(format!("--define:PROGRAM=\"/assets/{wasm_name}\""))
             .arg(&entry),
     )?;
     let js_name = format!("page-{}.js", short_hash(js.as_bytes()));

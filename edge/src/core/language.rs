@@ -10,15 +10,23 @@ struct Language {
 
 /// The languages that there are. The first is for whoever asks for none of them.
 const LANGUAGES: &[Language] = &[
-    Language {
-        tag: "en",
-        texts: include_str!("../../../frontend/locales/en.json"),
-    },
-    Language {
-        tag: "zh-CN",
-        texts: include_str!("../../../frontend/locales/zh-CN.json"),
-    },
+    language("en", include_str!("../../../frontend/locales/en.json")),
+    language(
+        "zh-CN",
+        include_str!("../../../frontend/locales/zh-CN.json"),
+    ),
+    language(
+        "zh-TW",
+        include_str!("../../../frontend/locales/zh-TW.json"),
+    ),
+    language("ja", include_str!("../../../frontend/locales/ja.json")),
+    language("es", include_str!("../../../frontend/locales/es.json")),
+    language("ar", include_str!("../../../frontend/locales/ar.json")),
 ];
+
+const fn language(tag: &'static str, texts: &'static str) -> Language {
+    Language { tag, texts }
+}
 
 /// The key under which a language names itself.
 const OWN_NAME: &str = "lang.name";
@@ -62,12 +70,34 @@ fn thousandths(text: &str) -> Option<u32> {
     Some((whole * 1000 + digits).min(1000))
 }
 
-/// The language of this tag, or of the same primary language.
+/// The language of this tag, or of the same primary language. Chinese goes by its script: the
+/// regions that write the traditional one, and the tags that name it, are not the first Chinese.
 fn nearest(tag: &str) -> Option<&'static str> {
-    let primary = |t: &str| t.split('-').next().unwrap_or_default().to_ascii_lowercase();
+    const TRADITIONAL: [&str; 4] = ["hant", "tw", "hk", "mo"];
+    let lower = tag.to_ascii_lowercase();
+    let mut subtags = lower.split('-');
+    let primary = subtags.next().unwrap_or_default();
+    if primary == "zh" && subtags.any(|s| TRADITIONAL.contains(&s)) {
+        return Some("zh-TW");
+    }
+    let primary_of = |t: &'static str| t.split('-').next().unwrap_or_default();
     tags()
         .find(|t| t.eq_ignore_ascii_case(tag))
-        .or_else(|| tags().find(|t| primary(t) == primary(tag)))
+        .or_else(|| tags().find(|t| primary_of(t) == primary))
+}
+
+/// The plural category of a whole number (CLDR plural rules, cardinal) in a language.
+#[must_use]
+pub fn plural(tag: &str, n: u64) -> &'static str {
+    match (tag.split('-').next().unwrap_or_default(), n) {
+        ("ja" | "zh", _) => "other",
+        ("ar", 0) => "zero",
+        ("ar", 2) => "two",
+        (_, 1) => "one",
+        ("ar", _) if (3..=10).contains(&(n % 100)) => "few",
+        ("ar", _) if (11..=99).contains(&(n % 100)) => "many",
+        _ => "other",
+    }
 }
 
 /// The page's texts in the language of this tag, by key.
@@ -113,6 +143,10 @@ mod tests {
             (None, None, "en"),
             (None, Some("zh-CN,zh;q=0.9,en;q=0.8"), "zh-CN"),
             (None, Some("fr, zh-TW;q=0.7, en;q=0.8"), "en"),
+            (None, Some("zh-TW"), "zh-TW"),
+            (None, Some("zh-Hant-HK,en"), "zh-TW"),
+            (None, Some("zh-SG"), "zh-CN"),
+            (None, Some("es-419"), "es"),
             (None, Some("zh;q=0, en;q=0.1"), "en"),
             (None, Some("xx"), "en"),
             (Some("zh"), Some("en"), "zh-CN"),
@@ -128,6 +162,21 @@ mod tests {
             assert!(messages(tag).contains_key(OWN_NAME), "{tag}");
         }
         assert_eq!(names().len(), LANGUAGES.len());
+    }
+
+    #[test]
+    fn plurals_are_those_of_cldr() {
+        let of = |tag, n: [u64; 7]| n.map(|n| plural(tag, n));
+        let n = [0, 1, 2, 3, 11, 100, 103];
+        assert_eq!(
+            of("ar", n),
+            ["zero", "one", "two", "few", "many", "other", "few"]
+        );
+        assert_eq!(
+            of("en", n),
+            ["other", "one", "other", "other", "other", "other", "other"]
+        );
+        assert_eq!(of("ja", n), ["other"; 7]);
     }
 
     proptest! {

@@ -13,5 +13,6 @@ pub mod result;
 pub mod route;
 pub mod sniff;
 pub mod stage;
+pub mod texts;
 pub mod ticket;
 pub mod work;

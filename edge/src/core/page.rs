@@ -1,13 +1,17 @@
 //! The page's HTML, filled with what it is opened for, so that it needs no second request.
 
 use chatlift_shared::api::PageData;
+use chatlift_shared::in_app;
 
 use super::language::direction;
+use super::texts::Texts;
 
 /// What the built page has in place of title and preview-card tags.
 const HEAD_MARK: &str = "<!--chatlift:head-->";
 /// What the built page has in place of its data.
 const DATA_MARK: &str = "<script id=\"chatlift-page\" type=\"application/json\">null</script>";
+/// What stands in the file input for its attributes.
+const INPUT_MARK: &str = "data-chatlift-input";
 const HTML_MARK: &str = "<html lang=\"en\" dir=\"ltr\">";
 
 /// The built page lacks a mark.
@@ -15,11 +19,17 @@ const HTML_MARK: &str = "<html lang=\"en\" dir=\"ltr\">";
 #[error("the built page lacks its mark `{0}`")]
 pub struct NoMark(pub &'static str);
 
-/// Fills the built page. `address` is the link's own, for the preview card.
+/// Fills the built page. `address` is the link's own, for the preview card; some chat apps, told by
+/// the `User-Agent`, have file inputs with limits of their own.
 ///
 /// # Errors
 /// When the built page is not ours.
-pub fn fill(built: &str, data: &PageData, address: &str) -> Result<String, NoMark> {
+pub fn fill(
+    built: &str,
+    data: &PageData,
+    address: &str,
+    user_agent: &str,
+) -> Result<String, NoMark> {
     let json = serde_json::to_string(data).unwrap_or_else(|_| unreachable!("page data encodes"));
     let html = format!(
         "<html lang=\"{}\" dir=\"{}\">",
@@ -32,7 +42,70 @@ pub fn fill(built: &str, data: &PageData, address: &str) -> Result<String, NoMar
     );
     let built = replace(built, HTML_MARK, &html)?;
     let built = replace(&built, HEAD_MARK, &head(data, address))?;
-    replace(&built, DATA_MARK, &script)
+    let built = replace(&built, INPUT_MARK, &input(data, user_agent))?;
+    let mut built = replace(&built, DATA_MARK, &script)?;
+    for (mark, text) in shell(data) {
+        built = replace(&built, mark, &escape(&text))?;
+    }
+    Ok(built)
+}
+
+/// What the page says before any program has arrived, and without one.
+fn shell(data: &PageData) -> [(&'static str, String); 7] {
+    let texts = Texts {
+        lang: &data.lang,
+        messages: &data.messages,
+    };
+    let text = |key| texts.get(key, &[]);
+    let empty = String::new;
+    let (asks, initial) = match &data.link {
+        Some(link) => (
+            texts.get("head.asks", &[("app", &link.app_name)]),
+            link.app_name.chars().next().into_iter().collect(),
+        ),
+        None => (empty(), empty()),
+    };
+    let (title, hint, rules, button, send) = match (&data.problem, &data.link) {
+        (None, Some(link)) => (
+            link.title.clone(),
+            link.hint.clone(),
+            texts.rules(link),
+            text("pick.button"),
+            text("form.send"),
+        ),
+        (Some(problem), _) => (
+            texts.headline(problem),
+            texts.problem(problem),
+            empty(),
+            empty(),
+            empty(),
+        ),
+        (None, None) => (empty(), empty(), empty(), empty(), empty()),
+    };
+    [
+        ("<!--chatlift:initial-->", initial),
+        ("<!--chatlift:asks-->", asks),
+        ("<!--chatlift:title-->", title),
+        ("<!--chatlift:hint-->", hint),
+        ("<!--chatlift:rules-->", rules),
+        ("<!--chatlift:button-->", button),
+        ("<!--chatlift:send-->", send),
+    ]
+}
+
+/// Attributes of the file input, for the browser that asks.
+fn input(data: &PageData, user_agent: &str) -> String {
+    let Some(link) = data.link.as_ref().filter(|_| data.problem.is_none()) else {
+        return "disabled hidden".to_owned();
+    };
+    let accept = in_app::accept_attribute(&link.accept, user_agent);
+    let several = link.files_left > 1 && in_app::takes_several(user_agent);
+    let multiple = if several { "multiple" } else { "" };
+    if accept.is_empty() {
+        multiple.to_owned()
+    } else {
+        format!("accept=\"{}\" {multiple}", escape(&accept))
+    }
 }
 
 fn replace(text: &str, mark: &'static str, by: &str) -> Result<String, NoMark> {
@@ -121,12 +194,15 @@ mod tests {
     }
 
     fn built() -> String {
-        format!("<!doctype html>{HTML_MARK}<head>{HEAD_MARK}</head><body>{DATA_MARK}")
+        let shell = shell(&data("")).map(|(mark, _)| mark).concat();
+        format!(
+            "<!doctype html>{HTML_MARK}<head>{HEAD_MARK}</head><body>{shell}<input {INPUT_MARK}>{DATA_MARK}"
+        )
     }
 
     #[test]
     fn the_page_says_what_it_is_for_in_its_language() {
-        let html = fill(&built(), &data("理赔材料"), "https://edge/u/t").expect("a page");
+        let html = fill(&built(), &data("理赔材料"), "https://edge/u/t", "").expect("a page");
         assert!(html.contains("<html lang=\"zh-CN\" dir=\"ltr\">"), "{html}");
         assert!(html.contains("<title>理赔材料 · App</title>"), "{html}");
         assert!(
@@ -138,13 +214,13 @@ mod tests {
 
     #[test]
     fn no_text_breaks_out_of_the_page() {
-        let html = fill(&built(), &data("\"><script>x</script><!--"), "").expect("a page");
+        let html = fill(&built(), &data("\"><script>x</script><!--"), "", "").expect("a page");
         assert!(!html.contains("<script>x"), "{html}");
         assert_eq!(html.matches("</script>").count(), 1, "{html}");
     }
 
     #[test]
     fn a_page_that_is_not_ours_is_noticed() {
-        assert_eq!(fill("<html>", &data(""), ""), Err(NoMark(HTML_MARK)));
+        assert_eq!(fill("<html>", &data(""), "", ""), Err(NoMark(HTML_MARK)));
     }
 }

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use chatlift_shared::Problem;
 use chatlift_shared::api::{FormFile, FormResult};
 
 use super::language::direction;
 use super::page::escape;
+use super::texts::Texts;
 
 /// The page's look: legible on any engine, light and dark.
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;margin:0 auto;padding:24px 20px;\
@@ -18,36 +18,6 @@ const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;margin:0 auto;paddi
     @media(prefers-color-scheme:dark){body{color:#f2f3f5;background:#101216}\
     li{background:#1a1d23}a{color:#8fb0ff}}";
 
-/// Texts of the page by key; a missing one shows its key, which a test would notice.
-struct Texts<'a>(&'a BTreeMap<String, String>);
-
-impl Texts<'_> {
-    fn get(&self, key: &str, values: &[(&str, &str)]) -> String {
-        let mut text = self.0.get(key).map_or(key, String::as_str).to_owned();
-        for (name, value) in values {
-            text = text.replace(&format!("{{{name}}}"), value);
-        }
-        escape(&text)
-    }
-
-    /// The form of a count: `one` or `other`, or whatever there is.
-    fn count(&self, key: &str, n: usize) -> String {
-        let number = n.to_string();
-        let form = if n == 1 { "one" } else { "other" };
-        let exact = format!("{key}.{form}");
-        let key = if self.0.contains_key(&exact) {
-            exact
-        } else {
-            format!("{key}.other")
-        };
-        self.get(&key, &[("n", &number)])
-    }
-
-    fn problem(&self, problem: &Problem) -> String {
-        self.get(&format!("problem.{}", problem.code.code()), &[])
-    }
-}
-
 /// The page. `app` is the name of the app that asked, empty where it is not known.
 #[must_use]
 pub fn html(
@@ -56,21 +26,25 @@ pub fn html(
     messages: &BTreeMap<String, String>,
     app: &str,
 ) -> String {
-    let texts = Texts(messages);
+    let texts = Texts { lang, messages };
     let stored = result.files.iter().filter(|f| f.file.is_some()).count();
     let refused = result.files.len() - stored;
     let title = match (&result.problem, stored, refused) {
         (Some(problem), ..) => texts.problem(problem),
-        (None, 0, _) => texts.count("result.failed", refused),
-        (None, ..) => texts.count("success.title", stored),
+        (None, 0, _) => texts.count("result.failed", refused as u64),
+        (None, ..) => texts.count("success.title", stored as u64),
     };
+    let title = escape(&title);
     let next = if stored > 0 {
-        format!("<p>{}</p>", texts.get("success.next", &[("app", app)]))
+        format!(
+            "<p>{}</p>",
+            escape(&texts.get("success.next", &[("app", app)]))
+        )
     } else {
         String::new()
     };
     let items: String = result.files.iter().map(|f| item(&texts, f)).collect();
-    let more = texts.get("pick.more", &[]);
+    let more = escape(&texts.get("pick.more", &[]));
     format!(
         "<!doctype html><html lang=\"{lang}\" dir=\"{dir}\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
@@ -84,8 +58,8 @@ pub fn html(
 fn item(texts: &Texts<'_>, file: &FormFile) -> String {
     let name = escape(&file.name);
     let (class, state) = match (&file.file, &file.problem) {
-        (Some(_), _) => ("yes", texts.get("state.stored", &[])),
-        (None, Some(problem)) => ("no", texts.problem(problem)),
+        (Some(_), _) => ("yes", escape(&texts.get("state.stored", &[]))),
+        (None, Some(problem)) => ("no", escape(&texts.problem(problem))),
         (None, None) => ("no", String::new()),
     };
     format!("<li class=\"{class}\"><bdi>{name}</bdi><p>{state}</p></li>")

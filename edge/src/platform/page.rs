@@ -127,8 +127,10 @@ pub(super) async fn html(
 ) -> Result<Response, Failure> {
     let (status, data) = data(service, config, request, token).await?;
     let built = built(env).await?;
+    let user_agent = header(request, "user-agent").unwrap_or_default();
     let address = super::routes::link_url(config, request, token)?;
-    let html = page::fill(&built, &data, &address).map_err(|e| Failure::Broken(e.to_string()))?;
+    let html = page::fill(&built, &data, &address, &user_agent)
+        .map_err(|e| Failure::Broken(e.to_string()))?;
     respond::html(status, &data.lang, html)
 }
 

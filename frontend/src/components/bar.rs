@@ -1,43 +1,31 @@
 //! The bar at the bottom: confirmation, progress in all, and what to do when some file failed.
 
-use std::sync::Arc;
-
 use chatlift_frontend::format;
 use chatlift_frontend::wire::Link;
-use leptos::prelude::*;
 
-use super::el::{changing, click, div, el, el_live, live_text, none, text};
-use super::rows::{fill, now};
+use super::el::At;
+use super::rows::track;
 use crate::i18n::{t, tf, tn};
 use crate::page::{self, Phase, Signals};
 
-pub(super) fn bar(link: &Arc<Link>, s: Signals) -> AnyView {
-    let link = link.clone();
-    changing(move || {
-        let content = match s.phase.get() {
-            Phase::Done => return none(),
-            _ if s.rows.with(Vec::is_empty) => return none(),
-            Phase::Picking => confirm(&link, s),
-            Phase::Sending => progress(s),
-            Phase::Settled => failed(s),
-        };
-        div("section", "bar", content)
-    })
+pub(super) fn bar(at: &At, link: &Link, s: Signals) {
+    let phase = s.phase.get();
+    if phase == Phase::Done || s.rows.with(Vec::is_empty) {
+        return;
+    }
+    let bar = at.el("section.bar");
+    match phase {
+        Phase::Picking => confirm(&bar, link, s),
+        Phase::Sending => progress(&bar, s),
+        Phase::Settled | Phase::Done => failed(&bar, s),
+    }
 }
 
-fn small(said: String) -> AnyView {
-    div("p", "small", vec![text(said)])
-}
-
-fn button(class: &str, hook: &str, label: String, then: fn()) -> AnyView {
-    let hooks = &[("class", class), ("type", "button"), ("data-testid", hook)];
-    el_live("button", hooks, vec![click(then)], vec![text(label)])
-}
-
-fn confirm(link: &Link, s: Signals) -> Vec<AnyView> {
+fn confirm(bar: &At, link: &Link, s: Signals) {
     let ready = page::count(s, "ready");
     if ready == 0 {
-        return vec![small(t("confirm.none"))];
+        bar.say("p.small", &t("confirm.none"));
+        return;
     }
     let size: u64 = s.rows.with(|rows| {
         let ready = rows
@@ -49,77 +37,93 @@ fn confirm(link: &Link, s: Signals) -> Vec<AnyView> {
         "confirm.note",
         &[("size", &format::size(size)), ("app", &link.app_name)],
     );
-    vec![
-        small(note),
-        button(
-            "btn",
-            "confirm",
-            tn("confirm.button", ready, &[]),
-            page::confirm,
-        ),
-    ]
+    bar.say("p.small", &note);
+    bar.say(
+        "button.btn|type=button|data-testid=confirm|data-do=confirm",
+        &tn("confirm.button", ready, &[]),
+    );
 }
 
-fn progress(s: Signals) -> Vec<AnyView> {
-    let percent = move || s.sum.with(|sum| sum.percent);
-    let title = move || {
-        let of = ["queued", "uploading", "completing", "stored"];
-        tn(
-            "progress.title",
-            of.into_iter().map(|state| page::count(s, state)).sum(),
-            &[],
-        )
-    };
-    let note = move || {
-        let sum = s.sum.get();
-        if sum.cut {
-            return t("progress.offline");
-        }
-        let (done, size) = (format::size(sum.done), format::size(sum.total));
-        tf("progress.note", &[("done", &done), ("size", &size)])
-    };
-    let track = &[
-        ("class", "track"),
-        ("role", "progressbar"),
-        ("data-testid", "progress-all"),
-        ("aria-label", &t("progress.label")),
-        ("aria-valuemin", "0"),
-        ("aria-valuemax", "100"),
-    ];
-    let sum = vec![
-        el("span", &[], vec![live_text(title)]),
-        el(
-            "span",
-            &[],
-            vec![live_text(move || [&percent().to_string(), "%"].concat())],
-        ),
-    ];
-    vec![
-        div("p", "sum", sum),
-        el_live("div", track, vec![now(percent)], vec![fill(percent)]),
-        div("p", "small", vec![live_text(note)]),
-    ]
+fn progress(bar: &At, s: Signals) {
+    let sum = bar.el("p.sum");
+    sum.el("span").live_text(move || {
+        let of = ["queued", "uploading", "paused", "completing", "stored"];
+        let n = of.into_iter().map(|state| page::count(s, state)).sum();
+        tn("progress.title", n, &[])
+    });
+    sum.el("span")
+        .live_text(move || [&s.sum.with(|sum| sum.percent).to_string(), "%"].concat());
+    track(
+        bar,
+        "div.track|role=progressbar|data-testid=progress-all",
+        &t("progress.label"),
+        move || s.sum.with(|sum| (sum.percent, sum.reach)),
+    );
+    bar.el("p.small").live_text(move || note(s));
+    let acts = bar.el("div.pair");
+    let paused = move || s.sum.with(|sum| sum.paused);
+    let hold = acts.el("button.again|type=button");
+    hold.live_text(move || {
+        t(if paused() {
+            "progress.resume"
+        } else {
+            "progress.pause"
+        })
+    });
+    for (name, held, going) in [
+        ("data-do", "resume", "pause"),
+        ("data-testid", "resume-all", "pause-all"),
+    ] {
+        hold.live_attr(name, move || {
+            Some(if paused() { held } else { going }.to_owned())
+        });
+    }
+    acts.say(
+        "button.again|type=button|data-testid=cancel-all|data-do=cancel-all",
+        &t("progress.cancel"),
+    );
 }
 
-fn failed(s: Signals) -> Vec<AnyView> {
+fn note(s: Signals) -> String {
+    let sum = s.sum.get();
+    if sum.cut {
+        return t("progress.offline");
+    }
+    let (done, size) = (format::size(sum.done), format::size(sum.total));
+    let mut note = tf("progress.note", &[("done", &done), ("size", &size)]);
+    if let Some(rate) = sum.rate {
+        note.push_str(" · ");
+        note.push_str(&tf("progress.rate", &[("size", &format::size(rate))]));
+    }
+    if let Some(seconds) = sum.left {
+        let (key, n) = match seconds {
+            0..60 => ("left.seconds", seconds),
+            60..3600 => ("left.minutes", seconds / 60),
+            _ => ("left.hours", seconds / 3600),
+        };
+        note.push_str(" · ");
+        note.push_str(&tn(key, n as usize, &[]));
+    }
+    note
+}
+
+fn failed(bar: &At, s: Signals) {
     let failed = page::count(s, "failed");
-    let title = tn("result.failed", failed, &[]);
-    let mut content = vec![div("p", "sum", vec![text(title)])];
-    if s.rows
-        .with(|rows| rows.iter().any(|row| row.view.with(|view| view.can_retry)))
-    {
-        content.push(button("btn", "retry", t("result.retry"), || {
-            page::retry(None)
-        }));
+    bar.say("p.sum", &tn("result.failed", failed, &[]));
+    let retry = s
+        .rows
+        .with(|rows| rows.iter().any(|row| row.view.with(|view| view.can_retry)));
+    if retry {
+        bar.say(
+            "button.btn|type=button|data-testid=retry|data-do=retry",
+            &t("result.retry"),
+        );
     }
     // Only when there is something to go on with.
     if page::count(s, "stored") > 0 {
-        content.push(button(
-            "btn soft",
-            "skip",
-            tn("result.skip", failed, &[]),
-            page::skip,
-        ));
+        bar.say(
+            "button.btn soft|type=button|data-testid=skip|data-do=skip",
+            &tn("result.skip", failed, &[]),
+        );
     }
-    content
 }

@@ -1,89 +1,174 @@
-//! Elements of one type.
+//! Elements, and what follows Leptos's signals.
 //!
-//! Leptos's `view!` makes a type of every element's attributes and children, and the compiler
-//! builds code for each. That is fast to run and long to load: for this page it was two thirds of
-//! the program. Here all elements share one type, and so one code, with the same reactive
-//! attributes and children inside.
+//! Leptos's `view!` makes a type of every element, and the compiler builds code for each. That is
+//! fast to run and long to load: for this page it was half of the program. Here an element is one
+//! line of text, made by one function, and only what changes is a Leptos effect: a piece that is
+//! drawn again, a text, an attribute. An effect lives as long as the piece that it was made in.
+//!
+//! Clicks are not listened to one by one: an element says what it does in `data-do`, and for which
+//! file in `data-key`; one listener on the document reads that.
 
-use leptos::attr::any_attribute::{AnyAttribute, IntoAnyAttribute as _};
-use leptos::attr::custom::custom_attribute;
-use leptos::ev;
-use leptos::html::{InnerHtml, custom, inner_html};
-use leptos::prelude::*;
+use std::cell::RefCell;
+use std::rc::Rc;
 
-/// Attributes that stay as they are.
-pub(super) type Fixed<'a> = &'a [(&'static str, &'a str)];
+use leptos::reactive::effect::RenderEffect;
+use wasm_bindgen::JsCast as _;
+use web_sys::{Element, HtmlElement};
 
-/// An element.
-pub(super) fn el(tag: &'static str, fixed: Fixed<'_>, children: Vec<AnyView>) -> AnyView {
-    el_live(tag, fixed, Vec::new(), children)
+use crate::dom;
+
+/// Effects of a piece, dropped with it, and what it was drawn for.
+#[derive(Clone, Default)]
+struct Kept(Rc<RefCell<Vec<RenderEffect<Kept>>>>, &'static str);
+
+/// An element, to put more into.
+#[derive(Clone)]
+pub(crate) struct At {
+    node: Element,
+    kept: Kept,
 }
 
-/// An element with attributes that follow signals, or clicks.
-pub(super) fn el_live(
-    tag: &'static str,
-    fixed: Fixed<'_>,
-    mut attributes: Vec<AnyAttribute>,
-    children: Vec<AnyView>,
-) -> AnyView {
-    let fixed = fixed
-        .iter()
-        .map(|(name, value)| custom_attribute(*name, (*value).to_owned()).into_any_attr());
-    attributes.extend(fixed);
-    custom(tag)
-        .child(children)
-        .add_any_attr(attributes)
-        .into_any()
+impl At {
+    /// The place that everything is put into. What follows signals in it does so for ever.
+    pub(crate) fn root(node: Element) -> Self {
+        let kept = Kept::default();
+        std::mem::forget(kept.clone());
+        Self { node, kept }
+    }
+
+    /// Adds an element: `tag.class|attribute=value|...`. A class may hold spaces.
+    pub(super) fn el(&self, spec: &str) -> Self {
+        let mut parts = spec.split('|');
+        let (tag, class) = halve(parts.next().unwrap_or_default(), '.');
+        let document = dom::document();
+        // Tags are literals of this crate, so there is always an element.
+        let node = document
+            .create_element(tag)
+            .unwrap_or_else(|_| self.node.clone());
+        let child = Self {
+            node,
+            kept: self.kept.clone(),
+        };
+        if !class.is_empty() {
+            child.attr("class", class);
+        }
+        for part in parts {
+            let (name, value) = halve(part, '=');
+            child.attr(name, value);
+        }
+        let _ = self.node.append_child(&child.node);
+        child
+    }
+
+    /// Sets an attribute.
+    pub(super) fn attr(&self, name: &str, value: &str) -> &Self {
+        let _ = self.node.set_attribute(name, value);
+        self
+    }
+
+    /// Sets the text.
+    pub(super) fn text(&self, text: &str) -> &Self {
+        self.node.set_text_content(Some(text));
+        self
+    }
+
+    /// Adds an element with a text.
+    pub(super) fn say(&self, spec: &str, text: &str) -> Self {
+        let child = self.el(spec);
+        child.text(text);
+        child
+    }
+
+    /// Adds an icon of `icons`, which says nothing to screen readers.
+    pub(super) fn icon(&self, class: &str, svg: &str) {
+        let icon = self.el("span|aria-hidden=true");
+        icon.attr("class", class);
+        icon.node.set_inner_html(svg);
+    }
+
+    /// A text that follows signals.
+    pub(super) fn live_text(&self, text: impl Fn() -> String + 'static) -> &Self {
+        let own = self.clone();
+        self.follow(
+            Box::new(|| ""),
+            Box::new(move |_| {
+                own.text(&text());
+            }),
+        );
+        self
+    }
+
+    /// An attribute that follows signals; `None` takes it off.
+    pub(super) fn live_attr(
+        &self,
+        name: &'static str,
+        value: impl Fn() -> Option<String> + 'static,
+    ) -> &Self {
+        let node = self.node.clone();
+        self.follow(
+            Box::new(|| ""),
+            Box::new(move |_| {
+                let _ = match value() {
+                    Some(value) => node.set_attribute(name, &value),
+                    None => node.remove_attribute(name),
+                };
+            }),
+        );
+        self
+    }
+
+    /// Draws what is in the element, again whenever a signal changes that was read for it. What
+    /// had the focus has it again, if it is still there.
+    pub(super) fn draw(&self, draw: impl Fn(&Self) + 'static) {
+        self.draw_for(Box::new(|| ""), Box::new(draw));
+    }
+
+    /// The same, but again only when `what` answers something else than before (and not nothing):
+    /// a button that is replaced while a finger is on it is never clicked.
+    pub(super) fn draw_for(&self, what: Box<dyn Fn() -> &'static str>, draw: Box<dyn Fn(&Self)>) {
+        let node = self.node.clone();
+        self.follow(
+            what,
+            Box::new(move |kept| {
+                let focus = focused(&node);
+                node.set_text_content(None);
+                let at = Self {
+                    node: node.clone(),
+                    kept: kept.clone(),
+                };
+                draw(&at);
+                if let Some(again) = focus.and_then(|s| node.query_selector(&s).ok().flatten()) {
+                    let _ = again.unchecked_into::<HtmlElement>().focus();
+                }
+            }),
+        );
+    }
+
+    fn follow(&self, what: Box<dyn Fn() -> &'static str>, run: Box<dyn Fn(&Kept)>) {
+        let effect = RenderEffect::new(move |before: Option<Kept>| {
+            let now = what();
+            if let Some(kept) = before.filter(|kept| !now.is_empty() && kept.1 == now) {
+                return kept;
+            }
+            let kept = Kept(Rc::default(), now);
+            run(&kept);
+            kept
+        });
+        self.kept.0.borrow_mut().push(effect);
+    }
 }
 
-/// An element with a class and nothing else but its children.
-pub(super) fn div(tag: &'static str, class: &str, children: Vec<AnyView>) -> AnyView {
-    el(tag, &[("class", class)], children)
+/// A selector of what has the focus in `node`, if it is one of our buttons.
+fn focused(node: &Element) -> Option<String> {
+    let active = dom::document().active_element()?;
+    if !node.contains(Some(&active)) {
+        return None;
+    }
+    let place = active.get_attribute("data-place")?;
+    Some(["[data-place=\"", &place, "\"]"].concat())
 }
 
-/// An attribute that follows signals; `None` takes it off.
-pub(super) fn live(
-    name: &'static str,
-    value: impl FnMut() -> Option<String> + Send + 'static,
-) -> AnyAttribute {
-    let value: Box<dyn FnMut() -> Option<String> + Send> = Box::new(value);
-    custom_attribute(name, value).into_any_attr()
-}
-
-/// What a click does.
-pub(super) fn click(then: impl Fn() + 'static) -> AnyAttribute {
-    let then: Box<dyn FnMut(ev::MouseEvent)> = Box::new(move |_| then());
-    ev::on(ev::click, then).into_any_attr()
-}
-
-/// Content as source, such as an icon's.
-pub(super) fn source(html: &'static str) -> AnyAttribute {
-    let html: InnerHtml<&'static str> = inner_html(html);
-    html.into_any_attr()
-}
-
-/// Text.
-pub(super) fn text(text: impl Into<String>) -> AnyView {
-    text.into().into_any()
-}
-
-/// Text that follows signals.
-pub(super) fn live_text(text: impl Fn() -> String + Send + 'static) -> AnyView {
-    changing(move || text().into_any())
-}
-
-/// A piece that follows signals.
-pub(super) fn changing(draw: impl FnMut() -> AnyView + Send + 'static) -> AnyView {
-    let draw: Box<dyn FnMut() -> AnyView + Send> = Box::new(draw);
-    draw.into_any()
-}
-
-/// Several pieces side by side.
-pub(super) fn all(pieces: Vec<AnyView>) -> AnyView {
-    pieces.into_any()
-}
-
-/// Nothing.
-pub(super) fn none() -> AnyView {
-    all(Vec::new())
+#[inline(never)]
+fn halve(text: &str, by: char) -> (&str, &str) {
+    text.split_once(by).unwrap_or((text, ""))
 }

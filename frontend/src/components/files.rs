@@ -1,92 +1,82 @@
 //! What the link has, and what became of it.
 
-use std::sync::Arc;
-
 use chatlift_frontend::format;
 use chatlift_frontend::wire::{File as StoredFile, Link};
 use chatlift_shared::api::ReceiptStatus;
-use leptos::prelude::*;
 
-use super::el::{all, changing, div, el, none, text};
-use super::icons::{TICK, icon};
+use super::el::At;
+use super::icons::TICK;
 use super::rows::{glyph, name};
-use crate::i18n::{t, tf};
+use crate::i18n::{find, t, tf};
 use crate::page::{Phase, Signals};
 
-pub(super) fn files(link: &Arc<Link>, s: Signals) -> AnyView {
-    let link = link.clone();
-    changing(move || {
-        let files = s.files.get();
-        let busy = matches!(s.phase.get(), Phase::Sending | Phase::Settled);
-        if files.is_empty() || busy || s.rows.with(|rows| !rows.is_empty()) {
-            return none();
-        }
-        let details = vec![
-            el("summary", &[], vec![text(t("success.details"))]),
-            el("dl", &[], files.iter().map(detail).collect()),
-        ];
-        div(
-            "section",
-            "card",
-            vec![
-                div("h2", "sub", vec![text(t("files.label"))]),
-                div(
-                    "ul",
-                    "rows",
-                    files.iter().map(|one| file(&link, one)).collect(),
-                ),
-                el("details", &[], details),
-            ],
-        )
-    })
+pub(super) fn files(at: &At, link: &Link, s: Signals) {
+    let files = s.files.get();
+    let busy = matches!(s.phase.get(), Phase::Sending | Phase::Settled);
+    if files.is_empty() || busy || s.rows.with(|rows| !rows.is_empty()) {
+        return;
+    }
+    let card = at.el("section.card");
+    card.say("h2.sub", &t("files.label"));
+    let list = card.el("ul.rows");
+    for one in &files {
+        file(&list, link, one);
+    }
+    let details = card.el("details");
+    details.say("summary", &t("success.details"));
+    let details = details.el("dl");
+    for file in &files {
+        details.say("dt", &file.name).attr("dir", "auto");
+        details.say("dd|data-testid=address", &file.address);
+        let digest = [&t("success.digest"), " ", &file.sha256].concat();
+        details.say("dd", &digest);
+    }
 }
 
-fn file(link: &Link, file: &StoredFile) -> AnyView {
+fn file(list: &At, link: &Link, file: &StoredFile) {
     let app = ("app", link.app_name.as_str());
-    let status = file.receipt.as_ref().map(|receipt| receipt.status);
-    let (code, said) = match status {
-        None => ("uploaded", t("receipt.uploaded")),
-        Some(ReceiptStatus::Received) => ("received", tf("receipt.received", &[app])),
-        Some(ReceiptStatus::Converted) => ("converted", tf("receipt.converted", &[app])),
-        Some(ReceiptStatus::Delivered) => ("delivered", tf("receipt.delivered", &[app])),
-        Some(ReceiptStatus::Rejected) => {
-            let reason = file
-                .receipt
-                .as_ref()
-                .and_then(|receipt| receipt.reason.as_deref());
-            let said = match reason {
-                Some(reason) => tf("receipt.rejected-why", &[app, ("reason", reason)]),
-                None => tf("receipt.rejected", &[app]),
-            };
-            ("rejected", said)
+    let receipt = file.receipt.as_ref();
+    let (code, marks) = match receipt.map(|receipt| receipt.status) {
+        None => ("uploaded", 1),
+        Some(ReceiptStatus::Received) => ("received", 2),
+        Some(ReceiptStatus::Converted) => ("converted", 2),
+        Some(ReceiptStatus::Delivered) => ("delivered", 3),
+        Some(ReceiptStatus::Rejected) => ("rejected", 0),
+    };
+    let row = list.el("li.row kept|data-testid=file-receipt");
+    row.attr("data-status", code).attr("data-id", &file.id);
+    glyph(&row, &file.name);
+    let line = row.el("div");
+    name(&line, &file.name);
+    line.say("p.meta", &format::size(file.size));
+    if marks == 0 {
+        let known = receipt.and_then(|receipt| {
+            let code = receipt.code.as_deref()?;
+            find(&["rejected.", code].concat())
+        });
+        let reason = known
+            .as_deref()
+            .or(receipt.and_then(|r| r.reason.as_deref()));
+        let said = match reason {
+            Some(reason) => tf("receipt.rejected-why", &[app, ("reason", reason)]),
+            None => tf("receipt.rejected", &[app]),
+        };
+        line.say("p.why", &said);
+        return;
+    }
+    let list = line.el("ol.marks");
+    for (at, key) in ["mark.uploaded", "mark.received", "mark.ready"]
+        .iter()
+        .enumerate()
+    {
+        let done = at < marks;
+        let mark = list.el(if done { "li.on" } else { "li" });
+        if done {
+            mark.icon("tick", TICK);
         }
-    };
-    let size = el("span", &[], vec![text(format::size(file.size))]);
-    let (class, line, mark) = if code == "rejected" {
-        ("row", div("p", "why", vec![text(said)]), none())
-    } else {
-        let line = vec![size, div("span", "ok", vec![text(said)])];
-        ("row kept", div("p", "meta", line), icon(TICK, "tick"))
-    };
-    let hooks = &[
-        ("class", class),
-        ("data-testid", "file-receipt"),
-        ("data-status", code),
-        ("data-id", &file.id),
-    ];
-    let line = div("div", "", vec![name(&file.name), line]);
-    el("li", hooks, vec![glyph(&file.name), line, mark])
-}
-
-fn detail(file: &StoredFile) -> AnyView {
-    let digest = [&t("success.digest"), " ", &file.sha256].concat();
-    all(vec![
-        el("dt", &[], vec![text(&file.name)]),
-        el(
-            "dd",
-            &[("data-testid", "address")],
-            vec![text(&file.address)],
-        ),
-        el("dd", &[], vec![text(digest)]),
-    ])
+        mark.say("span", &tf(key, &[app]));
+        if !done {
+            mark.say("span.vh", &t("mark.pending"));
+        }
+    }
 }

@@ -1,57 +1,47 @@
 //! Who asks for what, and the foot of the page.
 
 use chatlift_frontend::wire::Link;
-use leptos::prelude::*;
 
 use super::Languages;
-use super::el::{Fixed, div, el, none, text};
-use crate::i18n::{lang, t, tf};
+use super::el::At;
+use crate::dom;
+use crate::i18n::{lang, moment, t, tf};
 
-pub(super) fn head(link: &Link) -> AnyView {
+/// Fills the head of index.html, where the edge has not done so.
+pub(super) fn head(link: &Link) {
     let initial: String = link.app_name.chars().take(1).collect();
-    let mono = &[("class", "mono"), ("aria-hidden", "true")];
     let asks = tf("head.asks", &[("app", &link.app_name)]);
-    let hint = match link.hint.as_str() {
-        "" => none(),
-        hint => div("p", "hint", vec![text(hint)]),
-    };
-    let who = vec![
-        el("span", mono, vec![text(initial)]),
-        el("span", &[], vec![text(asks)]),
-    ];
-    let title = el("h1", &[], vec![text(&link.title)]);
-    div("header", "head", vec![div("p", "who", who), title, hint])
+    let texts = [initial.as_str(), &asks, &link.title, &link.hint];
+    for (id, text) in ["initial", "asks", "title", "hint"].iter().zip(texts) {
+        if let Some(element) = dom::document().get_element_by_id(id)
+            && element
+                .text_content()
+                .is_none_or(|own| own.trim().is_empty())
+        {
+            element.set_text_content(Some(text));
+        }
+    }
 }
 
-/// The foot: where files go, and the other languages.
-pub(super) fn foot(link: Option<&Link>, languages: Languages) -> AnyView {
-    let to = match link {
-        Some(link) => el(
-            "p",
-            &[],
-            vec![text(tf("foot.to", &[("app", &link.app_name)]))],
-        ),
-        None => none(),
-    };
+/// The foot: where files go, until when, and the other languages.
+pub(super) fn foot(at: &At, link: Option<&Link>, languages: Languages) {
+    let foot = at.el("footer.foot");
+    if let Some(link) = link {
+        foot.say("p", &tf("foot.to", &[("app", &link.app_name)]));
+        let until = moment(&link.expires_at);
+        foot.say("p", &tf("foot.until", &[("date", &until)]));
+    }
     let own = lang();
-    let language = |(tag, name): (String, String)| {
+    let nav = foot.el("nav");
+    nav.attr("aria-label", &t("foot.languages"));
+    for (tag, name) in languages {
         if tag == own {
-            return el(
-                "span",
-                &[("lang", &tag), ("aria-current", "true")],
-                vec![text(name)],
-            );
+            nav.say("span|aria-current=true", &name).attr("lang", &tag);
+        } else {
+            nav.say("a|data-testid=language", &name)
+                .attr("href", &["?lang=", &tag].concat())
+                .attr("lang", &tag)
+                .attr("hreflang", &tag);
         }
-        let query = ["?lang=", &tag].concat();
-        let link: Fixed<'_> = &[
-            ("href", &query),
-            ("lang", &tag),
-            ("hreflang", &tag),
-            ("data-testid", "language"),
-        ];
-        el("a", link, vec![text(name)])
-    };
-    let languages = languages.into_iter().map(language).collect();
-    let languages = el("nav", &[("aria-label", &t("foot.languages"))], languages);
-    div("footer", "foot", vec![to, languages])
+    }
 }

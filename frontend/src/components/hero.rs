@@ -1,73 +1,44 @@
 //! The large answers: it has arrived, or the link takes nothing.
 
-use std::sync::Arc;
-
 use chatlift_frontend::wire::Link;
-use leptos::prelude::*;
 
-use super::el::{changing, click, div, el, el_live, none, text};
-use super::icons::{ALERT, BIG_TICK, CLOCK, LINK, icon};
+use super::el::At;
+use super::icons::{ALERT, BIG_TICK, CLOCK, LINK};
 use crate::i18n::{NO_ANSWER, find, moment, problem as sentence, t, tf, tn};
 use crate::page::{Phase, Signals};
 
-pub(super) fn hero(link: &Arc<Link>, s: Signals) -> AnyView {
-    let link = link.clone();
-    changing(move || match s.trouble.get() {
-        _ if s.phase.get() == Phase::Done => success(&link, s),
-        Some(code) => problem(&code, back(&link)),
-        None => none(),
-    })
+pub(super) fn hero(at: &At, link: &Link, s: Signals) {
+    let trouble = s.trouble.get();
+    if s.phase.get() == Phase::Done {
+        success(at, link, s);
+    } else if let Some(code) = trouble {
+        back(&problem(at, &code), link);
+    }
 }
 
-fn hero_of(
-    hooks: [(&'static str, &str); 3],
-    icon: AnyView,
-    title: String,
-    more: Vec<AnyView>,
-) -> AnyView {
-    let mut hooks = hooks.to_vec();
-    hooks.push(("class", "card hero"));
-    let mut content = vec![icon, el("h2", &[], vec![text(title)])];
-    content.extend(more);
-    el("section", &hooks, content)
-}
-
-fn paragraph(said: impl Into<String>) -> AnyView {
-    el("p", &[], vec![text(said)])
-}
-
-fn success(link: &Link, s: Signals) -> AnyView {
-    let mut more = vec![paragraph(tf("success.next", &[("app", &link.app_name)]))];
+fn success(at: &At, link: &Link, s: Signals) {
+    let hero = at.el("section.card hero|data-testid=success|data-code=stored|role=status");
+    hero.icon("badge good", BIG_TICK);
+    hero.say("h2", &tn("success.title", s.arrived.get(), &[]));
+    hero.say("p", &tf("success.next", &[("app", &link.app_name)]));
     let left = s.left.get() as usize;
     if left > 0 {
         let date = moment(&link.expires_at);
-        more.push(paragraph(tn("success.more", left, &[("date", &date)])));
+        hero.say("p", &tn("success.more", left, &[("date", &date)]));
     }
-    more.push(back(link));
-    let hooks = [
-        ("data-testid", "success"),
-        ("role", "status"),
-        ("data-code", "stored"),
-    ];
-    let title = tn("success.title", s.arrived.get(), &[]);
-    hero_of(hooks, icon(BIG_TICK, "badge good"), title, more)
+    back(&hero, link);
 }
 
 /// "Back to the app", if the scene says where that is.
-fn back(link: &Link) -> AnyView {
-    let Some(url) = &link.return_url else {
-        return none();
-    };
-    let hooks = &[("class", "btn"), ("href", url), ("data-testid", "back")];
-    el(
-        "a",
-        hooks,
-        vec![text(tf("success.back", &[("app", &link.app_name)]))],
-    )
+fn back(at: &At, link: &Link) {
+    if let Some(url) = &link.return_url {
+        let back = tf("success.back", &[("app", &link.app_name)]);
+        at.say("a.btn|data-testid=back", &back).attr("href", url);
+    }
 }
 
-/// The link takes no files. `after`: what follows the sentence.
-pub(super) fn problem(code: &str, after: AnyView) -> AnyView {
+/// The link takes no files.
+pub(super) fn problem(at: &At, code: &str) -> At {
     let (svg, class) = match code {
         // The files are in: nothing is wrong.
         "link-full" => (BIG_TICK, "badge good"),
@@ -75,47 +46,22 @@ pub(super) fn problem(code: &str, after: AnyView) -> AnyView {
         "link-token-invalid" | "link-not-found" => (LINK, "badge"),
         _ => (ALERT, "badge bad"),
     };
-    let headline = find(&["headline.", code].concat()).unwrap_or_else(|| t("headline.other"));
-    let hooks = [
-        ("data-testid", "problem"),
-        ("role", "alert"),
-        ("data-code", code),
-    ];
-    hero_of(
-        hooks,
-        icon(svg, class),
-        headline,
-        vec![paragraph(sentence(code)), after],
-    )
+    let hero = at.el("section.card hero|data-testid=problem|role=alert");
+    hero.attr("data-code", code).icon(class, svg);
+    let headline = find(&["headline.", code].concat());
+    hero.say("h2", &headline.unwrap_or_else(|| t("headline.other")));
+    hero.say("p", &sentence(code));
+    hero
 }
 
 /// The edge did not answer, so there is no text but the built-in one.
-pub(crate) fn no_answer() -> AnyView {
+pub(crate) fn no_answer(at: &At) {
     let [headline, english, chinese, again] = NO_ANSWER;
-    let reload = || {
-        let _ = crate::dom::window().location().reload();
-    };
-    let button = el_live(
-        "button",
-        &[("class", "btn"), ("type", "button")],
-        vec![click(reload)],
-        vec![text(again)],
-    );
-    let chinese = el("p", &[("lang", "zh-CN")], vec![text(chinese)]);
-    let hooks = [
-        ("data-testid", "problem"),
-        ("role", "alert"),
-        ("data-code", "edge-down"),
-    ];
-    let more = vec![paragraph(english), chinese, button];
-    div(
-        "main",
-        "alone",
-        vec![hero_of(
-            hooks,
-            icon(ALERT, "badge bad"),
-            headline.to_owned(),
-            more,
-        )],
-    )
+    let main = at.el("main.alone");
+    let hero = main.el("section.card hero|data-testid=problem|data-code=edge-down|role=alert");
+    hero.icon("badge bad", ALERT);
+    hero.say("h2", headline);
+    hero.say("p", english);
+    hero.say("p|lang=zh-CN", chinese);
+    hero.say("button.btn|type=button|data-do=reload", again);
 }

@@ -8,10 +8,12 @@
 //! | `pick-button` | its label, for as long as files can be picked |
 //! | `drop-zone` | where the label lies; files can be dropped on the whole page |
 //! | `notice` | what of the last pick was left out |
-//! | `file-row` | a picked file; `data-state` is `ready`, `refused`, `queued`, `uploading`, `completing`, `stored` or `failed`; `data-name` its name |
+//! | `file-row` | a picked file; `data-state` is `ready`, `refused`, `queued`, `uploading`, `paused`, `completing`, `stored` or `failed`; `data-name` its name |
 //! | `file-error` | in a row: why it is refused or failed |
 //! | `file-progress` | in a row: `role=progressbar` with `aria-valuenow` |
-//! | `remove`, `cancel`, `retry` | in a row: its buttons; `retry` is also in the bar |
+//! | `remove`, `cancel`, `pause`, `resume`, `retry` | in a row: its buttons; `retry` is also in the bar |
+//! | `pause-all`, `resume-all`, `cancel-all` | in the bar, while files are on their way |
+//! | `in-app-help` | where this chat app's picker has the chats' files, and how to open the page elsewhere; `data-app` |
 //! | `skip` | in the bar: goes on without the files that failed |
 //! | `confirm` | the button that sends what was picked |
 //! | `progress-all` | all files together: `role=progressbar` with `aria-valuenow` |
@@ -31,45 +33,38 @@ mod icons;
 mod rows;
 mod zone;
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use chatlift_frontend::wire::Link;
-use leptos::prelude::*;
 
-use self::el::{all, div, el, live_text, none};
-use crate::page::Signals;
+use crate::page::{Phase, Signals};
 
+pub(crate) use el::At;
 pub(crate) use hero::no_answer;
 
 /// Language tags, each with the language's own name.
 pub(crate) type Languages = Vec<(String, String)>;
 
 /// The whole page of a link.
-pub(crate) fn page(link: &Arc<Link>, s: Signals, languages: Languages) -> AnyView {
-    let status = &[("class", "vh"), ("role", "status"), ("aria-live", "polite")];
-    all(vec![
-        frame::head(link),
-        el(
-            "main",
-            &[],
-            vec![
-                hero::hero(link, s),
-                rows::rows(s),
-                zone::zone(link, s),
-                files::files(link, s),
-            ],
-        ),
-        frame::foot(Some(link), languages),
-        bar::bar(link, s),
-        el("p", status, vec![live_text(move || s.live.get())]),
-    ])
+pub(crate) fn page(at: &At, link: &Rc<Link>, s: Signals, languages: Languages) {
+    frame::head(link);
+    let main = at.el("main");
+    main.live_attr("data-phase", move || {
+        (s.phase.get() == Phase::Done).then(|| "done".to_owned())
+    });
+    for piece in [hero::hero, rows::rows_of, zone::zone, files::files] {
+        let link = link.clone();
+        main.el("div.piece").draw(move |at| piece(at, &link, s));
+    }
+    frame::foot(at, Some(link), languages);
+    let own = link.clone();
+    at.el("div.stick").draw(move |at| bar::bar(at, &own, s));
+    at.el("p.vh|role=status|aria-live=polite")
+        .live_text(move || s.live.get());
 }
 
 /// The page of a token that leads to no link.
-pub(crate) fn no_link(code: &str, languages: Languages) -> AnyView {
-    let main = vec![hero::problem(code, none())];
-    all(vec![
-        div("main", "alone", main),
-        frame::foot(None, languages),
-    ])
+pub(crate) fn no_link(at: &At, code: &str, languages: Languages) {
+    hero::problem(&at.el("main.alone"), code);
+    frame::foot(at, None, languages);
 }

@@ -1,29 +1,28 @@
 //! The picked files.
 
 use chatlift_frontend::format;
-use chatlift_frontend::uploader::Key;
-use leptos::attr::any_attribute::AnyAttribute;
-use leptos::prelude::*;
+use chatlift_frontend::wire::Link;
 
-use super::el::{all, changing, click, div, el, el_live, live, none, source, text};
-use super::icons::{CROSS, TICK, icon};
+use super::el::At;
+use super::icons::{CROSS, PAUSE, RESUME, TICK};
 use crate::i18n::{t, tf};
 use crate::live::LiveView;
-use crate::page::{self, Row, Signals};
+use crate::page::{Row, Signals};
 
-pub(super) fn rows(s: Signals) -> AnyView {
-    changing(move || {
-        let rows = s.rows.get();
-        if rows.is_empty() {
-            return none();
-        }
-        let list = &[("class", "card rows"), ("aria-label", &t("list.label"))];
-        el("ul", list, rows.into_iter().map(row).collect())
-    })
+pub(super) fn rows_of(at: &At, _: &Link, s: Signals) {
+    let rows = s.rows.get();
+    if rows.is_empty() {
+        return;
+    }
+    let list = at.el("ul.card rows");
+    list.attr("aria-label", &t("list.label"));
+    for one in rows {
+        row(&list, one);
+    }
 }
 
 /// The sheet with a file's extension on it.
-pub(super) fn glyph(name: &str) -> AnyView {
+pub(super) fn glyph(at: &At, name: &str) {
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
     let known = (1..=4).contains(&extension.len()) && extension.is_ascii();
     let label = if known {
@@ -31,171 +30,137 @@ pub(super) fn glyph(name: &str) -> AnyView {
     } else {
         String::new()
     };
-    el(
-        "span",
-        &[("class", "glyph"), ("aria-hidden", "true")],
-        vec![text(label)],
-    )
+    at.say("span.glyph|aria-hidden=true", &label);
 }
 
-/// A name that loses its middle when it is too long.
-pub(super) fn name(name: &str) -> AnyView {
+/// A name that loses its middle when it is too long. Isolated, so that one written from right to
+/// left, or with marks that turn text around, reorders nothing beside it.
+pub(super) fn name(at: &At, name: &str) {
     let (head, tail) = format::halves(name);
-    let halves = vec![
-        el("b", &[], vec![text(head)]),
-        el("i", &[], vec![text(tail)]),
-    ];
-    el(
-        "p",
-        &[("class", "name"), ("title", name), ("dir", "auto")],
-        halves,
-    )
+    let whole = at.el("p.name|dir=auto");
+    whole.attr("title", name);
+    whole.say("bdi", head);
+    whole.say("bdi.tail", tail);
 }
 
-fn row(row: Row) -> AnyView {
-    let Row {
-        key,
-        name: full,
-        size,
-        view,
-    } = row;
-    let size = format::size(size);
+fn row(list: &At, row: Row) {
+    let view = row.view;
+    let item = list.el("li.row|data-testid=file-row");
+    item.attr("data-name", &row.name)
+        .live_attr("data-state", move || {
+            Some(view.with(|view| view.state.to_owned()))
+        });
+    glyph(&item, &row.name);
+    let line = item.el("div");
+    name(&line, &row.name);
+    let size = format::size(row.size);
     // The size is in the note while bytes move, so that the line keeps its length.
-    let meta = changing(move || {
-        let (state, note) = view.with(|view| (view.state, view.note.clone()));
-        let size = match state {
-            "uploading" => none(),
-            _ => el("span", &[], vec![text(&size)]),
-        };
-        let note = match note.as_str() {
-            "" => none(),
-            note => div(
-                "span",
-                if state == "stored" { "ok" } else { "" },
-                vec![text(note)],
-            ),
-        };
-        all(vec![size, note])
+    let meta = line.el("p.meta");
+    let (first, note) = (meta.el("span"), meta.el("span"));
+    first.live_text(move || match view.with(|view| view.state) {
+        "uploading" => String::new(),
+        _ => size.clone(),
     });
-    let why = changing(move || {
+    note.live_text(move || view.with(|view| view.note.clone()));
+    let key = row.key.to_string();
+    let own = key.clone();
+    line.el("div").draw(move |at| {
         let (error, can_retry) = view.with(|view| (view.error.clone(), view.can_retry));
         if error.is_empty() {
-            return none();
+            return;
         }
-        let hooks = &[
-            ("class", "why"),
-            ("role", "alert"),
-            ("data-testid", "file-error"),
-        ];
-        let error = el("p", hooks, vec![text(error)]);
-        if !can_retry {
-            return error;
+        at.say("p.why|role=alert|data-testid=file-error", &error);
+        if can_retry {
+            at.say(
+                "button.again|type=button|data-testid=retry|data-do=retry",
+                &t("row.retry"),
+            )
+            .attr("data-key", &own);
         }
-        let hooks = &[
-            ("class", "again"),
-            ("type", "button"),
-            ("data-testid", "retry"),
-        ];
-        all(vec![
-            error,
-            el_live(
-                "button",
-                hooks,
-                vec![click(move || page::retry(Some(key)))],
-                vec![text(t("row.retry"))],
-            ),
-        ])
     });
-    let line = div(
-        "div",
-        "",
-        vec![
-            name(&full),
-            div("p", "meta", vec![meta]),
-            why,
-            progress(&full, view),
-        ],
+    let label = tf("row.progress", &[("name", &row.name)]);
+    let track = track(
+        &line,
+        "div.track|role=progressbar|data-testid=file-progress",
+        &label,
+        move || view.with(|view| (view.percent, view.reach)),
     );
-    let hooks = &[
-        ("class", "row"),
-        ("data-testid", "file-row"),
-        ("data-name", &full),
-    ];
-    let state = live("data-state", move || {
-        Some(view.with(|view| view.state.to_owned()))
-    });
-    el_live(
-        "li",
-        hooks,
-        vec![state],
-        vec![glyph(&full), line, button(key, full.clone(), view)],
-    )
+    track.live_attr("hidden", move || (!under_way(view)).then(String::new));
+    let full = row.name;
+    item.el("div.acts").draw_for(
+        Box::new(move || view.with(|view| view.state)),
+        Box::new(move |at| buttons(at, view, &key, &full)),
+    );
 }
 
 fn under_way(view: LiveView) -> bool {
-    view.with(|view| matches!(view.state, "queued" | "uploading" | "completing"))
+    view.with(|view| matches!(view.state, "queued" | "uploading" | "paused" | "completing"))
 }
 
-fn progress(name: &str, view: LiveView) -> AnyView {
-    let hooks = &[
-        ("class", "track"),
-        ("role", "progressbar"),
-        ("data-testid", "file-progress"),
-        ("aria-label", &tf("row.progress", &[("name", name)])),
-        ("aria-valuemin", "0"),
-        ("aria-valuemax", "100"),
-    ];
-    let percent = move || view.with(|view| view.percent);
-    let hidden = live("hidden", move || (!under_way(view)).then(String::new));
-    el_live(
-        "div",
-        hooks,
-        vec![now(percent), hidden],
-        vec![fill(percent)],
-    )
-}
-
-/// Takes the file off the list; a tick when it is stored.
-fn button(key: Key, name: String, view: LiveView) -> AnyView {
-    changing(move || {
-        if view.with(|view| view.state == "stored") {
-            return icon(TICK, "tick");
-        }
-        let (hook, label) = if under_way(view) {
-            ("cancel", "row.cancel")
-        } else {
-            ("remove", "row.remove")
-        };
-        let hooks = &[
-            ("class", "x"),
-            ("type", "button"),
-            ("data-testid", hook),
-            ("aria-label", &tf(label, &[("name", &name)])),
-        ];
-        el_live(
-            "button",
-            hooks,
-            vec![click(move || page::remove(key)), source(CROSS)],
-            Vec::new(),
-        )
-    })
-}
-
-/// How far a progress bar is, for those who do not see it.
-pub(super) fn now(percent: impl Fn() -> u8 + Send + 'static) -> AnyAttribute {
-    live("aria-valuenow", move || Some(percent().to_string()))
-}
-
-/// The filled part of a progress bar.
-pub(super) fn fill(percent: impl Fn() -> u8 + Send + 'static) -> AnyView {
-    let style = move || {
-        let rest = 100_u8.saturating_sub(percent()).to_string();
-        Some(["transform:translateX(-", &rest, "%)"].concat())
+/// Holds a file and takes it off the list; a tick when it is stored.
+fn buttons(at: &At, view: LiveView, key: &str, name: &str) {
+    let state = view.with(|view| view.state);
+    if state == "stored" {
+        return at.icon("tick", TICK);
+    }
+    let button = |spec: &str, label: &str, svg: &str| {
+        let button = at.el(spec);
+        button
+            .attr("data-key", key)
+            .attr("aria-label", &tf(label, &[("name", name)]))
+            .icon("", svg);
     };
-    el_live(
-        "div",
-        &[("class", "fill")],
-        vec![live("style", style)],
-        Vec::new(),
-    )
+    match state {
+        "paused" => button(
+            "button.x|type=button|data-place=hold|data-testid=resume|data-do=resume",
+            "row.resume",
+            RESUME,
+        ),
+        "queued" | "uploading" => button(
+            "button.x|type=button|data-place=hold|data-testid=pause|data-do=pause",
+            "row.pause",
+            PAUSE,
+        ),
+        _ => {}
+    }
+    if under_way(view) {
+        button(
+            "button.x|type=button|data-place=x|data-testid=cancel|data-do=remove",
+            "row.cancel",
+            CROSS,
+        );
+    } else {
+        button(
+            "button.x|type=button|data-place=x|data-testid=remove|data-do=remove",
+            "row.remove",
+            CROSS,
+        );
+    }
+}
+
+/// A progress bar: what the edge has, and lighter what is on its way.
+pub(super) fn track(
+    at: &At,
+    spec: &str,
+    label: &str,
+    percent: impl Fn() -> (u8, u8) + Clone + 'static,
+) -> At {
+    let track = at.el(spec);
+    let (own, reach) = (percent.clone(), percent.clone());
+    track
+        .attr("aria-label", label)
+        .attr("aria-valuemin", "0")
+        .attr("aria-valuemax", "100")
+        .live_attr("aria-valuenow", move || Some(own().0.to_string()));
+    track
+        .el("div.fill way")
+        .live_attr("style", move || Some(width(reach().1)));
+    track
+        .el("div.fill")
+        .live_attr("style", move || Some(width(percent().0)));
+    track
+}
+
+fn width(percent: u8) -> String {
+    ["width:", &percent.to_string(), "%"].concat()
 }

@@ -1,72 +1,68 @@
 //! Where files are picked, and what is accepted.
 
-use std::sync::Arc;
-
 use chatlift_frontend::wire::Link;
 use chatlift_frontend::{accept, format};
-use leptos::prelude::*;
 
-use super::el::{all, changing, div, el, none, text};
-use super::icons::{PLUS, icon};
-use crate::i18n::{moment, t, tf, tn};
+use super::el::At;
+use super::icons::PLUS;
+use crate::i18n::{find, t, tf, tn};
 use crate::page::{self, Phase, Signals};
 use crate::pickers;
 
-pub(super) fn zone(link: &Arc<Link>, s: Signals) -> AnyView {
-    let link = link.clone();
-    let attribute = accept::attribute(&link.accept);
-    changing(move || {
-        // The label opens the input, so the two change together.
-        let open = page::takes(s);
-        pickers::set_accept(&attribute, s.left.get() > 1, &t("pick.button"), open);
-        let picked = s.rows.with(|rows| !rows.is_empty());
-        let full = page::count(s, "ready") >= s.left.get() as usize;
-        if !open || (picked && full) {
-            return notice(s);
-        }
-        let again = picked || s.phase.get() == Phase::Done;
-        let (class, key) = if again {
-            ("btn pick soft less", "pick.more")
-        } else {
-            ("btn pick", "pick.button")
-        };
-        let label = &[
-            ("class", class),
-            ("for", "pick"),
-            ("data-testid", "pick-button"),
-        ];
-        let drop = match again {
-            true => none(),
-            false => div("p", "drop", vec![text(t("pick.drop"))]),
-        };
-        let zone = vec![
-            el("label", label, vec![icon(PLUS, "plus"), text(t(key))]),
-            drop,
-            rules(&link, s.left.get()),
-        ];
-        let hooks = &[("class", "zone"), ("data-testid", "drop-zone")];
-        all(vec![notice(s), el("div", hooks, zone)])
-    })
-}
-
-fn notice(s: Signals) -> AnyView {
+pub(super) fn zone(at: &At, link: &Link, s: Signals) {
+    // The label opens the input, so the two change together.
+    let open = page::takes(s);
+    pickers::set_accept(&link.accept, s.left.get() > 1, &t("pick.button"), open);
     let said = s.notice.get();
-    if said.is_empty() {
-        return none();
+    if !said.is_empty() {
+        at.say("p.note|role=status|data-testid=notice", &said);
     }
-    el(
-        "p",
-        &[
-            ("class", "note"),
-            ("role", "status"),
-            ("data-testid", "notice"),
-        ],
-        vec![text(said)],
-    )
+    if !open {
+        return;
+    }
+    let picked = s.rows.with(|rows| !rows.is_empty());
+    let full = page::count(s, "ready") >= s.left.get() as usize;
+    if picked && full {
+        return;
+    }
+    let again = picked || s.phase.get() == Phase::Done;
+    let zone = at.el("div.zone|data-testid=drop-zone");
+    let (spec, key) = if again {
+        (
+            "label.btn pick soft less|for=pick|data-testid=pick-button",
+            "pick.more",
+        )
+    } else {
+        (
+            "label.btn pick|for=pick|data-testid=pick-button",
+            "pick.button",
+        )
+    };
+    let label = zone.el(spec);
+    label.icon("plus", PLUS);
+    label.say("span", &t(key));
+    zone.say("p.rules", &rules(link, s.left.get()));
+    if !again {
+        zone.say("p.drop", &t("pick.drop"));
+        help(&zone);
+    }
 }
 
-/// What is accepted, how large, how many, until when.
-fn rules(link: &Link, left: u32) -> AnyView {
+/// What is known of the chat app whose browser this is: where its files are in the picker, and
+/// how to open the page elsewhere if the button does nothing.
+fn help(zone: &At) {
+    let Some(app) = pickers::app() else { return };
+    let help = zone.el("details.help|data-testid=in-app-help");
+    help.attr("data-app", app.id);
+    help.say("summary", &tf("inapp.title", &[("chat", app.name)]));
+    let where_files = find(&["inapp.where.", app.id].concat());
+    help.say("p", &where_files.unwrap_or_else(|| t("inapp.where.other")));
+    help.say("p", &t(app.open_key()));
+    help.say("button.again|type=button|data-do=copy", &t("inapp.copy"));
+}
+
+/// What is accepted, how large, how many: as the edge writes it into index.html.
+fn rules(link: &Link, left: u32) -> String {
     let types = if accept::is_any(&link.accept) {
         t("rules.any")
     } else {
@@ -74,24 +70,17 @@ fn rules(link: &Link, left: u32) -> AnyView {
         names
             .map(|name| name.map_or_else(str::to_owned, t))
             .collect::<Vec<_>>()
-            .join(", ")
+            .join(&t("list.comma"))
     };
     let files = if left < link.max_files {
         "rules.left"
     } else {
         "rules.files"
     };
-    let rules = [
+    [
         types,
         tf("rules.size", &[("size", &format::size(link.max_file_size))]),
         tn(files, left as usize, &[]),
-        tf("rules.until", &[("date", &moment(&link.expires_at))]),
-    ];
-    let rule = |rule: String| el("li", &[], vec![text(rule)]);
-    let rules = rules.into_iter().map(rule).collect();
-    el(
-        "ul",
-        &[("class", "rules"), ("aria-label", &t("rules.label"))],
-        rules,
-    )
+    ]
+    .join(" · ")
 }

@@ -4,7 +4,7 @@ mod drop;
 mod input;
 mod paste;
 
-pub(crate) use input::set_accept;
+pub(crate) use input::{app, set_accept};
 
 /// Listens to all ways, and takes over what was picked before the program ran.
 pub(crate) fn start() {

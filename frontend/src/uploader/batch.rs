@@ -1,7 +1,8 @@
 //! All files of a page, and which of them may go on next.
 
+use super::pace::{CHUNK_FIRST, Network};
 use super::progress::Progress;
-use super::transfer::{Event, Job, State, Transfer};
+use super::transfer::{Event, Grant, Job, State, Transfer};
 
 /// Requests with content under way at once, over all files. Three fill a phone's uplink while one
 /// waits for its answer; more only take memory and split the same bandwidth.
@@ -23,6 +24,7 @@ struct Entry {
 pub struct Batch {
     entries: Vec<Entry>,
     runs: u32,
+    network: Network,
 }
 
 impl Batch {
@@ -65,8 +67,14 @@ impl Batch {
             .entries
             .iter()
             .any(|entry| entry.transfer.is_digesting());
+        let grant = Grant {
+            now,
+            slot,
+            digest,
+            network: self.network,
+        };
         self.entries.iter_mut().find_map(|entry| {
-            let job = entry.transfer.next(now, slot, digest)?;
+            let job = entry.transfer.next(grant)?;
             Some((entry.key, entry.run, job))
         })
     }
@@ -76,15 +84,43 @@ impl Batch {
     pub fn on(&mut self, key: Key, run: u32, event: Event, now: f64, online: bool, random: f64) {
         let known = |entry: &&mut Entry| entry.key == key && entry.run == run;
         if let Some(entry) = self.entries.iter_mut().find(known) {
-            entry.transfer.on(event, now, online, random);
+            let measured = entry.transfer.on(event, now, online, random);
+            if let Some((bytes, ms, ending)) = measured {
+                self.network.measured(bytes, ms, ending);
+            }
         }
     }
 
-    /// All waits are over: the connection is back.
-    pub fn wake(&mut self) {
+    /// All waits are over: the connection is back. `fresh`: and what failed before counts no more.
+    pub fn wake(&mut self, fresh: bool) {
         for entry in &mut self.entries {
-            entry.transfer.wake();
+            entry.transfer.hurry(fresh);
         }
+    }
+
+    /// Holds a file, or lets it go on. The shell aborts the requests of one that is held.
+    pub fn pause(&mut self, key: Key, paused: bool) {
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.key == key) {
+            entry.transfer.pause(paused);
+        }
+    }
+
+    /// How long nothing may happen to a job's request before it counts as dead, in milliseconds.
+    #[must_use]
+    pub fn patience_ms(&self, job: Job) -> f64 {
+        match job {
+            // The edge puts parts together, or the whole file.
+            Job::Complete => 45_000.0,
+            Job::Send(chunk) => self.network.patience_ms(chunk.to - chunk.from),
+            Job::Whole => self.network.patience_ms(CHUNK_FIRST),
+            Job::Announce | Job::Digest(_) => self.network.patience_ms(0),
+        }
+    }
+
+    /// Whether a file waits for a network that has failed it but a few times: worth a probe.
+    #[must_use]
+    pub fn is_cut(&self, now: f64) -> bool {
+        self.entries.iter().any(|entry| entry.transfer.is_cut(now))
     }
 
     /// When the earliest wait is over, if a file waits.

@@ -5,12 +5,16 @@
 //! moments (milliseconds on any steady scale) and random numbers are arguments. It promises:
 //!
 //! - at most [`CONCURRENCY`] requests with content are under way, and one digest at a time;
+//! - what travels is about a second's worth of the measured network, so a cut costs no more;
+//! - no byte is sent that the edge has said it holds, and after a cut the edge is asked first;
 //! - a part is skipped only when the edge holds exactly the bytes that the picked file has there;
-//! - a file is [`State::Stored`] only after the edge said so, and shows less than 100 % until then;
+//! - progress counts what the edge has, and is below 100 % until it has said [`State::Stored`];
 //! - a file that cannot go on ends in [`State::Failed`]; nothing is retried for ever but the wait
 //!   for a connection.
 
 mod batch;
+mod pace;
+mod part;
 mod progress;
 mod retry;
 mod transfer;
@@ -19,6 +23,8 @@ mod transfer;
 mod simulation;
 
 pub use batch::{Batch, CONCURRENCY, Key};
+pub use pace::{CHUNK_FIRST, CHUNK_MIN, Network, Speed};
+pub use part::Chunk;
 pub use progress::{Progress, percent};
-pub use retry::{ATTEMPTS_MAX, Failure, backoff_ms};
-pub use transfer::{Event, Job, State, Transfer};
+pub use retry::{ATTEMPTS_MAX, Failure, Refusal, backoff_ms};
+pub use transfer::{Event, Grant, Job, State, Transfer};

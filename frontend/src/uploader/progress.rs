@@ -3,8 +3,10 @@
 /// How far something is, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Bytes that the edge has, and those on their way to it.
+    /// Bytes that the edge has said it holds.
     pub done: u64,
+    /// Bytes that have left and of which the edge has said nothing yet.
+    pub moving: u64,
     /// Bytes in all.
     pub total: u64,
     /// Whether the edge has acknowledged the whole.
@@ -17,6 +19,16 @@ impl Progress {
     pub fn percent(self) -> u8 {
         percent(self.done, self.total, self.finished)
     }
+
+    /// The same with what is on its way, for a second, lighter bar.
+    #[must_use]
+    pub fn reach(self) -> u8 {
+        percent(
+            self.done.saturating_add(self.moving).min(self.total),
+            self.total,
+            self.finished,
+        )
+    }
 }
 
 impl core::iter::Sum for Progress {
@@ -27,6 +39,7 @@ impl core::iter::Sum for Progress {
         };
         each.fold(start, |sum, one| Self {
             done: sum.done.saturating_add(one.done.min(one.total)),
+            moving: sum.moving.saturating_add(one.moving),
             total: sum.total.saturating_add(one.total),
             finished: sum.finished && one.finished,
         })
@@ -65,15 +78,18 @@ mod tests {
     fn the_sum_is_finished_when_each_is() {
         let one = Progress {
             done: 4,
+            moving: 0,
             total: 4,
             finished: true,
         };
         let two = Progress {
             done: 1,
+            moving: 2,
             total: 4,
             finished: false,
         };
         assert_eq!([one, two].into_iter().sum::<Progress>().percent(), 62);
+        assert_eq!([one, two].into_iter().sum::<Progress>().reach(), 87);
         assert_eq!([one, one].into_iter().sum::<Progress>().percent(), 100);
     }
 

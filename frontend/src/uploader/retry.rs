@@ -18,16 +18,19 @@ const RETRY_AFTER_MAX_MS: u32 = 120_000;
 /// How long to wait before try `attempt` (from 1), in milliseconds.
 ///
 /// Doubles from half a second to half a minute; `random` (0 up to 1) spreads it over its second
-/// half, so that pages cut off together do not come back together. A longer `Retry-After` wins.
+/// half, so that pages cut off together do not come back together. `Retry-After` wins, also when it
+/// says 0: the edge knows better.
 #[must_use]
 pub fn backoff_ms(attempt: u32, retry_after_ms: Option<u32>, random: f64) -> u32 {
     let full = FIRST_MS
         .saturating_mul(1 << attempt.saturating_sub(1).min(16))
         .min(LONGEST_MS);
     let half = full / 2;
-    // The cast saturates, and NaN becomes 0.
-    let wait = half + (f64::from(half) * random.clamp(0.0, 1.0)) as u32;
-    wait.max(retry_after_ms.unwrap_or(0).min(RETRY_AFTER_MAX_MS))
+    match retry_after_ms {
+        Some(ms) => ms.min(RETRY_AFTER_MAX_MS),
+        // The cast saturates, and NaN becomes 0.
+        None => half + (f64::from(half) * random.clamp(0.0, 1.0)) as u32,
+    }
 }
 
 /// Why a job did not succeed.
@@ -38,18 +41,24 @@ pub enum Failure {
     /// The device no longer gives the file's bytes.
     Unreadable,
     /// The edge said no.
-    Edge {
-        /// The HTTP status.
-        status: u16,
-        /// The problem's code; `None` when the answer was no problem that the page knows.
-        code: Option<ProblemCode>,
-        /// `Retry-After`, in milliseconds.
-        retry_after_ms: Option<u32>,
-        /// The parts that it is about.
-        parts: Vec<u16>,
-        /// The limit that was passed.
-        limit: Option<u64>,
-    },
+    Edge(Refusal),
+}
+
+/// What the edge said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// The problem's code; `None` when the answer was no problem that the page knows.
+    pub code: Option<ProblemCode>,
+    /// `Retry-After`, in milliseconds.
+    pub retry_after_ms: Option<u32>,
+    /// The parts that it is about.
+    pub parts: Vec<u16>,
+    /// The limit that was passed.
+    pub limit: Option<u64>,
+    /// How many bytes of the part are held.
+    pub offset: Option<u64>,
 }
 
 /// What a failure asks for.
@@ -59,6 +68,8 @@ pub(super) enum Remedy {
     Retry,
     /// The named parts again, at once.
     Resend,
+    /// On from where the edge says.
+    GoOn,
     /// A new announcement, once.
     Announce,
     /// Nothing helps.
@@ -66,32 +77,32 @@ pub(super) enum Remedy {
 }
 
 impl Failure {
-    /// The code, if the edge gave one.
+    /// What the edge said, if it said something.
     #[must_use]
-    pub fn code(&self) -> Option<ProblemCode> {
+    pub fn refusal(&self) -> Option<&Refusal> {
         match self {
-            Self::Edge { code, .. } => *code,
+            Self::Edge(refusal) => Some(refusal),
             _ => None,
         }
     }
 
-    pub(super) fn retry_after_ms(&self) -> Option<u32> {
-        match self {
-            Self::Edge { retry_after_ms, .. } => *retry_after_ms,
-            _ => None,
-        }
+    /// The code, if the edge gave one.
+    #[must_use]
+    pub fn code(&self) -> Option<ProblemCode> {
+        self.refusal()?.code
     }
 
     pub(super) fn remedy(&self) -> Remedy {
         let (status, code) = match self {
             Self::Network => return Remedy::Retry,
             Self::Unreadable => return Remedy::GiveUp,
-            Self::Edge { status, code, .. } => (*status, *code),
+            Self::Edge(refusal) => (refusal.status, refusal.code),
         };
         match code {
             // A digest mismatch is a bit lost on the way: the same part again repairs it.
             Some(ProblemCode::UploadBusy | ProblemCode::DigestMismatch) => Remedy::Retry,
             Some(ProblemCode::PartsMissing) => Remedy::Resend,
+            Some(ProblemCode::OffsetDiffers) => Remedy::GoOn,
             Some(
                 ProblemCode::UploadAborted
                 | ProblemCode::UploadNotFound
@@ -110,13 +121,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn edge(code: ProblemCode) -> Failure {
-        Failure::Edge {
+        Failure::Edge(Refusal {
             status: code.status(),
             code: Some(code),
-            retry_after_ms: None,
-            parts: Vec::new(),
-            limit: None,
-        }
+            ..Refusal::default()
+        })
     }
 
     #[test]
@@ -130,9 +139,9 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_wins_when_it_is_longer_but_not_for_ever() {
+    fn retry_after_wins_but_not_for_ever() {
         assert_eq!(backoff_ms(1, Some(7000), 0.5), 7000);
-        assert_eq!(backoff_ms(8, Some(1), 1.0), 30_000);
+        assert_eq!(backoff_ms(8, Some(0), 1.0), 0);
         assert_eq!(backoff_ms(1, Some(u32::MAX), 0.5), RETRY_AFTER_MAX_MS);
     }
 
@@ -145,6 +154,7 @@ mod tests {
                 | ProblemCode::StorageUnavailable
                 | ProblemCode::Internal => Remedy::Retry,
                 ProblemCode::PartsMissing => Remedy::Resend,
+                ProblemCode::OffsetDiffers => Remedy::GoOn,
                 ProblemCode::UploadAborted
                 | ProblemCode::UploadNotFound
                 | ProblemCode::UploadTicketInvalid
@@ -164,24 +174,21 @@ mod tests {
             (404, Remedy::GiveUp),
             (413, Remedy::GiveUp),
         ] {
-            let failure = Failure::Edge {
+            let failure = Failure::Edge(Refusal {
                 status,
-                code: None,
-                retry_after_ms: None,
-                parts: Vec::new(),
-                limit: None,
-            };
+                ..Refusal::default()
+            });
             assert_eq!(failure.remedy(), remedy, "{status}");
         }
     }
 
     proptest! {
         #[test]
-        fn a_wait_is_never_nothing_and_never_over_two_minutes(
+        fn a_wait_of_our_own_is_never_nothing_and_none_is_over_two_minutes(
             attempt: u32, after: Option<u32>, random in proptest::num::f64::ANY,
         ) {
-            let wait = backoff_ms(attempt, after, random);
-            prop_assert!((250..=RETRY_AFTER_MAX_MS).contains(&wait));
+            prop_assert!(backoff_ms(attempt, after, random) <= RETRY_AFTER_MAX_MS);
+            prop_assert!((250..=30_000).contains(&backoff_ms(attempt, None, random)));
         }
     }
 }

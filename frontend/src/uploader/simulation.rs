@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::wire::Upload;
 use chatlift_shared::ProblemCode;
-use chatlift_shared::api::HeldPart;
+use chatlift_shared::api::{HeldPart, StagedPart};
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::MIB;
 use proptest::prelude::*;
@@ -19,20 +19,22 @@ fn digest(key: Key, n: u16) -> Sha256 {
 }
 
 fn refusal(code: ProblemCode, parts: Vec<u16>) -> Failure {
-    Failure::Edge {
+    Failure::Edge(Refusal {
         status: code.status(),
         code: Some(code),
-        retry_after_ms: None,
         parts,
-        limit: None,
-    }
+        ..Refusal::default()
+    })
 }
 
 /// What the edge has of one file.
 #[derive(Default)]
 struct Edge {
     parts: BTreeMap<u16, Sha256>,
+    staged: BTreeMap<u16, u64>,
     stored: u32,
+    /// Bytes of content that arrived.
+    carried: u64,
 }
 
 impl Edge {
@@ -47,7 +49,44 @@ impl Edge {
                 .iter()
                 .map(|(&n, &sha256)| HeldPart { n, sha256 })
                 .collect(),
+            staged: self
+                .staged
+                .iter()
+                .map(|(&n, &offset)| StagedPart { n, offset })
+                .collect(),
         }
+    }
+
+    /// Takes a chunk of which `arrived` bytes came; the rest was cut off.
+    fn take(&mut self, key: Key, size: u64, chunk: Chunk, arrived: u64) -> Option<Event> {
+        let n = chunk.n;
+        let len = PART.min(size - (u64::from(n) - 1) * PART);
+        self.carried += arrived;
+        if chunk.direct {
+            if arrived < len {
+                return None;
+            }
+            self.parts.insert(n, digest(key, n));
+            return Some(Event::Sent(n));
+        }
+        let held = self.staged.get(&n).copied().unwrap_or(0);
+        if held != chunk.from {
+            let failure = Failure::Edge(Refusal {
+                status: 409,
+                code: Some(ProblemCode::OffsetDiffers),
+                offset: Some(held),
+                ..Refusal::default()
+            });
+            return Some(Event::Failed(Job::Send(chunk), failure));
+        }
+        let offset = held + arrived;
+        if offset < len {
+            self.staged.insert(n, offset);
+            return Some(Event::Staged { n, offset });
+        }
+        self.staged.remove(&n);
+        self.parts.insert(n, digest(key, n));
+        Some(Event::Sent(n))
     }
 
     /// A right answer to a job.
@@ -64,10 +103,9 @@ impl Edge {
                 digest: digest(key, n),
                 whole: (n == count).then(|| Sha256::of(b"whole")),
             },
-            Job::Send(n) => {
-                self.parts.insert(n, digest(key, n));
-                Event::Sent(n)
-            }
+            Job::Send(chunk) => self
+                .take(key, size, chunk, chunk.to - chunk.from)
+                .expect("nothing is cut"),
             Job::Complete => {
                 let missing: Vec<_> = (1..=count)
                     .filter(|n| !self.parts.contains_key(n))
@@ -96,6 +134,11 @@ fn run(batch: &mut Batch, edge: &mut Edge, size: u64) -> Vec<Job> {
     jobs
 }
 
+fn sends(jobs: &[Job], part: u16) -> usize {
+    let of = |job: &&Job| matches!(job, Job::Send(chunk) if chunk.n == part);
+    jobs.iter().filter(of).count()
+}
+
 fn one(size: u64) -> Batch {
     let mut batch = Batch::default();
     batch.start(1, size, PART);
@@ -121,12 +164,9 @@ fn a_large_file_goes_in_parts() {
     assert_eq!(jobs.first(), Some(&Job::Announce));
     assert_eq!(jobs.last(), Some(&Job::Complete));
     for n in 1..=3 {
-        assert!(
-            jobs.contains(&Job::Digest(n)) && jobs.contains(&Job::Send(n)),
-            "{n}"
-        );
+        assert!(jobs.contains(&Job::Digest(n)) && sends(&jobs, n) > 0, "{n}");
     }
-    assert_eq!(jobs.len(), 8);
+    assert_eq!(edge.carried, 2 * PART + 1);
     assert_eq!(state(&batch), State::Stored);
 }
 
@@ -138,8 +178,8 @@ fn a_held_part_is_skipped_only_when_its_bytes_are_the_same() {
     edge.parts.insert(2, Sha256::of(b"of another file"));
     let mut batch = one(size);
     let jobs = run(&mut batch, &mut edge, size);
-    assert!(!jobs.contains(&Job::Send(1)));
-    assert!(jobs.contains(&Job::Send(2)) && jobs.contains(&Job::Send(3)));
+    assert_eq!(sends(&jobs, 1), 0);
+    assert!(sends(&jobs, 2) > 0 && sends(&jobs, 3) > 0);
     assert_eq!(state(&batch), State::Stored);
 }
 
@@ -206,7 +246,7 @@ fn without_a_connection_it_waits_for_ever_and_goes_on_at_once_when_it_is_back() 
         false,
         0.5,
     );
-    batch.wake();
+    batch.wake(true);
     assert_eq!(batch.next(now), Some((1, run, Job::Whole)));
 }
 
@@ -227,6 +267,60 @@ fn an_edge_that_is_down_is_given_up_after_minutes() {
     }
     assert_eq!(state(&batch), State::Failed(Failure::Network));
     assert!((60_000.0..180_000.0).contains(&now), "{now}");
+}
+
+#[test]
+fn a_paused_file_begins_nothing_and_goes_on_where_it_was() {
+    let size = PART + 1;
+    let (mut batch, mut edge) = (one(size), Edge::default());
+    let mut paused = false;
+    while let Some((key, run, job)) = batch.next(0.0) {
+        let event = match job {
+            Job::Send(chunk) if !paused => {
+                paused = true;
+                batch.pause(key, true);
+                edge.take(key, size, chunk, 1000);
+                batch.on(
+                    key,
+                    run,
+                    Event::Failed(job, Failure::Network),
+                    0.0,
+                    true,
+                    0.5,
+                );
+                assert_eq!((batch.next(0.0), batch.wakes_at(0.0)), (None, None));
+                batch.pause(key, false);
+                continue;
+            }
+            job => edge.answer(key, size, job),
+        };
+        batch.on(key, run, event, 0.0, true, 0.5);
+    }
+    assert!(paused);
+    assert_eq!((state(&batch), edge.carried), (State::Stored, size));
+}
+
+#[test]
+fn a_file_that_changes_again_and_again_is_given_up() {
+    let mut batch = one(2 * PART);
+    let mut edge = Edge::default();
+    let mut now = 0.0;
+    for _ in 0..10_000 {
+        let Some((key, run, job)) = batch.next(now) else {
+            match batch.wakes_at(now) {
+                Some(at) => now = at,
+                None => break,
+            }
+            continue;
+        };
+        let mut event = edge.answer(key, 2 * PART, job);
+        if matches!(event, Event::Sent(1)) {
+            edge.parts.remove(&1);
+            event = Event::Failed(job, refusal(ProblemCode::DigestMismatch, Vec::new()));
+        }
+        batch.on(key, run, event, now, true, 0.5);
+    }
+    assert!(matches!(state(&batch), State::Failed(_)));
 }
 
 #[test]
@@ -269,6 +363,64 @@ fn fault() -> impl Strategy<Value = Fault> {
 }
 
 proptest! {
+    /// Time passes as the network has it; connections are cut at any moment, all at once.
+    #[test]
+    fn no_byte_that_the_edge_holds_is_sent_again(
+        size in 1..=6 * PART,
+        rate in prop::sample::select(vec![250.0, 2_500.0, 25_000.0]),
+        cuts in prop::collection::vec(0.0..4_000.0, 0..6),
+    ) {
+        let (mut batch, mut edge) = (Batch::default(), Edge::default());
+        batch.start(1, size, CHUNK_FIRST);
+        let mut now = 0.0;
+        let mut under_way: Vec<(f64, f64, u32, Job)> = Vec::new();
+        let mut cut = 0.0;
+        let mut cuts: Vec<f64> = cuts.into_iter().map(|after| { cut += after; cut }).collect();
+        cuts.reverse();
+        for step in 0.. {
+            prop_assert!(step < 20_000, "it does not end");
+            while let Some((_, run, job)) = batch.next(now) {
+                let bytes = match job {
+                    Job::Send(chunk) => chunk.to - chunk.from,
+                    Job::Whole => size,
+                    _ => 0,
+                };
+                under_way.push((now, now + 50.0 + bytes as f64 * 3.0 / rate, run, job));
+            }
+            let next = under_way.iter().map(|one| one.1).reduce(f64::min);
+            let Some(next) = next.or(batch.wakes_at(now)) else { break };
+            match cuts.last() {
+                Some(&at) if at <= next => {
+                    cuts.pop();
+                    now = now.max(at);
+                    for (since, until, run, job) in std::mem::take(&mut under_way) {
+                        if matches!(job, Job::Digest(_)) {
+                            under_way.push((since, until, run, job));
+                            continue;
+                        }
+                        if let Job::Send(chunk) = job {
+                            let part = ((now - since) / (until - since)).clamp(0.0, 1.0);
+                            let arrived = ((chunk.to - chunk.from) as f64 * part) as u64;
+                            edge.take(1, size, chunk, arrived);
+                        }
+                        batch.on(1, run, Event::Failed(job, Failure::Network), now, true, 0.5);
+                    }
+                    continue;
+                }
+                _ => now = now.max(next),
+            }
+            if let Some(at) = under_way.iter().position(|one| one.1 <= now) {
+                let (_, _, run, job) = under_way.remove(at);
+                let event = edge.answer(1, size, job);
+                batch.on(1, run, event, now, true, 0.5);
+            }
+        }
+        prop_assert_eq!(state(&batch), State::Stored);
+        if size > CHUNK_FIRST {
+            prop_assert_eq!(edge.carried, size, "bytes were sent again");
+        }
+    }
+
     #[test]
     fn a_batch_ends_and_keeps_its_promises_whatever_fails(
         sizes in prop::collection::vec(1..=5 * PART, 1..5),
@@ -307,17 +459,22 @@ proptest! {
             let event = match (fault, job) {
                 // The device's own work does not fail at the edge.
                 (_, Job::Digest(_)) | (Fault::None, _) => edge.answer(key, size, job),
-                (Fault::Lost, _) => Event::Failed(job, Failure::Network),
                 (Fault::AnswerLost, Job::Whole | Job::Complete) => {
+                    Event::Failed(job, Failure::Network)
+                }
+                (Fault::Lost, Job::Send(chunk)) => {
+                    edge.take(key, size, chunk, (chunk.to - chunk.from) / 3);
                     Event::Failed(job, Failure::Network)
                 }
                 (Fault::AnswerLost, _) => {
                     edge.answer(key, size, job);
                     Event::Failed(job, Failure::Network)
                 }
+                (Fault::Lost, _) => Event::Failed(job, Failure::Network),
                 (Fault::Refused(code), _) => Event::Failed(job, refusal(code, vec![1])),
                 (Fault::Forgets, _) => {
                     edge.parts.clear();
+                    edge.staged.clear();
                     edge.answer(key, size, job)
                 }
             };

@@ -1,16 +1,19 @@
 //! One file on its way.
 //!
 //! A file of up to `single_max` bytes goes whole, in one request. A larger one is announced, its
-//! parts are digested in order (so that the digest of the whole comes with them) and sent in any
-//! order, and it is completed.
+//! parts are digested in order (so that the digest of the whole comes with them) and sent in
+//! chunks, several parts at once, and it is completed.
 
 use crate::wire::Upload;
 use chatlift_shared::ProblemCode;
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::{PARTS_MAX, part_count, part_len};
 
+use super::batch::CONCURRENCY;
+use super::pace::Network;
+use super::part::{Chunk, Part, Sending};
 use super::progress::Progress;
-use super::retry::{ATTEMPTS_MAX, Failure, Remedy, backoff_ms};
+use super::retry::{ATTEMPTS_MAX, Failure, Refusal, Remedy, backoff_ms};
 
 /// New announcements of one run, beyond the first, that an aborted or mixed-up upload is worth.
 const ANNOUNCEMENTS_MAX: u8 = 1;
@@ -18,8 +21,28 @@ const ANNOUNCEMENTS_MAX: u8 = 1;
 /// Times that one run sends parts again which the edge said it misses.
 const RESENDS_MAX: u8 = 3;
 
+/// Times that a part may arrive with another digest: once because the edge held the beginning of
+/// another file, once for a bit lost on the way. After that the file itself has changed.
+const MISMATCHES_MAX: u8 = 2;
+
+/// Failed tries up to which a probe may end the wait early.
+const PROBED_ATTEMPTS: u32 = 4;
+
 /// Parts that are digested ahead of sending: enough that a free request never waits.
 const AHEAD: usize = 2;
+
+/// What a file may begin now.
+#[derive(Clone, Copy, Debug)]
+pub struct Grant {
+    /// The moment.
+    pub now: f64,
+    /// Another request may begin.
+    pub slot: bool,
+    /// A digest may begin.
+    pub digest: bool,
+    /// What the network carries.
+    pub network: Network,
+}
 
 /// What the shell is to do for a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +53,8 @@ pub enum Job {
     Announce,
     /// Digest part `n` (from 1), and go on with the digest of the whole. `n` = 1 begins it anew.
     Digest(u16),
-    /// Send part `n`.
-    Send(u16),
+    /// Send a chunk.
+    Send(Chunk),
     /// Complete it.
     Complete,
 }
@@ -57,6 +80,13 @@ pub enum Event {
         /// Bytes.
         bytes: u64,
     },
+    /// The edge holds the first `offset` bytes of part `n`.
+    Staged {
+        /// The part, from 1.
+        n: u16,
+        /// Bytes.
+        offset: u64,
+    },
     /// The edge holds part `n`.
     Sent(u16),
     /// The edge has stored the file.
@@ -80,21 +110,6 @@ pub enum State {
     Failed(Failure),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sending {
-    Todo,
-    Under { loaded: u64 },
-    Held,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Part {
-    digest: Option<Sha256>,
-    /// What the edge said that it holds under this number when the upload was announced.
-    held: Option<Sha256>,
-    sending: Sending,
-}
-
 /// One file on its way.
 #[derive(Clone, Debug)]
 pub struct Transfer {
@@ -113,6 +128,9 @@ pub struct Transfer {
     loaded: u64,
     /// Announce again as soon as no part is under way.
     renew: bool,
+    /// Announce again at once, to hear what the edge has of the parts that were cut.
+    ask: bool,
+    paused: bool,
     announcements: u8,
     resends: u8,
     /// A part was stored under the ticket in use, so a refusal of the ticket means that it is old.
@@ -137,6 +155,8 @@ impl Transfer {
             busy: false,
             loaded: 0,
             renew: false,
+            ask: false,
+            paused: false,
             announcements: 0,
             resends: 0,
             ticket_worked: false,
@@ -183,20 +203,23 @@ impl Transfer {
     #[must_use]
     pub fn progress(&self) -> Progress {
         let finished = self.state == State::Stored;
-        let done = if finished {
-            self.size
-        } else if self.whole {
-            self.loaded
-        } else {
-            let done = |(n, part): (u16, &Part)| match part.sending {
-                Sending::Todo => 0,
-                Sending::Under { loaded } => loaded,
-                Sending::Held => self.range(n).map_or(0, |(start, end)| end - start),
-            };
-            (1..).zip(&self.parts).map(done).sum()
-        };
+        let (mut done, mut moving) = (0, self.loaded);
+        for (n, part) in (1..).zip(&self.parts) {
+            match part.sending {
+                Sending::Held => done += self.range(n).map_or(0, |(start, end)| end - start),
+                Sending::Todo => done += part.offset,
+                Sending::Under { loaded, .. } => {
+                    done += part.offset;
+                    moving += loaded;
+                }
+            }
+        }
+        if finished {
+            (done, moving) = (self.size, 0);
+        }
         Progress {
             done: done.min(self.size),
+            moving,
             total: self.size,
             finished,
         }
@@ -205,7 +228,22 @@ impl Transfer {
     /// Whether it waits before it tries again.
     #[must_use]
     pub fn is_waiting(&self, now: f64) -> bool {
-        self.is_live() && self.attempts > 0 && self.not_before > now
+        self.is_live() && !self.paused && self.attempts > 0 && self.not_before > now
+    }
+
+    /// Whether it is held by its user.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.paused && self.is_live()
+    }
+
+    pub(super) fn is_cut(&self, now: f64) -> bool {
+        self.is_waiting(now) && self.attempts <= PROBED_ATTEMPTS
+    }
+
+    pub(super) fn pause(&mut self, paused: bool) {
+        self.paused = paused;
+        self.hurry(true);
     }
 
     /// When it will try again, if it waits for that.
@@ -220,9 +258,11 @@ impl Transfer {
         !matches!(self.state, State::Stored | State::Failed(_))
     }
 
-    /// Tries again at once: the connection is back.
-    pub fn wake(&mut self) {
-        self.attempts = 0;
+    /// Tries again at once. `fresh`: with all its attempts.
+    pub(super) fn hurry(&mut self, fresh: bool) {
+        if fresh {
+            self.attempts = 0;
+        }
         self.not_before = 0.0;
     }
 
@@ -239,10 +279,12 @@ impl Transfer {
         self.digesting
     }
 
-    /// The next job, which is then under way. `slot`: another request may begin; `digest`: a
-    /// digest may begin.
-    pub(super) fn next(&mut self, now: f64, slot: bool, digest: bool) -> Option<Job> {
-        if !self.is_live() || self.busy || self.not_before > now {
+    /// The next job, which is then under way.
+    pub(super) fn next(&mut self, grant: Grant) -> Option<Job> {
+        let Grant {
+            now, slot, digest, ..
+        } = grant;
+        if !self.is_live() || self.paused || self.busy || self.not_before > now {
             return None;
         }
         if self.whole {
@@ -253,24 +295,19 @@ impl Transfer {
             self.renew = false;
             self.announced = false;
         }
-        if !self.announced {
+        if !self.announced || self.ask {
             self.busy = slot;
             return slot.then(|| self.begin(Job::Announce));
         }
         if self.renew {
             return None;
         }
-        if slot
-            && let Some(n) =
-                self.find(|part| part.digest.is_some() && part.sending == Sending::Todo)
-        {
-            self.set(n, Sending::Under { loaded: 0 });
-            return Some(Job::Send(n));
+        if slot && let Some(n) = self.find(Part::is_ready) {
+            return self.send(n, grant);
         }
-        let ready = |part: &&Part| part.digest.is_some() && part.sending == Sending::Todo;
         if digest
             && !self.digesting
-            && self.parts.iter().filter(ready).count() < AHEAD
+            && self.parts.iter().filter(|part| part.is_ready()).count() < AHEAD
             && let Some(n) = self.find(|part| part.digest.is_none())
         {
             self.digesting = true;
@@ -284,8 +321,42 @@ impl Transfer {
         None
     }
 
+    fn send(&mut self, n: u16, grant: Grant) -> Option<Job> {
+        let (start, end) = self.range(n)?;
+        let (len, size, alone) = (end - start, self.size, self.parts.len() == 1);
+        let part = self.part_mut(n)?;
+        let from = part.offset.min(len);
+        // Losing every part in flight must cost less than a hundredth of the file.
+        let cheap = len.saturating_mul(100 * CONCURRENCY as u64) <= size;
+        let direct = from == 0 && cheap && grant.network.is_fast(len);
+        let to = if direct {
+            len
+        } else {
+            from + grant.network.chunk(len - from, alone)
+        };
+        let chunk = Chunk {
+            n,
+            from,
+            to,
+            direct,
+        };
+        part.sending = Sending::Under {
+            chunk,
+            loaded: 0,
+            since: grant.now,
+        };
+        Some(Job::Send(chunk))
+    }
+
     /// Takes in what happened. `online`: whether the device says that it has a connection.
-    pub(super) fn on(&mut self, event: Event, now: f64, online: bool, random: f64) {
+    /// Answers what it tells of the network: bytes, milliseconds, and whether a part was stored.
+    pub(super) fn on(
+        &mut self,
+        event: Event,
+        now: f64,
+        online: bool,
+        random: f64,
+    ) -> Option<(u64, f64, bool)> {
         if !self.is_live() {
             // Requests are aborted with their file, but a digest ends by itself.
             let digest = matches!(
@@ -293,59 +364,94 @@ impl Transfer {
                 Event::Digested { .. } | Event::Failed(Job::Digest(_), _)
             );
             self.digesting &= !digest;
-            return;
+            return None;
         }
         match event {
             Event::Announced(upload) => {
                 self.busy = false;
+                self.ask = false;
                 self.announced(upload);
-                self.wake();
+                self.hurry(true);
             }
             Event::Digested { n, digest, whole } => {
                 self.digesting = false;
                 self.sha256 = whole.or(self.sha256);
                 if let Some(part) = self.part_mut(n) {
                     part.digest = Some(digest);
-                    part.sending = if part.held == Some(digest) {
-                        Sending::Held
-                    } else {
-                        Sending::Todo
-                    };
+                    part.compare();
                 }
             }
-            Event::Loaded {
-                job: Job::Whole,
-                bytes,
-            } => {
-                self.loaded = bytes;
+            Event::Loaded { job, bytes } => self.loaded(job, bytes),
+            Event::Staged { n, offset } => return self.staged(n, offset, now, online, random),
+            Event::Sent(n) => {
+                let measured = self.measure(n, now, true);
+                self.set(n, Sending::Held);
+                self.ticket_worked = true;
+                self.hurry(true);
+                return measured;
+            }
+            Event::Stored => self.state = State::Stored,
+            Event::Failed(job, failure) => {
+                self.ended(job, &failure);
+                // Requests of a paused file are cut by the page itself.
+                if !(self.paused && failure == Failure::Network) {
+                    self.failed(failure, now, online, random);
+                }
+            }
+        }
+        None
+    }
+
+    fn loaded(&mut self, job: Job, bytes: u64) {
+        match job {
+            Job::Whole => {
+                self.loaded = bytes.min(self.size);
                 if bytes >= self.size {
                     self.state = State::Completing;
                 }
             }
-            Event::Loaded {
-                job: Job::Send(n),
-                bytes,
-            } => {
-                let most = self.range(n).map_or(0, |(start, end)| end - start);
+            Job::Send(chunk) => {
                 if let Some(Part {
-                    sending: Sending::Under { loaded },
+                    sending: Sending::Under { loaded, .. },
                     ..
-                }) = self.part_mut(n)
+                }) = self.part_mut(chunk.n)
                 {
-                    *loaded = bytes.min(most);
+                    *loaded = bytes.min(chunk.to - chunk.from);
                 }
             }
-            Event::Loaded { .. } => {}
-            Event::Sent(n) => {
-                self.set(n, Sending::Held);
-                self.ticket_worked = true;
-                self.wake();
+            _ => {}
+        }
+    }
+
+    fn staged(
+        &mut self,
+        n: u16,
+        offset: u64,
+        now: f64,
+        online: bool,
+        random: f64,
+    ) -> Option<(u64, f64, bool)> {
+        let measured = self.measure(n, now, false);
+        let (start, end) = self.range(n)?;
+        let part = self.part_mut(n)?;
+        let gained = offset > part.offset;
+        part.offset = offset.min(end - start);
+        part.sending = Sending::Todo;
+        self.ticket_worked = true;
+        if gained {
+            self.hurry(true);
+        } else {
+            self.retry(Failure::Network, now, online, random);
+        }
+        measured
+    }
+
+    fn measure(&self, n: u16, now: f64, ending: bool) -> Option<(u64, f64, bool)> {
+        match self.part(n)?.sending {
+            Sending::Under { chunk, since, .. } => {
+                Some((chunk.to - chunk.from, now - since, ending))
             }
-            Event::Stored => self.state = State::Stored,
-            Event::Failed(job, failure) => {
-                self.ended(job);
-                self.failed(failure, now, online, random);
-            }
+            _ => None,
         }
     }
 
@@ -392,26 +498,28 @@ impl Transfer {
             return self.give_up_on_answer();
         }
         if self.parts.len() != usize::from(count) {
-            let fresh = Part {
-                digest: None,
-                held: None,
-                sending: Sending::Todo,
-            };
-            self.parts = vec![fresh; usize::from(count)];
+            self.parts = vec![Part::NEW; usize::from(count)];
             self.sha256 = None;
         }
         for part in &mut self.parts {
-            part.held = None;
+            // One that is under way says by itself what comes of it.
+            if !matches!(part.sending, Sending::Under { .. }) {
+                (part.held, part.offset, part.unsure) = (None, 0, false);
+            }
         }
         for held in &upload.parts {
             if let Some(part) = self.part_mut(held.n) {
                 part.held = Some(held.sha256);
             }
         }
-        for part in &mut self.parts {
-            let same = part.digest.is_some() && part.digest == part.held;
-            part.sending = if same { Sending::Held } else { Sending::Todo };
+        for staged in &upload.staged {
+            if let Some(part) = self.part_mut(staged.n)
+                && part.sending == Sending::Todo
+            {
+                part.offset = staged.offset;
+            }
         }
+        self.parts.iter_mut().for_each(Part::compare);
         self.ticket_worked = false;
         self.upload = Some(upload);
         self.announced = true;
@@ -419,19 +527,31 @@ impl Transfer {
 
     /// The edge's answer makes no sense for this file.
     fn give_up_on_answer(&mut self) {
-        self.state = State::Failed(Failure::Edge {
+        self.state = State::Failed(Failure::Edge(Refusal {
             status: 500,
             code: Some(ProblemCode::Internal),
-            retry_after_ms: None,
-            parts: Vec::new(),
-            limit: None,
-        });
+            ..Refusal::default()
+        }));
     }
 
     /// A job is no longer under way.
-    fn ended(&mut self, job: Job) {
+    fn ended(&mut self, job: Job, failure: &Failure) {
         match job {
-            Job::Send(n) => self.set(n, Sending::Todo),
+            Job::Send(chunk) => {
+                let code = failure.code();
+                let offset = failure.refusal().and_then(|refusal| refusal.offset);
+                let cut = failure.code().is_none();
+                if let Some(part) = self.part_mut(chunk.n) {
+                    part.sending = Sending::Todo;
+                    part.unsure = cut;
+                    if code == Some(ProblemCode::DigestMismatch) {
+                        part.offset = 0;
+                        part.mismatches += 1;
+                    }
+                    part.offset = offset.unwrap_or(part.offset);
+                }
+                self.ask |= cut;
+            }
             Job::Digest(_) => self.digesting = false,
             Job::Whole | Job::Announce | Job::Complete => {
                 self.busy = false;
@@ -442,21 +562,23 @@ impl Transfer {
     }
 
     fn failed(&mut self, failure: Failure, now: f64, online: bool, random: f64) {
+        let changed = |part: &Part| part.mismatches > MISMATCHES_MAX;
         match failure.remedy() {
+            Remedy::Retry if self.parts.iter().any(changed) => self.state = State::Failed(failure),
             Remedy::Retry => self.retry(failure, now, online, random),
+            // No wait: the answer says all. Still an attempt, so that it ends.
+            Remedy::GoOn if self.attempts < ATTEMPTS_MAX => self.attempts += 1,
             Remedy::Resend if self.resends < RESENDS_MAX => {
                 self.resends += 1;
-                let named = match &failure {
-                    Failure::Edge { parts, .. } => parts.as_slice(),
-                    _ => &[],
-                };
+                let named = failure.refusal().map_or(&[][..], |r| r.parts.as_slice());
                 for &n in named {
                     // One that is under way arrives by itself.
                     if self
                         .part(n)
                         .is_some_and(|part| part.sending == Sending::Held)
+                        && let Some(part) = self.part_mut(n)
                     {
-                        self.set(n, Sending::Todo);
+                        (part.sending, part.offset) = (Sending::Todo, 0);
                     }
                 }
                 // Nothing named that the file has: only a new announcement tells what is held.
@@ -474,7 +596,7 @@ impl Transfer {
                 self.announcements += 1;
                 self.renew = true;
             }
-            Remedy::Announce | Remedy::Resend | Remedy::GiveUp => {
+            Remedy::Announce | Remedy::Resend | Remedy::GoOn | Remedy::GiveUp => {
                 self.state = State::Failed(failure)
             }
         }
@@ -490,7 +612,8 @@ impl Transfer {
             }
             self.attempts += u32::from(self.attempts < ATTEMPTS_MAX);
         }
-        let wait = backoff_ms(self.attempts, failure.retry_after_ms(), random);
+        let asked = failure.refusal().and_then(|refusal| refusal.retry_after_ms);
+        let wait = backoff_ms(self.attempts, asked, random);
         self.not_before = self.not_before.max(now + f64::from(wait));
     }
 }

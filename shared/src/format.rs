@@ -47,6 +47,17 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
+/// A whole number of digits alone; nothing of anything else, or of what does not fit.
+#[must_use]
+pub fn number(digits: &str) -> Option<u32> {
+    let digit = |sum: u32, c: u8| match c {
+        b'0'..=b'9' => sum.checked_mul(10)?.checked_add(u32::from(c - b'0')),
+        _ => None,
+    };
+    (!digits.is_empty()).then_some(())?;
+    digits.bytes().try_fold(0, digit)
+}
+
 /// Cuts a name in two, so that the view can shorten its middle: the end keeps the extension and
 /// the few characters before it, which tell one file of a series from the next.
 #[must_use]
@@ -90,6 +101,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_number_is_read_back(n: u32) {
+            prop_assert_eq!(number(&n.to_string()), Some(n));
+            prop_assert_eq!(number(&format!("{n}x")), None);
+            prop_assert_eq!(number(""), None);
+        }
+
         #[test]
         fn halves_are_the_whole(name in ".*") {
             let (head, tail) = halves(&name);

@@ -1,0 +1,213 @@
+//! What the network carries: how large the next chunk is, how long a silence is normal, and what
+//! the page says about speed and time left.
+
+/// Smallest chunk, in bytes. Less than this and headers and round trips outweigh the content.
+pub const CHUNK_MIN: u64 = 64 * 1024;
+
+/// First chunk, before anything was measured, in bytes: two seconds of 1 Mbit/s.
+pub const CHUNK_FIRST: u64 = 256 * 1024;
+
+/// Share of a new measurement in the rate.
+const SHARE: f64 = 0.4;
+
+/// Its share when the edge also put a part together, which is not the network's time.
+const SHARE_ENDING: f64 = 0.15;
+
+/// A rate that is assumed while none is known, in bytes per millisecond.
+const RATE_ASSUMED: f64 = 16.0;
+
+/// The measured network: what one connection carries while the others are busy too.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Network {
+    /// Bytes per millisecond; 0 before anything was measured.
+    rate: f64,
+}
+
+impl Network {
+    /// Takes in that a request with `bytes` of content was answered after `ms` milliseconds.
+    /// `ending`: the answer waited for a part to be stored.
+    pub fn measured(&mut self, bytes: u64, ms: f64, ending: bool) {
+        // Less is mostly the round trip.
+        if bytes < CHUNK_MIN / 2 {
+            return;
+        }
+        let rate = bytes as f64 / ms.max(1.0);
+        let share = if ending { SHARE_ENDING } else { SHARE };
+        self.rate = if self.rate > 0.0 {
+            self.rate + share * (rate - self.rate)
+        } else {
+            rate
+        };
+    }
+
+    /// Bytes of the next chunk when `rest` of its part are left: about a second's worth. What
+    /// would remain as a scrap goes along. `alone`: no other connection carries content while this
+    /// one waits for its answer, so it is two seconds' worth.
+    #[must_use]
+    pub fn chunk(&self, rest: u64, alone: bool) -> u64 {
+        let ms = if alone { 2_000.0 } else { 1_000.0 };
+        let second = if self.rate > 0.0 {
+            // The cast saturates, and NaN becomes 0.
+            ((self.rate * ms) as u64).max(CHUNK_MIN)
+        } else {
+            CHUNK_FIRST
+        };
+        if rest <= second + second / 4 {
+            rest
+        } else {
+            second
+        }
+    }
+
+    /// Whether a part of `len` bytes takes well under a second.
+    #[must_use]
+    pub fn is_fast(&self, len: u64) -> bool {
+        self.rate * 700.0 > len as f64
+    }
+
+    /// How long nothing may happen to a request with `bytes` of content before it counts as
+    /// dead, in milliseconds: some seconds, and four times what the content takes.
+    #[must_use]
+    pub fn patience_ms(&self, bytes: u64) -> f64 {
+        let rate = if self.rate > 0.0 {
+            self.rate
+        } else {
+            RATE_ASSUMED
+        };
+        (6_000.0 + 4.0 * bytes as f64 / rate).min(45_000.0)
+    }
+}
+
+/// Speed and time left as they are shown: smoothed, and steady enough to be read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Speed {
+    /// When and at how many bytes the last sample was taken.
+    last: Option<(f64, u64)>,
+    /// Bytes per millisecond; 0 before the first full sample.
+    rate: f64,
+}
+
+/// Time between two samples of the speed, in milliseconds.
+const SAMPLE_MS: f64 = 1_000.0;
+
+/// Time after which a sample has lost two thirds of its weight, in milliseconds.
+const MEMORY_MS: f64 = 8_000.0;
+
+impl Speed {
+    /// Takes in that the edge holds `done` bytes.
+    pub fn sample(&mut self, now: f64, done: u64) {
+        let Some((then, before)) = self.last else {
+            self.last = Some((now, done));
+            return;
+        };
+        let ms = now - then;
+        // What a resume finds at the edge was not carried now.
+        if ms < SAMPLE_MS {
+            return;
+        }
+        self.last = Some((now, done));
+        let rate = done.saturating_sub(before) as f64 / ms;
+        let share = if self.rate > 0.0 {
+            1.0 - (-ms / MEMORY_MS).exp()
+        } else {
+            1.0
+        };
+        self.rate += share * (rate - self.rate);
+    }
+
+    /// Forgets what was measured: a pause, or a jump that the network did not carry.
+    pub fn reset(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Bytes per second, to two digits, so that it does not flicker; `None` when unknown.
+    #[must_use]
+    pub fn per_second(&self) -> Option<u64> {
+        // The cast saturates, and NaN becomes 0.
+        let bytes = (self.rate * 1000.0) as u64;
+        (bytes > 0).then(|| {
+            let mut step = 1;
+            while bytes / step >= 100 {
+                step *= 10;
+            }
+            bytes / step * step
+        })
+    }
+
+    /// Seconds that `rest` bytes take, in steps that grow with it; `None` when unknown.
+    #[must_use]
+    pub fn seconds_left(&self, rest: u64) -> Option<u32> {
+        if self.rate <= 0.0 {
+            return None;
+        }
+        let seconds = rest as f64 / self.rate / 1000.0;
+        if seconds > 864_000.0 {
+            return None;
+        }
+        // The cast is of a number below a million.
+        let seconds = seconds as u32;
+        let step = match seconds {
+            0..60 => 5,
+            60..3600 => 60,
+            _ => 3600,
+        };
+        Some(seconds.div_ceil(step).max(1) * step)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const PART: u64 = 8 << 20;
+
+    #[test]
+    fn chunks_follow_the_network_within_a_few_answers() {
+        for (bytes_per_ms, chunk) in [(10.0, CHUNK_MIN), (250.0, 250_000), (2_500.0, 2_500_000)] {
+            let mut network = Network::default();
+            for _ in 0..12 {
+                let bytes = network.chunk(PART, false);
+                network.measured(bytes, bytes as f64 / bytes_per_ms, false);
+            }
+            let got = network.chunk(PART, false);
+            assert!(got.abs_diff(chunk) * 10 < chunk, "{bytes_per_ms}: {got}");
+            assert!(!network.is_fast(PART));
+        }
+        let mut network = Network::default();
+        network.measured(PART, 200.0, false);
+        assert!(network.is_fast(PART) && network.chunk(PART, false) == PART);
+    }
+
+    #[test]
+    fn speed_is_steady_and_time_left_comes_in_steps() {
+        let mut speed = Speed::default();
+        assert_eq!(speed.seconds_left(1), None);
+        let mut said = Vec::new();
+        for second in 0_u32..30 {
+            // Answers come in bursts: 0, 2 or 4 MB in a second.
+            let done = u64::from(second / 2 * 2) * 2_000_000;
+            speed.sample(f64::from(second) * 1000.0, done);
+            if second > 10 {
+                said.extend(speed.seconds_left(100_000_000));
+            }
+        }
+        assert!(said.iter().all(|&s| (40..=60).contains(&s)), "{said:?}");
+        let rate = speed.per_second().expect("a speed");
+        assert!((1_600_000..2_400_000).contains(&rate), "{rate}");
+    }
+
+    proptest! {
+        #[test]
+        fn a_chunk_is_never_more_than_the_rest_nor_without_need_small(
+            rest in 1_u64..1 << 33, bytes in 0_u64..1 << 30, ms in 0.0..1e7,
+        ) {
+            let mut network = Network::default();
+            network.measured(bytes, ms, false);
+            let chunk = network.chunk(rest, false);
+            prop_assert!(chunk >= rest.min(CHUNK_MIN) && chunk <= rest);
+            let patience = network.patience_ms(chunk);
+            prop_assert!((6_000.0..=45_000.0).contains(&patience));
+        }
+    }
+}
