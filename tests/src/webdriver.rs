@@ -170,8 +170,7 @@ impl Session {
         );
     }
 
-    /// A command of the DevTools protocol.
-    #[must_use]
+    /// A command of the DevTools protocol, and its result.
     pub fn devtools(&self, method: &str, params: &Value) -> Value {
         self.post(
             "/goog/cdp/execute",
