@@ -18,7 +18,7 @@ use chatlift_shared::api::{self, EventState, LinkState as Status, Receipt};
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::media::MediaRange;
 use chatlift_shared::webhook::LinkRef;
-use chatlift_shared::{AppId, EventId, FileId, LinkId, SceneId, Timestamp, UploadId};
+use chatlift_shared::{AppId, EventId, FileId, LinkId, ProblemCode, SceneId, Timestamp, UploadId};
 use serde::{Deserialize, Serialize};
 
 use super::key::{address, object_key};
@@ -330,6 +330,17 @@ pub struct LinkView {
     pub files: Vec<api::File>,
     /// How many more it takes.
     pub files_left: u32,
+}
+
+/// Why a link of this status takes no more files, if it takes none.
+#[must_use]
+pub const fn refusal(status: Status) -> Option<ProblemCode> {
+    match status {
+        Status::Active => None,
+        Status::Completed => Some(ProblemCode::LinkFull),
+        Status::Expired => Some(ProblemCode::LinkExpired),
+        Status::Revoked => Some(ProblemCode::LinkRevoked),
+    }
 }
 
 /// The upload that a file was.

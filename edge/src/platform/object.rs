@@ -136,23 +136,17 @@ impl LinkObject {
             // A stream that breaks off ends the chunk early; what arrived is kept.
             while let Some(Ok(bytes)) = stream.next().await {
                 for row in rows.push(&bytes) {
-                    kept += row.len() as u64;
-                    // Another request for the same part may have gone ahead meanwhile.
-                    if !stage::append(&storage, chunk, kept, row)? {
-                        let held = stage::staged(&storage, chunk.upload, chunk.n)?;
-                        return Ok(Err(rules::offset_differs(held)));
+                    match stage::append(&storage, chunk, kept, row)? {
+                        Ok(end) => kept = end,
+                        Err(problem) => return Ok(Err(problem)),
                     }
                 }
             }
         }
-        if let Some(row) = rows.finish() {
-            kept += row.len() as u64;
-            if !stage::append(&storage, chunk, kept, row)? {
-                let held = stage::staged(&storage, chunk.upload, chunk.n)?;
-                return Ok(Err(rules::offset_differs(held)));
-            }
+        match rows.finish() {
+            Some(row) => stage::append(&storage, chunk, kept, row),
+            None => Ok(Ok(kept)),
         }
-        Ok(Ok(kept))
     }
 
     /// A part of which everything is staged, row by row.

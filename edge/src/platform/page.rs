@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use chatlift_shared::api::{LinkState, PageData, PageLink};
+use chatlift_shared::api::{PageData, PageLink};
 use chatlift_shared::limits::SINGLE_REQUEST_MAX;
 use chatlift_shared::token::{Claims, TokenError, verify};
 use chatlift_shared::{Problem, ProblemCode};
@@ -13,7 +13,7 @@ use super::respond;
 use super::setup::{EdgeService, broken};
 use super::world::now;
 use crate::config::Config;
-use crate::core::link::LinkView;
+use crate::core::link::{LinkView, refusal};
 use crate::core::{language, page};
 use crate::ports::Failure;
 
@@ -80,13 +80,8 @@ pub(super) async fn data(
 
 /// Why the link takes no files, if it takes none.
 fn unusable(view: &LinkView) -> Option<Problem> {
-    let code = match view.link.status {
-        LinkState::Revoked => ProblemCode::LinkRevoked,
-        LinkState::Expired => ProblemCode::LinkExpired,
-        LinkState::Completed => ProblemCode::LinkFull,
-        LinkState::Active if view.files_left == 0 => ProblemCode::LinkFull,
-        LinkState::Active => return None,
-    };
+    let full = (view.files_left == 0).then_some(ProblemCode::LinkFull);
+    let code = refusal(view.link.status).or(full)?;
     Some(Problem::new(code).limit(view.link.policy.max_files.into()))
 }
 

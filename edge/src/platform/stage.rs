@@ -1,8 +1,9 @@
 //! The staging table of a link's Durable Object.
 
-use chatlift_shared::UploadId;
+use chatlift_shared::{Problem, UploadId};
 use worker::{Result, SqlStorageValue, Storage};
 
+use crate::core::stage::offset_differs;
 use crate::ports::Chunk;
 
 #[derive(serde::Deserialize)]
@@ -22,12 +23,18 @@ pub(super) fn staged(storage: &Storage, upload: UploadId, n: u16) -> Result<u64>
     Ok(sum.held)
 }
 
-/// Adds a row that ends at `end`, if the part is staged up to where the row begins and the chunk
-/// does not run over. Answers whether it was added.
-pub(super) fn append(storage: &Storage, chunk: &Chunk, end: u64, row: Vec<u8>) -> Result<bool> {
-    let begin = end - row.len() as u64;
-    if end > chunk.part_len || staged(storage, chunk.upload, chunk.n)? != begin {
-        return Ok(false);
+/// Adds a row at `begin`, if the part is staged up to there and the chunk does not run over: another
+/// request for the same part may have gone ahead. Answers where the row ends, or where to go on.
+pub(super) fn append(
+    storage: &Storage,
+    chunk: &Chunk,
+    begin: u64,
+    row: Vec<u8>,
+) -> Result<core::result::Result<u64, Problem>> {
+    let end = begin + row.len() as u64;
+    let held = staged(storage, chunk.upload, chunk.n)?;
+    if end > chunk.part_len || held != begin {
+        return Ok(Err(offset_differs(held)));
     }
     storage.sql().exec(
         "INSERT INTO stage (upload, n, offset, bytes) VALUES (?, ?, ?, ?)",
@@ -39,7 +46,7 @@ pub(super) fn append(storage: &Storage, chunk: &Chunk, end: u64, row: Vec<u8>) -
             row.into(),
         ],
     )?;
-    Ok(true)
+    Ok(Ok(end))
 }
 
 /// The row at `offset`, if there is one.

@@ -18,7 +18,7 @@ use chatlift_shared::{Problem, ProblemCode, Timestamp, UploadId};
 
 use super::command::{Answer, Command, Reply};
 use super::link::{
-    Cleanup, CleanupRow, LinkRow, LinkState, Multipart, Part, UploadRow, UploadState,
+    Cleanup, CleanupRow, LinkRow, LinkState, Multipart, Part, UploadRow, UploadState, refusal,
 };
 use super::work::retained_until;
 
@@ -220,16 +220,14 @@ impl Step<'_> {
 
     /// Refuses when the link takes no more files.
     fn open_for_files(&self) -> Result<(), Problem> {
-        Err(match self.state.link.status {
-            Status::Active => return Ok(()),
-            Status::Completed => {
-                return Err(Problem::new(ProblemCode::LinkFull)
-                    .limit(self.state.link.policy.max_files.into()));
+        match refusal(self.state.link.status) {
+            None => Ok(()),
+            Some(ProblemCode::LinkFull) => {
+                Err(Problem::new(ProblemCode::LinkFull)
+                    .limit(self.state.link.policy.max_files.into()))
             }
-            Status::Expired => ProblemCode::LinkExpired,
-            Status::Revoked => ProblemCode::LinkRevoked,
+            Some(code) => Err(code.into()),
         }
-        .into())
     }
 
     fn upload(&self, upload: UploadId) -> Result<&UploadRow, Problem> {
