@@ -37,7 +37,6 @@ fn show(data: Option<Js>) {
     };
     root.set_text_content(None);
     // Leptos's own mount sets its executor and owner; what is drawn goes into the element itself.
-    let place = root.clone().unchecked_into();
     let draw = move || {
         let at = At::root(root);
         if data.as_ref().and_then(|data| draw(&at, data)).is_none() {
@@ -45,7 +44,10 @@ fn show(data: Option<Js>) {
             components::no_answer(&at);
         }
     };
-    leptos::mount::mount_to(place, draw).forget();
+    let _ = any_spawner::Executor::init_wasm_bindgen();
+    let owner = reactive_graph::owner::Owner::new();
+    owner.with(draw);
+    std::mem::forget(owner);
     if let Some(html) = dom::document().document_element() {
         let _ = html.set_attribute("data-state", "program");
     }

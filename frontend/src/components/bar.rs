@@ -1,5 +1,7 @@
 //! The bar at the bottom: confirmation, progress in all, and what to do when some file failed.
 
+use std::rc::Rc;
+
 use chatlift_frontend::format;
 use chatlift_frontend::wire::Link;
 
@@ -57,7 +59,7 @@ fn progress(bar: &At, s: Signals) {
         bar,
         "div.track|role=progressbar|data-testid=progress-all",
         &t("progress.label"),
-        move || s.sum.with(|sum| (sum.percent, sum.reach)),
+        Rc::new(move || s.sum.with(|sum| (sum.percent, sum.reach))),
     );
     bar.el("p.small").live_text(move || note(s));
     let acts = bar.el("div.pair");

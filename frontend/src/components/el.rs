@@ -11,7 +11,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use leptos::reactive::effect::RenderEffect;
+use reactive_graph::effect::RenderEffect;
 use wasm_bindgen::JsCast as _;
 use web_sys::{Element, HtmlElement};
 
@@ -88,6 +88,10 @@ impl At {
 
     /// A text that follows signals.
     pub(super) fn live_text(&self, text: impl Fn() -> String + 'static) -> &Self {
+        self.live_text_of(Box::new(text))
+    }
+
+    fn live_text_of(&self, text: Box<dyn Fn() -> String>) -> &Self {
         let own = self.clone();
         self.follow(
             Box::new(|| ""),
@@ -104,6 +108,10 @@ impl At {
         name: &'static str,
         value: impl Fn() -> Option<String> + 'static,
     ) -> &Self {
+        self.live_attr_of(name, Box::new(value))
+    }
+
+    fn live_attr_of(&self, name: &'static str, value: Box<dyn Fn() -> Option<String>>) -> &Self {
         let node = self.node.clone();
         self.follow(
             Box::new(|| ""),

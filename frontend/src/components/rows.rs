@@ -1,5 +1,7 @@
 //! The picked files.
 
+use std::rc::Rc;
+
 use chatlift_frontend::format;
 use chatlift_frontend::wire::Link;
 
@@ -83,7 +85,7 @@ fn row(list: &At, row: Row) {
         &line,
         "div.track|role=progressbar|data-testid=file-progress",
         &label,
-        move || view.with(|view| (view.percent, view.reach)),
+        Rc::new(move || view.with(|view| (view.percent, view.reach))),
     );
     track.live_attr("hidden", move || (!under_way(view)).then(String::new));
     let full = row.name;
@@ -139,12 +141,7 @@ fn buttons(at: &At, view: LiveView, key: &str, name: &str) {
 }
 
 /// A progress bar: what the edge has, and lighter what is on its way.
-pub(super) fn track(
-    at: &At,
-    spec: &str,
-    label: &str,
-    percent: impl Fn() -> (u8, u8) + Clone + 'static,
-) -> At {
+pub(super) fn track(at: &At, spec: &str, label: &str, percent: Rc<dyn Fn() -> (u8, u8)>) -> At {
     let track = at.el(spec);
     let (own, reach) = (percent.clone(), percent.clone());
     track

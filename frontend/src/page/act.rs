@@ -1,0 +1,135 @@
+//! What buttons do, and what the browser says of the page as a whole.
+
+use chatlift_frontend::format;
+use chatlift_frontend::uploader::Key;
+use wasm_bindgen::JsCast as _;
+use web_sys::{Element, Event};
+
+use super::{Phase, follow, page, show, wake};
+use crate::i18n::t;
+use crate::live::LiveView;
+use crate::{dom, engine};
+
+/// Listens to what concerns the whole page.
+pub(crate) fn listen() {
+    dom::listen(&dom::window(), "online", |_| engine::wake(true));
+    dom::listen(&dom::document(), "click", |event| {
+        if let Some((what, key)) = clicked(&event) {
+            event.prevent_default();
+            act(&what, key);
+        }
+    });
+    dom::listen(&dom::document(), "submit", |event| event.prevent_default());
+    dom::listen(&dom::document(), "visibilitychange", |_| wake::wakeful());
+    dom::listen(&dom::window(), "offline", |_| show::sync());
+    dom::listen(&dom::window(), "beforeunload", |event| {
+        if engine::progress().1 {
+            event.prevent_default();
+            // Older browsers ask only for this.
+            let _ = js_sys::Reflect::set(&event, &"returnValue".into(), &"".into());
+        }
+    });
+    follow::poll();
+}
+
+/// What a clicked element does, and for which file.
+fn clicked(event: &Event) -> Option<(String, Option<Key>)> {
+    let target: Element = event.target()?.dyn_into().ok()?;
+    let element = target.closest("[data-do]").ok()??;
+    let key = element.get_attribute("data-key");
+    let key = key.and_then(|key| format::number(&key));
+    Some((element.get_attribute("data-do")?, key))
+}
+
+/// Does what a button says.
+fn act(what: &str, key: Option<Key>) {
+    match (what, key) {
+        ("confirm", _) => confirm(),
+        ("retry", key) => retry(key),
+        ("pause", key) => pause(key, true),
+        ("resume", key) => pause(key, false),
+        ("remove", Some(key)) => remove(key),
+        ("cancel-all", _) => give_up(is_on_its_way),
+        ("skip", _) => give_up(|state| state == "failed"),
+        ("copy", _) => copy(),
+        _ => {
+            let _ = dom::window().location().reload();
+        }
+    }
+}
+
+fn is_on_its_way(state: &str) -> bool {
+    matches!(state, "queued" | "uploading" | "paused" | "completing")
+}
+
+/// Copies the page's address, to be opened in another browser.
+fn copy() {
+    let Some((_, s)) = page() else { return };
+    let address = dom::window().location().href().unwrap_or_default();
+    let clipboard = dom::get(&dom::window().navigator(), "clipboard");
+    let copied = clipboard.and_then(|clipboard| dom::call(&clipboard, "writeText", &address));
+    // Without a clipboard, the address itself can be copied by hand.
+    s.notice.set(match copied {
+        Some(_) => t("inapp.copied"),
+        None => address,
+    });
+}
+
+/// Takes a file off the list: a pick, one on its way, or one that failed.
+pub(crate) fn remove(key: Key) {
+    let Some((_, s)) = page() else { return };
+    engine::drop_file(key);
+    LiveView::forget(key);
+    s.notice.set(String::new());
+    s.rows.update(|rows| rows.retain(|row| row.key != key));
+    engine::pump();
+}
+
+/// Goes on without some of the files.
+fn give_up(which: fn(&str) -> bool) {
+    let Some((_, s)) = page() else { return };
+    for row in s.rows.get_untracked() {
+        if row.view.with_untracked(|view| which(view.state)) {
+            remove(row.key);
+        }
+    }
+}
+
+/// Holds a file, or lets it go on; all, if `key` is `None`.
+fn pause(key: Option<Key>, paused: bool) {
+    let Some((_, s)) = page() else { return };
+    show::forget_speed();
+    for row in s.rows.get_untracked() {
+        if key.is_none_or(|key| key == row.key) {
+            engine::pause(row.key, paused);
+        }
+    }
+    engine::pump();
+}
+
+/// Sends what was picked.
+pub(crate) fn confirm() {
+    let Some((link, s)) = page() else { return };
+    for row in s.rows.get_untracked() {
+        if row.view.with_untracked(|view| view.state == "ready") {
+            engine::start(row.key, row.size, link.single_request_max);
+        }
+    }
+    s.notice.set(String::new());
+    s.arrived.set(0);
+    s.phase.set(Phase::Sending);
+    engine::pump();
+}
+
+/// Sends a file that failed once more; all that can be, if `key` is `None`.
+pub(crate) fn retry(key: Option<Key>) {
+    let Some((link, s)) = page() else { return };
+    for row in s.rows.get_untracked() {
+        let wanted = key.is_none_or(|key| key == row.key);
+        if wanted && row.view.with_untracked(|view| view.can_retry) {
+            engine::start(row.key, row.size, link.single_request_max);
+        }
+    }
+    s.phase.set(Phase::Sending);
+    engine::pump();
+}

@@ -1,0 +1,64 @@
+//! Asks the edge what became of the stored files.
+
+use std::cell::Cell;
+
+use chatlift_frontend::wire::{self, File as StoredFile};
+use chatlift_shared::api::ReceiptStatus;
+
+use super::{Phase, page};
+use crate::{api, dom};
+
+thread_local! {
+    static POLLING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// First and longest wait between two looks at what became of the files, in milliseconds.
+const POLL_MS: (f64, f64) = (3_000.0, 30_000.0);
+
+/// Looks at what became of the files after which the page gives up: about ten minutes.
+const POLLS_MAX: u32 = 28;
+
+/// Asks the edge from time to time what became of the files, until each has its final receipt.
+pub(super) fn poll() {
+    let Some((_, s)) = page() else { return };
+    if POLLING.replace(true) {
+        return;
+    }
+    dom::spawn(async move {
+        let mut wait = POLL_MS.0;
+        for _ in 0..POLLS_MAX {
+            if !s
+                .files
+                .with_untracked(|files| files.iter().any(is_open_ended))
+            {
+                break;
+            }
+            dom::sleep(wait).await;
+            wait = (wait * 1.3).min(POLL_MS.1);
+            if dom::document().hidden() || s.phase.get_untracked() == Phase::Sending {
+                continue;
+            }
+            let answer = api::page("").await;
+            let link = answer
+                .ok()
+                .and_then(|data| wire::link(&wire::Value::get(&data, "link")?));
+            if let Some(link) = link
+                && s.phase.get_untracked() != Phase::Sending
+            {
+                s.left.set(link.files_left);
+                if s.files.with_untracked(|files| *files != link.files) {
+                    s.files.set(link.files);
+                }
+            }
+        }
+        POLLING.set(false);
+    });
+}
+
+fn is_open_ended(file: &StoredFile) -> bool {
+    let status = file.receipt.as_ref().map(|receipt| receipt.status);
+    !matches!(
+        status,
+        Some(ReceiptStatus::Delivered | ReceiptStatus::Rejected)
+    )
+}

@@ -1,0 +1,88 @@
+//! Takes picked files in.
+
+use std::cell::Cell;
+
+use chatlift_frontend::accept;
+use chatlift_frontend::uploader::Key;
+use chatlift_frontend::wire::Link;
+use reactive_graph::graph::untrack;
+use web_sys::File;
+
+use super::words::too_large;
+use super::{Phase, Row, View, count, page, takes};
+use crate::engine;
+use crate::i18n::{problem, t};
+use crate::live::LiveView;
+
+thread_local! {
+    static KEYS: Cell<Key> = const { Cell::new(0) };
+}
+
+/// Takes picked files in.
+pub(crate) fn add(files: Vec<File>) {
+    let Some((link, s)) = page() else { return };
+    if !untrack(|| takes(s)) {
+        return;
+    }
+    let mut room = (s.left.get_untracked() as usize).saturating_sub(untrack(|| count(s, "ready")));
+    let (mut already, mut left_out) = (0, 0);
+    let mut added = Vec::new();
+    for file in files {
+        // The size of a file: whole and not negative.
+        let (name, size) = (file.name(), file.size() as u64);
+        let error = refusal(&link, &name, size, &file.type_());
+        if engine::has(&file) {
+            already += 1;
+        } else if error.is_empty() && room == 0 {
+            left_out += 1;
+        } else {
+            room -= usize::from(error.is_empty());
+            let key = KEYS.get() + 1;
+            KEYS.set(key);
+            let ready = error.is_empty();
+            let view = View {
+                state: if ready { "ready" } else { "refused" },
+                percent: 0,
+                reach: 0,
+                note: if ready {
+                    t("state.ready")
+                } else {
+                    String::new()
+                },
+                error,
+                can_retry: false,
+            };
+            engine::keep(key, file);
+            added.push(Row {
+                key,
+                name,
+                size,
+                view: LiveView::new(key, view),
+            });
+        }
+    }
+    let mut notice = Vec::new();
+    for (key, n) in [("notice.already", already), ("notice.left-out", left_out)] {
+        if n > 0 {
+            notice.push(crate::i18n::tn(key, n, &[]));
+        }
+    }
+    s.notice.set(notice.join(" "));
+    if !added.is_empty() {
+        s.phase.set(Phase::Picking);
+        s.rows.update(|rows| rows.extend(added));
+    }
+}
+
+/// Why a file cannot be sent, as far as the page can tell; empty if it can.
+fn refusal(link: &Link, name: &str, size: u64, media_type: &str) -> String {
+    if size == 0 {
+        problem("file-empty")
+    } else if size > link.max_file_size {
+        too_large(size, link.max_file_size)
+    } else if accept::is_clearly_wrong(&link.accept, media_type, name) {
+        problem("file-type-not-accepted")
+    } else {
+        String::new()
+    }
+}

@@ -1,0 +1,130 @@
+//! Shows how the machine stands.
+
+use std::cell::{Cell, RefCell};
+
+use chatlift_frontend::uploader::Speed;
+use chatlift_frontend::wire::File as StoredFile;
+use reactive_graph::graph::untrack;
+
+use super::words::view;
+use super::{Phase, Signals, Sum, count, follow, page, wake};
+use crate::i18n::tf;
+use crate::live::LiveView;
+use crate::{dom, engine};
+
+thread_local! {
+    static SPEED: RefCell<Speed> = RefCell::default();
+    /// Whether a [`sync`] is due.
+    static DUE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The edge has stored a file.
+pub(crate) fn stored(file: StoredFile) {
+    let Some((_, s)) = page() else { return };
+    // The same file twice is one that was retried after its answer got lost.
+    if !s
+        .files
+        .with_untracked(|files| files.iter().any(|known| known.id == file.id))
+    {
+        s.files.update(|files| files.push(file));
+        s.left.update(|left| *left = left.saturating_sub(1));
+    }
+    s.arrived.update(|arrived| *arrived += 1);
+}
+
+/// Shows how the machine stands.
+pub(crate) fn sync() {
+    let Some((_, s)) = page() else { return };
+    let now = dom::now();
+    for row in s.rows.get_untracked() {
+        if let Some(view) = engine::read(row.key, |_, transfer| view(&row, transfer, now))
+            && row.view.with_untracked(|old| *old != view)
+        {
+            row.view.set(view);
+        }
+    }
+    let (progress, live) = engine::progress();
+    let count = |state: &str| untrack(|| count(s, state));
+    let paused = count("paused") > 0 && count("uploading") + count("queued") == 0;
+    let speed = SPEED.with(|speed| {
+        let mut speed = speed.borrow_mut();
+        speed.sample(now, progress.done);
+        *speed
+    });
+    let cut = !dom::online() && count("uploading") > 0;
+    let shown = !paused && live;
+    let rest = progress.total.saturating_sub(progress.done);
+    let sum = Sum {
+        percent: progress.percent(),
+        reach: progress.reach(),
+        done: progress.done,
+        total: progress.total,
+        cut,
+        paused,
+        rate: speed.per_second().filter(|_| shown),
+        left: speed.seconds_left(rest).filter(|_| shown),
+    };
+    if s.sum.with_untracked(|old| *old != sum) {
+        // Each quarter is worth a word, not each percent.
+        if sum.percent / 25 != s.sum.with_untracked(|old| old.percent / 25) && live {
+            s.live.set(tf(
+                "progress.live",
+                &[("percent", &sum.percent.to_string())],
+            ));
+        }
+        s.sum.set(sum);
+    }
+    wake::wakeful();
+    let phase = s.phase.get_untracked();
+    if !live && matches!(phase, Phase::Sending | Phase::Settled) {
+        settle(s, phase);
+    }
+}
+
+/// Shows how the machine stands, soon: bytes move far more often than an eye follows.
+pub(crate) fn sync_soon() {
+    if !DUE.replace(true) {
+        dom::after(200.0, || {
+            DUE.set(false);
+            sync();
+        });
+    }
+}
+
+/// Nothing is on its way any more.
+fn settle(s: Signals, was: Phase) {
+    let failed = untrack(|| count(s, "failed"));
+    let phase = if failed > 0 {
+        Phase::Settled
+    } else if s.arrived.get_untracked() > 0 {
+        Phase::Done
+    } else {
+        Phase::Picking
+    };
+    if phase == was {
+        return;
+    }
+    if phase == Phase::Done {
+        engine::clear();
+        for row in s.rows.get_untracked() {
+            LiveView::forget(row.key);
+        }
+        s.rows.set(Vec::new());
+        s.live.set(crate::i18n::tn(
+            "success.title",
+            s.arrived.get_untracked(),
+            &[],
+        ));
+        dom::window().scroll_to_with_x_and_y(0.0, 0.0);
+    } else if phase == Phase::Settled {
+        s.live.set(crate::i18n::tn("result.failed", failed, &[]));
+    }
+    s.phase.set(phase);
+    SPEED.with(|speed| speed.borrow_mut().reset());
+    follow::poll();
+}
+
+/// What was measured of the speed holds no more: files were held, or let go.
+pub(super) fn forget_speed() {
+    SPEED.with(|speed| speed.borrow_mut().reset());
+}

@@ -1,0 +1,98 @@
+//! What is said of a file on its way.
+
+use chatlift_frontend::format;
+use chatlift_frontend::uploader::{Failure, Refusal, State, Transfer};
+use chatlift_shared::ProblemCode;
+
+use super::{Row, View};
+use crate::dom;
+use crate::i18n::{problem, t, tf};
+
+pub(super) fn view(row: &Row, transfer: &Transfer, now: f64) -> View {
+    let (percent, reach) = (transfer.progress().percent(), transfer.progress().reach());
+    let text = percent.to_string();
+    let values = [("percent", text.as_str())];
+    let (state, note) = match transfer.state() {
+        _ if transfer.is_paused() => ("paused", tf("state.paused", &values)),
+        State::Queued => ("queued", t("state.queued")),
+        State::Uploading if transfer.is_waiting(now) && !dom::online() => {
+            ("uploading", tf("state.offline", &values))
+        }
+        State::Uploading if transfer.is_waiting(now) => {
+            ("uploading", tf("state.retrying", &values))
+        }
+        State::Uploading => {
+            let size = format::size(row.size);
+            (
+                "uploading",
+                tf("state.uploading", &[("percent", &text), ("size", &size)]),
+            )
+        }
+        State::Completing => ("completing", t("state.completing")),
+        State::Stored => ("stored", t("state.stored")),
+        State::Failed(failure) => {
+            let (error, can_retry) = explain(row, failure);
+            return View {
+                state: "failed",
+                percent,
+                reach: percent,
+                note: String::new(),
+                error,
+                can_retry,
+            };
+        }
+    };
+    View {
+        state,
+        percent,
+        reach,
+        note,
+        error: String::new(),
+        can_retry: false,
+    }
+}
+
+/// What to say of a failure, and whether trying again can help.
+fn explain(row: &Row, failure: &Failure) -> (String, bool) {
+    use ProblemCode as P;
+    match failure {
+        Failure::Network if !dom::online() => (problem("offline"), true),
+        Failure::Network => (problem("edge-down"), true),
+        Failure::Unreadable => (problem("file-unreadable"), false),
+        Failure::Edge(Refusal {
+            code: None, status, ..
+        }) if *status >= 500 => (problem("edge-down"), true),
+        Failure::Edge(Refusal { code: None, .. }) => (problem("internal"), true),
+        Failure::Edge(Refusal {
+            code: Some(P::FileTooLarge),
+            limit: Some(limit),
+            ..
+        }) => (too_large(row.size, *limit), false),
+        Failure::Edge(Refusal {
+            code: Some(code), ..
+        }) => {
+            let for_good = matches!(
+                code,
+                P::FileTooLarge
+                    | P::FileEmpty
+                    | P::FileTypeNotAccepted
+                    | P::BodyTooLarge
+                    | P::LinkFull
+                    | P::LinkExpired
+                    | P::LinkRevoked
+                    | P::LinkNotFound
+                    | P::LinkTokenInvalid
+            );
+            (problem(code.code()), !for_good)
+        }
+    }
+}
+pub(super) fn too_large(size: u64, limit: u64) -> String {
+    tf(
+        "problem.too-large-here",
+        &[
+            ("size", &format::size(size)),
+            ("limit", &format::size(limit)),
+        ],
+    )
+}

@@ -1,0 +1,102 @@
+//! What a file makes of a failure: what is tried again, from where, and when it is given up.
+
+use chatlift_shared::ProblemCode;
+
+use super::super::part::{Part, Sending};
+use super::super::retry::{ATTEMPTS_MAX, Failure, Remedy, backoff_ms};
+use super::{Job, State, Transfer};
+
+/// New announcements of one run, beyond the first, that an aborted or mixed-up upload is worth.
+const ANNOUNCEMENTS_MAX: u8 = 1;
+
+/// Times that one run sends parts again which the edge said it misses.
+const RESENDS_MAX: u8 = 3;
+
+/// Times that a part may arrive with another digest: once because the edge held the beginning of
+/// another file, once for a bit lost on the way. After that the file itself has changed.
+const MISMATCHES_MAX: u8 = 2;
+
+impl Transfer {
+    /// A job is no longer under way.
+    pub(super) fn ended(&mut self, job: Job, failure: &Failure) {
+        match job {
+            Job::Send(chunk) => {
+                let code = failure.code();
+                let offset = failure.refusal().and_then(|refusal| refusal.offset);
+                let cut = failure.code().is_none();
+                if let Some(part) = self.part_mut(chunk.n) {
+                    part.sending = Sending::Todo;
+                    part.unsure = cut;
+                    if code == Some(ProblemCode::DigestMismatch) {
+                        part.offset = 0;
+                        part.mismatches += 1;
+                    }
+                    part.offset = offset.unwrap_or(part.offset);
+                }
+                self.ask |= cut;
+            }
+            Job::Digest(_) => self.digesting = false,
+            Job::Whole | Job::Announce | Job::Complete => {
+                self.busy = false;
+                self.loaded = 0;
+                self.state = State::Uploading;
+            }
+        }
+    }
+
+    pub(super) fn failed(&mut self, failure: Failure, now: f64, online: bool, random: f64) {
+        let changed = |part: &Part| part.mismatches > MISMATCHES_MAX;
+        match failure.remedy() {
+            Remedy::Retry if self.parts.iter().any(changed) => self.state = State::Failed(failure),
+            Remedy::Retry => self.retry(failure, now, online, random),
+            // No wait: the answer says all. Still an attempt, so that it ends.
+            Remedy::GoOn if self.attempts < ATTEMPTS_MAX => self.attempts += 1,
+            Remedy::Resend if self.resends < RESENDS_MAX => {
+                self.resends += 1;
+                let named = failure.refusal().map_or(&[][..], |r| r.parts.as_slice());
+                for &n in named {
+                    // One that is under way arrives by itself.
+                    if self
+                        .part(n)
+                        .is_some_and(|part| part.sending == Sending::Held)
+                        && let Some(part) = self.part_mut(n)
+                    {
+                        (part.sending, part.offset) = (Sending::Todo, 0);
+                    }
+                }
+                // Nothing named that the file has: only a new announcement tells what is held.
+                self.renew |= !named.iter().any(|&n| self.part(n).is_some());
+            }
+            Remedy::Announce
+                if self.ticket_worked
+                    && failure.code() == Some(ProblemCode::UploadTicketInvalid) =>
+            {
+                self.renew = true;
+            }
+            // Several parts can fail for one reason; that is one announcement.
+            Remedy::Announce if self.renew => {}
+            Remedy::Announce if self.announcements < ANNOUNCEMENTS_MAX => {
+                self.announcements += 1;
+                self.renew = true;
+            }
+            Remedy::Announce | Remedy::Resend | Remedy::GoOn | Remedy::GiveUp => {
+                self.state = State::Failed(failure)
+            }
+        }
+    }
+
+    pub(super) fn retry(&mut self, failure: Failure, now: f64, online: bool, random: f64) {
+        // Several requests cut off together are one failed try.
+        if self.attempts == 0 || self.not_before <= now {
+            let patient = !online && failure == Failure::Network;
+            if self.attempts >= ATTEMPTS_MAX && !patient {
+                self.state = State::Failed(failure);
+                return;
+            }
+            self.attempts += u32::from(self.attempts < ATTEMPTS_MAX);
+        }
+        let asked = failure.refusal().and_then(|refusal| refusal.retry_after_ms);
+        let wait = backoff_ms(self.attempts, asked, random);
+        self.not_before = self.not_before.max(now + f64::from(wait));
+    }
+}

@@ -1,0 +1,166 @@
+//! What a file makes of what happened.
+
+use crate::wire::Upload;
+use chatlift_shared::ProblemCode;
+use chatlift_shared::limits::{PARTS_MAX, part_count};
+
+use super::super::part::{Part, Sending};
+use super::super::retry::{Failure, Refusal};
+use super::{Event, Job, State, Transfer};
+
+impl Transfer {
+    /// Takes in what happened. `online`: whether the device says that it has a connection.
+    /// Answers what it tells of the network: bytes, milliseconds, and whether a part was stored.
+    pub(in crate::uploader) fn on(
+        &mut self,
+        event: Event,
+        now: f64,
+        online: bool,
+        random: f64,
+    ) -> Option<(u64, f64, bool)> {
+        if !self.is_live() {
+            // Requests are aborted with their file, but a digest ends by itself.
+            let digest = matches!(
+                event,
+                Event::Digested { .. } | Event::Failed(Job::Digest(_), _)
+            );
+            self.digesting &= !digest;
+            return None;
+        }
+        match event {
+            Event::Announced(upload) => {
+                self.busy = false;
+                self.ask = false;
+                self.announced(upload);
+                self.hurry(true);
+            }
+            Event::Digested { n, digest, whole } => {
+                self.digesting = false;
+                self.sha256 = whole.or(self.sha256);
+                if let Some(part) = self.part_mut(n) {
+                    part.digest = Some(digest);
+                    part.compare();
+                }
+            }
+            Event::Loaded { job, bytes } => self.loaded(job, bytes),
+            Event::Staged { n, offset } => return self.staged(n, offset, now, online, random),
+            Event::Sent(n) => {
+                let measured = self.measure(n, now, true);
+                self.set(n, Sending::Held);
+                self.ticket_worked = true;
+                self.hurry(true);
+                return measured;
+            }
+            Event::Stored => self.state = State::Stored,
+            Event::Failed(job, failure) => {
+                self.ended(job, &failure);
+                // Requests of a paused file are cut by the page itself.
+                if !(self.paused && failure == Failure::Network) {
+                    self.failed(failure, now, online, random);
+                }
+            }
+        }
+        None
+    }
+
+    fn loaded(&mut self, job: Job, bytes: u64) {
+        match job {
+            Job::Whole => {
+                self.loaded = bytes.min(self.size);
+                if bytes >= self.size {
+                    self.state = State::Completing;
+                }
+            }
+            Job::Send(chunk) => {
+                if let Some(Part {
+                    sending: Sending::Under { loaded, .. },
+                    ..
+                }) = self.part_mut(chunk.n)
+                {
+                    *loaded = bytes.min(chunk.to - chunk.from);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn staged(
+        &mut self,
+        n: u16,
+        offset: u64,
+        now: f64,
+        online: bool,
+        random: f64,
+    ) -> Option<(u64, f64, bool)> {
+        let measured = self.measure(n, now, false);
+        let (start, end) = self.range(n)?;
+        let part = self.part_mut(n)?;
+        let gained = offset > part.offset;
+        part.offset = offset.min(end - start);
+        part.sending = Sending::Todo;
+        self.ticket_worked = true;
+        if gained {
+            self.hurry(true);
+        } else {
+            self.retry(Failure::Network, now, online, random);
+        }
+        measured
+    }
+
+    fn measure(&self, n: u16, now: f64, ending: bool) -> Option<(u64, f64, bool)> {
+        match self.part(n)?.sending {
+            Sending::Under { chunk, since, .. } => {
+                Some((chunk.to - chunk.from, now - since, ending))
+            }
+            _ => None,
+        }
+    }
+
+    fn announced(&mut self, upload: Upload) {
+        let count = match upload.part_size {
+            0 => 0,
+            part_size => part_count(self.size, part_size),
+        };
+        let Ok(count) = u16::try_from(count) else {
+            return self.give_up_on_answer();
+        };
+        if count == 0 || u64::from(count) > PARTS_MAX || upload.size != self.size {
+            return self.give_up_on_answer();
+        }
+        if self.parts.len() != usize::from(count) {
+            self.parts = vec![Part::NEW; usize::from(count)];
+            self.sha256 = None;
+        }
+        for part in &mut self.parts {
+            // One that is under way says by itself what comes of it.
+            if !matches!(part.sending, Sending::Under { .. }) {
+                (part.held, part.offset, part.unsure) = (None, 0, false);
+            }
+        }
+        for held in &upload.parts {
+            if let Some(part) = self.part_mut(held.n) {
+                part.held = Some(held.sha256);
+            }
+        }
+        for staged in &upload.staged {
+            if let Some(part) = self.part_mut(staged.n)
+                && part.sending == Sending::Todo
+            {
+                part.offset = staged.offset;
+            }
+        }
+        self.parts.iter_mut().for_each(Part::compare);
+        self.ticket_worked = false;
+        self.upload = Some(upload);
+        self.announced = true;
+    }
+
+    /// The edge's answer makes no sense for this file.
+    fn give_up_on_answer(&mut self) {
+        self.state = State::Failed(Failure::Edge(Refusal {
+            status: 500,
+            code: Some(ProblemCode::Internal),
+            ..Refusal::default()
+        }));
+    }
+}

@@ -1,0 +1,299 @@
+//! One file on its way.
+//!
+//! A file of up to `single_max` bytes goes whole, in one request. A larger one is announced, its
+//! parts are digested in order (so that the digest of the whole comes with them) and sent in
+//! chunks, several parts at once, and it is completed.
+//!
+//! What it is to do next is in `plan`, what it makes of what happened in `hear`, and what it makes
+//! of failures in `fail`.
+
+mod fail;
+mod hear;
+mod plan;
+
+use crate::wire::Upload;
+use chatlift_shared::digest::Sha256;
+use chatlift_shared::limits::part_len;
+
+use super::pace::Network;
+use super::part::{Chunk, Part, Sending};
+use super::progress::Progress;
+use super::retry::Failure;
+
+/// Failed tries up to which a probe may end the wait early.
+const PROBED_ATTEMPTS: u32 = 4;
+
+/// What a file may begin now.
+#[derive(Clone, Copy, Debug)]
+pub struct Grant {
+    /// The moment.
+    pub now: f64,
+    /// Another request may begin.
+    pub slot: bool,
+    /// A digest may begin.
+    pub digest: bool,
+    /// What the network carries.
+    pub network: Network,
+}
+
+/// What the shell is to do for a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// Digest the file and send it in one request.
+    Whole,
+    /// Announce it.
+    Announce,
+    /// Digest part `n` (from 1), and go on with the digest of the whole. `n` = 1 begins it anew.
+    Digest(u16),
+    /// Send a chunk.
+    Send(Chunk),
+    /// Complete it.
+    Complete,
+}
+
+/// What the shell tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The edge answered the announcement.
+    Announced(Upload),
+    /// Part `n` has this digest; `whole` is the file's, with the last part.
+    Digested {
+        /// The part, from 1.
+        n: u16,
+        /// Its digest.
+        digest: Sha256,
+        /// The digest of the whole file, once all parts are read.
+        whole: Option<Sha256>,
+    },
+    /// So many bytes of a request's content have left.
+    Loaded {
+        /// [`Job::Whole`] or [`Job::Send`].
+        job: Job,
+        /// Bytes.
+        bytes: u64,
+    },
+    /// The edge holds the first `offset` bytes of part `n`.
+    Staged {
+        /// The part, from 1.
+        n: u16,
+        /// Bytes.
+        offset: u64,
+    },
+    /// The edge holds part `n`.
+    Sent(u16),
+    /// The edge has stored the file.
+    Stored,
+    /// A job did not succeed.
+    Failed(Job, Failure),
+}
+
+/// Where a file is, for the views.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nothing has begun.
+    Queued,
+    /// Bytes are on their way.
+    Uploading,
+    /// All bytes have left; the edge has not said yet that the file is stored.
+    Completing,
+    /// The edge has stored it.
+    Stored,
+    /// It cannot go on by itself.
+    Failed(Failure),
+}
+
+/// One file on its way.
+#[derive(Clone, Debug)]
+pub struct Transfer {
+    size: u64,
+    whole: bool,
+    state: State,
+    /// What the edge answered to the latest announcement.
+    upload: Option<Upload>,
+    /// That answer still holds.
+    announced: bool,
+    parts: Vec<Part>,
+    sha256: Option<Sha256>,
+    digesting: bool,
+    /// [`Job::Whole`], [`Job::Announce`] or [`Job::Complete`] is under way.
+    busy: bool,
+    loaded: u64,
+    /// Announce again as soon as no part is under way.
+    renew: bool,
+    /// Announce again at once, to hear what the edge has of the parts that were cut.
+    ask: bool,
+    paused: bool,
+    announcements: u8,
+    resends: u8,
+    /// A part was stored under the ticket in use, so a refusal of the ticket means that it is old.
+    ticket_worked: bool,
+    attempts: u32,
+    not_before: f64,
+}
+
+impl Transfer {
+    /// A file of `size` bytes; up to `single_max` bytes go in one request.
+    #[must_use]
+    pub fn new(size: u64, single_max: u64) -> Self {
+        Self {
+            size,
+            whole: size <= single_max,
+            state: State::Queued,
+            upload: None,
+            announced: false,
+            parts: Vec::new(),
+            sha256: None,
+            digesting: false,
+            busy: false,
+            loaded: 0,
+            renew: false,
+            ask: false,
+            paused: false,
+            announcements: 0,
+            resends: 0,
+            ticket_worked: false,
+            attempts: 0,
+            not_before: 0.0,
+        }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The announced upload, to send parts with.
+    #[must_use]
+    pub fn upload(&self) -> Option<&Upload> {
+        self.upload.as_ref()
+    }
+
+    /// The digest of part `n`, once it is known.
+    #[must_use]
+    pub fn part_digest(&self, n: u16) -> Option<Sha256> {
+        self.part(n)?.digest
+    }
+
+    /// What to complete with: the digest of the whole, and that of the parts' digests.
+    #[must_use]
+    pub fn digests(&self) -> Option<(Sha256, Sha256)> {
+        let parts: Option<Vec<_>> = self.parts.iter().map(|part| part.digest).collect();
+        Some((self.sha256?, Sha256::of_parts(parts?)))
+    }
+
+    /// Where part `n` begins and ends in the file, in bytes.
+    #[must_use]
+    pub fn range(&self, n: u16) -> Option<(u64, u64)> {
+        let part_size = self.upload.as_ref()?.part_size;
+        let len = part_len(self.size, part_size, u64::from(n))?;
+        let start = (u64::from(n) - 1) * part_size;
+        Some((start, start + len))
+    }
+
+    /// How far it is.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        let finished = self.state == State::Stored;
+        let (mut done, mut moving) = (0, self.loaded);
+        for (n, part) in (1..).zip(&self.parts) {
+            match part.sending {
+                Sending::Held => done += self.range(n).map_or(0, |(start, end)| end - start),
+                Sending::Todo => done += part.offset,
+                Sending::Under { loaded, .. } => {
+                    done += part.offset;
+                    moving += loaded;
+                }
+            }
+        }
+        if finished {
+            (done, moving) = (self.size, 0);
+        }
+        Progress {
+            done: done.min(self.size),
+            moving,
+            total: self.size,
+            finished,
+        }
+    }
+
+    /// Whether it waits before it tries again.
+    #[must_use]
+    pub fn is_waiting(&self, now: f64) -> bool {
+        self.is_live() && !self.paused && self.attempts > 0 && self.not_before > now
+    }
+
+    /// Whether it is held by its user.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.paused && self.is_live()
+    }
+
+    pub(super) fn is_cut(&self, now: f64) -> bool {
+        self.is_waiting(now) && self.attempts <= PROBED_ATTEMPTS
+    }
+
+    pub(super) fn pause(&mut self, paused: bool) {
+        self.paused = paused;
+        self.hurry(true);
+    }
+
+    /// When it will try again, if it waits for that.
+    #[must_use]
+    pub fn wakes_at(&self, now: f64) -> Option<f64> {
+        self.is_waiting(now).then_some(self.not_before)
+    }
+
+    /// Whether it is neither stored nor failed.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        !matches!(self.state, State::Stored | State::Failed(_))
+    }
+
+    /// Tries again at once. `fresh`: with all its attempts.
+    pub(super) fn hurry(&mut self, fresh: bool) {
+        if fresh {
+            self.attempts = 0;
+        }
+        self.not_before = 0.0;
+    }
+
+    /// Requests with content, and announcements, that are under way.
+    pub(super) fn requests(&self) -> usize {
+        if !self.is_live() {
+            return 0;
+        }
+        self.under_way() + usize::from(self.busy && self.state != State::Completing)
+    }
+
+    /// Whether a digest is under way.
+    pub(super) fn is_digesting(&self) -> bool {
+        self.digesting
+    }
+
+    fn under_way(&self) -> usize {
+        let under = |part: &&Part| matches!(part.sending, Sending::Under { .. });
+        self.parts.iter().filter(under).count()
+    }
+
+    fn part(&self, n: u16) -> Option<&Part> {
+        self.parts.get(usize::from(n).checked_sub(1)?)
+    }
+
+    fn part_mut(&mut self, n: u16) -> Option<&mut Part> {
+        self.parts.get_mut(usize::from(n).checked_sub(1)?)
+    }
+
+    fn find(&self, wanted: impl Fn(&Part) -> bool) -> Option<u16> {
+        (1..)
+            .zip(&self.parts)
+            .find(|(_, part)| wanted(part))
+            .map(|(n, _)| n)
+    }
+
+    fn set(&mut self, n: u16, sending: Sending) {
+        if let Some(part) = self.part_mut(n) {
+            part.sending = sending;
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What a file does next.
+
+use super::super::batch::CONCURRENCY;
+use super::super::part::{Chunk, Part, Sending};
+use super::{Grant, Job, State, Transfer};
+
+/// Parts that are digested ahead of sending: enough that a free request never waits.
+const AHEAD: usize = 2;
+
+impl Transfer {
+    /// The next job, which is then under way.
+    pub(in crate::uploader) fn next(&mut self, grant: Grant) -> Option<Job> {
+        let Grant {
+            now, slot, digest, ..
+        } = grant;
+        if !self.is_live() || self.paused || self.busy || self.not_before > now {
+            return None;
+        }
+        if self.whole {
+            self.busy = slot;
+            return slot.then(|| self.begin(Job::Whole));
+        }
+        if self.renew && self.under_way() == 0 {
+            self.renew = false;
+            self.announced = false;
+        }
+        if !self.announced || self.ask {
+            self.busy = slot;
+            return slot.then(|| self.begin(Job::Announce));
+        }
+        if self.renew {
+            return None;
+        }
+        if slot && let Some(n) = self.find(Part::is_ready) {
+            return self.send(n, grant);
+        }
+        if digest
+            && !self.digesting
+            && self.parts.iter().filter(|part| part.is_ready()).count() < AHEAD
+            && let Some(n) = self.find(|part| part.digest.is_none())
+        {
+            self.digesting = true;
+            return Some(Job::Digest(n));
+        }
+        if self.sha256.is_some() && self.parts.iter().all(|part| part.sending == Sending::Held) {
+            self.busy = true;
+            self.state = State::Completing;
+            return Some(Job::Complete);
+        }
+        None
+    }
+
+    fn send(&mut self, n: u16, grant: Grant) -> Option<Job> {
+        let (start, end) = self.range(n)?;
+        let (len, size, alone) = (end - start, self.size, self.parts.len() == 1);
+        let part = self.part_mut(n)?;
+        let from = part.offset.min(len);
+        // Losing every part in flight must cost less than a hundredth of the file.
+        let cheap = len.saturating_mul(100 * CONCURRENCY as u64) <= size;
+        let direct = from == 0 && cheap && grant.network.is_fast(len);
+        let to = if direct {
+            len
+        } else {
+            from + grant.network.chunk(len - from, alone)
+        };
+        let chunk = Chunk {
+            n,
+            from,
+            to,
+            direct,
+        };
+        part.sending = Sending::Under {
+            chunk,
+            loaded: 0,
+            since: grant.now,
+        };
+        Some(Job::Send(chunk))
+    }
+
+    fn begin(&mut self, job: Job) -> Job {
+        self.state = State::Uploading;
+        job
+    }
+}
