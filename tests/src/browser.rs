@@ -7,6 +7,7 @@ use std::time::Duration;
 use chatlift_shared::digest::Sha256;
 use serde_json::{Value, json};
 
+use crate::engine::{Engine, Setting};
 use crate::scratch::wait_for;
 use crate::webdriver::Session;
 
@@ -36,15 +37,28 @@ impl Browser {
     #[must_use]
     pub fn english() -> Self {
         Self {
-            session: Session::start("en-US,en"),
+            session: Session::start(Engine::Chromium, &Setting::default()),
         }
     }
 
     /// Of a Chinese-speaking person.
     #[must_use]
     pub fn chinese() -> Self {
+        let lang = "zh-CN,zh".to_owned();
+        Self::with(
+            Engine::Chromium,
+            &Setting {
+                lang,
+                ..Setting::default()
+            },
+        )
+    }
+
+    /// Of any engine and setting.
+    #[must_use]
+    pub fn with(engine: Engine, setting: &Setting) -> Self {
         Self {
-            session: Session::start("zh-CN,zh"),
+            session: Session::start(engine, setting),
         }
     }
 
@@ -63,6 +77,11 @@ impl Browser {
     /// Opens a page.
     pub fn open(&self, url: &str) {
         self.session.open(url);
+    }
+
+    /// Leaves the page although it asks whether to: what a killed tab does.
+    pub fn leave(&self) {
+        self.session.open("about:blank");
     }
 
     /// How many elements match.

@@ -1,4 +1,4 @@
-//! The harness of the journeys: the edge in real workerd, the real business backend, real Chromium,
+//! The harness of the journeys: the edge in real workerd, the real business backend, real browsers,
 //! a client of the edge's API, a receiver of webhooks, and real small files.
 //!
 //! Everything runs on this machine, on ports of its own, with keys that are drawn anew for each
@@ -9,8 +9,12 @@ pub mod backend;
 pub mod browser;
 pub mod client;
 pub mod edge;
+pub mod engine;
 pub mod fixtures;
+pub mod gate;
 pub mod http;
+mod meter;
+pub mod network;
 pub mod receiver;
 pub mod scratch;
 pub mod stage;

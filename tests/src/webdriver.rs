@@ -1,41 +1,26 @@
 //! The few commands of W3C WebDriver (<https://www.w3.org/TR/webdriver2/>) that the scenarios
-//! need, with a chromedriver of one's own for each browser.
+//! need, with a driver of one's own for each browser.
 
-use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use xtask::process::Group;
 
+use crate::engine::{Engine, Setting};
 use crate::http::send;
-use crate::scratch::{Folder, free_port};
+use crate::scratch::Folder;
 
 /// The key of an element in WebDriver's JSON (section 12.1).
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
-/// Chromium as it runs in a container, asking nothing of the outside.
-const FLAGS: [&str; 11] = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--enable-precise-memory-info",
-    // Ends with chromedriver, however that ends.
-    "--remote-debugging-pipe",
-];
-
 /// A browser with one window.
 #[derive(Debug)]
 pub struct Session {
+    engine: Engine,
     driver: String,
     id: String,
     // Killed before the folder goes.
-    _group: Group,
+    _groups: Vec<Group>,
     folder: Folder,
 }
 
@@ -44,46 +29,55 @@ pub struct Session {
 pub struct Element(String);
 
 impl Session {
-    /// Starts a browser that asks for pages in this language.
+    /// Starts a browser.
     ///
     /// # Panics
-    /// When Chromium or its driver is missing or does not start.
+    /// When the browser or its driver is missing or does not start.
     #[must_use]
-    pub fn start(lang: &str) -> Self {
-        let (port, folder) = (free_port(), Folder::new("browser"));
-        let mut command = Command::new("/usr/bin/chromedriver");
-        command.arg(format!("--port={port}"));
-        let log = folder.path().join("chromedriver.log");
-        let mut group = Group::spawn("chromedriver", &command, &log)
-            .unwrap_or_else(|e| panic!("{e}: run `cargo xtask test`"));
+    pub fn start(engine: Engine, setting: &Setting) -> Self {
+        let folder = Folder::new("browser");
+        let (port, mut groups) = engine.driver(folder.path());
         let driver = format!("http://127.0.0.1:{port}");
-        group
-            .wait_until(Duration::from_secs(30), || {
-                send("GET", &format!("{driver}/status"), &[], None).is_ok_and(|a| a.status == 200)
+        groups
+            .iter_mut()
+            .try_for_each(|group| {
+                group.wait_until(Duration::from_secs(30), || {
+                    let status = send("GET", &format!("{driver}/status"), &[], None);
+                    status.is_ok_and(|answer| answer.status == 200)
+                })
             })
             .unwrap_or_else(|e| panic!("{e}"));
-        let mut args: Vec<String> = FLAGS.iter().map(|&flag| flag.to_owned()).collect();
-        args.push(format!(
-            "--user-data-dir={}",
-            folder.path().join("profile").display()
-        ));
-        args.push(format!("--accept-lang={lang}"));
-        // A phone, as most who open a link have.
-        args.push("--window-size=412,915".to_owned());
-        let capabilities = json!({ "capabilities": { "alwaysMatch": {
-            "browserName": "chrome",
-            "goog:chromeOptions": { "args": args, "binary": "/usr/bin/chromium" },
-            "goog:loggingPrefs": { "browser": "ALL" },
-        } } });
+        let wanted = engine.capabilities(folder.path(), setting);
         let mut session = Self {
+            engine,
             driver,
             id: String::new(),
+            _groups: groups,
             folder,
-            _group: group,
         };
+        let capabilities = json!({ "capabilities": { "alwaysMatch": wanted } });
         let made = session.command("POST", "/session", &capabilities);
         session.id = made["sessionId"].as_str().expect("a session").to_owned();
+        match engine {
+            Engine::Chromium if !setting.script => {
+                let off = json!({ "value": true });
+                session.devtools("Emulation.setScriptExecutionDisabled", &off);
+            }
+            Engine::WebKit => session.resize(setting.size),
+            Engine::Chromium | Engine::Firefox => {}
+        }
         session
+    }
+
+    /// The engine that it is of.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    /// Gives the window another size, in CSS pixels.
+    pub fn resize(&self, (width, height): (u32, u32)) {
+        self.post("/window/rect", &json!({ "width": width, "height": height }));
     }
 
     /// A folder that lives as long as the browser, for files to be picked.

@@ -55,6 +55,15 @@ pub const TRUNK: CargoTool = CargoTool {
     purpose: "trunk serve",
 };
 
+/// Drives Firefox in the browser tests; Debian has no package of it.
+pub const GECKODRIVER: CargoTool = CargoTool {
+    package: "geckodriver",
+    version: "0.36.0",
+    program: "geckodriver",
+    locked: true,
+    purpose: "the browser tests",
+};
+
 impl CargoTool {
     /// The folder that holds this version's `bin`.
     fn folder(&self) -> PathBuf {
@@ -228,9 +237,18 @@ pub fn ensure_npm() -> Result<(), Error> {
 }
 
 /// The Debian packages of the browser tests, by a program or file that tells that they are there.
-const BROWSER_PACKAGES: [(&str, &str); 3] = [
+const BROWSER_PACKAGES: [(&str, &str); 7] = [
     ("chromium", "/usr/bin/chromium"),
     ("chromium-driver", "/usr/bin/chromedriver"),
+    ("firefox-esr", "/usr/bin/firefox-esr"),
+    ("webkit2gtk-driver", "/usr/bin/WebKitWebDriver"),
+    // WebKitGTK's MiniBrowser needs a display.
+    ("xvfb", "/usr/bin/Xvfb"),
+    // The Arabic page.
+    (
+        "fonts-dejavu-core",
+        "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",
+    ),
     // The Chinese page in a screenshot is blank boxes without it.
     (
         "fonts-noto-cjk",
@@ -272,12 +290,14 @@ const PROGRAM_PACKAGES: [(&str, &str); 16] = [
     ("postgresql", "/usr/lib/postgresql"),
 ];
 
-/// Chromium with its driver, and a font for the Chinese page.
+/// Chromium, Firefox and WebKitGTK with their drivers, and fonts for the Chinese and the Arabic
+/// page.
 ///
 /// # Errors
-/// When a package is missing and cannot be installed.
+/// When something is missing and cannot be installed.
 pub fn ensure_browser() -> Result<(), Error> {
-    ensure_packages(&BROWSER_PACKAGES, "the browser tests")
+    ensure_packages(&BROWSER_PACKAGES, "the browser tests")?;
+    GECKODRIVER.ensure().map(|_| ())
 }
 
 /// LibreOffice, ffmpeg and the other programs of the backend.

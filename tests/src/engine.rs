@@ -1,0 +1,178 @@
+//! Browser engines, each with the driver that its makers ship: Chromium, Firefox, and WebKitGTK,
+//! the nearest to an iOS webview that runs here.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use xtask::process::Group;
+use xtask::tools::GECKODRIVER;
+
+use crate::scratch::free_port;
+
+/// A browser engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// Debian's Chromium with chromedriver.
+    Chromium,
+    /// Debian's Firefox ESR with geckodriver.
+    Firefox,
+    /// WebKitGTK's MiniBrowser with WebKitWebDriver, on an X server without a screen.
+    WebKit,
+}
+
+/// Chromium as it runs in a container, asking nothing of the outside.
+const CHROMIUM_FLAGS: [&str; 11] = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--enable-precise-memory-info",
+    // Ends with chromedriver, however that ends.
+    "--remote-debugging-pipe",
+];
+
+/// Preferences of a Firefox that asks nothing of the outside.
+const FIREFOX_OFF: [&str; 7] = [
+    "app.normandy.enabled",
+    "app.update.auto",
+    "browser.safebrowsing.downloads.remote.enabled",
+    "browser.safebrowsing.malware.enabled",
+    "browser.safebrowsing.phishing.enabled",
+    "datareporting.policy.dataSubmissionEnabled",
+    "network.captive-portal-service.enabled",
+];
+
+/// How a browser is to be.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// Languages that it asks pages for, as in `Accept-Language`. WebKitGTK asks for the system's.
+    pub lang: String,
+    /// Whether pages may run scripts. WebKitGTK's driver cannot switch them off: there a page must
+    /// come with the policy `sandbox` (see [`crate::gate::SANDBOX`]).
+    pub script: bool,
+    /// Width and height of the window, in CSS pixels: a phone's, as most who open a link have.
+    pub size: (u32, u32),
+}
+
+impl Default for Setting {
+    fn default() -> Self {
+        Self {
+            lang: "en-US,en".to_owned(),
+            script: true,
+            size: (412, 915),
+        }
+    }
+}
+
+impl Engine {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Chromium, Self::Firefox, Self::WebKit];
+
+    /// Starts its driver, and what that needs: the port that it listens on, and all that runs.
+    pub(crate) fn driver(self, folder: &Path) -> (u16, Vec<Group>) {
+        let port = free_port();
+        let mut groups = Vec::new();
+        let (name, mut command) = match self {
+            Self::Chromium => ("chromedriver", Command::new("/usr/bin/chromedriver")),
+            Self::Firefox => {
+                let mut command = Command::new(GECKODRIVER.path());
+                command
+                    .arg("--websocket-port")
+                    .arg(free_port().to_string())
+                    .arg("--profile-root")
+                    .arg(folder);
+                ("geckodriver", command)
+            }
+            Self::WebKit => {
+                let mut command = Command::new("/usr/bin/WebKitWebDriver");
+                let (display, screen) = display(folder);
+                groups.push(screen);
+                command
+                    .env("DISPLAY", display)
+                    // No sandbox in a container, as with Chromium; no session bus, no GPU.
+                    .env("WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS", "1")
+                    .env("DBUS_SESSION_BUS_ADDRESS", "disabled:")
+                    .env("LIBGL_ALWAYS_SOFTWARE", "1");
+                ("WebKitWebDriver", command)
+            }
+        };
+        command
+            .arg(format!("--port={port}"))
+            // Profiles and caches of its own: nothing of another run is seen.
+            .env("HOME", folder)
+            .env("XDG_CACHE_HOME", folder.join("cache"))
+            .env("XDG_DATA_HOME", folder.join("data"));
+        let log = folder.join(format!("{name}.log"));
+        let group = Group::spawn(name, &command, &log)
+            .unwrap_or_else(|e| panic!("{e}: run `cargo xtask setup`"));
+        groups.push(group);
+        (port, groups)
+    }
+
+    /// What to ask the driver for.
+    pub(crate) fn capabilities(self, folder: &Path, setting: &Setting) -> Value {
+        let (width, height) = setting.size;
+        match self {
+            Self::Chromium => {
+                let mut args: Vec<String> = CHROMIUM_FLAGS.iter().map(|&f| f.to_owned()).collect();
+                let profile = folder.join("profile");
+                args.push(format!("--user-data-dir={}", profile.display()));
+                args.push(format!("--accept-lang={}", setting.lang));
+                args.push(format!("--window-size={width},{height}"));
+                json!({ "browserName": "chrome",
+                    "goog:chromeOptions": { "args": args, "binary": "/usr/bin/chromium" },
+                    "goog:loggingPrefs": { "browser": "ALL" } })
+            }
+            Self::Firefox => {
+                let mut prefs: serde_json::Map<String, Value> = FIREFOX_OFF
+                    .iter()
+                    .map(|&name| (name.to_owned(), json!(false)))
+                    .collect();
+                prefs.insert("intl.accept_languages".to_owned(), json!(setting.lang));
+                prefs.insert("javascript.enabled".to_owned(), json!(setting.script));
+                let args = [
+                    "-headless".to_owned(),
+                    format!("--width={width}"),
+                    format!("--height={height}"),
+                ];
+                json!({ "browserName": "firefox",
+                    "moz:firefoxOptions": { "binary": "/usr/bin/firefox-esr", "args": args, "prefs": prefs } })
+            }
+            Self::WebKit => json!({}),
+        }
+    }
+}
+
+/// An X server without a screen, and the name of its display.
+fn display(folder: &Path) -> (String, Group) {
+    let mut command = Command::new("/usr/bin/Xvfb");
+    // It takes the first free display, and prints its number.
+    command.args([
+        "-displayfd",
+        "1",
+        "-screen",
+        "0",
+        "1280x1024x24",
+        "-nolisten",
+        "tcp",
+    ]);
+    let log = folder.join("Xvfb.log");
+    let mut group = Group::spawn("Xvfb", &command, &log)
+        .unwrap_or_else(|e| panic!("{e}: run `cargo xtask setup`"));
+    let number = || {
+        let text = std::fs::read_to_string(&log).unwrap_or_default();
+        let line = text.lines().find(|line| line.parse::<u16>().is_ok());
+        line.map(str::to_owned)
+    };
+    group
+        .wait_until(Duration::from_secs(30), || number().is_some())
+        .unwrap_or_else(|e| panic!("{e}"));
+    (format!(":{}", number().unwrap_or_default()), group)
+}

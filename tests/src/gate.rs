@@ -1,0 +1,199 @@
+//! A gate between a browser and the edge, that holds answers back, drops requests or adds headers:
+//! what a network, a proxy or an engine's settings would do, the same for every engine.
+//!
+//! It speaks HTTP/1.1 with one exchange on a connection. Bodies pass through as they come.
+
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// The policy (CSP Level 3, `sandbox`) under which a document runs no script, and is drawn as
+/// without any: what a browser does whose user has switched scripts off.
+pub const SANDBOX: (&str, &str) = (
+    "content-security-policy",
+    "sandbox allow-forms allow-same-origin",
+);
+
+/// A policy that allows the page's scripts, and no compiling of WebAssembly.
+pub const NO_WASM: (&str, &str) = ("content-security-policy", "script-src 'self'");
+
+/// What happens to a request whose path ends in something.
+#[derive(Clone, Copy, Debug)]
+pub enum Rule {
+    /// The connection is closed without an answer.
+    Drop,
+    /// The edge answers, and the browser hears of it only after [`Gate::release`].
+    Hold,
+    /// The answer has one more header.
+    Header((&'static str, &'static str)),
+}
+
+/// A gate. It ends when it is dropped.
+#[derive(Debug)]
+pub struct Gate {
+    port: u16,
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    server: SocketAddr,
+    rules: Mutex<Vec<(String, Rule)>>,
+    /// How many answers are held back.
+    held: Mutex<usize>,
+    released: Condvar,
+    ended: AtomicBool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Gate {
+    /// A gate before the server at `origin`.
+    ///
+    /// # Panics
+    /// When there is no port, or `origin` is no address.
+    #[must_use]
+    pub fn before(origin: &str) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let inner = Arc::new(Inner {
+            server: origin
+                .trim_start_matches("http://")
+                .parse()
+                .expect("an address and a port"),
+            rules: Mutex::default(),
+            held: Mutex::default(),
+            released: Condvar::new(),
+            ended: AtomicBool::new(false),
+        });
+        let own = inner.clone();
+        std::thread::spawn(move || {
+            for browser in listener.incoming().flatten() {
+                if own.ended.load(Ordering::Relaxed) {
+                    break;
+                }
+                let own = own.clone();
+                // A browser that goes away in the middle is no fault.
+                std::thread::spawn(move || own.exchange(browser).unwrap_or_default());
+            }
+        });
+        Self { port, inner }
+    }
+
+    /// A link's address by way of this gate.
+    #[must_use]
+    pub fn url(&self, url: &str) -> String {
+        let path = url.splitn(4, '/').nth(3).unwrap_or_default();
+        format!("http://127.0.0.1:{}/{path}", self.port)
+    }
+
+    /// From now on, this happens to requests whose path ends in `end`. The first rule that fits
+    /// counts.
+    pub fn rule(&self, end: &str, rule: Rule) {
+        lock(&self.inner.rules).push((end.to_owned(), rule));
+    }
+
+    /// How many answers are held back.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        *lock(&self.inner.held)
+    }
+
+    /// Lets all that is held back go, and holds nothing more.
+    pub fn release(&self) {
+        lock(&self.inner.rules).retain(|(_, rule)| !matches!(rule, Rule::Hold));
+        *lock(&self.inner.held) = 0;
+        self.inner.released.notify_all();
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.inner.ended.store(true, Ordering::Relaxed);
+        self.release();
+        // The listener looks up for this.
+        let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
+    }
+}
+
+impl Inner {
+    fn exchange(&self, browser: TcpStream) -> std::io::Result<()> {
+        let mut from_browser = BufReader::new(browser.try_clone()?);
+        let request = head(&mut from_browser)?;
+        let path = request.split(' ').nth(1).unwrap_or_default();
+        let path = path.split('?').next().unwrap_or_default();
+        let rule = lock(&self.rules)
+            .iter()
+            .find(|(end, _)| path.ends_with(end.as_str()))
+            .map(|(_, rule)| *rule);
+        if matches!(rule, Some(Rule::Drop)) {
+            return browser.shutdown(Shutdown::Both);
+        }
+        let server = TcpStream::connect(self.server)?;
+        let mut to_server = server.try_clone()?;
+        to_server.write_all(once(&request, None).as_bytes())?;
+        std::thread::spawn(move || {
+            let _ = std::io::copy(&mut from_browser, &mut to_server);
+            let _ = to_server.shutdown(Shutdown::Write);
+        });
+        let mut from_server = BufReader::new(server.try_clone()?);
+        let answer = head(&mut from_server)?;
+        let header = match rule {
+            Some(Rule::Header(header)) => Some(header),
+            _ => None,
+        };
+        if matches!(rule, Some(Rule::Hold)) {
+            let mut held = lock(&self.held);
+            *held += 1;
+            while *held > 0 {
+                held = self
+                    .released
+                    .wait(held)
+                    .unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+        let mut to_browser = &browser;
+        to_browser.write_all(once(&answer, header).as_bytes())?;
+        let copied = std::io::copy(&mut from_server, &mut to_browser);
+        let _ = (
+            browser.shutdown(Shutdown::Both),
+            server.shutdown(Shutdown::Both),
+        );
+        copied.map(|_| ())
+    }
+}
+
+/// Reads the head of a request or an answer, the empty line included.
+fn head(from: &mut BufReader<impl Read>) -> std::io::Result<String> {
+    let mut head = String::new();
+    loop {
+        let before = head.len();
+        if from.read_line(&mut head)? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        if &head[before..] == "\r\n" {
+            return Ok(head);
+        }
+    }
+}
+
+/// The same head for a connection of one exchange, with one more header.
+fn once(head: &str, more: Option<(&str, &str)>) -> String {
+    let mut out = String::new();
+    for line in head.split_inclusive("\r\n") {
+        if line == "\r\n" {
+            break;
+        }
+        if !line.to_ascii_lowercase().starts_with("connection:") {
+            out.push_str(line);
+        }
+    }
+    if let Some((name, value)) = more {
+        out.push_str(&format!("{name}: {value}\r\n"));
+    }
+    out.push_str("connection: close\r\n\r\n");
+    out
+}

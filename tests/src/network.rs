@@ -1,0 +1,372 @@
+//! A network of a chosen speed and delay between a browser and a server, that can be cut and
+//! come back.
+//!
+//! It stands where a phone's radio link would: bytes of all connections share one rate in each
+//! direction (a token bucket), and each arrives half a round trip after it was sent. A new
+//! connection costs one round trip. Buffers on the browser's side are small, as a phone's are
+//! beside its network, so what the browser has handed over is soon on its way. Loss, jitter and
+//! TCP's slow start are not played; they would strike what is compared alike.
+//!
+//! It reads along what is sent up: the bodies of requests that carry a file's content are counted,
+//! where they enter the network ([`Network::sent`]) and where they leave it
+//! ([`Network::arrived`]). What never entered, since a cut came first, cost the person nothing.
+
+use std::collections::VecDeque;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::net::sockopt::set_socket_recv_buffer_size;
+use xtask::run::now;
+
+use crate::meter::Meter;
+
+/// What a network is like.
+#[derive(Clone, Copy, Debug)]
+pub struct Profile {
+    /// Bits in a second, each way.
+    pub bits_per_second: u64,
+    /// Time there and back.
+    pub round_trip: Duration,
+}
+
+impl Profile {
+    /// Time that so many bytes take at the least.
+    #[must_use]
+    pub fn ideal(&self, bytes: u64) -> Duration {
+        Duration::from_secs_f64(bytes as f64 * 8.0 / self.bits_per_second as f64)
+    }
+
+    /// Bytes of a second.
+    #[must_use]
+    pub fn second(&self) -> u64 {
+        self.bits_per_second / 8
+    }
+}
+
+/// How a network goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// Connections break, and new ones are refused: the radio is off, and the system says so.
+    Broken,
+    /// Nothing moves and nobody says so: a tunnel. What was connected stays dead for ever, as after
+    /// a change of network; who connects meanwhile gets through at TCP's next try after the return.
+    Silent,
+}
+
+/// Bytes that move at once.
+const PIECE: usize = 16 * 1024;
+
+/// How much a rate may catch up after a late wake.
+const BURST: Duration = Duration::from_millis(10);
+
+/// Receive buffer on the browser's side, in bytes; Linux doubles it.
+const BUFFER: usize = 64 * 1024;
+
+/// When TCP tries again to connect (RFC 6298), after the first try.
+const TRIES: [Duration; 5] = [
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+    Duration::from_secs(7),
+    Duration::from_secs(15),
+    Duration::from_secs(31),
+];
+
+/// A network. It ends when it is dropped.
+#[derive(Debug)]
+pub struct Network {
+    port: u16,
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    server: SocketAddr,
+    profile: Mutex<Profile>,
+    /// When the next byte may go, up and down.
+    free_at: [Mutex<Instant>; 2],
+    /// The cut that holds now.
+    cut: Mutex<Option<Cut>>,
+    /// Told of every change of `cut`.
+    changed: Condvar,
+    ended: AtomicBool,
+    /// Connections that live, both ends of each.
+    live: Mutex<Vec<Arc<Pair>>>,
+    /// Connections that a silent cut came over: kept open, since nobody may hear of their end.
+    lost: Mutex<Vec<Arc<Pair>>>,
+    sent: AtomicU64,
+    arrived: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Pair {
+    browser: TcpStream,
+    server: TcpStream,
+    /// A silent cut came over it.
+    dead: AtomicBool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Network {
+    /// A network before the server at `origin`.
+    ///
+    /// # Panics
+    /// When there is no port, or `origin` is no address.
+    #[must_use]
+    pub fn before(origin: &str, profile: Profile) -> Self {
+        let server = origin.trim_start_matches("http://");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        // Before any connection, which inherits it and tells its window by it.
+        set_socket_recv_buffer_size(&listener, BUFFER).expect("a buffer's size");
+        let port = listener.local_addr().expect("an address").port();
+        let inner = Arc::new(Inner {
+            server: server.parse().expect("an address and a port"),
+            profile: Mutex::new(profile),
+            free_at: [Mutex::new(now()), Mutex::new(now())],
+            cut: Mutex::new(None),
+            changed: Condvar::new(),
+            ended: AtomicBool::new(false),
+            live: Mutex::default(),
+            lost: Mutex::default(),
+            sent: AtomicU64::new(0),
+            arrived: AtomicU64::new(0),
+        });
+        let own = inner.clone();
+        std::thread::spawn(move || {
+            for browser in listener.incoming().flatten() {
+                if own.ended.load(Ordering::Relaxed) {
+                    break;
+                }
+                let own = own.clone();
+                std::thread::spawn(move || own.connect(browser));
+            }
+        });
+        Self { port, inner }
+    }
+
+    /// Its address, without a slash at the end.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// A link's address by way of this network.
+    #[must_use]
+    pub fn url(&self, url: &str) -> String {
+        let path = url.splitn(4, '/').nth(3).unwrap_or_default();
+        format!("{}/{path}", self.origin())
+    }
+
+    /// Becomes another network.
+    pub fn set(&self, profile: Profile) {
+        *lock(&self.inner.profile) = profile;
+    }
+
+    /// Cuts it.
+    pub fn cut(&self, cut: Cut) {
+        *lock(&self.inner.cut) = Some(cut);
+        for pair in lock(&self.inner.live).drain(..) {
+            pair.dead.store(true, Ordering::Relaxed);
+            match cut {
+                Cut::Broken => pair.close(),
+                Cut::Silent => lock(&self.inner.lost).push(pair),
+            }
+        }
+        self.inner.changed.notify_all();
+    }
+
+    /// Brings it back.
+    pub fn restore(&self) {
+        *lock(&self.inner.cut) = None;
+        self.inner.changed.notify_all();
+    }
+
+    /// Bytes of files that were sent so far, also those that a cut has swallowed.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.inner.sent.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of files that came to the server so far.
+    #[must_use]
+    pub fn arrived(&self) -> u64 {
+        self.inner.arrived.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        self.inner.ended.store(true, Ordering::Relaxed);
+        self.cut(Cut::Broken);
+        for pair in lock(&self.inner.lost).drain(..) {
+            pair.close();
+        }
+        // The listener looks up for this.
+        let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
+    }
+}
+
+impl Pair {
+    fn close(&self) {
+        let _ = self.browser.shutdown(Shutdown::Both);
+        let _ = self.server.shutdown(Shutdown::Both);
+    }
+}
+
+impl Inner {
+    fn connect(self: Arc<Self>, browser: TcpStream) {
+        if !self.get_through() {
+            return;
+        }
+        let round_trip = lock(&self.profile).round_trip;
+        std::thread::sleep(round_trip);
+        let Ok(server) = TcpStream::connect(self.server) else {
+            return;
+        };
+        let _ = (browser.set_nodelay(true), server.set_nodelay(true));
+        let pair = Arc::new(Pair {
+            browser,
+            server,
+            dead: AtomicBool::new(false),
+        });
+        {
+            // Under the cut's lock: a cut sees this connection, or this one sees the cut.
+            let cut = lock(&self.cut);
+            if cut.is_some() {
+                pair.close();
+                return;
+            }
+            lock(&self.live).push(pair.clone());
+        }
+        let (own, other) = (self.clone(), pair.clone());
+        let up = std::thread::spawn(move || own.carry(&other, true));
+        self.carry(&pair, false);
+        let _ = up.join();
+        if !pair.dead.load(Ordering::Relaxed) {
+            pair.close();
+        }
+        lock(&self.live).retain(|one| !Arc::ptr_eq(one, &pair));
+    }
+
+    /// Waits until the network lets a new connection through, if ever.
+    fn get_through(&self) -> bool {
+        let start = now();
+        let mut cut = lock(&self.cut);
+        if cut.is_none() {
+            return true;
+        }
+        while let Some(how) = *cut {
+            if how == Cut::Broken {
+                return false;
+            }
+            cut = self
+                .changed
+                .wait(cut)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(cut);
+        let waited = start.elapsed();
+        let next = TRIES.iter().find(|&&at| at >= waited);
+        std::thread::sleep(next.map_or(Duration::ZERO, |&at| at - waited));
+        true
+    }
+
+    /// Carries one direction of a connection until it ends.
+    fn carry(self: &Arc<Self>, pair: &Arc<Pair>, up: bool) {
+        let (mut from, to) = if up {
+            (&pair.browser, &pair.server)
+        } else {
+            (&pair.server, &pair.browser)
+        };
+        let line = Arc::new(Line::default());
+        let (own, out) = (self.clone(), line.clone());
+        let (other, target) = (pair.clone(), to.try_clone());
+        let writer = std::thread::spawn(move || {
+            if let Ok(target) = target {
+                own.deliver(&out, &other, target, up);
+            }
+        });
+        let mut meter = Meter::default();
+        let mut piece = vec![0; PIECE];
+        while let Ok(n) = from.read(&mut piece) {
+            if n == 0 {
+                break;
+            }
+            let at = self.slot(n, up);
+            if pair.dead.load(Ordering::Relaxed) {
+                break;
+            }
+            let content = if up { meter.count(&piece[..n]) } else { 0 };
+            self.sent.fetch_add(content, Ordering::Relaxed);
+            let arrives = at + lock(&self.profile).round_trip / 2;
+            line.push(Some((arrives, piece[..n].to_vec(), content)));
+        }
+        line.push(None);
+        let _ = writer.join();
+    }
+
+    /// Waits for a connection's turn to move `n` bytes; returns when they have left.
+    fn slot(&self, n: usize, up: bool) -> Instant {
+        let takes = lock(&self.profile).ideal(n as u64);
+        let end = {
+            let mut free_at = lock(&self.free_at[usize::from(up)]);
+            let start = (*free_at).max(now().checked_sub(BURST).unwrap_or_else(now));
+            *free_at = start + takes;
+            *free_at
+        };
+        std::thread::sleep(end.saturating_duration_since(now()));
+        end
+    }
+
+    fn deliver(&self, line: &Line, pair: &Pair, mut to: TcpStream, up: bool) {
+        while let Some((at, bytes, content)) = line.pop() {
+            std::thread::sleep(at.saturating_duration_since(now()));
+            if pair.dead.load(Ordering::Relaxed) || to.write_all(&bytes).is_err() {
+                return;
+            }
+            if up {
+                self.arrived.fetch_add(content, Ordering::Relaxed);
+            }
+        }
+        if !pair.dead.load(Ordering::Relaxed) {
+            let _ = to.shutdown(Shutdown::Write);
+        }
+    }
+}
+
+/// Bytes on their way with the time when they arrive, and how many of them are a file's; `None`
+/// at the end.
+type Piece = Option<(Instant, Vec<u8>, u64)>;
+
+/// What is on its way in one direction. It holds half a round trip's worth, since what enters it
+/// keeps to the rate.
+#[derive(Debug, Default)]
+struct Line {
+    pieces: Mutex<VecDeque<Piece>>,
+    more: Condvar,
+}
+
+impl Line {
+    fn push(&self, piece: Piece) {
+        lock(&self.pieces).push_back(piece);
+        self.more.notify_one();
+    }
+
+    fn pop(&self) -> Piece {
+        let mut pieces = lock(&self.pieces);
+        loop {
+            if let Some(piece) = pieces.pop_front() {
+                return piece;
+            }
+            pieces = self
+                .more
+                .wait(pieces)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
