@@ -30,12 +30,21 @@ function keep() {
   }
 }
 
+/** Tells the edge that a person sees the page: what a chat app fetches for its card runs no script. */
+function opened() {
+  if (document.visibilityState !== "visible" || !navigator.sendBeacon) return;
+  document.removeEventListener("visibilitychange", opened);
+  navigator.sendBeacon(location.pathname.replace(/\/$/, "") + "/opened");
+}
+
 function show(state) {
   root.dataset.state = state;
   input.removeEventListener("change", keep);
 }
 
 root.dataset.state = "loading";
+document.addEventListener("visibilitychange", opened);
+opened();
 input.addEventListener("change", keep);
 keep();
 Promise.resolve()

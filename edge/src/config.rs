@@ -5,6 +5,7 @@ use core::fmt;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
+use chatlift_shared::api::Join;
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::{FILE_SIZE_MAX, LINK_FILES_MAX};
 use chatlift_shared::mac::{KeyRing, KeyRingError};
@@ -127,6 +128,8 @@ struct RawScene {
     link_lifetime: u64,
     #[serde(default)]
     formats: Vec<String>,
+    #[serde(default)]
+    join: Option<Join>,
     #[serde(default)]
     return_url: Option<Url>,
     #[serde(default = "default_retention")]
@@ -311,6 +314,11 @@ fn check_scene(raw: RawScene) -> Result<Scene, (SceneId, String)> {
         let reason = format!("formats: {bad} is no media type");
         return Err((id, reason));
     }
+    let pdf = |format: &String| format.eq_ignore_ascii_case("application/pdf");
+    if raw.join == Some(Join::Pdf) && !raw.formats.is_empty() && !raw.formats.iter().any(pdf) {
+        let reason = "join makes a PDF, which formats does not name".to_owned();
+        return Err((id, reason));
+    }
     if let Some(url) = &raw.return_url
         && UNSAFE_SCHEMES.contains(&url.scheme())
     {
@@ -328,6 +336,7 @@ fn check_scene(raw: RawScene) -> Result<Scene, (SceneId, String)> {
             max_file_size: raw.max_file_size,
             max_files: raw.max_files,
             formats: raw.formats,
+            join: raw.join,
             file_retention: raw.file_retention,
         },
     })
@@ -396,6 +405,11 @@ pub(crate) mod tests {
             .contains("return_url must not be javascript:")
         );
         assert!(error(|r| r.apps = r.apps.replace("max_files", "maxfiles")).contains("maxfiles"));
+        let join = "604800,\"join\":\"pdf\",\"formats\":[\"image/jpeg\"]";
+        assert!(
+            error(|r| r.apps = r.apps.replace("604800", join))
+                .contains("scene docs: join makes a PDF, which formats does not name")
+        );
     }
 
     #[test]

@@ -163,6 +163,20 @@ pub(crate) fn complete(
     call(whose, "POST", &path, &json_body(), &body, None)
 }
 
+/// Tells the edge that the person is done, with the files in the order of the pick.
+pub(crate) fn done(files: &[(u32, String)]) -> Answer {
+    let order: Array = files.iter().map(|file| JsValue::from(&file.1)).collect();
+    let body = json(&[("order", order.into())]);
+    call(
+        For(NOBODY, PATIENCE_MS),
+        "POST",
+        "/done",
+        &json_body(),
+        &body,
+        None,
+    )
+}
+
 /// Tells the edge that an upload will not be completed. Its answer changes nothing here: what is
 /// left behind, the edge cleans away by itself.
 pub(crate) fn abandon(upload: &Upload) -> Answer {

@@ -24,6 +24,9 @@ use crate::{api, dom, page};
 /// milliseconds, so the page stays smooth, and reading it costs little beside that.
 const SLICE: f64 = 256.0 * 1024.0;
 
+/// Waits between the tries to tell the edge that the person is done, in milliseconds.
+const DONE_WAITS_MS: [f64; 5] = [1_000.0, 2_000.0, 4_000.0, 8_000.0, 16_000.0];
+
 thread_local! {
     static BATCH: RefCell<Batch> = RefCell::default();
     static FILES: RefCell<Vec<(Key, File)>> = RefCell::default();
@@ -31,6 +34,8 @@ thread_local! {
     static WHOLES: RefCell<Vec<(Key, u32, Hash)>> = RefCell::default();
     /// When the next timed [`pump`] is due.
     static DUE: Cell<f64> = const { Cell::new(0.0) };
+    /// The files that were stored, by the pick.
+    static STORED: RefCell<Vec<(Key, String)>> = RefCell::default();
     /// Whether the edge is asked from time to time whether it can be reached.
     static PROBING: Cell<bool> = const { Cell::new(false) };
 }
@@ -204,7 +209,7 @@ async fn carry_out(key: Key, run: u32, job: Job) -> Result<Event, Failure> {
         }
         answer => answer?,
     };
-    understand(job, &answer).ok_or(Failure::Network)
+    understand(key, job, &answer).ok_or(Failure::Network)
 }
 
 fn range(key: Key, n: u16) -> Option<(f64, f64)> {
@@ -251,8 +256,24 @@ fn ask(key: Key, run: u32, job: Job, file: &File, reading: &Reading) -> Option<a
     })
 }
 
+/// Tells the edge that the person is done, and in which order the files were picked.
+pub(crate) fn finish() {
+    let mut stored = STORED.with(|stored| stored.borrow().clone());
+    // Keys count up with the picks.
+    stored.sort_unstable();
+    dom::spawn(async move {
+        // What is not told now, the link's end tells the backend later.
+        for wait in DONE_WAITS_MS {
+            if !matches!(api::done(&stored).await, Err(Failure::Network)) {
+                break;
+            }
+            dom::sleep(wait).await;
+        }
+    });
+}
+
 /// What the edge's answer to a job says; nothing if it cannot be read.
-fn understand(job: Job, answer: &api::Js) -> Option<Event> {
+fn understand(key: Key, job: Job, answer: &api::Js) -> Option<Event> {
     Some(match job {
         Job::Announce => Event::Announced(wire::upload(answer)?),
         Job::Send(chunk) => match wire::offset(answer) {
@@ -260,7 +281,9 @@ fn understand(job: Job, answer: &api::Js) -> Option<Event> {
             None => Event::Sent(chunk.n),
         },
         Job::Whole | Job::Complete | Job::Digest(_) => {
-            page::stored(wire::file(answer)?);
+            let file = wire::file(answer)?;
+            STORED.with(|stored| stored.borrow_mut().push((key, file.id.clone())));
+            page::stored(file);
             Event::Stored
         }
     })

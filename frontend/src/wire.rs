@@ -32,6 +32,8 @@ pub struct Link {
     pub return_url: Option<String>,
     /// Largest file that goes in one request, in bytes.
     pub single_request_max: u64,
+    /// Whether the edge is told when the person is done, because the files are joined then.
+    pub join: bool,
     /// What it has already.
     pub files: Vec<File>,
 }
@@ -126,6 +128,7 @@ pub fn link(value: &impl Value) -> Option<Link> {
         expires_at: text(value, "expires_at")?,
         return_url: text(value, "return_url"),
         single_request_max: whole(value, "single_request_max")?,
+        join: value.get("join").is_some(),
         files: value
             .get("files")?
             .items()
@@ -269,6 +272,7 @@ mod tests {
                 status,
                 code: Some("unreadable".into()),
                 reason,
+                attempt: 0,
             }),
             ..bare.clone()
         };
@@ -316,6 +320,7 @@ mod tests {
                 expires_at: "2026-11-26T18:00:00.000Z".into(),
                 return_url,
                 single_request_max: 8 << 20,
+                join: (state == LinkState::Active).then_some(api::Join::Pdf),
                 files: files(),
             };
             let expected = Link {
@@ -329,6 +334,7 @@ mod tests {
                 expires_at: whole.expires_at.clone(),
                 return_url: whole.return_url.clone(),
                 single_request_max: whole.single_request_max,
+                join: whole.join.is_some(),
                 files: whole.files.iter().map(expected_file).collect(),
             };
             assert_eq!(link(&json(&whole)), Some(expected));

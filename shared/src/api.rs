@@ -79,10 +79,41 @@ pub struct Link {
     /// The formats that the app can use, best first (media types); empty: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub formats: Vec<String>,
+    /// What is made of all its files together, if anything is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub join: Option<Join>,
+    /// When the page's program first ran for a person. A chat app that fetches the address to draw
+    /// a card does not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened_at: Option<Timestamp>,
     /// Uploads under way.
     pub uploads: u32,
+    /// How far the uploads under way are, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub under_way: Vec<UnderWay>,
     /// Its files, oldest first.
     pub files: Vec<File>,
+}
+
+/// What is made of all files of a link together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Join {
+    /// One PDF, in the order in which the files were picked.
+    Pdf,
+}
+
+/// An upload under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnderWay {
+    /// The upload.
+    pub id: UploadId,
+    /// The file's name, safe to show.
+    pub name: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// How many bytes the edge holds. A file that comes in one request has none until it is stored.
+    pub held: u64,
 }
 
 /// `GET /v1/files/{id}`: a stored upload.
@@ -124,9 +155,21 @@ pub struct Receipt {
     /// Why, as a stable code such as `password-protected`, by which a page finds its own words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+    /// Which attempt of the backend it is about, from 0. A rejected file that is taken up again is
+    /// a new attempt, and its receipts begin anew.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub attempt: u32,
 }
 
-/// How far a file came. Receipts go forward only.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+const fn is_first(attempt: &u32) -> bool {
+    *attempt == 0
+}
+
+/// How far a file came. Within an attempt, receipts go forward only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReceiptStatus {
@@ -136,7 +179,7 @@ pub enum ReceiptStatus {
     Converted,
     /// The first app has it. Final.
     Delivered,
-    /// It cannot be used. Final.
+    /// It cannot be used. Final, but for a new attempt.
     Rejected,
 }
 
@@ -214,8 +257,22 @@ pub struct PageLink {
     pub return_url: Option<String>,
     /// Largest file that goes in one request, in bytes.
     pub single_request_max: u64,
+    /// What is made of all files together; then the page says when the person is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub join: Option<Join>,
     /// What it has already.
     pub files: Vec<PageFile>,
+}
+
+/// `POST /u/{token}/done`: the person has sent all that they want to send. A link whose files are
+/// joined is completed by it; another stays as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Done {
+    /// The files in the order in which they were picked. Those that it does not name follow in the
+    /// order in which they began.
+    #[serde(default)]
+    pub order: Vec<FileId>,
 }
 
 /// A stored file as the page sees it, and the answer to `POST /u/{token}/files` and to `complete`.
@@ -360,6 +417,14 @@ mod tests {
         let error = serde_json::from_str::<CreateLink>(r#"{"scene":"a","subjct":"x"}"#)
             .expect_err("an unknown field");
         assert!(error.to_string().contains("subjct"), "{error}");
+    }
+
+    #[test]
+    fn a_receipt_of_the_first_attempt_is_what_it_was_before_there_were_attempts() {
+        let body = r#"{"status":"rejected","reason":"No.","code":"gone"}"#;
+        let parsed: Receipt = serde_json::from_str(body).expect("a receipt");
+        assert_eq!(parsed.attempt, 0);
+        assert_eq!(serde_json::to_string(&parsed).expect("JSON"), body);
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod in_app;
 pub mod limits;
 pub mod mac;
 pub mod media;
+pub mod name;
 pub mod problem;
 pub mod text;
 pub mod time;

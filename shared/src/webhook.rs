@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::Mac as _;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{File, Link};
+use crate::api::{File, Join, Link};
 use crate::mac::hmac;
 use crate::{EventId, Timestamp};
 
@@ -177,6 +177,9 @@ pub struct LinkEnded {
     pub link: LinkRef,
     /// How many files are stored.
     pub files: u32,
+    /// The files of a link that joins them, in the order in which they are to be joined.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub order: Vec<crate::FileId>,
 }
 
 /// What names a link to the app that made it.
@@ -198,6 +201,9 @@ pub struct LinkRef {
     /// is to be converted to the first that it can become. Empty: as it comes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub formats: Vec<String>,
+    /// What is made of all files of the link together, once it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub join: Option<Join>,
 }
 
 impl From<&Link> for LinkRef {
@@ -209,6 +215,7 @@ impl From<&Link> for LinkRef {
             subject: link.subject.clone(),
             metadata: link.metadata.clone(),
             formats: link.formats.clone(),
+            join: link.join,
         }
     }
 }

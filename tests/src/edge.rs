@@ -31,6 +31,9 @@ pub const ANY_FILE: &str = "any-file";
 /// Anything, but one.
 pub const ONE_FILE: &str = "one-file";
 
+/// Pages that become one PDF, 5 files at most.
+pub const PAGES: &str = "claim-pages";
+
 /// Largest file of [`DOCUMENTS`], in bytes: in parts, and little to send too much.
 pub const DOCUMENT_MAX: u64 = 20 * 1024 * 1024;
 
@@ -69,9 +72,18 @@ fn apps(webhook_url: &str) -> Value {
         1 << 30,
         1,
     );
+    let mut pages = scene(
+        PAGES,
+        names("Pages of a letter", "多页信件"),
+        &["application/pdf", "image/*", "application/zip", DOCX],
+        DOCUMENT_MAX,
+        5,
+    );
+    pages["formats"] = json!(["application/pdf"]);
+    pages["join"] = json!("pdf");
     json!([
         { "id": APP, "name": names("Harbour Insurance", "海港保险"), "webhook_url": webhook_url,
-          "scenes": [documents, any, one] },
+          "scenes": [documents, any, one, pages] },
         { "id": OTHER_APP, "name": names("Other", "其他"), "webhook_url": webhook_url,
           "scenes": [any] }
     ])

@@ -388,6 +388,7 @@ impl Store {
                 status: ReceiptStatus::Rejected,
                 reason: Some(reason),
                 code: Some(rejection.code().to_owned()),
+                attempt: 0,
             };
             queue_receipt(&mut tx, job.file(), &receipt, now).await?;
             if self.notices {
@@ -517,5 +518,6 @@ fn receipt(status: ReceiptStatus) -> Receipt {
         status,
         reason: None,
         code: None,
+        attempt: 0,
     }
 }

@@ -24,6 +24,15 @@ pub enum Command {
     Create(Box<LinkRow>),
     /// Look at it.
     Read,
+    /// Look at it, and at how far its uploads are.
+    ReadProgress,
+    /// The page's program runs for a person.
+    Opened,
+    /// The person has sent all that they want to send.
+    Finish {
+        /// The files in the order in which they were picked.
+        order: Vec<FileId>,
+    },
     /// Take it back; uploads under way are aborted.
     Revoke,
     /// A file of this name and size is to come in parts: is there such an upload, and is there

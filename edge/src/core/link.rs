@@ -47,6 +47,9 @@ pub struct Policy {
     pub max_files: u32,
     /// Formats that the app can use, best first.
     pub formats: Vec<String>,
+    /// What is made of all files together, if anything is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub join: Option<api::Join>,
     /// How long a stored file is kept, in seconds.
     pub file_retention: u64,
 }
@@ -78,6 +81,9 @@ pub struct LinkRow {
     pub request: Option<Sha256>,
     /// Number of the next event.
     pub next_event: u64,
+    /// When the page's program first ran for a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened_at: Option<Timestamp>,
 }
 
 /// An upload.
@@ -291,6 +297,7 @@ impl LinkState {
             subject: self.link.subject.clone(),
             metadata: self.link.metadata.clone(),
             formats: self.link.policy.formats.clone(),
+            join: self.link.policy.join,
         }
     }
 
@@ -306,6 +313,7 @@ impl LinkState {
         LinkView {
             link: self.link.clone(),
             uploads: u32::try_from(receiving.count()).unwrap_or(u32::MAX),
+            under_way: vec![],
             files: self.files(),
             files_left: match self.link.status {
                 Status::Active => self
@@ -326,6 +334,9 @@ pub struct LinkView {
     pub link: LinkRow,
     /// Uploads under way.
     pub uploads: u32,
+    /// How far they are, where that was asked.
+    #[serde(default)]
+    pub under_way: Vec<api::UnderWay>,
     /// Its files, oldest first.
     pub files: Vec<api::File>,
     /// How many more it takes.
@@ -387,6 +398,7 @@ mod tests {
                 max_file_size: 1,
                 max_files: 2,
                 formats: vec![],
+                join: None,
                 file_retention: 3,
             },
             subject: None,
@@ -396,6 +408,7 @@ mod tests {
             status: Status::Active,
             request: None,
             next_event: 0,
+            opened_at: None,
         };
         assert_eq!(
             serde_json::to_string(&row).expect("JSON"),

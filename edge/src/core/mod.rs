@@ -5,7 +5,6 @@ pub mod decide;
 pub mod key;
 pub mod language;
 pub mod link;
-pub mod name;
 pub mod outbox;
 pub mod page;
 pub mod range;
@@ -16,3 +15,5 @@ pub mod stage;
 pub mod texts;
 pub mod ticket;
 pub mod work;
+
+pub use chatlift_shared::name;

@@ -187,6 +187,7 @@ mod tests {
                 expires_at: String::new(),
                 return_url: None,
                 single_request_max: 1,
+                join: None,
                 files: vec![],
             }),
             problem: None,

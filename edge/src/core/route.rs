@@ -38,6 +38,10 @@ pub enum PageRoute {
     Form,
     /// `GET /u/{token}/page`
     Data,
+    /// `POST /u/{token}/opened`
+    Opened,
+    /// `POST /u/{token}/done`
+    Done,
     /// `POST /u/{token}/files`
     PutFile,
     /// `POST /u/{token}/uploads`
@@ -110,6 +114,8 @@ fn backend(method: &str, segments: &[&str]) -> Result<Route, Problem> {
 fn page(method: &str, segments: &[&str]) -> Result<PageRoute, Problem> {
     match segments {
         ["page"] => allow(method, &[("GET", PageRoute::Data)]),
+        ["opened"] => allow(method, &[("POST", PageRoute::Opened)]),
+        ["done"] => allow(method, &[("POST", PageRoute::Done)]),
         ["files"] => allow(method, &[("POST", PageRoute::PutFile)]),
         ["uploads"] => allow(method, &[("POST", PageRoute::CreateUpload)]),
         ["uploads", id, rest @ ..] => {

@@ -49,13 +49,21 @@ pub(super) async fn post(
                 .app(&claims.app)
                 .map(|a| a.name.get(lang))
                 .unwrap_or_default();
-            let mut files = Vec::new();
+            let mut files: Vec<FormFile> = Vec::new();
             let problem = match store_all(service, request, &claims, &mut files).await {
                 Ok(()) if files.is_empty() => Some(ProblemCode::FileEmpty.into()),
                 Ok(()) => None,
                 Err(Failure::Refused(problem)) => Some(problem),
                 Err(other) => return Err(other),
             };
+            // A form that was read to its end is all that its sender wants to send.
+            let order: Vec<_> = files
+                .iter()
+                .filter_map(|f| Some(f.file.as_ref()?.id))
+                .collect();
+            if problem.is_none() && !order.is_empty() {
+                service.finish(claims.link, order).await?;
+            }
             (FormResult { files, problem }, app)
         }
         Err(problem) => (

@@ -102,6 +102,7 @@ fn page_link(config: &Config, view: &LinkView, lang: &str) -> Option<PageLink> {
         expires_at: view.link.expires_at.to_string(),
         return_url: scene.return_url.as_ref().map(ToString::to_string),
         single_request_max: SINGLE_REQUEST_MAX,
+        join: policy.join,
         files: view
             .files
             .iter()

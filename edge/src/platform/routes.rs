@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chatlift_shared::api::{
-    CompleteUpload, CreateLink, CreateUpload, HEADER_OFFSET, HEADER_TICKET, Link, PageFile,
+    CompleteUpload, CreateLink, CreateUpload, Done, HEADER_OFFSET, HEADER_TICKET, Link, PageFile,
     Receipt, Staged, Upload,
 };
 use chatlift_shared::limits::HEAD_MAX;
@@ -147,6 +147,15 @@ async fn page_route(
     }
     let claims = page::claims(config, token)?;
     match route {
+        PageRoute::Opened => {
+            service.opened(claims.link).await?;
+            respond::no_content()
+        }
+        PageRoute::Done => {
+            let body: Done = request::json(&mut request).await?;
+            service.finish(claims.link, body.order).await?;
+            respond::no_content()
+        }
         PageRoute::PutFile => put_file(service, &request, &claims).await,
         PageRoute::CreateUpload => create_upload(service, config, &mut request, &claims).await,
         PageRoute::PutPart(upload, n) => {
@@ -335,7 +344,10 @@ fn api_link(config: &Config, request: &Request, view: LinkView) -> Result<Link, 
         expires_at: row.expires_at,
         max_files: row.policy.max_files,
         formats: row.policy.formats,
+        join: row.policy.join,
+        opened_at: row.opened_at,
         uploads: view.uploads,
+        under_way: view.under_way,
         files: view.files,
     })
 }

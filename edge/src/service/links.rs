@@ -75,6 +75,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             status: chatlift_shared::api::LinkState::Active,
             request: fingerprint,
             next_event: 0,
+            opened_at: None,
         };
         self.ask_for_link(id, Command::Create(Box::new(row))).await
     }
@@ -101,13 +102,31 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         self.ask_for_link(id, Command::Read).await
     }
 
-    /// Looks at a link of `app`.
+    /// Looks at a link of `app`, and at how far its uploads are.
     ///
     /// # Errors
     /// `link-not-found`.
     pub async fn link_of(&self, app: &App, id: LinkId) -> Result<LinkView, Failure> {
-        self.ask_for_link(id, of(app, ProblemCode::LinkNotFound, Command::Read))
+        let read = Command::ReadProgress;
+        self.ask_for_link(id, of(app, ProblemCode::LinkNotFound, read))
             .await
+    }
+
+    /// The page's program runs for a person.
+    ///
+    /// # Errors
+    /// `link-not-found`.
+    pub async fn opened(&self, id: LinkId) -> Result<(), Failure> {
+        self.links.execute(id, Command::Opened).await.map(drop)
+    }
+
+    /// The person has sent all that they want to send, picked in this order.
+    ///
+    /// # Errors
+    /// `link-not-found`.
+    pub async fn finish(&self, id: LinkId, order: Vec<FileId>) -> Result<(), Failure> {
+        let finish = Command::Finish { order };
+        self.links.execute(id, finish).await.map(drop)
     }
 
     /// Takes a link back.

@@ -105,6 +105,9 @@ fn settle(s: Signals, was: Phase) {
         return;
     }
     if phase == Phase::Done {
+        if page().is_some_and(|(link, _)| link.join) {
+            engine::finish();
+        }
         engine::clear();
         for row in s.rows.get_untracked() {
             LiveView::forget(row.key);

@@ -275,7 +275,10 @@ async fn links(
         expires_at: Timestamp::from_secs(1_795_600_000),
         max_files: 10,
         formats: Vec::new(),
+        join: None,
+        opened_at: None,
         uploads: 0,
+        under_way: Vec::new(),
         files: Vec::new(),
     };
     edge.lock().links.push((key, request));

@@ -94,6 +94,7 @@ pub(crate) fn announce(
                 subject: None,
                 metadata: Default::default(),
                 formats: formats.iter().map(|f| (*f).to_owned()).collect(),
+                join: None,
             },
         }),
     }

@@ -1,6 +1,8 @@
 //! Files: receipts and deletion.
 
-use chatlift_shared::api::Receipt;
+use core::cmp::Ordering;
+
+use chatlift_shared::api::{Receipt, ReceiptStatus};
 use chatlift_shared::limits::{REASON_MAX, RECEIPT_CODE_MAX};
 use chatlift_shared::{FileId, Problem, ProblemCode, UploadId};
 
@@ -52,7 +54,7 @@ impl Step<'_> {
         let stored = self.stored_mut(file)?;
         match &stored.receipt {
             Some(known) if *known == receipt => {}
-            Some(known) if is_final(known) || known.status > receipt.status => {
+            Some(known) if !follows(known, &receipt) => {
                 return Err(Problem::new(ProblemCode::ReceiptOutOfOrder).field("status"));
             }
             _ => stored.receipt = Some(receipt),
@@ -82,8 +84,14 @@ impl Step<'_> {
     }
 }
 
-/// A receipt after which no other comes.
-fn is_final(receipt: &Receipt) -> bool {
-    use chatlift_shared::api::ReceiptStatus::{Delivered, Rejected};
-    matches!(receipt.status, Delivered | Rejected)
+/// Whether `next` may take the place of `known`. A delivered file has ended; a rejected one may be
+/// taken up again, in an attempt of its own.
+fn follows(known: &Receipt, next: &Receipt) -> bool {
+    use ReceiptStatus::{Delivered, Rejected};
+    match (known.status, next.attempt.cmp(&known.attempt)) {
+        (Delivered, _) | (_, Ordering::Less) => false,
+        (_, Ordering::Greater) => true,
+        (Rejected, Ordering::Equal) => false,
+        (status, Ordering::Equal) => status <= next.status,
+    }
 }

@@ -5,6 +5,7 @@
 //! state as a row until it has happened, so a crash at any moment loses none. Repeating a command
 //! that has succeeded succeeds again and changes nothing.
 
+mod ending;
 mod events;
 mod files;
 mod uploads;
@@ -13,7 +14,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use chatlift_shared::api::{LinkState as Status, StagedPart};
-use chatlift_shared::webhook::{EventKind, LinkEnded};
+use chatlift_shared::webhook::EventKind;
 use chatlift_shared::{Problem, ProblemCode, Timestamp, UploadId};
 
 use super::command::{Answer, Command, Reply};
@@ -149,6 +150,9 @@ impl Step<'_> {
             }
             Command::Create(row) => self.create_again(&row),
             Command::Read => Ok(self.link()),
+            Command::ReadProgress => Ok(self.progress()),
+            Command::Opened => Ok(self.opened()),
+            Command::Finish { order } => self.finish(&order),
             Command::Revoke => self.revoke(),
             Command::Announce { name, size } => self.announce(&name, size),
             Command::Open {
@@ -270,7 +274,7 @@ impl Step<'_> {
         if link.status == Status::Active && link.expires_at <= self.now {
             self.state.link.status = Status::Expired;
             self.end_receiving();
-            let ended = self.ended();
+            let ended = self.ended(&[]);
             self.tell(EventKind::LinkExpired(ended));
         }
         let over: Vec<_> = self.ids(|s| match s {
@@ -341,13 +345,6 @@ impl Step<'_> {
                 .plus(CLEANUP_RETRY * row.attempts.min(CLEANUP_RETRY_MAX));
         }
         Reply::Done
-    }
-
-    fn ended(&self) -> LinkEnded {
-        LinkEnded {
-            link: self.state.link_ref(),
-            files: self.state.files_stored(),
-        }
     }
 }
 

@@ -3,9 +3,10 @@
 
 use std::cell::RefCell;
 
-use chatlift_shared::api::{EventState, HeldPart, Receipt, ReceiptStatus};
+use chatlift_shared::api::{EventState, HeldPart, Join, Receipt, ReceiptStatus};
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::{part_count, part_size};
+use chatlift_shared::webhook::Event;
 use chatlift_shared::{AppId, FileId, LinkId};
 use proptest::prelude::*;
 
@@ -34,6 +35,7 @@ fn row(max_files: u32) -> LinkRow {
             max_file_size: 20 * MIB,
             max_files,
             formats: vec![],
+            join: None,
             file_retention: 7_200,
         },
         subject: Some("case-7".into()),
@@ -43,6 +45,7 @@ fn row(max_files: u32) -> LinkRow {
         status: Status::Active,
         request: None,
         next_event: 0,
+        opened_at: None,
     }
 }
 
@@ -448,6 +451,7 @@ fn receipts_go_forward_only() {
             status,
             reason: None,
             code: None,
+            attempt: 0,
         },
     };
     kept.run(receipt(ReceiptStatus::Received))
@@ -466,6 +470,112 @@ fn receipts_go_forward_only() {
         kept.refused(receipt(ReceiptStatus::Rejected)),
         ProblemCode::ReceiptOutOfOrder
     );
+}
+
+#[test]
+fn a_rejected_file_that_is_taken_up_again_has_receipts_anew() {
+    let mut kept = Kept::new(1);
+    kept.store(1, MIB);
+    let receipt = |status, attempt| Command::Receipt {
+        file: id(1).into(),
+        receipt: Receipt {
+            status,
+            reason: None,
+            code: None,
+            attempt,
+        },
+    };
+    use ReceiptStatus::{Converted, Delivered, Received, Rejected};
+    let late = ProblemCode::ReceiptOutOfOrder;
+    kept.run(receipt(Rejected, 0)).expect("rejected");
+    assert_eq!(kept.refused(receipt(Delivered, 0)), late);
+    kept.run(receipt(Received, 1)).expect("a new attempt");
+    assert_eq!(kept.refused(receipt(Rejected, 0)), late);
+    assert_eq!(kept.refused(receipt(Converted, 0)), late);
+    kept.run(receipt(Converted, 1)).expect("converted");
+    kept.run(receipt(Delivered, 1)).expect("delivered");
+    assert_eq!(kept.refused(receipt(Received, 2)), late);
+}
+
+#[test]
+fn a_preview_is_no_opening_and_the_first_opening_stays() {
+    let mut kept = Kept::new(1);
+    kept.run(Command::Read).expect("a preview");
+    assert_eq!(kept.state().link.opened_at, None);
+    kept.run(Command::Opened).expect("a person");
+    kept.pass(60);
+    kept.run(Command::Opened).expect("again");
+    assert_eq!(kept.state().link.opened_at, Some(START));
+}
+
+#[test]
+fn progress_counts_the_bytes_that_are_held() {
+    let mut kept = Kept::new(3);
+    let size = 20 * MIB;
+    kept.open(1, size);
+    kept.run(Command::RecordPart {
+        upload: id(1),
+        n: 1,
+        part: part_of(1),
+    })
+    .expect("a part");
+    let staged = StagedPart {
+        n: 2,
+        offset: 70_000,
+    };
+    kept.held
+        .borrow_mut()
+        .entry(id(1))
+        .or_default()
+        .staged
+        .push(staged);
+    kept.run(reserve(12, MIB)).expect("a place");
+    let view = |kept: &mut Kept, command| match kept.run(command).expect("the link") {
+        Reply::Link(view) => view.under_way,
+        other => panic!("{other:?}"),
+    };
+    let held: Vec<_> = view(&mut kept, Command::ReadProgress)
+        .iter()
+        .map(|u| (u.size, u.held))
+        .collect();
+    assert_eq!(held, [(size, part_size(size) + 70_000), (MIB, 0)]);
+    assert_eq!(view(&mut kept, Command::Read), []);
+}
+
+#[test]
+fn a_link_that_joins_is_completed_when_the_person_is_done_in_the_order_of_the_pick() {
+    let mut plain = Kept::new(3);
+    plain.store(1, MIB);
+    let done = |order: &[u8]| Command::Finish {
+        order: order.iter().map(|n| id(*n).into()).collect(),
+    };
+    plain.run(done(&[1])).expect("nothing");
+    assert_eq!(plain.state().link.status, Status::Active);
+
+    let mut kept = Kept::new(9);
+    kept.state.as_mut().expect("a link").link.policy.join = Some(Join::Pdf);
+    kept.run(done(&[])).expect("nothing yet");
+    assert_eq!(kept.state().link.status, Status::Active);
+    for n in [4, 3, 2, 1] {
+        kept.store(n, MIB);
+        kept.pass(1);
+    }
+    // One that is not of this link, one twice, and two left out: these follow as they began.
+    kept.run(done(&[2, 77, 2, 1])).expect("done");
+    kept.run(done(&[1, 2])).expect("done already");
+    assert_eq!(kept.state().link.status, Status::Completed);
+    let told: Vec<_> = kept
+        .state()
+        .events
+        .values()
+        .filter_map(|row| serde_json::from_str::<Event>(&row.body).ok())
+        .filter_map(|event| match event.kind {
+            EventKind::LinkCompleted(ended) => Some(ended.order),
+            _ => None,
+        })
+        .collect();
+    let expected: Vec<FileId> = [2, 1, 4, 3].map(|n| id(n).into()).to_vec();
+    assert_eq!(told, [expected]);
 }
 
 #[test]
@@ -548,6 +658,8 @@ fn any_command() -> impl Strategy<Value = Command> {
         n.prop_map(|n| Command::Abort { upload: id(n) }),
         (0_u8..15).prop_map(|n| Command::DeleteFile { file: id(n).into() }),
         Just(Command::Revoke),
+        Just(Command::Finish { order: vec![] }),
+        Just(Command::Opened),
         Just(Command::Tick),
         Just(Command::Read),
     ]

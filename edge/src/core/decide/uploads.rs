@@ -371,10 +371,7 @@ impl Step<'_> {
         if self.state.link.status == Status::Active
             && self.state.files_stored() >= self.state.link.policy.max_files
         {
-            self.state.link.status = Status::Completed;
-            self.end_receiving();
-            let ended = self.ended();
-            self.tell(EventKind::LinkCompleted(ended));
+            self.complete(&[]);
         }
         self.found_file(upload.into())
     }

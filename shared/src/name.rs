@@ -1,6 +1,6 @@
 //! File names, made safe to show and to use as one path component.
 
-use chatlift_shared::limits::NAME_MAX;
+use crate::limits::NAME_MAX;
 
 /// What a file without a usable name is called.
 const FALLBACK: &str = "file";
