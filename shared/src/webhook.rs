@@ -140,13 +140,6 @@ pub struct Event {
 }
 
 /// What happened. In JSON, `type` names it and `data` holds the rest.
-#[cfg_attr(
-    not(target_family = "wasm"),
-    expect(
-        clippy::large_enum_variant,
-        reason = "events are read one by one and not kept; a box would show in every use"
-    )
-)]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data")]
 pub enum EventKind {
