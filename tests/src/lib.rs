@@ -6,6 +6,7 @@
 
 pub mod assertions;
 pub mod backend;
+pub mod bare;
 pub mod browser;
 pub mod client;
 pub mod edge;

@@ -5,6 +5,7 @@
 //! Promise: what is started here ends here, whichever way the starter ends; what goes wrong is
 //! said in one sentence that names the way out.
 
+pub mod bench;
 pub mod dev;
 pub mod error;
 pub mod html;

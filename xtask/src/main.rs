@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use lexopt::prelude::{Long, Short, Value, ValueExt as _};
+use xtask::bench;
 use xtask::dev::{self, Options};
 use xtask::page::{self, Page};
 use xtask::test::{self, Layer};
@@ -20,6 +21,8 @@ cargo xtask <command>
   samples        convert sample files of every type, and print a table of the results
   build          build page and worker as they are shipped
   sizes          build page and worker, and print what they weigh
+  bench [network] [...]
+                 measure the page in Chromium on slow networks; `bench network --help` says more
   page --serve   serve a live-reloading page to a frontend developer, against the running edge
   setup          install what all of this needs, and do nothing else
   help           print this";
@@ -65,6 +68,10 @@ fn command() -> Result<(), Error> {
         "samples" => {
             end(&mut args)?;
             test::samples()
+        }
+        "bench" => {
+            let rest: Vec<_> = args.raw_args().map_err(usage)?.collect();
+            bench::bench(&rest)
         }
         "setup" => {
             end(&mut args)?;

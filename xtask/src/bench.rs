@@ -1,0 +1,53 @@
+//! `cargo xtask bench` and `cargo xtask screenshots`: the built page in real browsers, run by hand
+//! or before a release. What must hold is in the tests; this prints and draws.
+
+use std::ffi::OsString;
+use std::process::Command;
+
+use crate::root::at;
+use crate::run::run;
+use crate::{Error, page, tools, worker};
+
+/// What can be measured, each by an example of the tests' crate, `bench_<name>`.
+const SUBJECTS: [&str; 1] = ["network"];
+
+/// Builds, and measures what the first argument names, or all; the rest goes to the measuring
+/// program.
+///
+/// # Errors
+/// When the name is unknown, or a build or a measurement fails.
+pub fn bench(args: &[OsString]) -> Result<(), Error> {
+    let (subjects, rest): (Vec<&str>, &[OsString]) = match args.split_first() {
+        None => (SUBJECTS.to_vec(), &[]),
+        Some((name, rest)) => {
+            let known = SUBJECTS.into_iter().find(|subject| name == subject);
+            let known = known.ok_or_else(|| {
+                let name = name.to_string_lossy();
+                Error::Usage(format!("`bench` does not know `{name}`"))
+            })?;
+            (vec![known], rest)
+        }
+    };
+    built()?;
+    subjects
+        .into_iter()
+        .try_for_each(|subject| example(&format!("bench_{subject}"), rest))
+}
+
+/// Page and worker as they are shipped, and a browser.
+fn built() -> Result<(), Error> {
+    tools::ensure_build()?;
+    tools::ensure_browser()?;
+    page::build()?;
+    worker::build()?;
+    Ok(())
+}
+
+fn example(name: &str, args: &[OsString]) -> Result<(), Error> {
+    let package = ["run", "--quiet", "--package", "chatlift-tests"];
+    run(Command::new("cargo")
+        .current_dir(at(""))
+        .args(package)
+        .args(["--example", name, "--"])
+        .args(args))
+}
