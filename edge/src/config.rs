@@ -17,6 +17,7 @@ use serde::Deserialize;
 use subtle::{Choice, ConstantTimeEq as _};
 use url::Url;
 
+use crate::core::chat::account::{self, Accounts};
 use crate::core::link::Policy;
 
 /// Longest lifetime of a link, in seconds: 90 days. R2 drops unfinished uploads after 7.
@@ -37,6 +38,7 @@ pub struct Config {
     /// Whether a test may inject faults.
     pub faults: bool,
     apps: BTreeMap<AppId, App>,
+    chat: BTreeMap<AppId, Accounts>,
 }
 
 /// An app: one tenant.
@@ -87,6 +89,10 @@ pub struct RawConfig {
     pub public_url: String,
     /// `FAULTS`, may be empty
     pub faults: String,
+    /// `CHAT`, may be empty
+    pub chat: String,
+    /// `CHAT_SECRETS`, may be empty
+    pub chat_secrets: String,
 }
 
 /// What is wrong with the variables.
@@ -204,6 +210,8 @@ impl Config {
             public_url: check_public_url(&raw.public_url)?,
             faults: raw.faults == "on",
             apps,
+            chat: account::check(&raw.chat, &raw.chat_secrets)
+                .map_err(|(variable, reason)| ConfigError { variable, reason })?,
         })
     }
 
@@ -211,6 +219,12 @@ impl Config {
     #[must_use]
     pub fn app(&self, id: &AppId) -> Option<&App> {
         self.apps.get(id)
+    }
+
+    /// The accounts of an app on chat platforms.
+    #[must_use]
+    pub fn chat(&self, app: &AppId) -> Option<&Accounts> {
+        self.chat.get(app)
     }
 
     /// The app that this API key belongs to. Every key of every app is compared, each in constant

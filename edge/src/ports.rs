@@ -5,6 +5,8 @@ use chatlift_shared::digest::Sha256;
 use chatlift_shared::{LinkId, Problem, Timestamp, UploadId};
 use serde::{Deserialize, Serialize};
 
+use crate::core::chat::account::Account;
+use crate::core::chat::protocol::Call;
 use crate::core::command::{Command, Outcome, Reply};
 use crate::core::work::Send;
 
@@ -185,6 +187,16 @@ pub trait Incoming {
 pub trait Webhooks {
     /// Sends an event to its app's backend and waits for the answer, 15 s at most.
     async fn send(&self, event: &Send) -> Outcome;
+}
+
+/// The way to the chat platforms' APIs.
+#[expect(async_fn_in_trait, reason = "single-threaded, on Workers and in tests")]
+pub trait Platforms {
+    /// Calls a platform and returns the body of its answer, or in words why there is none.
+    async fn call(&self, call: &Call) -> Result<String, String>;
+
+    /// Notes for the operator what an account could not be given. `reason` holds no secret.
+    fn failed(&self, account: &Account, what: &str, reason: &str);
 }
 
 /// Time and randomness, and the places where a test may stop the edge.

@@ -6,34 +6,52 @@ use serde::{Deserialize, Serialize};
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
 macro_rules! problems {
-    ($($(#[$doc:meta])* $variant:ident = $status:literal $code:literal $title:literal,)*) => {
+    (
+        $($(#[$doc:meta])* $variant:ident = $status:literal $code:literal $title:literal,)*
+        // Known only where the feature is on.
+        [$feature:literal]
+        $($(#[$fdoc:meta])* $fvariant:ident = $fstatus:literal $fcode:literal $ftitle:literal,)*
+    ) => {
         /// Every way in which the edge says no. The code is stable: clients and translations go
         /// by it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub enum ProblemCode {
             $($(#[$doc])* #[serde(rename = $code)] $variant,)*
+            $($(#[$fdoc])* #[cfg(feature = $feature)] #[serde(rename = $fcode)] $fvariant,)*
         }
 
         impl ProblemCode {
             /// All codes, in the order of this file.
-            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+            pub const ALL: &[Self] = &[
+                $(Self::$variant,)*
+                $(#[cfg(feature = $feature)] Self::$fvariant,)*
+            ];
 
             /// The stable code, the last segment of the problem's `type`.
             #[must_use]
             pub const fn code(self) -> &'static str {
-                match self { $(Self::$variant => $code,)* }
+                match self {
+                    $(Self::$variant => $code,)*
+                    $(#[cfg(feature = $feature)] Self::$fvariant => $fcode,)*
+                }
             }
 
             /// The HTTP status.
             #[must_use]
             pub const fn status(self) -> u16 {
-                match self { $(Self::$variant => $status,)* }
+                match self {
+                    $(Self::$variant => $status,)*
+                    $(#[cfg(feature = $feature)] Self::$fvariant => $fstatus,)*
+                }
             }
 
             /// What the code means, in a few English words.
             #[must_use]
             pub const fn title(self) -> &'static str {
-                match self { $(Self::$variant => $title,)* }
+                match self {
+                    $(Self::$variant => $title,)*
+                    $(#[cfg(feature = $feature)] Self::$fvariant => $ftitle,)*
+                }
             }
         }
     };
@@ -112,6 +130,13 @@ problems! {
     StorageUnavailable = 503 "storage-unavailable" "Storage does not answer at the moment",
     /// A fault of ours; the log has it under `instance`.
     Internal = 500 "internal" "Something went wrong on our side",
+    ["chat"]
+    /// The app's company has no account on this chat platform here.
+    ChatNotConfigured = 404 "chat-not-configured" "The chat app is not set up for this link",
+    /// The chat platform does not answer, or answers nonsense; try again.
+    ChatUnavailable = 503 "chat-unavailable" "The chat app's service does not answer at the moment",
+    /// The chat platform refuses the company's account.
+    ChatRefused = 502 "chat-refused" "The chat app's service refuses this company's account",
 }
 
 /// A problem as it is sent.

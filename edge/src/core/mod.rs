@@ -1,5 +1,6 @@
 //! The rules of the edge. No I/O, no clock, no randomness: all three are arguments.
 
+pub mod chat;
 pub mod command;
 pub mod decide;
 pub mod key;

@@ -42,6 +42,8 @@ pub enum PageRoute {
     Opened,
     /// `POST /u/{token}/done`
     Done,
+    /// `GET /u/{token}/chat-config`
+    ChatConfig,
     /// `POST /u/{token}/files`
     PutFile,
     /// `POST /u/{token}/uploads`
@@ -116,6 +118,7 @@ fn page(method: &str, segments: &[&str]) -> Result<PageRoute, Problem> {
         ["page"] => allow(method, &[("GET", PageRoute::Data)]),
         ["opened"] => allow(method, &[("POST", PageRoute::Opened)]),
         ["done"] => allow(method, &[("POST", PageRoute::Done)]),
+        ["chat-config"] => allow(method, &[("GET", PageRoute::ChatConfig)]),
         ["files"] => allow(method, &[("POST", PageRoute::PutFile)]),
         ["uploads"] => allow(method, &[("POST", PageRoute::CreateUpload)]),
         ["uploads", id, rest @ ..] => {

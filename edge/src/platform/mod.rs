@@ -2,6 +2,7 @@
 //! responses. Compiled for WebAssembly only.
 
 mod bucket;
+mod chat;
 mod content;
 mod form;
 mod links;

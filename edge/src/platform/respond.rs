@@ -80,7 +80,9 @@ fn respond_problem(problem: &Problem) -> worker::Result<Response> {
                 headers.set("content-range", &format!("bytes */{size}"))?;
             }
         }
-        ProblemCode::StorageUnavailable | ProblemCode::UploadBusy => {
+        ProblemCode::StorageUnavailable
+        | ProblemCode::UploadBusy
+        | ProblemCode::ChatUnavailable => {
             headers.set("retry-after", RETRY_AFTER)?;
         }
         _ => {}

@@ -15,7 +15,7 @@ use worker::{Env, Request, Response};
 
 use super::request::{self, header, invalid};
 use super::setup::{self, EdgeService, broken};
-use super::{form, log, page, respond};
+use super::{chat, form, log, page, respond};
 use crate::config::{App, Config};
 use crate::core::command::FoundFile;
 use crate::core::link::LinkView;
@@ -142,6 +142,7 @@ async fn page_route(
     match route {
         PageRoute::Html => return page::html(service, config, env, &request, token).await,
         PageRoute::Data => return page::json(service, config, &request, token).await,
+        PageRoute::ChatConfig => return chat::config(env, config, &request, token).await,
         PageRoute::Form => return form::post(service, config, &mut request, token).await,
         _ => {}
     }
@@ -172,7 +173,9 @@ async fn page_route(
             service.abort_upload(upload).await?;
             respond::no_content()
         }
-        PageRoute::Html | PageRoute::Data | PageRoute::Form => Err(ProblemCode::NotFound.into()),
+        PageRoute::Html | PageRoute::Data | PageRoute::Form | PageRoute::ChatConfig => {
+            Err(ProblemCode::NotFound.into())
+        }
     }
 }
 

@@ -28,6 +28,8 @@ pub(super) fn config(env: &Env) -> Result<&'static Config, Failure> {
                 bucket: var("BUCKET_NAME"),
                 public_url: var("PUBLIC_URL"),
                 faults: var("FAULTS"),
+                chat: var("CHAT"),
+                chat_secrets: var("CHAT_SECRETS"),
             })
         })
         .as_ref()

@@ -6,6 +6,7 @@
 //! is settled by the alarm, from what R2 has.
 
 pub mod alarm;
+pub mod chat;
 pub mod form;
 pub mod links;
 pub mod uploads;
