@@ -96,7 +96,9 @@ fn plurals_have_the_forms_of_their_language() {
 #[test]
 fn every_problem_has_its_sentence_without_places() {
     for (path, texts) in locales() {
-        for code in ProblemCode::ALL {
+        // Those of the chat apps' pickers stand with the pickers, see chat_locales.rs.
+        let ours = |code: &&ProblemCode| !code.code().starts_with("chat-");
+        for code in ProblemCode::ALL.iter().filter(ours) {
             let key = format!("problem.{}", code.code());
             let text = texts.get(&key).unwrap_or_else(|| panic!("{path}: {key}"));
             assert!(places(text).is_empty(), "{path}: {key}");

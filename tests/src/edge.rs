@@ -99,6 +99,8 @@ pub struct Setup {
     pub app: AppSecrets,
     /// Secrets of [`OTHER_APP`].
     pub other_app: AppSecrets,
+    /// More variables of the edge.
+    vars: Vec<(String, String)>,
 }
 
 impl Setup {
@@ -114,7 +116,15 @@ impl Setup {
             keys: link_keys().expect("random bytes"),
             app: AppSecrets::random().expect("random bytes"),
             other_app: AppSecrets::random().expect("random bytes"),
+            vars: Vec::new(),
         }
+    }
+
+    /// With one more variable of the edge.
+    #[must_use]
+    pub fn with_var(mut self, name: &str, value: &str) -> Self {
+        self.vars.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     /// The edge's address, without a slash at the end.
@@ -139,12 +149,13 @@ impl Setup {
         let env = self.folder.path().join("edge.env");
         let secrets = app_secrets(&[(APP, &self.app), (OTHER_APP, &self.other_app)]);
         let apps = apps(webhook_url).to_string();
-        let vars = [
+        let mut vars = vec![
             ("APPS", &*apps),
             ("LINK_KEYS", &*self.keys),
             ("APP_SECRETS", &*secrets),
             ("FAULTS", "on"),
         ];
+        vars.extend(self.vars.iter().map(|(name, value)| (&**name, &**value)));
         write_env(&env, &vars).expect("the edge's variables");
         let command = wrangler::Edge {
             project,

@@ -16,6 +16,7 @@ pub mod gate;
 pub mod http;
 mod meter;
 pub mod network;
+pub mod platforms;
 pub mod receiver;
 pub mod scratch;
 pub mod stage;
