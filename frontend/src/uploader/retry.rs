@@ -159,6 +159,8 @@ mod tests {
                 | ProblemCode::UploadNotFound
                 | ProblemCode::UploadTicketInvalid
                 | ProblemCode::PartsDiffer => Remedy::Announce,
+                // Only a chat app's picker meets these, and no upload.
+                code if code.code().starts_with("chat-") => continue,
                 _ => Remedy::GiveUp,
             };
             assert_eq!(edge(code).remedy(), expected, "{}", code.code());
