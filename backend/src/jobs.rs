@@ -70,6 +70,17 @@ async fn show(store: &Store, file: FileId) -> Result<String, String> {
     text += &line("formats", &link.formats.join(" "));
     text += &line("stage", job.stage.as_str());
     text += &line("tries", &job.attempts.to_string());
+    if job.attempt > 0 {
+        text += &line("attempt", &(job.attempt + 1).to_string());
+    }
+    if let Some(archive) = job.archive {
+        text += &line("archive", &archive.to_string());
+        text += &line("member", &job.place.to_string());
+    }
+    if job.is_joined() {
+        let parts: Vec<_> = job.parts.iter().map(ToString::to_string).collect();
+        text += &line("joins", &parts.join(" "));
+    }
     if let Some(product) = &job.product {
         text += &line("made", &format!("{} {}", product.media_type, product.size));
     }

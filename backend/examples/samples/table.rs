@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use chatlift_backend::pipeline::convert::{self, Choice, Conversion, ConvertError};
+use chatlift_backend::pipeline::convert::{self, Choice, Conversion, ConvertError, archive, pdf};
 use chatlift_backend::sandbox::{Program, Programs, Sandbox};
 
 use crate::check::{Check, check};
@@ -167,13 +167,14 @@ fn convert(
         name,
         &formats,
     )?;
-    let Choice::Convert {
-        converter,
-        from,
-        to,
-    } = choice
-    else {
-        return Ok((to.to_owned(), source));
+    let (converter, from, to) = match choice {
+        Choice::AsItIs => return Ok((to.to_owned(), source)),
+        Choice::Unpack => return joined(folder, sandbox, name, to),
+        Choice::Convert {
+            converter,
+            from,
+            to,
+        } => (converter, from, to),
     };
     let ending = to.rsplit('/').next().unwrap_or_default();
     let result = folder.join(format!("{name}.result.{ending}"));
@@ -188,4 +189,34 @@ fn convert(
         folder: &work,
     })?;
     Ok((from, result))
+}
+
+/// Converts each member of an archive and joins the results, as the pipeline does for a scene that
+/// joins files.
+fn joined(
+    folder: &Path,
+    sandbox: &Sandbox,
+    name: &str,
+    to: &str,
+) -> Result<(String, std::path::PathBuf), ConvertError> {
+    let source = folder.join(name);
+    let mut parts = Vec::new();
+    for found in archive::list(&source)? {
+        let member = format!("{name}.{}", found.place);
+        archive::unpack(
+            &source,
+            &found,
+            &folder.join(&member),
+            archive::UNPACKED_MAX,
+        )?;
+        parts.push(convert(folder, sandbox, &member, to)?.1);
+    }
+    let (result, work) = (
+        folder.join(format!("{name}.result.pdf")),
+        folder.join("run"),
+    );
+    let _ = fs::remove_dir_all(&work);
+    fs::create_dir(&work)?;
+    pdf::unite(sandbox, &parts, &work, &result)?;
+    Ok(("zip".to_owned(), result))
 }

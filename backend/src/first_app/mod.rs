@@ -91,6 +91,10 @@ struct DeliveryView {
     /// The type that it was uploaded in, if it was converted.
     #[serde(skip_serializing_if = "Option::is_none")]
     converted_from: Option<String>,
+    /// The uploads that it was made of, if it is not one itself: files that were joined, or the
+    /// archive that it was in.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    of: Vec<FileId>,
     delivered_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     acknowledged_at: Option<Timestamp>,
@@ -115,6 +119,7 @@ impl From<Delivery> for DeliveryView {
             converted_from: Some(delivery.received_as)
                 .filter(|from| product.converted && *from != product.media_type),
             media_type: product.media_type,
+            of: product.of,
             delivered_at: delivery.delivered_at,
             acknowledged_at: delivery.acknowledged_at,
         }

@@ -32,6 +32,11 @@ pub(super) async fn run(pipeline: &Pipeline, job: &Job) -> Result<(), Failure> {
     }
     // Before the record, so that a crash leaves nothing behind: nothing here is needed any more.
     pipeline.folders.clear(file).await?;
+    if job.is_joined() {
+        for part in pipeline.store.ready_parts(job).await? {
+            pipeline.folders.clear(part.file()).await?;
+        }
+    }
     pipeline
         .store
         .delivered(job, product, pipeline.clock.now())

@@ -17,22 +17,31 @@ use tokio::fs::OpenOptions;
 use tokio::io::AsyncWriteExt as _;
 
 use super::folders::{Hash, blocking, measure, remove, rename};
-use super::{Failure, Pipeline, Rejection};
+use super::{Failure, Pipeline, Rejection, unpack};
 use crate::ports::{Content, EdgeError, Resume};
 use crate::store::{Job, Stage};
 
 pub(super) async fn run(pipeline: &Pipeline, job: &Job) -> Result<(), Failure> {
     let announced = &job.announced.file;
     let original = pipeline.folders.original(announced.id);
-    let _room = room(pipeline, announced).await?;
+    // A member that is taken up again comes out of its archive.
+    let archive = match job.archive {
+        Some(archive) => pipeline.store.job(archive).await?,
+        None => None,
+    };
+    let wanted = archive.as_ref().map_or(announced, |a| &a.announced.file);
+    let _room = room(pipeline, wanted).await?;
     // A crash after the rename and before the store heard of it leaves the file here.
     if measure(original.clone()).await? != Some((announced.size, announced.sha256)) {
         let part = pipeline.folders.part(announced.id);
-        if download(pipeline, job, &part).await? != announced.sha256 {
+        if download(pipeline, job, wanted, &part).await? != wanted.sha256 {
             remove(&part).await?;
             return Err(Failure::Mismatch);
         }
-        rename(part, original).await?;
+        match archive {
+            Some(_) => unpack::again(pipeline, job, &part).await?,
+            None => rename(part, original).await?,
+        }
     }
     let next = match pipeline.scanner {
         Some(_) => Stage::Scan,
@@ -72,9 +81,13 @@ async fn room<'a>(pipeline: &'a Pipeline, announced: &File) -> Result<Room<'a>, 
 }
 
 /// Brings the part to its full size and returns its digest.
-async fn download(pipeline: &Pipeline, job: &Job, path: &Path) -> Result<Sha256, Failure> {
-    let announced = &job.announced.file;
-    let mut part = Part::open(path, job).await?;
+async fn download(
+    pipeline: &Pipeline,
+    job: &Job,
+    announced: &File,
+    path: &Path,
+) -> Result<Sha256, Failure> {
+    let mut part = Part::open(path, job, announced.size).await?;
     if part.len < announced.size {
         let resume = part.resume(job);
         let content = match pipeline.edge.content(announced.id, resume.as_ref()).await {
@@ -96,10 +109,10 @@ async fn download(pipeline: &Pipeline, job: &Job, path: &Path) -> Result<Sha256,
         if content.from == 0 {
             part.begin_again().await?;
             let etag = content.etag.as_deref();
-            pipeline.store.set_etag(announced.id, etag).await?;
+            pipeline.store.set_etag(job.file(), etag).await?;
         }
         tracing::info!(
-            link = %announced.link, file = %announced.id,
+            link = %announced.link, file = %job.file(),
             size = announced.size, from = content.from, "fetching"
         );
         let outcome = part.take(content, announced).await;
@@ -119,7 +132,7 @@ struct Part {
 
 impl Part {
     /// Opens what an earlier try left, as far as it can be gone on with.
-    async fn open(path: &Path, job: &Job) -> Result<Self, Failure> {
+    async fn open(path: &Path, job: &Job, size: u64) -> Result<Self, Failure> {
         let mut options = OpenOptions::new();
         let file = options.create(true).append(true).open(path).await?;
         let len = file.metadata().await?.len();
@@ -128,7 +141,6 @@ impl Part {
             len,
             hash: sha2::Sha256::new(),
         };
-        let size = job.announced.file.size;
         if len > size || (len < size && job.etag.is_none()) {
             part.begin_again().await?;
         } else if len > 0 {

@@ -80,6 +80,17 @@ impl Folders {
         self.quarantine.join(file.to_string())
     }
 
+    /// The files in quarantine.
+    pub(crate) async fn in_quarantine(&self) -> io::Result<Vec<FileId>> {
+        let mut files = Vec::new();
+        let mut entries = tokio::fs::read_dir(&self.quarantine).await?;
+        while let Some(entry) = entries.next_entry().await? {
+            let name = entry.file_name();
+            files.extend(name.to_str().and_then(|name| name.parse::<FileId>().ok()));
+        }
+        Ok(files)
+    }
+
     /// A small picture of what the first app has.
     pub(crate) fn thumbnail(&self, file: FileId) -> PathBuf {
         self.thumbnails.join(format!("{file}.jpg"))

@@ -49,6 +49,30 @@ pub enum Rejection {
 }
 
 impl Rejection {
+    /// All of them.
+    const ALL: [Self; 14] = [
+        Self::Gone,
+        Self::Altered,
+        Self::NoUsableFormat,
+        Self::Unreadable,
+        Self::ImageTooLarge,
+        Self::PasswordProtected,
+        Self::ResultTooLarge,
+        Self::TookTooLong,
+        Self::TooComplex,
+        Self::ArchiveRefused,
+        Self::Infected,
+        Self::NotScanned,
+        Self::ProgramMissing,
+        Self::GaveUp,
+    ];
+
+    /// The one that says this sentence.
+    #[must_use]
+    pub fn of(sentence: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|r| r.to_string() == sentence)
+    }
+
     /// The stable code, by which a reader in another language finds its own words.
     #[must_use]
     pub const fn code(self) -> &'static str {

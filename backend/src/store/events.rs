@@ -3,7 +3,8 @@
 use chatlift_shared::webhook::{Event, EventKind};
 use chatlift_shared::{EventId, Timestamp};
 
-use super::feed::{FeedKind, say_of_file, say_of_link};
+use super::families::begin_joined;
+use super::feed::{FeedKind, say_of_link, say_of_upload};
 use super::{Stage, Store, StoreError, to_json};
 
 /// What became of an event.
@@ -61,13 +62,15 @@ impl Store {
                 .bind(now.millis())
                 .execute(&mut *tx)
                 .await?;
-                say_of_file(&mut tx, FeedKind::Uploaded, stored, None, None, now).await?;
+                say_of_upload(&mut tx, stored, now).await?;
             }
             EventKind::LinkCompleted(ended) => {
                 say_of_link(&mut tx, FeedKind::Completed, link, ended.files, now).await?;
+                begin_joined(&mut tx, id, ended, now).await?;
             }
             EventKind::LinkExpired(ended) => {
                 say_of_link(&mut tx, FeedKind::Expired, link, ended.files, now).await?;
+                begin_joined(&mut tx, id, ended, now).await?;
             }
         }
         self.commit(tx).await?;

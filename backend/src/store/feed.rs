@@ -6,7 +6,7 @@ use chatlift_shared::{FileId, LinkId, Timestamp};
 use serde::Serialize;
 use sqlx::{Any, Row as _, Transaction};
 
-use super::{Product, Store, StoreError, to_json};
+use super::{Job, Product, Store, StoreError, to_json};
 use crate::pipeline::Rejection;
 
 /// Most entries that one read returns.
@@ -21,6 +21,10 @@ pub enum FeedKind {
     Received,
     /// It is in a format that the app can use.
     Converted,
+    /// It was an archive, and its members are files of their own. Final.
+    Unpacked,
+    /// It is a part of what the link's files were joined to, which the first app has. Final.
+    Joined,
     /// The first app has it. Final.
     Delivered,
     /// It cannot be used. Final.
@@ -39,6 +43,8 @@ impl FeedKind {
             Self::Uploaded => "uploaded",
             Self::Received => "received",
             Self::Converted => "converted",
+            Self::Unpacked => "unpacked",
+            Self::Joined => "joined",
             Self::Delivered => "delivered",
             Self::Rejected => "rejected",
             Self::Completed => "completed",
@@ -72,7 +78,62 @@ struct FileData<'a> {
     rejection: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// The archive that it came in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    archive: Option<FileId>,
+    /// How many files there were in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    members: Option<usize>,
+    /// What it was joined to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    joined_to: Option<FileId>,
+    /// The uploads that it was made of.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    of: &'a [FileId],
     at: Timestamp,
+}
+
+/// What is said of a file beside what the edge said.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct About<'a> {
+    product: Option<&'a Product>,
+    rejection: Option<Rejection>,
+    members: Option<usize>,
+    joined_to: Option<FileId>,
+}
+
+impl<'a> About<'a> {
+    /// This was made of it.
+    pub(super) fn product(product: &'a Product) -> Self {
+        Self {
+            product: Some(product),
+            ..Self::default()
+        }
+    }
+
+    /// It is rejected.
+    pub(super) fn rejection(rejection: Rejection) -> Self {
+        Self {
+            rejection: Some(rejection),
+            ..Self::default()
+        }
+    }
+
+    /// So many files were in it.
+    pub(super) fn members(members: usize) -> Self {
+        Self {
+            members: Some(members),
+            ..Self::default()
+        }
+    }
+
+    /// It was joined to this.
+    pub(super) fn joined(to: FileId) -> Self {
+        Self {
+            joined_to: Some(to),
+            ..Self::default()
+        }
+    }
 }
 
 /// The JSON of an entry about a link.
@@ -108,16 +169,43 @@ impl Store {
     }
 }
 
-/// Says something about a file: as it was uploaded, or as `product` once there is one.
+/// Says that the edge has a file.
+pub(super) async fn say_of_upload(
+    tx: &mut Transaction<'static, Any>,
+    announced: &FileStored,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    say(
+        tx,
+        FeedKind::Uploaded,
+        announced,
+        None,
+        About::default(),
+        at,
+    )
+    .await
+}
+
+/// Says something about a file: as it was uploaded, or as its product once there is one.
 pub(super) async fn say_of_file(
     tx: &mut Transaction<'static, Any>,
     kind: FeedKind,
-    announced: &FileStored,
-    product: Option<&Product>,
-    rejection: Option<Rejection>,
+    job: &Job,
+    about: About<'_>,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    let file = &announced.file;
+    say(tx, kind, &job.announced, job.archive, about, at).await
+}
+
+async fn say(
+    tx: &mut Transaction<'static, Any>,
+    kind: FeedKind,
+    announced: &FileStored,
+    archive: Option<FileId>,
+    about: About<'_>,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let (file, product) = (&announced.file, about.product);
     let data = FileData {
         file: file.id,
         name: product.map_or(&file.name, |p| &p.name),
@@ -127,8 +215,12 @@ pub(super) async fn say_of_file(
         converted_from: product
             .filter(|p| p.converted && p.media_type != file.media_type)
             .map(|_| file.media_type.as_str()),
-        rejection: rejection.map(Rejection::code),
-        reason: rejection.map(|r| r.to_string()),
+        rejection: about.rejection.map(Rejection::code),
+        reason: about.rejection.map(|r| r.to_string()),
+        archive,
+        members: about.members,
+        joined_to: about.joined_to,
+        of: product.map_or(&[], |p| &p.of),
         at,
     };
     insert(

@@ -12,8 +12,11 @@
 //! dies leaves its jobs to the others when the claim is over.
 
 mod events;
+mod families;
 mod feed;
+mod job;
 mod jobs;
+mod moves;
 mod notices;
 mod receipts;
 mod requests;
@@ -31,8 +34,9 @@ use tokio::sync::watch;
 use url::Url;
 
 pub use events::Recorded;
+pub use families::Member;
 pub use feed::{FeedEntry, FeedKind};
-pub use jobs::{Job, Product, Stage};
+pub use job::{Job, Product, Stage, joined_id, member_id};
 pub use notices::DueNotice;
 pub use receipts::DueReceipt;
 pub use requests::{Delivery, FileState, Request};
@@ -54,14 +58,26 @@ const SQLITE: &[(i64, &str, &str)] = &[
         "claims",
         include_str!("../../migrations/sqlite/0003_claims.sql"),
     ),
+    (
+        4,
+        "families",
+        include_str!("../../migrations/sqlite/0004_families.sql"),
+    ),
 ];
 
 /// Migrations of PostgreSQL in order.
-const POSTGRES: &[(i64, &str, &str)] = &[(
-    1,
-    "all",
-    include_str!("../../migrations/postgres/0001_all.sql"),
-)];
+const POSTGRES: &[(i64, &str, &str)] = &[
+    (
+        1,
+        "all",
+        include_str!("../../migrations/postgres/0001_all.sql"),
+    ),
+    (
+        2,
+        "families",
+        include_str!("../../migrations/postgres/0002_families.sql"),
+    ),
+];
 
 /// Settings of each connection to SQLite: see the promise above.
 const PRAGMAS: [&str; 4] = [

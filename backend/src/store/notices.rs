@@ -33,6 +33,9 @@ struct Data<'a> {
     subject: Option<&'a str>,
     metadata: &'a std::collections::BTreeMap<String, String>,
     name: &'a str,
+    /// The uploads that it was made of, if it is not one itself.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    of: &'a [FileId],
     #[serde(skip_serializing_if = "Option::is_none")]
     product: Option<ProductData<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,6 +82,7 @@ pub(super) async fn queue_notice(
             subject: link.subject.as_deref(),
             metadata: &link.metadata,
             name: product.map_or(&file.name, |p| &p.name),
+            of: product.map_or(&[], |p| &p.of),
             product: product.map(|product| ProductData {
                 media_type: &product.media_type,
                 size: product.size,
@@ -219,7 +223,8 @@ impl Store {
         let files: Vec<String> = sqlx::query_scalar(
             "SELECT file FROM deliveries d
              WHERE deleted_at IS NULL AND acknowledged_at <= $1 AND NOT EXISTS (
-                 SELECT 1 FROM receipts r WHERE r.file = d.file AND r.settled_at IS NULL)
+                 SELECT 1 FROM receipts r JOIN jobs j ON j.file = r.file
+                 WHERE j.link = d.link AND r.settled_at IS NULL)
              ORDER BY acknowledged_at LIMIT 100",
         )
         .bind(before.millis())

@@ -31,13 +31,15 @@ pub struct DueReceipt {
     pub attempts: u32,
 }
 
-const fn rank(status: ReceiptStatus) -> i64 {
-    match status {
+/// Its place among the receipts of its file: those of a later attempt follow all of an earlier one.
+fn rank(receipt: &Receipt) -> i64 {
+    let status = match receipt.status {
         ReceiptStatus::Received => 1,
         ReceiptStatus::Converted => 2,
         ReceiptStatus::Delivered => 3,
         ReceiptStatus::Rejected => 4,
-    }
+    };
+    i64::from(receipt.attempt) * 10 + status
 }
 
 pub(super) async fn queue_receipt(
@@ -51,7 +53,7 @@ pub(super) async fn queue_receipt(
          ON CONFLICT DO NOTHING",
     )
     .bind(file.to_string())
-    .bind(rank(receipt.status))
+    .bind(rank(receipt))
     .bind(to_json("body", receipt)?)
     .bind(now.millis())
     .execute(&mut **tx)
@@ -93,7 +95,7 @@ impl Store {
             sqlx::query("UPDATE receipts SET next_at = $1 WHERE file = $2 AND rank = $3")
                 .bind(now.plus(CLAIM).millis())
                 .bind(receipt.file.to_string())
-                .bind(rank(receipt.receipt.status))
+                .bind(rank(&receipt.receipt))
                 .execute(&mut *tx)
                 .await?;
         }
@@ -130,7 +132,7 @@ impl Store {
         .bind(now.millis())
         .bind(gave_up)
         .bind(due.file.to_string())
-        .bind(rank(due.receipt.status))
+        .bind(rank(&due.receipt))
         .execute(&self.pool)
         .await?;
         Ok(())
@@ -154,7 +156,7 @@ impl Store {
         .bind(error)
         .bind(next_at.millis())
         .bind(due.file.to_string())
-        .bind(rank(due.receipt.status))
+        .bind(rank(&due.receipt))
         .execute(&self.pool)
         .await?;
         Ok(())

@@ -113,7 +113,8 @@ impl Store {
         let rows = sqlx::query(
             "SELECT file, reason,
                  (SELECT kind FROM feed WHERE of = file ORDER BY seq DESC LIMIT 1) AS status
-             FROM jobs WHERE link = $1 ORDER BY created_at, file",
+             FROM jobs WHERE link = $1 AND EXISTS (SELECT 1 FROM feed WHERE of = file)
+             ORDER BY created_at, file",
         )
         .bind(link.to_string())
         .fetch_all(&self.pool)

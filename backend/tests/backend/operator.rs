@@ -46,6 +46,19 @@ async fn a_parked_job_is_listed_shown_and_done_after_a_retry_by_command() {
     while job(&backend.app, file_id(1)).await.stage != Stage::Done {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
+    // The edge, which has heard of the rejection, hears of a new attempt.
+    edge.receipts(4).await;
+    let told: Vec<_> = edge
+        .lock()
+        .receipts
+        .iter()
+        .map(|(_, r)| (r.attempt, r.status))
+        .collect();
+    use chatlift_shared::api::ReceiptStatus::{Converted, Delivered, Received, Rejected};
+    assert_eq!(
+        told,
+        [(0, Rejected), (1, Received), (1, Converted), (1, Delivered)]
+    );
     let (good, said) = jobs(data.path(), &["retry", &id]);
     assert!(!good && said.contains("is not parked"), "{said}");
     let (good, said) = jobs(data.path(), &["dance"]);

@@ -91,6 +91,33 @@ async fn an_infected_file_is_quarantined_and_a_clean_one_delivered() {
     assert!(job.last_error.expect("a name").contains("Chatlift.Eicar"));
     assert!(told(&backend.app).await.contains(&"rejected".to_owned()));
 
+    // What is in quarantine goes when its time is over.
+    let kept = data.path().join("quarantine").join(file_id(1).to_string());
+    let mut later = config.clone();
+    later.retention = Some(std::time::Duration::from_secs(24 * 3600));
+    let second = tempfile::tempdir().expect("a folder");
+    later.data_dir = second.path().to_owned();
+    let cleaned = Backend::start_with(later, JumpingClock::new()).await;
+    edge.hold(file_id(9), &eicar(), "\"v1\"");
+    cleaned
+        .tell(event_id(9), &announce(9, "a.bin", any, &eicar(), &[]))
+        .await;
+    assert_eq!(cleaned.ended(file_id(9)).await.stage, Stage::Parked);
+    let theirs = second
+        .path()
+        .join("quarantine")
+        .join(file_id(9).to_string());
+    for _ in 0..1_000 {
+        if !theirs.exists() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(!theirs.exists(), "a day is over, and more");
+    assert!(!edge.lock().contents.contains_key(&file_id(9)));
+    assert!(kept.exists(), "thirty days are not");
+    cleaned.stop().await;
+
     // Without its scanner nothing is delivered.
     drop(daemon);
     edge.hold(file_id(4), b"clean", "\"v1\"");

@@ -7,6 +7,7 @@ mod common;
 mod make;
 
 mod clamd;
+mod families;
 mod hostile;
 mod killed;
 mod postgres;

@@ -9,14 +9,14 @@
 //! each time after a longer wait, so that a hostile file that takes the process with it does not
 //! hold up the others. At last it is parked.
 
-mod archive;
+pub mod archive;
 mod clean;
 pub mod document;
 mod heif;
 pub mod image;
 mod kind;
 mod media;
-mod pdf;
+pub mod pdf;
 mod plan;
 mod svg;
 pub(crate) mod thumbnail;
@@ -25,9 +25,12 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::folders::{blocking, measure, remove, rename};
+use chatlift_shared::api::Join;
+use chatlift_shared::digest::Sha256;
+
+use super::folders::{blocking, measure, remove, remove_folder, rename};
 use super::retry::delay;
-use super::{Failure, Pipeline, Rejection};
+use super::{Failure, Pipeline, Rejection, unite, unpack};
 use crate::error::random;
 use crate::sandbox::{Program, Programs, RunError, Sandbox};
 use crate::store::{Job, Product};
@@ -132,7 +135,7 @@ impl From<RunError> for ConvertError {
 #[must_use]
 pub fn all(sandbox: &Sandbox) -> Vec<Arc<dyn Converter>> {
     let sandbox = || sandbox.clone();
-    let singles: Vec<Arc<dyn Converter>> = vec![
+    vec![
         Arc::new(clean::Cleaner),
         Arc::new(image::Images),
         Arc::new(heif::Heif(sandbox())),
@@ -140,17 +143,16 @@ pub fn all(sandbox: &Sandbox) -> Vec<Arc<dyn Converter>> {
         Arc::new(document::Documents::new(sandbox())),
         Arc::new(pdf::Pdfs(sandbox())),
         Arc::new(media::Media(sandbox())),
-    ];
-    let archives = archive::Archives::new(singles.clone(), sandbox());
-    let mut all = singles;
-    all.push(Arc::new(archives));
-    all
+        Arc::new(archive::Archives),
+    ]
 }
 
 /// What is to be done with a file.
 pub enum Choice {
     /// It stays as it is.
     AsItIs,
+    /// It is an archive of which each member is a file of its own.
+    Unpack,
     /// This converter makes a file of type `from` into one of type `to`; the same, if it only
     /// checks and cleans.
     Convert {
@@ -204,6 +206,7 @@ pub fn choose(
             None => (converter, to.to_owned()),
             Some(program) => return Err(reject(Rejection::ProgramMissing, program.missing())),
         },
+        Plan::Impossible if from == archive::ZIP => return Ok(Choice::Unpack),
         Plan::Impossible => {
             let error = format!("no converter from {from} to any of {formats:?}");
             return Err(reject(Rejection::NoUsableFormat, error));
@@ -218,13 +221,35 @@ pub fn choose(
 }
 
 pub(super) async fn run(pipeline: &Pipeline, job: &Job) -> Result<(), Failure> {
-    let product = product(pipeline, job).await?;
+    let product = if job.is_joined() {
+        unite::product(pipeline, job).await?
+    } else {
+        match product(pipeline, job).await? {
+            Some(product) => product,
+            None if job.archive.is_some() => {
+                let error = "an archive in an archive";
+                return Err(Failure::rejected(Rejection::ArchiveRefused, error));
+            }
+            None => return unpack::run(pipeline, job).await,
+        }
+    };
     let now = pipeline.clock.now();
     pipeline.store.converted(job, &product, now).await?;
+    // What waited for this file may go on.
+    pipeline.wake();
     Ok(())
 }
 
-async fn product(pipeline: &Pipeline, job: &Job) -> Result<Product, Failure> {
+/// The formats that the app can use; of what is joined to a PDF only that.
+fn formats(job: &Job) -> Vec<String> {
+    match job.announced.link.join {
+        Some(Join::Pdf) => vec![pdf::PDF.to_owned()],
+        None => job.announced.link.formats.clone(),
+    }
+}
+
+/// What is made of a file; nothing of an archive that is to be unpacked.
+async fn product(pipeline: &Pipeline, job: &Job) -> Result<Option<Product>, Failure> {
     let file = &job.announced.file;
     let unchanged = Product {
         name: file.name.clone(),
@@ -232,9 +257,10 @@ async fn product(pipeline: &Pipeline, job: &Job) -> Result<Product, Failure> {
         size: file.size,
         sha256: file.sha256,
         converted: false,
+        of: job.archive.into_iter().collect(),
     };
     let source = pipeline.folders.original(file.id);
-    let formats = job.announced.link.formats.clone();
+    let formats = formats(job);
     let (announced, name) = (file.media_type.clone(), file.name.clone());
     let (converters, sandbox) = (pipeline.converters.clone(), pipeline.sandbox.clone());
     let chosen = blocking(move || {
@@ -249,7 +275,8 @@ async fn product(pipeline: &Pipeline, job: &Job) -> Result<Product, Failure> {
         ))
     });
     let (converter, from, to) = match chosen.await?? {
-        Choice::AsItIs => return Ok(unchanged),
+        Choice::AsItIs => return Ok(Some(unchanged)),
+        Choice::Unpack => return Ok(None),
         Choice::Convert {
             converter,
             from,
@@ -260,7 +287,7 @@ async fn product(pipeline: &Pipeline, job: &Job) -> Result<Product, Failure> {
     let result = pipeline.folders.converting(file.id);
     if (size, sha256) == (file.size, file.sha256) {
         remove(&result).await?;
-        return Ok(unchanged);
+        return Ok(Some(unchanged));
     }
     rename(result, pipeline.folders.product(file.id)).await?;
     let name = if to == from {
@@ -268,13 +295,14 @@ async fn product(pipeline: &Pipeline, job: &Job) -> Result<Product, Failure> {
     } else {
         renamed(&file.name, &to)
     };
-    Ok(Product {
+    Ok(Some(Product {
         name,
         media_type: to,
         size,
         sha256,
         converted: true,
-    })
+        of: job.archive.into_iter().collect(),
+    }))
 }
 
 /// Runs the converter; size and digest of what it made.
@@ -284,8 +312,31 @@ async fn convert(
     converter: &Arc<dyn Converter>,
     from: &str,
     to: &str,
-) -> Result<(u64, chatlift_shared::digest::Sha256), Failure> {
-    let file = &job.announced.file;
+) -> Result<(u64, Sha256), Failure> {
+    tracing::info!(
+        link = %job.announced.link.id, file = %job.file(), event = %job.event,
+        converter = converter.name(), from, to, "converting"
+    );
+    let source = pipeline.folders.original(job.file());
+    let (from, to, converter) = (from.to_owned(), to.to_owned(), Arc::clone(converter));
+    bounded(pipeline, job, move |result, folder| {
+        converter.convert(&Conversion {
+            source: &source,
+            from: &from,
+            result,
+            to: &to,
+            folder,
+        })
+    })
+    .await
+}
+
+/// Has `work` make a file in a folder of its own, in its turn; size and digest of what it made.
+pub(super) async fn bounded(
+    pipeline: &Pipeline,
+    job: &Job,
+    work: impl FnOnce(&Path, &Path) -> Result<(), ConvertError> + Send + 'static,
+) -> Result<(u64, Sha256), Failure> {
     if job.crashes >= CRASHES_MAX {
         let error = format!("the process died in its conversion {CRASHES_MAX} times");
         return Err(Failure::rejected(Rejection::Unreadable, error));
@@ -294,31 +345,20 @@ async fn convert(
     let _turn = pipeline.conversions.acquire().await;
     let wait = delay(job.crashes.saturating_add(1), random());
     let again_at = pipeline.clock.now().plus(wait);
-    pipeline.store.conversion_begins(file.id, again_at).await?;
-    tracing::info!(
-        link = %file.link, file = %file.id, event = %job.event,
-        converter = converter.name(), from, to, "converting"
-    );
-
-    let source = pipeline.folders.original(file.id);
-    let result = pipeline.folders.converting(file.id);
-    let folder = pipeline.folders.run(file.id);
-    let (from, target) = (from.to_owned(), to.to_owned());
-    let (work, to_sync) = (Arc::clone(converter), result.clone());
+    pipeline
+        .store
+        .conversion_begins(job.file(), again_at)
+        .await?;
+    let result = pipeline.folders.converting(job.file());
+    let folder = pipeline.folders.run(job.file());
+    let made = result.clone();
     let outcome = tokio::task::spawn_blocking(move || {
-        super::folders::remove_folder(&folder)?;
+        remove_folder(&folder)?;
         std::fs::create_dir(&folder)?;
-        let conversion = Conversion {
-            source: &source,
-            from: &from,
-            result: &to_sync,
-            to: &target,
-            folder: &folder,
-        };
-        let outcome = work.convert(&conversion);
-        super::folders::remove_folder(&folder)?;
+        let outcome = work(&made, &folder);
+        remove_folder(&folder)?;
         if outcome.is_ok() {
-            std::fs::File::open(&to_sync)?.sync_all()?;
+            std::fs::File::open(&made)?.sync_all()?;
         }
         outcome
     })

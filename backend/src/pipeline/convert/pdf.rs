@@ -17,6 +17,9 @@ use super::{Conversion, ConvertError, Converter, reject};
 use crate::pipeline::Rejection;
 use crate::sandbox::{Ended, Limits, Program, Run, Sandbox};
 
+/// The type of what is made here.
+pub(crate) const PDF: &str = "application/pdf";
+
 /// A page takes a tenth of a second; one that is made to hurt takes what it gets.
 const LIMITS: Limits = Limits {
     time: Duration::from_secs(60),
@@ -40,16 +43,16 @@ impl Converter for Pdfs {
     }
 
     fn handles(&self, from: &str, to: &str) -> bool {
-        from == "application/pdf"
+        from == PDF
             && matches!(
                 to,
-                "application/pdf" | "image/jpeg" | "image/png" | "image/webp" | "text/plain"
+                PDF | "image/jpeg" | "image/png" | "image/webp" | "text/plain"
             )
     }
 
     fn needs(&self, _: &str, to: &str) -> &'static [Program] {
         match to {
-            "application/pdf" => &[Program::PdfInfo],
+            PDF => &[Program::PdfInfo],
             "text/plain" => &[Program::PdfInfo, Program::PdfToText],
             _ => &[Program::PdfInfo, Program::PdfToPpm],
         }
@@ -58,7 +61,7 @@ impl Converter for Pdfs {
     fn convert(&self, conversion: &Conversion<'_>) -> Result<(), ConvertError> {
         let pages = self.pages(conversion)?;
         match conversion.to {
-            "application/pdf" => same(conversion),
+            PDF => same(conversion),
             "text/plain" => self.text(conversion),
             _ => self.image(conversion, pages),
         }
@@ -176,28 +179,34 @@ pub(super) fn same(conversion: &Conversion<'_>) -> Result<(), ConvertError> {
     Ok(())
 }
 
-/// Several PDFs as one.
-pub(super) fn unite(
+/// Several PDFs as one. Blocks.
+///
+/// # Errors
+/// [`ConvertError::Rejected`] when one of them cannot be read or they are too much together.
+pub fn unite(
     sandbox: &Sandbox,
     parts: &[PathBuf],
     folder: &Path,
     result: &Path,
 ) -> Result<(), ConvertError> {
+    if let [only] = parts {
+        return Ok(fs::copy(only, result).map(drop)?);
+    }
     let between = folder.join("united.pdf");
     let mut arguments: Vec<OsString> = parts.iter().map(OsString::from).collect();
     arguments.push(between.clone().into());
+    let reads: Vec<&Path> = parts.iter().map(PathBuf::as_path).collect();
     let ended = sandbox.run(&Run {
         program: Program::PdfUnite,
         arguments,
         folder,
-        reads: &[],
+        reads: &reads,
         limits: LIMITS,
     })?;
     if !ended.success || !between.is_file() {
         return Err(reject(Rejection::Unreadable, ended.errors));
     }
-    fs::copy(between, result)?;
-    Ok(())
+    Ok(fs::copy(between, result).map(drop)?)
 }
 
 /// An image as a page of a PDF: a JPEG and its size.

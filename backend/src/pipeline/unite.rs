@@ -1,0 +1,51 @@
+//! The files of a link that joins them, as one PDF.
+//!
+//! Each of them is a PDF by now and lies in the work folder; what they are joined to goes on like
+//! any product. Promise: all that were ready when it was begun are in it, in their order.
+
+use std::io;
+
+use super::convert::{bounded, pdf};
+use super::folders::rename;
+use super::{Failure, Pipeline};
+use crate::store::{Job, Product};
+
+pub(super) async fn product(pipeline: &Pipeline, job: &Job) -> Result<Product, Failure> {
+    let parts = pipeline.store.ready_parts(job).await?;
+    if parts.is_empty() {
+        return Err(io::Error::other("no file is ready to be joined").into());
+    }
+    let mut of = Vec::new();
+    for part in &parts {
+        let upload = part.archive.unwrap_or(part.file());
+        if !of.contains(&upload) {
+            of.push(upload);
+        }
+    }
+    let paths: Vec<_> = parts
+        .iter()
+        .map(|part| match &part.product {
+            Some(product) if product.converted => pipeline.folders.product(part.file()),
+            _ => pipeline.folders.original(part.file()),
+        })
+        .collect();
+    tracing::info!(
+        link = %job.announced.link.id, file = %job.file(), event = %job.event,
+        files = paths.len(), "joining"
+    );
+    let sandbox = pipeline.sandbox.clone();
+    let (size, sha256) = bounded(pipeline, job, move |result, folder| {
+        pdf::unite(&sandbox, &paths, folder, result)
+    })
+    .await?;
+    let result = pipeline.folders.converting(job.file());
+    rename(result, pipeline.folders.product(job.file())).await?;
+    Ok(Product {
+        name: job.announced.file.name.clone(),
+        media_type: pdf::PDF.to_owned(),
+        size,
+        sha256,
+        converted: true,
+        of,
+    })
+}

@@ -1,0 +1,98 @@
+//! An archive, unpacked: each member becomes a job of its own.
+//!
+//! Under crash: members get their names when they are whole, their ids follow from the archive's,
+//! and the jobs of all of them are made in one transaction; what was unpacked before it is written
+//! over.
+
+use std::path::{Path, PathBuf};
+
+use chatlift_shared::FileId;
+
+use super::convert::{ConvertError, archive};
+use super::folders::{blocking, remove, rename};
+use super::{Failure, Pipeline, Rejection};
+use crate::store::{Job, Member, Stage, member_id};
+
+pub(super) async fn run(pipeline: &Pipeline, job: &Job) -> Result<(), Failure> {
+    let archive = job.file();
+    let source = pipeline.folders.original(archive);
+    let wanted = looked_at(source.clone(), archive::list).await?;
+    let (size, quota) = (wanted.iter().map(|m| m.size).sum::<u64>(), pipeline.quota);
+    let used = pipeline.folders.used_beside(archive).await?;
+    if used > 0 && used.saturating_add(size) > quota {
+        let error = format!("the disk quota of {quota} bytes is used up for the moment");
+        return Err(Failure::again(error));
+    }
+    let _turn = pipeline.conversions.acquire().await;
+    let mut members = Vec::new();
+    let mut left = archive::UNPACKED_MAX;
+    for found in wanted {
+        let id = member_id(archive, found.place);
+        match member(pipeline, &source, id, &found, left).await {
+            Ok(member) => {
+                left -= member.size;
+                members.push(member);
+            }
+            Err(failure) => {
+                for member in &members {
+                    let id = member_id(archive, member.place);
+                    pipeline.folders.clear(id).await?;
+                }
+                pipeline.folders.clear(id).await?;
+                return Err(failure);
+            }
+        }
+    }
+    let next = match pipeline.scanner {
+        Some(_) => Stage::Scan,
+        None => Stage::Convert,
+    };
+    let now = pipeline.clock.now();
+    pipeline.store.unpacked(job, &members, next, now).await?;
+    // Not before: until then it is what the members come from.
+    pipeline.folders.clear(archive).await?;
+    pipeline.wake();
+    Ok(())
+}
+
+/// Unpacks a member under its own id.
+async fn member(
+    pipeline: &Pipeline,
+    source: &Path,
+    id: FileId,
+    found: &archive::Found,
+    most: u64,
+) -> Result<Member, Failure> {
+    let part = pipeline.folders.part(id);
+    let (target, found) = (part.clone(), found.clone());
+    let member = looked_at(source.to_owned(), move |source| {
+        archive::unpack(source, &found, &target, most)
+    })
+    .await?;
+    rename(part, pipeline.folders.original(id)).await?;
+    Ok(member)
+}
+
+/// Unpacks one member from its archive at `source` again, which is removed.
+pub(super) async fn again(pipeline: &Pipeline, job: &Job, source: &Path) -> Result<(), Failure> {
+    let found = looked_at(source.to_owned(), archive::list).await?;
+    let Some(found) = found.into_iter().find(|m| m.place == job.place) else {
+        let error = "the archive has no such member";
+        return Err(Failure::rejected(Rejection::Gone, error));
+    };
+    let target = pipeline.folders.converting(job.file());
+    let made = target.clone();
+    looked_at(source.to_owned(), move |source| {
+        archive::unpack(source, &found, &made, archive::UNPACKED_MAX)
+    })
+    .await?;
+    rename(target, pipeline.folders.original(job.file())).await?;
+    Ok(remove(source).await?)
+}
+
+async fn looked_at<T: Send + 'static>(
+    source: PathBuf,
+    work: impl FnOnce(&Path) -> Result<T, ConvertError> + Send + 'static,
+) -> Result<T, Failure> {
+    Ok(blocking(move || Ok(work(&source))).await??)
+}

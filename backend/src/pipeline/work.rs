@@ -1,0 +1,246 @@
+//! The pipeline's loops: jobs, receipts, notices and retention, each until the process stops.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chatlift_shared::Timestamp;
+use tokio::task::{Id, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::notices::{self, Notifier};
+use super::{Failure, Pipeline, receipts, retention};
+use crate::ports::Clock;
+use crate::store::{Job, Stage, StoreError};
+
+/// Jobs under way at once. Most of the time they wait for the network.
+const JOBS_AT_ONCE: usize = 4;
+/// Receipts read at once.
+const RECEIPTS_AT_ONCE: u32 = 32;
+/// Time between two looks at the store for what another process made due.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// How long a job belongs to the process that works on it, unless that says again that it does,
+/// which it does every [`LOOK_AGAIN`]. For a store that several processes share.
+const CLAIM: Duration = Duration::from_secs(60);
+/// Wait before the database is asked again after it failed.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+
+impl Pipeline {
+    /// Works until `stop`. What is under way then is left where it can be taken up again.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        self.sweep().await;
+        tokio::join!(
+            Arc::clone(&self).run_jobs(stop.clone()),
+            self.run_receipts(stop.clone()),
+            self.run_notices(stop.clone()),
+            self.run_retention(stop),
+        );
+    }
+
+    async fn run_jobs(self: Arc<Self>, stop: CancellationToken) {
+        let mut tasks = JoinSet::new();
+        let mut running: HashMap<Id, Job> = HashMap::new();
+        loop {
+            let now = self.clock.now();
+            let next = match self.due_jobs(now, &running).await {
+                Ok((due, next)) => {
+                    for job in due {
+                        let (pipeline, copy) = (Arc::clone(&self), job.clone());
+                        let task = tasks.spawn(async move { pipeline.step(&copy).await });
+                        running.insert(task.id(), job);
+                    }
+                    next
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the store failed");
+                    Some(now.plus(STORE_PAUSE))
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = self.new_job.notified() => {}
+                Some(ended) = tasks.join_next_with_id() => {
+                    let (id, outcome) = match ended {
+                        Ok((id, outcome)) => (id, outcome.err().map(|e| e.to_string())),
+                        Err(error) => (error.id(), Some(error.to_string())),
+                    };
+                    let job = running.remove(&id);
+                    if let (Some(job), Some(error)) = (job, outcome) {
+                        self.not_recorded(&job, error).await;
+                    }
+                }
+                () = sleep(&*self.clock, next) => {}
+                // Another process, such as `jobs retry`, may have made a job due.
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+            }
+        }
+        self.sandbox.stop();
+        tasks.shutdown().await;
+        for job in running.into_values() {
+            if let Err(error) = self.store.hand_back(job.file(), self.clock.now()).await {
+                tracing::error!(file = %job.file(), %error, "the store failed");
+            }
+        }
+    }
+
+    /// Jobs that are due and not under way here, as many as there is room for; and when the next
+    /// one is due.
+    async fn due_jobs(
+        &self,
+        now: Timestamp,
+        running: &HashMap<Id, Job>,
+    ) -> Result<(Vec<Job>, Option<Timestamp>), StoreError> {
+        let free = JOBS_AT_ONCE.saturating_sub(running.len());
+        let next = self.store.next_job_due(now).await?;
+        if self.store.shared() {
+            let until = now.plus(CLAIM);
+            for job in running.values() {
+                self.store.hold_job(job.file(), until).await?;
+            }
+            let free = u32::try_from(free).unwrap_or(u32::MAX);
+            let due = match free {
+                0 => Vec::new(),
+                free => self.store.claim_jobs(now, until, free).await?,
+            };
+            return Ok((due, next));
+        }
+        // Those under way are due as well: ask for enough to find others behind them.
+        let limit = u32::try_from(2 * JOBS_AT_ONCE).unwrap_or(u32::MAX);
+        let mut due = self.store.due_jobs(now, limit).await?;
+        due.retain(|job| running.values().all(|r| r.file() != job.file()));
+        due.truncate(free);
+        Ok((due, next))
+    }
+
+    /// A step panicked, or the store failed under it: see that it is not tried at once again.
+    async fn not_recorded(&self, job: &Job, error: String) {
+        tracing::error!(file = %job.file(), error, "a step was not recorded");
+        if let Err(error) = self.failed(job, Failure::again(error)).await {
+            tracing::error!(%error, "the store failed");
+            self.clock
+                .sleep_until(self.clock.now().plus(STORE_PAUSE))
+                .await;
+        }
+    }
+
+    async fn run_receipts(&self, stop: CancellationToken) {
+        loop {
+            let next = tokio::select! {
+                () = stop.cancelled() => break,
+                next = self.send_due_receipts() => next,
+            };
+            let next = next.unwrap_or_else(|error| {
+                tracing::error!(%error, "the store failed");
+                Some(self.clock.now().plus(STORE_PAUSE))
+            });
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = self.new_receipt.notified() => {}
+                () = sleep(&*self.clock, next) => {}
+            }
+        }
+    }
+
+    async fn run_notices(&self, stop: CancellationToken) {
+        let Some(notifier) = &self.notifier else {
+            return;
+        };
+        loop {
+            let next = tokio::select! {
+                () = stop.cancelled() => break,
+                next = self.send_due_notices(notifier) => next,
+            };
+            let next = next.unwrap_or_else(|error| {
+                tracing::error!(%error, "the store failed");
+                Some(self.clock.now().plus(STORE_PAUSE))
+            });
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = self.new_notice.notified() => {}
+                () = sleep(&*self.clock, next) => {}
+            }
+        }
+    }
+
+    async fn send_due_notices(&self, notifier: &Notifier) -> Result<Option<Timestamp>, StoreError> {
+        loop {
+            let now = self.clock.now();
+            let due = self.store.due_notices(now, RECEIPTS_AT_ONCE).await?;
+            if due.is_empty() {
+                return self.store.next_notice_due(now).await;
+            }
+            for notice in due {
+                notices::send(self, notifier, &notice).await?;
+            }
+        }
+    }
+
+    async fn run_retention(&self, stop: CancellationToken) {
+        loop {
+            if let Err(failure) = retention::run(self, self.retention).await {
+                tracing::warn!(?failure, "what is over its time could not be deleted");
+            }
+            let next = self
+                .retention
+                .map(|_| self.clock.now().plus(retention::EVERY));
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = sleep(&*self.clock, next) => {}
+                // With nothing but a quarantine to look at, the machine's own time will do.
+                () = tokio::time::sleep(retention::EVERY) => {}
+            }
+        }
+    }
+
+    /// Sends the receipts that are due until none is, and returns when the next one is.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn send_due_receipts(&self) -> Result<Option<Timestamp>, StoreError> {
+        loop {
+            let now = self.clock.now();
+            let due = self.store.due_receipts(now, RECEIPTS_AT_ONCE).await?;
+            if due.is_empty() {
+                return self.store.next_receipt_due(now).await;
+            }
+            for receipt in due {
+                receipts::send(self, &receipt).await?;
+            }
+        }
+    }
+
+    /// Removes what a crash left in the work folder of jobs that have ended.
+    async fn sweep(&self) {
+        let swept = async {
+            let (files, strange) = self.folders.at_work().await.map_err(Failure::from)?;
+            if strange > 0 {
+                tracing::warn!(strange, "the work folder holds what is not ours");
+            }
+            for file in files {
+                let ended = match self.store.job(file).await? {
+                    Some(job) => match job.stage {
+                        Stage::Done | Stage::Parked => true,
+                        // An archive that waits for its members is unpacked.
+                        Stage::Wait => job.product.is_none(),
+                        _ => false,
+                    },
+                    None => true,
+                };
+                if ended {
+                    self.folders.clear(file).await?;
+                }
+            }
+            Ok::<_, Failure>(())
+        };
+        if let Err(failure) = swept.await {
+            tracing::warn!(?failure, "the work folder could not be swept");
+        }
+    }
+}
+
+async fn sleep(clock: &dyn Clock, until: Option<Timestamp>) {
+    match until {
+        Some(at) => clock.sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,392 @@
+//! Jobs that belong together: an archive and its members, files and what they are joined to.
+//!
+//! A member is a job of its own under an id that follows from its archive's, so that unpacking
+//! twice makes each once. Its archive waits until all members have ended. The files of a link that
+//! joins them wait until the link has ended and each of them is ready or rejected; then what they
+//! are joined to is made, delivered once, and all of them are done with it in one transaction.
+
+use chatlift_shared::api::{File, ReceiptStatus};
+use chatlift_shared::digest::Sha256;
+use chatlift_shared::webhook::{FileStored, LinkEnded};
+use chatlift_shared::{EventId, FileId, LinkId, Timestamp};
+use sqlx::{Any, Transaction};
+
+use super::feed::{About, FeedKind, say_of_file};
+use super::job::{Job, NEVER, Stage, job, joined_id, member_id};
+use super::moves::{self, moved, parked, tell};
+use super::{Store, StoreError, to_json};
+use crate::pipeline::Rejection;
+
+const PDF: &str = "application/pdf";
+
+/// A member of an archive, unpacked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its place in the archive, from 1.
+    pub place: u32,
+    /// Its name, made safe.
+    pub name: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// Its media type, by content.
+    pub media_type: String,
+    /// Digest of its content.
+    pub sha256: Sha256,
+}
+
+impl Store {
+    /// The archive's members lie in the work folder: each is a job from `next` on, and the archive
+    /// waits for them.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn unpacked(
+        &self,
+        archive: &Job,
+        members: &[Member],
+        next: Stage,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        if moved(&mut tx, archive, Stage::Wait, now).await? {
+            let about = About::members(members.len());
+            say_of_file(&mut tx, FeedKind::Unpacked, archive, about, now).await?;
+            for member in members {
+                let mut announced = archive.announced.clone();
+                announced.file = File {
+                    id: member_id(archive.file(), member.place),
+                    name: member.name.clone(),
+                    size: member.size,
+                    media_type: member.media_type.clone(),
+                    sha256: member.sha256,
+                    ..announced.file
+                };
+                let child = Job {
+                    announced,
+                    stage: next,
+                    archive: Some(archive.file()),
+                    place: member.place,
+                    attempt: 0,
+                    ..archive.clone()
+                };
+                insert(&mut tx, &child, now, now).await?;
+                say_of_file(&mut tx, FeedKind::Received, &child, About::default(), now).await?;
+            }
+        }
+        self.commit(tx).await
+    }
+
+    /// The files that are ready to be joined, in their order: as the person picked them, members
+    /// at the place of their archive.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn ready_parts(&self, joined: &Job) -> Result<Vec<Job>, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        let mut ready = ready(&mut tx, joined.announced.link.id).await?;
+        ready.sort_by_key(|part| {
+            let upload = part.archive.unwrap_or(part.file());
+            let place = joined.parts.iter().position(|id| *id == upload);
+            (place.unwrap_or(usize::MAX), upload, part.place)
+        });
+        Ok(ready)
+    }
+
+    /// The archive of a member that can be deleted at the edge with it: no other member is still
+    /// needed.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub(crate) async fn last_of_its_archive(&self, file: FileId) -> Result<bool, StoreError> {
+        let others: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM jobs j LEFT JOIN deliveries d ON d.file = j.file
+             WHERE j.archive = (SELECT archive FROM jobs WHERE file = $1) AND j.file <> $2
+                 AND (j.stage NOT IN ('done', 'parked')
+                     OR (d.file IS NOT NULL AND d.deleted_at IS NULL))",
+        )
+        .bind(file.to_string())
+        .bind(file.to_string())
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(others == 0)
+    }
+}
+
+/// Writes a new job; one that is parked begins anew, another stays as it is.
+async fn insert(
+    tx: &mut Transaction<'static, Any>,
+    job: &Job,
+    next_at: Timestamp,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let parts = match job.parts.as_slice() {
+        [] => None,
+        parts => Some(to_json("parts", &parts)?),
+    };
+    sqlx::query(
+        "INSERT INTO jobs (file, event, link, announced, stage, next_at, created_at, updated_at,
+             archive, place, parts)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+         ON CONFLICT (file) DO UPDATE SET stage = excluded.stage, next_at = excluded.next_at,
+             attempts = 0, crashes = 0, reason = NULL, product = NULL
+         WHERE jobs.stage = 'parked' AND jobs.archive IS NOT NULL",
+    )
+    .bind(job.file().to_string())
+    .bind(job.event.to_string())
+    .bind(job.announced.link.id.to_string())
+    .bind(to_json("announced", &job.announced)?)
+    .bind(job.stage.as_str())
+    .bind(next_at.millis())
+    .bind(now.millis())
+    .bind(now.millis())
+    .bind(job.archive.map(|id| id.to_string()))
+    .bind(i64::from(job.place))
+    .bind(parts)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// The link has ended: what its files are joined to waits for them.
+pub(super) async fn begin_joined(
+    tx: &mut Transaction<'static, Any>,
+    event: EventId,
+    ended: &LinkEnded,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let link = &ended.link;
+    if link.join.is_none() || ended.files == 0 {
+        return Ok(());
+    }
+    let date = now.to_string();
+    let date = date.split('T').next().unwrap_or_default();
+    let id = joined_id(link.id);
+    let announced = FileStored {
+        file: File {
+            id,
+            link: link.id,
+            name: format!("{} {date}.pdf", link.scene),
+            size: 0,
+            media_type: PDF.to_owned(),
+            sha256: Sha256::of(b""),
+            address: String::new(),
+            stored_at: now,
+            deleted_at: None,
+            receipt: None,
+        },
+        link: link.clone(),
+    };
+    // An edge that names no order still joins: then the files follow each other by their ids.
+    let parts = match ended.order.as_slice() {
+        [] => vec![id],
+        order => order.to_vec(),
+    };
+    let joined = Job {
+        event,
+        announced,
+        stage: Stage::Wait,
+        attempts: 0,
+        mismatches: 0,
+        crashes: 0,
+        etag: None,
+        product: None,
+        last_error: None,
+        reason: None,
+        archive: None,
+        place: ended.files,
+        parts,
+        attempt: 0,
+    };
+    insert(tx, &joined, NEVER, now).await?;
+    join_if_ready(tx, &joined, now).await
+}
+
+/// Whether the files of this job's link are still being gathered.
+pub(super) async fn takes_parts(
+    tx: &mut Transaction<'static, Any>,
+    part: &Job,
+) -> Result<bool, StoreError> {
+    let joined = one(tx, joined_id(part.announced.link.id)).await?;
+    Ok(joined.is_none_or(|joined| joined.stage == Stage::Wait))
+}
+
+/// Lets the files of this job's link be joined, if the link has ended and all of them are ready or
+/// rejected.
+pub(super) async fn join_if_ready(
+    tx: &mut Transaction<'static, Any>,
+    member: &Job,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if member.announced.link.join.is_none() {
+        return Ok(());
+    }
+    let link = member.announced.link.id;
+    let Some(joined) = one(tx, joined_id(link)).await? else {
+        return Ok(());
+    };
+    if joined.stage != Stage::Wait {
+        return Ok(());
+    }
+    let jobs = of_link(tx, link).await?;
+    let others = || jobs.iter().filter(|job| !job.is_joined());
+    let uploads = others().filter(|job| job.is_upload()).count();
+    let settled = |job: &Job| matches!(job.stage, Stage::Wait | Stage::Done | Stage::Parked);
+    if uploads < usize::try_from(joined.place).unwrap_or(usize::MAX) || !others().all(settled) {
+        return Ok(());
+    }
+    if others().any(is_ready) {
+        moved(tx, &joined, Stage::Convert, now).await?;
+    } else {
+        // Each of them has told why.
+        moved(tx, &joined, Stage::Parked, now).await?;
+        let reason = Rejection::NoUsableFormat.to_string();
+        sqlx::query("UPDATE jobs SET reason = $1, last_error = $2 WHERE file = $3")
+            .bind(reason)
+            .bind("none of the files can be joined")
+            .bind(joined.file().to_string())
+            .execute(&mut **tx)
+            .await?;
+    }
+    Ok(())
+}
+
+/// What the files are joined to is delivered, and they with it.
+pub(super) async fn joined(
+    tx: &mut Transaction<'static, Any>,
+    joined: &Job,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let parts = ready(tx, joined.announced.link.id).await?;
+    for part in &parts {
+        if moved(tx, part, Stage::Done, now).await? {
+            let about = About::joined(joined.file());
+            say_of_file(tx, FeedKind::Joined, part, about, now).await?;
+            tell(tx, part, ReceiptStatus::Delivered, now).await?;
+        }
+    }
+    for part in &parts {
+        archive_if_over(tx, part.archive, now).await?;
+    }
+    Ok(())
+}
+
+/// The files cannot be joined: they are rejected for the same reason.
+pub(super) async fn not_joined(
+    tx: &mut Transaction<'static, Any>,
+    joined: &Job,
+    rejection: Rejection,
+    error: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let parts = ready(tx, joined.announced.link.id).await?;
+    for part in &parts {
+        parked(tx, part, rejection, error, now).await?;
+    }
+    for part in &parts {
+        archive_if_over(tx, part.archive, now).await?;
+    }
+    Ok(())
+}
+
+/// Ends an archive, if all its members have ended: with them, or rejected as they are.
+pub(super) async fn archive_if_over(
+    tx: &mut Transaction<'static, Any>,
+    archive: Option<FileId>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let Some(archive) = archive else {
+        return Ok(());
+    };
+    let Some(archive) = one(tx, archive).await? else {
+        return Ok(());
+    };
+    let members = members(tx, archive.file()).await?;
+    let over = |job: &Job| matches!(job.stage, Stage::Done | Stage::Parked);
+    if archive.stage != Stage::Wait || !members.iter().all(over) {
+        return Ok(());
+    }
+    if members.iter().any(|member| member.stage == Stage::Done) {
+        if moved(tx, &archive, Stage::Done, now).await? {
+            tell(tx, &archive, ReceiptStatus::Converted, now).await?;
+            tell(tx, &archive, ReceiptStatus::Delivered, now).await?;
+        }
+        return Ok(());
+    }
+    let why = members
+        .iter()
+        .find_map(|m| Rejection::of(m.reason.as_deref()?));
+    let error = "none of its members can be used";
+    parked(
+        tx,
+        &archive,
+        why.unwrap_or(Rejection::NoUsableFormat),
+        error,
+        now,
+    )
+    .await?;
+    Ok(())
+}
+
+/// Takes up again what hangs together with a job that was.
+pub(super) async fn begin_again(
+    tx: &mut Transaction<'static, Any>,
+    job: &Job,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if job.is_joined() {
+        for part in of_link(tx, job.announced.link.id).await? {
+            if part.is_upload() {
+                moves::begin_again(tx, &part, now).await?;
+            }
+        }
+    }
+    if let Some(archive) = job.archive {
+        sqlx::query(
+            "UPDATE jobs SET stage = 'wait', attempt = attempt + 1, reason = NULL, next_at = $1
+             WHERE file = $2 AND stage = 'parked'",
+        )
+        .bind(NEVER.millis())
+        .bind(archive.to_string())
+        .execute(&mut **tx)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Whether it waits with a product for the others that it is joined with.
+fn is_ready(job: &Job) -> bool {
+    job.stage == Stage::Wait && job.product.is_some() && !job.is_joined()
+}
+
+async fn ready(tx: &mut Transaction<'static, Any>, link: LinkId) -> Result<Vec<Job>, StoreError> {
+    let mut jobs = of_link(tx, link).await?;
+    jobs.retain(is_ready);
+    Ok(jobs)
+}
+
+async fn of_link(tx: &mut Transaction<'static, Any>, link: LinkId) -> Result<Vec<Job>, StoreError> {
+    let rows = sqlx::query("SELECT * FROM jobs WHERE link = $1 ORDER BY created_at, file")
+        .bind(link.to_string())
+        .fetch_all(&mut **tx)
+        .await?;
+    rows.iter().map(job).collect()
+}
+
+async fn members(
+    tx: &mut Transaction<'static, Any>,
+    archive: FileId,
+) -> Result<Vec<Job>, StoreError> {
+    let rows = sqlx::query("SELECT * FROM jobs WHERE archive = $1 ORDER BY place")
+        .bind(archive.to_string())
+        .fetch_all(&mut **tx)
+        .await?;
+    rows.iter().map(job).collect()
+}
+
+async fn one(tx: &mut Transaction<'static, Any>, file: FileId) -> Result<Option<Job>, StoreError> {
+    let row = sqlx::query("SELECT * FROM jobs WHERE file = $1")
+        .bind(file.to_string())
+        .fetch_optional(&mut **tx)
+        .await?;
+    row.as_ref().map(job).transpose()
+}

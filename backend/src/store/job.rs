@@ -1,0 +1,193 @@
+//! A job: a file on its way through the pipeline.
+
+use chatlift_shared::digest::Sha256;
+use chatlift_shared::webhook::FileStored;
+use chatlift_shared::{EventId, FileId, Timestamp, UploadId};
+use serde::{Deserialize, Serialize};
+use sha2::Digest as _;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::{StoreError, from_json, parse, unsigned};
+
+/// When what waits for others is due.
+pub(super) const NEVER: Timestamp = Timestamp::from_millis(i64::MAX);
+
+/// Where a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The file is to be fetched from the edge.
+    Fetch,
+    /// The fetched file is to be looked at for malware.
+    Scan,
+    /// The file is to be brought into the app's format.
+    Convert,
+    /// The product is to be handed to the first app.
+    Deliver,
+    /// It waits for others: an archive for its members, a file for those that it is joined with,
+    /// and what they are joined to for all of them.
+    Wait,
+    /// The first app has it. Final.
+    Done,
+    /// It cannot be done; the job's reason says why. Final.
+    Parked,
+}
+
+impl Stage {
+    pub(super) const ALL: [Self; 7] = [
+        Self::Fetch,
+        Self::Scan,
+        Self::Convert,
+        Self::Deliver,
+        Self::Wait,
+        Self::Done,
+        Self::Parked,
+    ];
+
+    /// The name as stored.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fetch => "fetch",
+            Self::Scan => "scan",
+            Self::Convert => "convert",
+            Self::Deliver => "deliver",
+            Self::Wait => "wait",
+            Self::Done => "done",
+            Self::Parked => "parked",
+        }
+    }
+}
+
+/// What conversion made of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Product {
+    /// Its name, to be shown; never a path.
+    pub name: String,
+    /// Its media type.
+    pub media_type: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// Digest of its content.
+    pub sha256: Sha256,
+    /// Whether it is another file than the one that was fetched.
+    pub converted: bool,
+    /// The uploaded files that it was made of, where it is not made of one that bears its id: the
+    /// archive of a member, the files that were joined.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub of: Vec<FileId>,
+}
+
+/// A file on its way through the pipeline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// The event that brought it.
+    pub event: EventId,
+    /// The edge's word about the file and its link.
+    pub announced: FileStored,
+    /// Where it is.
+    pub stage: Stage,
+    /// Failed tries of this stage.
+    pub attempts: u32,
+    /// How often what was fetched was not what was announced.
+    pub mismatches: u32,
+    /// Conversions begun and not ended.
+    pub crashes: u32,
+    /// Version that the partly fetched file is of.
+    pub etag: Option<String>,
+    /// What conversion made, from [`Stage::Deliver`] on.
+    pub product: Option<Product>,
+    /// What went wrong last, for the operator.
+    pub last_error: Option<String>,
+    /// Why it is parked, in words for the chat-app user.
+    pub reason: Option<String>,
+    /// The archive that it is a member of.
+    pub archive: Option<FileId>,
+    /// Of a member its place in the archive; of joined files how many uploads there are.
+    pub place: u32,
+    /// The files that are joined, in their order, if this is what they are joined to.
+    pub parts: Vec<FileId>,
+    /// How often it was taken up again by hand.
+    pub attempt: u32,
+}
+
+impl Job {
+    /// The file.
+    #[must_use]
+    pub fn file(&self) -> FileId {
+        self.announced.file.id
+    }
+
+    /// Whether several files are joined to it.
+    #[must_use]
+    pub fn is_joined(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
+    /// Whether it is to be joined with others.
+    #[must_use]
+    pub fn is_part(&self) -> bool {
+        self.announced.link.join.is_some() && !self.is_joined()
+    }
+
+    /// Whether it was uploaded, so that the edge knows it by this id.
+    #[must_use]
+    pub fn is_upload(&self) -> bool {
+        self.archive.is_none() && !self.is_joined()
+    }
+}
+
+/// An id that belongs to `file` and is always the same: for what is made of it and is a delivery of
+/// its own. It is as unlikely to be another file's as two random ids of a link are to be the same.
+fn derived(file: FileId, what: &str) -> FileId {
+    let hash = sha2::Sha256::digest(format!("chatlift\0{file}\0{what}"));
+    let mut suffix = [0; 6];
+    suffix.copy_from_slice(&hash[..6]);
+    UploadId::new(file.link(), suffix).into()
+}
+
+/// The id of member `place` of an archive.
+#[must_use]
+pub fn member_id(archive: FileId, place: u32) -> FileId {
+    derived(archive, &format!("member {place}"))
+}
+
+/// The id of what the files of a link are joined to.
+#[must_use]
+pub fn joined_id(link: chatlift_shared::LinkId) -> FileId {
+    derived(UploadId::new(link, [0; 6]).into(), "joined")
+}
+
+pub(super) fn job(row: &AnyRow) -> Result<Job, StoreError> {
+    let stage: &str = row.try_get("stage")?;
+    Ok(Job {
+        event: parse("event", row.try_get("event")?)?,
+        announced: from_json("announced", row.try_get("announced")?)?,
+        stage: Stage::ALL
+            .into_iter()
+            .find(|s| s.as_str() == stage)
+            .ok_or_else(|| StoreError::Unreadable {
+                column: "stage",
+                problem: format!("no stage {stage}"),
+            })?,
+        attempts: unsigned("attempts", row.try_get("attempts")?)?,
+        mismatches: unsigned("mismatches", row.try_get("mismatches")?)?,
+        crashes: unsigned("crashes", row.try_get("crashes")?)?,
+        etag: row.try_get("etag")?,
+        product: row
+            .try_get::<Option<&str>, _>("product")?
+            .map(|text| from_json("product", text))
+            .transpose()?,
+        last_error: row.try_get("last_error")?,
+        reason: row.try_get("reason")?,
+        archive: row
+            .try_get::<Option<&str>, _>("archive")?
+            .map(|text| parse("archive", text))
+            .transpose()?,
+        place: unsigned("place", row.try_get("place")?)?,
+        parts: row
+            .try_get::<Option<&str>, _>("parts")?
+            .map_or(Ok(Vec::new()), |text| from_json("parts", text))?,
+        attempt: unsigned("attempt", row.try_get("attempt")?)?,
+    })
+}

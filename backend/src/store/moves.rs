@@ -1,0 +1,276 @@
+//! Jobs moved on: only from the stage that the caller saw, in one transaction with the receipt, the
+//! line on the live stream and the notice that belong to it.
+
+use chatlift_shared::api::{Receipt, ReceiptStatus};
+use chatlift_shared::{FileId, Timestamp};
+use sqlx::{Any, Transaction};
+
+use super::feed::{About, FeedKind, say_of_file};
+use super::job::{Job, NEVER, Product, Stage};
+use super::notices::queue_notice;
+use super::receipts::queue_receipt;
+use super::{Store, StoreError, families, to_json};
+use crate::pipeline::Rejection;
+
+impl Store {
+    /// The scanner passed the file: on to conversion.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn scanned(&self, job: &Job, now: Timestamp) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        moved(&mut tx, job, Stage::Convert, now).await?;
+        self.commit(tx).await
+    }
+
+    /// The file is here, with the digest that was announced: on to `next`.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn fetched(&self, job: &Job, next: Stage, now: Timestamp) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        if moved(&mut tx, job, next, now).await? {
+            say_of_file(&mut tx, FeedKind::Received, job, About::default(), now).await?;
+            tell(&mut tx, job, ReceiptStatus::Received, now).await?;
+        }
+        self.commit(tx).await
+    }
+
+    /// The product is ready: on to delivery, or to wait for those that it is joined with.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn converted(
+        &self,
+        job: &Job,
+        product: &Product,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        let waits = job.is_part() && families::takes_parts(&mut tx, job).await?;
+        let next = if waits { Stage::Wait } else { Stage::Deliver };
+        if moved(&mut tx, job, next, now).await? {
+            sqlx::query("UPDATE jobs SET product = $1 WHERE file = $2")
+                .bind(to_json("product", product)?)
+                .bind(job.file().to_string())
+                .execute(&mut *tx)
+                .await?;
+            let about = About::product(product);
+            say_of_file(&mut tx, FeedKind::Converted, job, about, now).await?;
+            tell(&mut tx, job, ReceiptStatus::Converted, now).await?;
+            families::join_if_ready(&mut tx, job, now).await?;
+        }
+        self.commit(tx).await
+    }
+
+    /// The first app has the product. From here on its API shows it.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn delivered(
+        &self,
+        job: &Job,
+        product: &Product,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        if moved(&mut tx, job, Stage::Done, now).await? {
+            sqlx::query(
+                "INSERT INTO deliveries (file, link, product, received_as, delivered_at)
+                 VALUES ($1, $2, $3, $4, $5)",
+            )
+            .bind(job.file().to_string())
+            .bind(job.announced.link.id.to_string())
+            .bind(to_json("product", product)?)
+            .bind(&job.announced.file.media_type)
+            .bind(now.millis())
+            .execute(&mut *tx)
+            .await?;
+            let about = About::product(product);
+            say_of_file(&mut tx, FeedKind::Delivered, job, about, now).await?;
+            tell(&mut tx, job, ReceiptStatus::Delivered, now).await?;
+            if self.notices {
+                queue_notice(&mut tx, &job.announced, Ok(product), now).await?;
+            }
+            if job.is_joined() {
+                families::joined(&mut tx, job, now).await?;
+            }
+            families::archive_if_over(&mut tx, job.archive, now).await?;
+        }
+        self.commit(tx).await
+    }
+
+    /// The job can never be done. With what files are joined to, they are rejected too.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn park(
+        &self,
+        job: &Job,
+        rejection: Rejection,
+        error: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        if parked(&mut tx, job, rejection, error, now).await? {
+            if self.notices {
+                queue_notice(&mut tx, &job.announced, Err(rejection), now).await?;
+            }
+            if job.is_joined() {
+                families::not_joined(&mut tx, job, rejection, error, now).await?;
+            }
+            families::archive_if_over(&mut tx, job.archive, now).await?;
+            families::join_if_ready(&mut tx, job, now).await?;
+        }
+        self.commit(tx).await
+    }
+
+    /// Begins a parked job anew; whether it was parked. What files are joined to takes them up
+    /// again too, and a member its archive.
+    ///
+    /// The app gets the delivery though it has heard of the rejection; the edge gets receipts of a
+    /// new attempt.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn retry(&self, file: FileId, now: Timestamp) -> Result<bool, StoreError> {
+        let Some(job) = self.job(file).await? else {
+            return Ok(false);
+        };
+        let mut tx = self.write().await?;
+        let again = begin_again(&mut tx, &job, now).await?;
+        if again {
+            families::begin_again(&mut tx, &job, now).await?;
+        }
+        self.commit(tx).await?;
+        Ok(again)
+    }
+
+    /// The stage failed and is to be tried again at `next_at`.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn try_again(
+        &self,
+        job: &Job,
+        attempts: u32,
+        mismatches: u32,
+        error: &str,
+        next_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE jobs SET attempts = $1, mismatches = $2, crashes = 0, claimed_until = 0,
+                 last_error = $3, next_at = $4
+             WHERE file = $5 AND stage = $6",
+        )
+        .bind(i64::from(attempts))
+        .bind(i64::from(mismatches))
+        .bind(error)
+        .bind(next_at.millis())
+        .bind(job.file().to_string())
+        .bind(job.stage.as_str())
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+}
+
+/// Moves a job on, if it is still in the stage that the caller saw.
+pub(super) async fn moved(
+    tx: &mut Transaction<'static, Any>,
+    job: &Job,
+    to: Stage,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let next_at = if to == Stage::Wait { NEVER } else { now };
+    let updated = sqlx::query(
+        "UPDATE jobs SET stage = $1, attempts = 0, mismatches = 0, crashes = 0, claimed_until = 0,
+             etag = NULL, last_error = NULL, next_at = $2, updated_at = $3
+         WHERE file = $4 AND stage = $5",
+    )
+    .bind(to.as_str())
+    .bind(next_at.millis())
+    .bind(now.millis())
+    .bind(job.file().to_string())
+    .bind(job.stage.as_str())
+    .execute(&mut **tx)
+    .await?;
+    Ok(updated.rows_affected() == 1)
+}
+
+/// Parks a job, if it is still in the stage that the caller saw, and says so.
+pub(super) async fn parked(
+    tx: &mut Transaction<'static, Any>,
+    job: &Job,
+    rejection: Rejection,
+    error: &str,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    if !moved(tx, job, Stage::Parked, now).await? {
+        return Ok(false);
+    }
+    let reason = rejection.to_string();
+    sqlx::query("UPDATE jobs SET reason = $1, last_error = $2 WHERE file = $3")
+        .bind(&reason)
+        .bind(error)
+        .bind(job.file().to_string())
+        .execute(&mut **tx)
+        .await?;
+    let about = About::rejection(rejection);
+    say_of_file(tx, FeedKind::Rejected, job, about, now).await?;
+    if job.is_upload() {
+        let receipt = Receipt {
+            status: ReceiptStatus::Rejected,
+            reason: Some(reason),
+            code: Some(rejection.code().to_owned()),
+            attempt: job.attempt,
+        };
+        queue_receipt(tx, job.file(), &receipt, now).await?;
+    }
+    Ok(true)
+}
+
+/// Begins a parked job anew; whether it was parked.
+pub(super) async fn begin_again(
+    tx: &mut Transaction<'static, Any>,
+    job: &Job,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let (stage, next_at) = if job.is_joined() {
+        (Stage::Wait, NEVER)
+    } else {
+        (Stage::Fetch, now)
+    };
+    let updated = sqlx::query(
+        "UPDATE jobs SET stage = $1, attempts = 0, mismatches = 0, crashes = 0,
+             attempt = attempt + 1, etag = NULL, product = NULL, reason = NULL, next_at = $2,
+             updated_at = $3
+         WHERE file = $4 AND stage = 'parked'",
+    )
+    .bind(stage.as_str())
+    .bind(next_at.millis())
+    .bind(now.millis())
+    .bind(job.file().to_string())
+    .execute(&mut **tx)
+    .await?;
+    Ok(updated.rows_affected() == 1)
+}
+
+/// Queues a receipt for a file that the edge knows.
+pub(super) async fn tell(
+    tx: &mut Transaction<'static, Any>,
+    job: &Job,
+    status: ReceiptStatus,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if !job.is_upload() {
+        return Ok(());
+    }
+    let receipt = Receipt {
+        status,
+        reason: None,
+        code: None,
+        attempt: job.attempt,
+    };
+    queue_receipt(tx, job.file(), &receipt, now).await
+}
