@@ -14,6 +14,8 @@ import { readFileSync, writeFileSync } from "node:fs";
 
 const [wasmOpt, wasmMetadce, program, glue, outProgram, outGlue] = process.argv.slice(2);
 const MVP = ["--mvp-features", "--enable-mutable-globals"];
+// A second round finds what the first uncovered; control flow that was put together anew compresses better.
+const AGAIN = ["--flatten", "--rereloop", "-Oz", "-Oz"];
 const UNUSED = /intounderlying|WASM_SPLIT_MARKER|__abort_handler|__instance_terminated|^main$/;
 
 let js = readFileSync(glue, "utf8");
@@ -34,7 +36,7 @@ writeFileSync(`${outProgram}.graph.json`, JSON.stringify(graph));
 execFileSync(wasmMetadce, [program, ...MVP, `--graph-file=${outProgram}.graph.json`, "-o", outProgram], { stdio: "ignore" });
 
 const renamed = JSON.parse(
-  execFileSync(wasmOpt, [outProgram, ...MVP, "--minify-imports-and-exports-and-modules", "-Oz", "-o", outProgram], { encoding: "utf8" }),
+  execFileSync(wasmOpt, [outProgram, ...MVP, "--minify-imports-and-exports-and-modules", ...AGAIN, "-o", outProgram], { encoding: "utf8" }),
 );
 const kept = new Map(renamed.imports.map(([, name, short]) => [name, short]));
 const module = WebAssembly.Module.imports(new WebAssembly.Module(readFileSync(outProgram)))[0].module;

@@ -133,7 +133,13 @@ pub(crate) fn send_chunk(
     body: &Blob,
     loaded: Loaded,
 ) -> Answer {
-    let path = ["/uploads/", &upload.id, "/parts/", &chunk.n.to_string()].concat();
+    let path = [
+        "/uploads/",
+        &upload.id,
+        "/parts/",
+        &format::decimal(chunk.n.into()),
+    ]
+    .concat();
     let digest = digest_header(&digest);
     let ticket = (HEADER_TICKET, upload.ticket.clone());
     if chunk.direct {
@@ -143,7 +149,7 @@ pub(crate) fn send_chunk(
     let headers = [
         ticket,
         ("repr-digest", digest),
-        (HEADER_OFFSET, chunk.from.to_string()),
+        (HEADER_OFFSET, format::decimal(chunk.from)),
     ];
     call(whose, "PUT", &path, &headers, body, Some(loaded))
 }

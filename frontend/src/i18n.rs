@@ -1,15 +1,16 @@
 //! The page's texts: those that the edge sent, by key.
 //!
-//! The edge negotiates the language and sends one locale of `frontend/locales`. The program holds
+//! The edge negotiates the language and puts the texts that the page needs at its start into it; the
+//! rest of that locale of `frontend/locales` is asked for while files are chosen. The program holds
 //! no text but the one sentence for when the edge could not be asked.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use chatlift_frontend::format;
 use js_sys::{Array, Function, Reflect};
 use wasm_bindgen::{JsCast as _, JsValue};
 
-use crate::dom;
+use crate::{api, dom};
 
 thread_local! {
     static TEXTS: RefCell<(String, JsValue)> = RefCell::default();
@@ -26,6 +27,26 @@ pub(crate) const NO_ANSWER: [&str; 4] = [
 /// Takes the texts over: an object of strings in `lang`.
 pub(crate) fn set(lang: String, texts: JsValue) {
     TEXTS.with(|all| all.replace((lang, texts)));
+}
+
+/// Asks for the rest of the texts, once.
+pub(crate) fn complete() {
+    thread_local! {
+        static ASKED: Cell<bool> = const { Cell::new(false) };
+    }
+    if ASKED.replace(true) {
+        return;
+    }
+    dom::spawn(async {
+        match api::page(&["?lang=", &lang()].concat()).await {
+            Ok(data) => {
+                if let Some(texts) = dom::get(&data.0, "messages") {
+                    set(lang(), texts);
+                }
+            }
+            Err(_) => ASKED.set(false),
+        }
+    });
 }
 
 /// The language of the texts.
@@ -56,7 +77,10 @@ pub(crate) fn tn(key: &str, n: usize, values: &[(&str, &str)]) -> String {
     let form = plural(n).unwrap_or_else(|| if n == 1 { "one" } else { "other" }.to_owned());
     let text = find(&[&key, form.as_str()].concat());
     let text = text.unwrap_or_else(|| t(&[&key, "other"].concat()));
-    format::fill(&format::fill(&text, values), &[("n", &n.to_string())])
+    format::fill(
+        &format::fill(&text, values),
+        &[("n", &format::decimal(n as u64))],
+    )
 }
 
 fn plural(n: usize) -> Option<String> {
@@ -64,7 +88,7 @@ fn plural(n: usize) -> Option<String> {
         .dyn_into()
         .ok()?;
     let rules = Reflect::construct(&class, &Array::of1(&lang().into())).ok()?;
-    dom::call(&rules, "select", &n.to_string())?.as_string()
+    dom::call(&rules, "select", &format::decimal(n as u64))?.as_string()
 }
 
 /// The sentence for a problem: what happened, and what to do now.

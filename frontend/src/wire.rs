@@ -110,18 +110,22 @@ fn small<N: TryFrom<u64>>(value: &impl Value, name: &str) -> Option<N> {
     whole(value, name)?.try_into().ok()
 }
 
+/// The readable items of an array; nothing if there is no array.
+fn list<V: Value, T>(value: &V, name: &str, read: fn(&V) -> Option<T>) -> Option<Vec<T>> {
+    let mut list = Vec::new();
+    for item in &value.get(name)?.items() {
+        list.extend(read(item));
+    }
+    Some(list)
+}
+
 /// The link in the page's data.
 pub fn link(value: &impl Value) -> Option<Link> {
     Some(Link {
         app_name: text(value, "app_name")?,
         title: text(value, "title")?,
         hint: text(value, "hint")?,
-        accept: value
-            .get("accept")?
-            .items()
-            .iter()
-            .filter_map(Value::text)
-            .collect(),
+        accept: list(value, "accept", Value::text)?,
         max_file_size: whole(value, "max_file_size")?,
         max_files: small(value, "max_files")?,
         files_left: small(value, "files_left")?,
@@ -129,12 +133,7 @@ pub fn link(value: &impl Value) -> Option<Link> {
         return_url: text(value, "return_url"),
         single_request_max: whole(value, "single_request_max")?,
         join: value.get("join").is_some(),
-        files: value
-            .get("files")?
-            .items()
-            .iter()
-            .filter_map(file)
-            .collect(),
+        files: list(value, "files", file)?,
     })
 }
 
@@ -166,34 +165,24 @@ fn receipt(value: &impl Value) -> Option<Receipt> {
 
 /// An announced upload.
 pub fn upload(value: &impl Value) -> Option<Upload> {
-    let part = |part: &_| {
-        Some(HeldPart {
-            n: small(part, "n")?,
-            sha256: text(part, "sha256")?.parse().ok()?,
-        })
-    };
     Some(Upload {
         id: text(value, "id")?,
         ticket: text(value, "ticket")?,
         size: whole(value, "size")?,
         part_size: whole(value, "part_size")?,
-        parts: value
-            .get("parts")?
-            .items()
-            .iter()
-            .filter_map(part)
-            .collect(),
-        staged: value
-            .get("staged")
-            .iter()
-            .flat_map(Value::items)
-            .filter_map(|part| {
-                Some(StagedPart {
-                    n: small(&part, "n")?,
-                    offset: offset(&part)?,
-                })
+        parts: list(value, "parts", |part| {
+            Some(HeldPart {
+                n: small(part, "n")?,
+                sha256: text(part, "sha256")?.parse().ok()?,
             })
-            .collect(),
+        })?,
+        staged: list(value, "staged", |part| {
+            Some(StagedPart {
+                n: small(part, "n")?,
+                offset: offset(part)?,
+            })
+        })
+        .unwrap_or_default(),
     })
 }
 
@@ -206,10 +195,9 @@ pub fn offset(value: &impl Value) -> Option<u64> {
 pub fn problem(value: &impl Value) -> Refusal {
     let code = text(value, "code");
     let known = |known: &&ProblemCode| Some(known.code()) == code.as_deref();
-    let parts = value.get("parts").map(|parts| parts.items());
     Refusal {
         code: ProblemCode::ALL.iter().find(known).copied(),
-        parts: parts.iter().flatten().filter_map(part_number).collect(),
+        parts: list(value, "parts", part_number).unwrap_or_default(),
         limit: whole(value, "limit"),
         offset: offset(value),
         ..Refusal::default()

@@ -3,6 +3,8 @@
 //! The edge decides by content. The page only spares its user a useless upload, so it refuses
 //! what is clearly wrong and lets every doubt pass.
 
+use crate::format;
+
 /// A kind of file that people have a word for: the text key of the word, the media types (whole,
 /// or a prefix that ends in `/`), and the usual extensions.
 struct Kind {
@@ -123,7 +125,7 @@ pub fn attribute(accept: &[String]) -> String {
             );
         }
     }
-    parts.join(",")
+    format::join(&parts, ",")
 }
 
 /// The kind by which a file is drawn: the last part of a `type.` key, or `file`.
@@ -151,9 +153,8 @@ fn of(media_type: &str, name: &str) -> Option<&'static Kind> {
 }
 
 fn extension(name: &str) -> String {
-    name.rsplit_once('.')
-        .map_or("", |(_, extension)| extension)
-        .to_ascii_lowercase()
+    let extension = format::extension(name);
+    extension.unwrap_or_default().to_ascii_lowercase()
 }
 
 /// Whether a file is clearly of a type that is not accepted: what the browser declares and what

@@ -3,6 +3,7 @@
 pub mod chat;
 pub mod command;
 pub mod decide;
+pub mod first;
 pub mod key;
 pub mod language;
 pub mod link;

@@ -3,6 +3,7 @@
 use chatlift_shared::api::PageData;
 use chatlift_shared::in_app;
 
+use super::first;
 use super::language::direction;
 use super::texts::Texts;
 
@@ -19,7 +20,7 @@ const HTML_MARK: &str = "<html lang=\"en\" dir=\"ltr\">";
 #[error("the built page lacks its mark `{0}`")]
 pub struct NoMark(pub &'static str);
 
-/// Fills the built page. `address` is the link's own, for the preview card; some chat apps, told by
+/// Fills the built page; of the texts, with those that it needs at its start. `address` is the link's own, for the preview card; some chat apps, told by
 /// the `User-Agent`, have file inputs with limits of their own.
 ///
 /// # Errors
@@ -30,7 +31,11 @@ pub fn fill(
     address: &str,
     user_agent: &str,
 ) -> Result<String, NoMark> {
-    let json = serde_json::to_string(data).unwrap_or_else(|_| unreachable!("page data encodes"));
+    let early = PageData {
+        messages: first::texts(data, user_agent),
+        ..data.clone()
+    };
+    let json = serde_json::to_string(&early).unwrap_or_else(|_| unreachable!("page data encodes"));
     let html = format!(
         "<html lang=\"{}\" dir=\"{}\">",
         escape(&data.lang),

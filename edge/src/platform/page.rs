@@ -151,13 +151,17 @@ async fn built(env: &Env) -> Result<String, Failure> {
     Ok(built)
 }
 
-/// `GET /u/{token}/page`
+/// `GET /u/{token}/page`; with `texts=none`, for a page that has them, without the texts.
 pub(super) async fn json(
     service: &EdgeService,
     config: &Config,
     request: &Request,
     token: &str,
 ) -> Result<Response, Failure> {
-    let (_, data) = data(service, config, request, token).await?;
+    let (_, mut data) = data(service, config, request, token).await?;
+    let url = request.url().map_err(broken("address"))?;
+    if url.query_pairs().any(|(k, v)| k == "texts" && v == "none") {
+        data.messages.clear();
+    }
     respond::json(200, &data)
 }

@@ -54,7 +54,7 @@ fn progress(bar: &At, s: Signals) {
         tn("progress.title", n, &[])
     });
     sum.el("span")
-        .live_text(move || [&s.sum.with(|sum| sum.percent).to_string(), "%"].concat());
+        .live_text(move || [&format::decimal(s.sum.with(|sum| sum.percent.into())), "%"].concat());
     track(
         bar,
         "div.track|role=progressbar|data-testid=progress-all",

@@ -11,6 +11,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use chatlift_frontend::format;
 use reactive_graph::effect::RenderEffect;
 use wasm_bindgen::JsCast as _;
 use web_sys::{Element, HtmlElement};
@@ -38,8 +39,8 @@ impl At {
 
     /// Adds an element: `tag.class|attribute=value|...`. A class may hold spaces.
     pub(super) fn el(&self, spec: &str) -> Self {
-        let mut parts = spec.split('|');
-        let (tag, class) = halve(parts.next().unwrap_or_default(), '.');
+        let (first, mut rest) = halve(spec, b'|');
+        let (tag, class) = halve(first, b'.');
         let document = dom::document();
         // Tags are literals of this crate, so there is always an element.
         let node = document
@@ -52,9 +53,11 @@ impl At {
         if !class.is_empty() {
             child.attr("class", class);
         }
-        for part in parts {
-            let (name, value) = halve(part, '=');
+        while !rest.is_empty() {
+            let (part, others) = halve(rest, b'|');
+            let (name, value) = halve(part, b'=');
             child.attr(name, value);
+            rest = others;
         }
         let _ = self.node.append_child(&child.node);
         child
@@ -177,6 +180,6 @@ fn focused(node: &Element) -> Option<String> {
 }
 
 #[inline(never)]
-fn halve(text: &str, by: char) -> (&str, &str) {
-    text.split_once(by).unwrap_or((text, ""))
+fn halve(text: &str, by: u8) -> (&str, &str) {
+    format::cut(text, by).unwrap_or((text, ""))
 }

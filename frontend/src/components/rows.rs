@@ -25,7 +25,7 @@ pub(super) fn rows_of(at: &At, _: &Link, s: Signals) {
 
 /// The sheet with a file's extension on it.
 pub(super) fn glyph(at: &At, name: &str) {
-    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+    let extension = format::extension(name).unwrap_or_default();
     let known = (1..=4).contains(&extension.len()) && extension.is_ascii();
     let label = if known {
         extension.to_ascii_uppercase()
@@ -64,7 +64,7 @@ fn row(list: &At, row: Row) {
         _ => size.clone(),
     });
     note.live_text(move || view.with(|view| view.note.clone()));
-    let key = row.key.to_string();
+    let key = format::decimal(row.key.into());
     let own = key.clone();
     line.el("div").draw(move |at| {
         let (error, can_retry) = view.with(|view| (view.error.clone(), view.can_retry));
@@ -148,7 +148,9 @@ pub(super) fn track(at: &At, spec: &str, label: &str, percent: Rc<dyn Fn() -> (u
         .attr("aria-label", label)
         .attr("aria-valuemin", "0")
         .attr("aria-valuemax", "100")
-        .live_attr("aria-valuenow", move || Some(own().0.to_string()));
+        .live_attr("aria-valuenow", move || {
+            Some(format::decimal(own().0.into()))
+        });
     track
         .el("div.fill way")
         .live_attr("style", move || Some(width(reach().1)));
@@ -159,5 +161,5 @@ pub(super) fn track(at: &At, spec: &str, label: &str, percent: Rc<dyn Fn() -> (u
 }
 
 fn width(percent: u8) -> String {
-    ["width:", &percent.to_string(), "%"].concat()
+    ["width:", &format::decimal(percent.into()), "%"].concat()
 }

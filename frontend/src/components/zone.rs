@@ -67,20 +67,20 @@ fn rules(link: &Link, left: u32) -> String {
         t("rules.any")
     } else {
         let names = accept::names(&link.accept).into_iter();
-        names
+        let names: Vec<_> = names
             .map(|name| name.map_or_else(str::to_owned, t))
-            .collect::<Vec<_>>()
-            .join(&t("list.comma"))
+            .collect();
+        format::join(&names, &t("list.comma"))
     };
     let files = if left < link.max_files {
         "rules.left"
     } else {
         "rules.files"
     };
-    [
+    let parts = [
         types,
         tf("rules.size", &[("size", &format::size(link.max_file_size))]),
         tn(files, left as usize, &[]),
-    ]
-    .join(" · ")
+    ];
+    format::join(&parts, " · ")
 }

@@ -6,6 +6,7 @@ use chatlift_frontend::wire::{self, File as StoredFile};
 use chatlift_shared::api::ReceiptStatus;
 
 use super::{Phase, page};
+use crate::i18n::complete;
 use crate::{api, dom};
 
 thread_local! {
@@ -34,11 +35,12 @@ pub(super) fn poll() {
                 break;
             }
             dom::sleep(wait).await;
+            complete();
             wait = (wait * 1.3).min(POLL_MS.1);
             if dom::document().hidden() || s.phase.get_untracked() == Phase::Sending {
                 continue;
             }
-            let answer = api::page("").await;
+            let answer = api::page("?texts=none").await;
             let link = answer
                 .ok()
                 .and_then(|data| wire::link(&wire::Value::get(&data, "link")?));

@@ -2,16 +2,16 @@
 
 use std::cell::Cell;
 
-use chatlift_frontend::accept;
 use chatlift_frontend::uploader::Key;
 use chatlift_frontend::wire::Link;
+use chatlift_frontend::{accept, format};
 use reactive_graph::graph::untrack;
 use web_sys::File;
 
 use super::words::too_large;
 use super::{Phase, Row, View, count, page, takes};
 use crate::engine;
-use crate::i18n::{problem, t};
+use crate::i18n::{complete, problem, t};
 use crate::live::LiveView;
 
 thread_local! {
@@ -67,8 +67,9 @@ pub(crate) fn add(files: Vec<File>) {
             notice.push(crate::i18n::tn(key, n, &[]));
         }
     }
-    s.notice.set(notice.join(" "));
+    s.notice.set(format::join(&notice, " "));
     if !added.is_empty() {
+        complete();
         s.phase.set(Phase::Picking);
         s.rows.update(|rows| rows.extend(added));
     }

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
+use chatlift_frontend::format;
 use chatlift_frontend::uploader::Speed;
 use chatlift_frontend::wire::File as StoredFile;
 use reactive_graph::graph::untrack;
@@ -69,7 +70,7 @@ pub(crate) fn sync() {
         if sum.percent / 25 != s.sum.with_untracked(|old| old.percent / 25) && live {
             s.live.set(tf(
                 "progress.live",
-                &[("percent", &sum.percent.to_string())],
+                &[("percent", &format::decimal(sum.percent.into()))],
             ));
         }
         s.sum.set(sum);

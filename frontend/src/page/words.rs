@@ -10,7 +10,7 @@ use crate::i18n::{problem, t, tf};
 
 pub(super) fn view(row: &Row, transfer: &Transfer, now: f64) -> View {
     let (percent, reach) = (transfer.progress().percent(), transfer.progress().reach());
-    let text = percent.to_string();
+    let text = format::decimal(percent.into());
     let values = [("percent", text.as_str())];
     let (state, note) = match transfer.state() {
         _ if transfer.is_paused() => ("paused", tf("state.paused", &values)),

@@ -1,0 +1,111 @@
+//! Which texts go into the page itself.
+//!
+//! Half of a locale is said when something went wrong, or when a backend has looked at the files.
+//! Such texts are not worth their bytes before the first paint: the page asks for the whole locale
+//! while its user is choosing (`GET /u/{token}/page`).
+
+use std::collections::BTreeMap;
+
+use chatlift_shared::api::PageData;
+use chatlift_shared::in_app;
+
+/// Problems that can be met before the rest of the texts is there, or while it cannot be had.
+const EARLY_PROBLEMS: [&str; 8] = [
+    "edge-down",
+    "file-empty",
+    "file-too-large",
+    "file-type-not-accepted",
+    "file-unreadable",
+    "internal",
+    "offline",
+    "too-large-here",
+];
+
+/// The texts that the page needs at its start, of all of `data`, for the browser that asks.
+#[must_use]
+pub fn texts(data: &PageData, user_agent: &str) -> BTreeMap<String, String> {
+    let app = in_app::detect(user_agent);
+    let problem = data.problem.as_ref().map(|problem| problem.code.code());
+    let files = data.link.iter().flat_map(|link| &link.files);
+    let rejected: Vec<&str> = files
+        .filter_map(|file| file.receipt.as_ref()?.code.as_deref())
+        .collect();
+    let wanted = |key: &str| match key.split_once('.') {
+        Some(("problem", code)) => EARLY_PROBLEMS.contains(&code) || problem == Some(code),
+        Some(("headline", code)) => {
+            problem.is_some_and(|problem| code == problem || code == "other")
+        }
+        Some(("rejected", code)) => rejected.contains(&code),
+        Some(("inapp", rest)) => app.is_some_and(|app| match rest.strip_prefix("where.") {
+            Some(id) => id == app.id || id == "other",
+            None => !rest.starts_with("open.") || key == app.open_key(),
+        }),
+        // The edge writes these itself.
+        Some(("form" | "lang", _)) => false,
+        _ => true,
+    };
+    let texts = data.messages.iter().filter(|(key, _)| wanted(key));
+    texts
+        .map(|(key, text)| (key.clone(), text.clone()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::language;
+    use chatlift_shared::{Problem, ProblemCode};
+
+    fn data(problem: Option<ProblemCode>) -> PageData {
+        PageData {
+            token: "t".into(),
+            lang: "en".into(),
+            languages: BTreeMap::new(),
+            messages: language::messages("en"),
+            link: None,
+            problem: problem.map(Problem::new),
+        }
+    }
+
+    #[test]
+    fn the_page_has_what_its_first_minutes_may_say() {
+        let texts = texts(&data(None), "");
+        for key in ["pick.button", "rules.any", "state.uploading", "row.retry"] {
+            assert!(texts.contains_key(key), "{key}");
+        }
+        for code in EARLY_PROBLEMS {
+            assert!(texts.contains_key(&format!("problem.{code}")), "{code}");
+        }
+        for prefix in ["inapp.", "rejected.", "headline.", "form."] {
+            assert!(!texts.keys().any(|key| key.starts_with(prefix)), "{prefix}");
+        }
+    }
+
+    #[test]
+    fn a_link_that_takes_nothing_says_why() {
+        for &code in ProblemCode::ALL {
+            let texts = texts(&data(Some(code)), "");
+            let code = code.code();
+            assert!(texts.contains_key(&format!("problem.{code}")), "{code}");
+            let headline = format!("headline.{code}");
+            let known = data(None).messages.contains_key(&headline);
+            assert_eq!(texts.contains_key(&headline), known, "{code}");
+            assert!(texts.contains_key("headline.other"), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_chat_apps_browser_gets_the_help_of_that_app_and_of_no_other() {
+        let texts = texts(&data(None), "x MicroMessenger/8.0.42 Android");
+        let help: Vec<_> = texts.keys().filter(|k| k.starts_with("inapp.")).collect();
+        let expected = [
+            "inapp.copied",
+            "inapp.copy",
+            "inapp.open.above",
+            "inapp.title",
+            "inapp.where.other",
+            "inapp.where.wechat",
+        ];
+        assert_eq!(help, expected);
+    }
+}
