@@ -20,6 +20,7 @@ pub const HEADER_TICKET: &str = "upload-ticket";
 
 /// `POST /v1/links`: asks for a link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CreateLink {
     /// The scene, by its id.
@@ -37,6 +38,7 @@ pub struct CreateLink {
 
 /// Where a link is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LinkState {
     /// Takes files.
@@ -51,6 +53,7 @@ pub enum LinkState {
 
 /// `GET /v1/links/{id}`, and the answer to `POST /v1/links`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Link {
     /// The link.
     pub id: LinkId,
@@ -97,6 +100,7 @@ pub struct Link {
 
 /// What is made of all files of a link together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Join {
     /// One PDF, in the order in which the files were picked.
@@ -105,6 +109,7 @@ pub enum Join {
 
 /// An upload under way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct UnderWay {
     /// The upload.
     pub id: UploadId,
@@ -118,6 +123,7 @@ pub struct UnderWay {
 
 /// `GET /v1/files/{id}`: a stored upload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct File {
     /// The file.
     pub id: FileId,
@@ -145,6 +151,7 @@ pub struct File {
 
 /// `POST /v1/files/{id}/receipt`: the business backend says what became of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Receipt {
     /// How far it came.
@@ -171,6 +178,7 @@ const fn is_first(attempt: &u32) -> bool {
 
 /// How far a file came. Within an attempt, receipts go forward only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ReceiptStatus {
     /// The backend has fetched it.
@@ -185,6 +193,7 @@ pub enum ReceiptStatus {
 
 /// `POST /v1/events/{id}/redeliver`: the event as it stands in the outbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EventStatus {
     /// The event.
     pub id: EventId,
@@ -199,6 +208,7 @@ pub struct EventStatus {
 
 /// Where an event is on its way to the business backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum EventState {
     /// To be sent, or sent again.
@@ -213,6 +223,7 @@ pub enum EventState {
 
 /// `GET /u/{token}/page`, and embedded in the page: all that the page needs to begin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PageData {
     /// The token, to build addresses from.
     pub token: String,
@@ -234,6 +245,7 @@ pub struct PageData {
 /// A link as the page sees it. Times are RFC 3339 text: the browser's own `Date` reads them, and
 /// the page carries no date code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PageLink {
     /// Name of the app that asks.
     pub app_name: String,
@@ -268,6 +280,7 @@ pub struct PageLink {
 /// `POST /u/{token}/done`: the person has sent all that they want to send. A link whose files are
 /// joined is completed by it; another stays as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Done {
     /// The files in the order in which they were picked. Those that it does not name follow in the
@@ -278,6 +291,7 @@ pub struct Done {
 
 /// A stored file as the page sees it, and the answer to `POST /u/{token}/files` and to `complete`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PageFile {
     /// The file.
     pub id: FileId,
@@ -313,6 +327,7 @@ impl From<File> for PageFile {
 /// `POST /u/{token}` as `multipart/form-data`: what became of each file of the form. Sent as JSON
 /// where the request accepts `application/json`, else as a page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FormResult {
     /// The files, in the order of the form.
     pub files: Vec<FormFile>,
@@ -323,6 +338,7 @@ pub struct FormResult {
 
 /// A file of a form: stored or refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FormFile {
     /// Its name, as kept.
     pub name: String,
@@ -336,6 +352,7 @@ pub struct FormFile {
 
 /// `POST /u/{token}/uploads`: announces a file that comes in parts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CreateUpload {
     /// The file's name.
@@ -350,6 +367,7 @@ pub struct CreateUpload {
 /// The answer to `POST /u/{token}/uploads`. The same name and size announced again answers with
 /// the same upload and the parts that the edge holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Upload {
     /// The upload.
     pub id: UploadId,
@@ -369,6 +387,7 @@ pub struct Upload {
 /// The beginning of a part that the edge holds. Whether it is of the same file is told when the
 /// part is whole, by its digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StagedPart {
     /// The part's number, from 1.
     pub n: u16,
@@ -378,6 +397,7 @@ pub struct StagedPart {
 
 /// The answer to a chunk that did not make its part whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Staged {
     /// How many bytes of the part are held: where the next chunk begins.
     pub offset: u64,
@@ -385,6 +405,7 @@ pub struct Staged {
 
 /// A part that the edge holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HeldPart {
     /// Its number, from 1.
     pub n: u16,
@@ -394,6 +415,7 @@ pub struct HeldPart {
 
 /// `POST /u/{token}/uploads/{id}/complete`: all parts are there; store the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CompleteUpload {
     /// Digest of the whole file.

@@ -16,6 +16,8 @@ pub mod limits;
 pub mod mac;
 pub mod media;
 pub mod name;
+#[cfg(feature = "openapi")]
+mod openapi;
 pub mod problem;
 pub mod text;
 pub mod time;

@@ -141,6 +141,7 @@ problems! {
 
 /// A problem as it is sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// `/problems/<code>`, relative to the edge (RFC 9457 section 3.1.1).
     #[serde(rename = "type")]

@@ -156,6 +156,7 @@ pub enum EventKind {
 
 /// A stored file with what the app said when it made the link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FileStored {
     /// The file. Fetch it by its id or its address, through the edge.
     pub file: File,
@@ -165,6 +166,7 @@ pub struct FileStored {
 
 /// A link that takes no more files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LinkEnded {
     /// The link.
     pub link: LinkRef,
@@ -177,6 +179,7 @@ pub struct LinkEnded {
 
 /// What names a link to the app that made it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LinkRef {
     /// The link.
     pub id: crate::LinkId,

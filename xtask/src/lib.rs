@@ -7,6 +7,7 @@
 
 pub mod bench;
 pub mod dev;
+pub mod document;
 pub mod error;
 pub mod html;
 pub mod page;

@@ -11,6 +11,7 @@ use std::process::Command;
 use sha2::{Digest as _, Sha256};
 
 use crate::Error;
+use crate::document;
 use crate::html::{self, Parts};
 use crate::root::{at, npm_bin, target};
 use crate::run::{quiet, run};
@@ -76,6 +77,12 @@ const SHRINK_SCRIPT: &str = "frontend/shrink.mjs";
 const HEADERS: &str = "/assets/*
   Cache-Control: public, max-age=31536000, immutable
   X-Content-Type-Options: nosniff
+/openapi.json
+  Access-Control-Allow-Origin: *
+  X-Content-Type-Options: nosniff
+/docs.html
+  Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'
+  X-Content-Type-Options: nosniff
 ";
 
 /// The files of a built page.
@@ -115,11 +122,18 @@ impl Page {
     }
 }
 
-/// Builds the page. When nothing that it is made of has changed, only cargo is asked.
+/// Builds the page, and beside it the document of the edge's API. When nothing that they are made
+/// of has changed, only cargo is asked.
 ///
 /// # Errors
 /// When a step of the build fails.
 pub fn build() -> Result<Page, Error> {
+    let page = build_page()?;
+    document::build()?;
+    Ok(page)
+}
+
+fn build_page() -> Result<Page, Error> {
     let program = cargo_wasm()?;
     let work = target().join("page");
     fs::create_dir_all(&work).map_err(Error::file(&work))?;

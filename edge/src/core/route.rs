@@ -77,6 +77,17 @@ pub fn parse(method: &str, path: &str) -> Result<Route, Problem> {
     }
 }
 
+/// The methods that a path takes, as an `Allow` header has them (RFC 9110 section 15.5.6).
+#[must_use]
+pub fn methods(path: &str) -> String {
+    let takes = |method: &&str| parse(method, path).is_ok();
+    let methods: Vec<_> = METHODS.into_iter().filter(takes).collect();
+    methods.join(", ")
+}
+
+/// The methods that some route takes.
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
 fn backend(method: &str, segments: &[&str]) -> Result<Route, Problem> {
     match segments {
         ["links"] => allow(method, &[("POST", Route::CreateLink)]),
@@ -202,6 +213,16 @@ mod tests {
             let path = format!("/u/t/uploads/{upload}/parts/{n}");
             assert_eq!(code("PUT", &path), ProblemCode::PartOutOfRange, "{n}");
         }
+    }
+
+    #[test]
+    fn a_path_knows_its_methods() {
+        assert_eq!(methods("/healthz"), "GET, HEAD");
+        assert_eq!(
+            methods("/v1/links/lnk_AAAAAAAAAAAAAAAA"),
+            "GET, HEAD, DELETE"
+        );
+        assert_eq!(methods("/u/t/files"), "POST");
     }
 
     proptest! {

@@ -25,13 +25,19 @@ use worker::{Context, Env, Request, Response, event};
 async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
     console_error_panic_hook::set_once();
     let faults = setup::config(&env).is_ok_and(|c| c.faults);
+    let path = request.path();
     let answer = routes::dispatch(request, &env).await;
     let mut response = match answer {
         Ok(response) => response,
         Err(failure) => respond::failure(failure)?,
     };
+    if response.status_code() == 405 {
+        let allow = crate::core::route::methods(&path);
+        response.headers_mut().set("allow", &allow)?;
+    }
     if faults {
-        world::report_memory(&mut response)?;
+        // An answer of the static assets has headers that are fixed, and needs none of this.
+        let _ = world::report_memory(&mut response);
     }
     Ok(response)
 }

@@ -45,8 +45,13 @@ pub(super) fn html(status: u16, lang: &str, html: String) -> Result<Response, Fa
 
 /// No content.
 pub(super) fn no_content() -> Result<Response, Failure> {
+    status(204)
+}
+
+/// A status without a body.
+pub(super) fn status(status: u16) -> Result<Response, Failure> {
     Response::empty()
-        .map(|r| r.with_status(204))
+        .map(|r| r.with_status(status))
         .map_err(|e| Failure::Broken(e.to_string()))
 }
 

@@ -48,15 +48,35 @@ pub(super) async fn dispatch(request: Request, env: &Env) -> Result<Response, Fa
 }
 
 async fn asset(request: Request, env: &Env) -> Result<Response, Failure> {
+    let path = request.path();
+    if let Some(code) = path.strip_prefix("/problems/") {
+        return explain(code);
+    }
     let assets = env.assets("ASSETS").map_err(broken("binding ASSETS"))?;
-    let response = assets
-        .fetch_request(request)
-        .await
-        .map_err(broken("asset"))?;
+    let response = if path == "/docs" {
+        // The host is never resolved: the request goes to the assets by their binding.
+        assets.fetch("https://assets/docs.html", None).await
+    } else {
+        assets.fetch_request(request).await
+    };
+    let response = response.map_err(broken("asset"))?;
     match response.status_code() {
         404 => Err(ProblemCode::NotFound.into()),
         _ => Ok(response),
     }
+}
+
+/// The `type` of a problem leads to where the reference explains it.
+fn explain(code: &str) -> Result<Response, Failure> {
+    if !ProblemCode::ALL.iter().any(|known| known.code() == code) {
+        return Err(ProblemCode::NotFound.into());
+    }
+    let mut response = respond::status(302)?;
+    response
+        .headers_mut()
+        .set("location", &format!("/docs#problem-{code}"))
+        .map_err(broken("headers"))?;
+    Ok(response)
 }
 
 /// The app whose API key the request bears.

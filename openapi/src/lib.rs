@@ -1,0 +1,189 @@
+//! The edge's API as an OpenAPI 3.1 document, and the reference page that is made of it.
+//!
+//! Schemas come from the types of `chatlift-shared` that edge, page and backend use; examples are
+//! values of those types; problems come from [`ProblemCode`]. `tests/tests/edge_openapi.rs` holds
+//! the running edge to the document, and the document to the edge's routes.
+//!
+//! A crate of its own, so that no shipped program carries any of it: the build writes the document
+//! among the edge's static assets.
+
+mod backend;
+mod examples;
+mod operation;
+pub mod reference;
+mod schemas;
+mod upload;
+mod webhooks;
+
+use chatlift_shared::ProblemCode;
+use serde_json::{Map, Value, json};
+
+use operation::Tag;
+
+/// What the reference begins with (CommonMark).
+const DESCRIPTION: &str = "\
+Make a link, send it into any chat, and hear of the files that come back.
+
+**Authenticate** with `Authorization: Bearer <API key>`. What lies under `/u/` wants the link's token \
+in the path instead.
+
+**Errors** are `application/problem+json` (RFC 9457) with a stable `code`. Any call can also meet \
+`internal` (500) and, where it reads or stores bytes, `storage-unavailable` (503, try again after \
+`Retry-After`). A path that there is not answers `not-found`, a method that a path does not take \
+`method-not-allowed` with `Allow`.
+
+**Requests** refuse fields that they do not know, so that a misspelt one is noticed. **Answers** may \
+gain fields. Times are UTC (RFC 3339), sizes are bytes, lengths of texts are characters.
+
+`GET` answers `HEAD` too.";
+
+/// The document.
+#[must_use]
+pub fn document() -> Value {
+    let mut paths = Map::new();
+    for operation in backend::operations()
+        .into_iter()
+        .chain(upload::operations())
+    {
+        let (method, path) = (operation.method, operation.path);
+        let item = paths.entry(path).or_insert_with(|| json!({}));
+        item[method] = operation.build();
+    }
+    let (events, webhooks) = webhooks::webhooks();
+    let mut schemas = schemas::schemas();
+    schemas.extend(events);
+    schemas.insert(
+        "Health".to_owned(),
+        json!({
+            "type": "object", "description": "The edge answers.", "required": ["status"],
+            "properties": { "status": { "type": "string", "const": "ok" } }
+        }),
+    );
+    let problems: Map<String, Value> = ProblemCode::ALL
+        .iter()
+        .map(|&code| {
+            (
+                code.code().to_owned(),
+                json!({ "summary": code.title(), "value": examples::problem(code) }),
+            )
+        })
+        .collect();
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Chatlift",
+            "version": env!("CARGO_PKG_VERSION"),
+            "summary": "Gets a file out of a chat and into the app that needs it.",
+            "description": DESCRIPTION,
+            "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" }
+        },
+        "servers": [{ "url": "/", "description": "The edge that serves this document." }],
+        "tags": Tag::ALL
+            .map(|tag| json!({ "name": tag.name(), "description": tag.description() })),
+        "security": [{ "api_key": [] }],
+        "paths": paths,
+        "webhooks": webhooks,
+        "components": {
+            "schemas": schemas,
+            "examples": problems,
+            "securitySchemes": { "api_key": {
+                "type": "http", "scheme": "bearer",
+                "description": "The app's API key, `clk_...`. For backends: it never goes to a page."
+            } }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Every `$ref` in a value.
+    fn refs<'v>(value: &'v Value, found: &mut BTreeSet<&'v str>) {
+        match value {
+            Value::Object(map) => {
+                found.extend(map.get("$ref").and_then(Value::as_str));
+                map.values().for_each(|value| refs(value, found));
+            }
+            Value::Array(values) => values.iter().for_each(|value| refs(value, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere_and_every_schema_is_used() {
+        let document = document();
+        let mut found = BTreeSet::new();
+        refs(&document, &mut found);
+        for reference in &found {
+            let pointer = reference.trim_start_matches('#');
+            assert!(document.pointer(pointer).is_some(), "{reference}");
+        }
+        let schemas = document["components"]["schemas"]
+            .as_object()
+            .expect("schemas");
+        for name in schemas.keys().filter(|name| *name != "Event") {
+            let reference = format!("#/components/schemas/{name}");
+            assert!(found.contains(reference.as_str()), "{name} is used by none");
+        }
+    }
+
+    #[test]
+    fn answers_never_hold_null() {
+        let document = document();
+        for (name, schema) in document["components"]["schemas"]
+            .as_object()
+            .expect("schemas")
+        {
+            if schema["additionalProperties"] != json!(false) {
+                assert!(!schema.to_string().contains("\"null\""), "{name}: {schema}");
+            }
+        }
+    }
+
+    /// The routes that the edge's own map of them names, as `method path`.
+    fn routes() -> BTreeSet<String> {
+        let source = include_str!("../../edge/src/core/route.rs");
+        source
+            .lines()
+            .filter_map(|line| {
+                let quoted = line.trim().strip_prefix("/// `")?.split('`').next()?;
+                let (method, path) = quoted.split_once(' ')?;
+                path.starts_with('/')
+                    .then(|| format!("{} {}", method.to_lowercase(), nameless(path)))
+            })
+            .collect()
+    }
+
+    /// A path with nothing in its braces.
+    fn nameless(path: &str) -> String {
+        path.split('/')
+            .map(|segment| {
+                if segment.starts_with('{') {
+                    "{}"
+                } else {
+                    segment
+                }
+            })
+            .collect::<Vec<_>>()
+            .join("/")
+    }
+
+    #[test]
+    fn what_is_documented_is_a_route_of_the_edge() {
+        let document = document();
+        let documented: BTreeSet<String> = document["paths"]
+            .as_object()
+            .expect("paths")
+            .iter()
+            .flat_map(|(path, item)| {
+                let methods = item.as_object().expect("an item").keys();
+                methods.map(move |method| format!("{method} {}", nameless(path)))
+            })
+            .collect();
+        let unknown: Vec<_> = documented.difference(&routes()).cloned().collect();
+        assert_eq!(unknown, Vec::<String>::new());
+    }
+}

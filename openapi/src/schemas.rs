@@ -1,0 +1,136 @@
+//! The document's schemas: derived from the types, made exact by the limits.
+
+use chatlift_shared::limits::{
+    METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX, REASON_MAX, RECEIPT_CODE_MAX,
+    SUBJECT_MAX,
+};
+use chatlift_shared::{api, digest, id, problem, time, webhook};
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+
+macro_rules! collect {
+    ($($type:path,)*) => {{
+        let mut schemas = Map::new();
+        $(add::<$type>(&mut schemas);)*
+        schemas
+    }};
+}
+
+fn add<T: ToSchema>(schemas: &mut Map<String, Value>) {
+    let value = serde_json::to_value(T::schema()).unwrap_or_else(|_| unreachable!("a schema"));
+    schemas.insert(T::name().into_owned(), value);
+}
+
+/// All schemas, by name.
+pub(crate) fn schemas() -> Map<String, Value> {
+    let mut schemas = collect![
+        id::AppId,
+        id::SceneId,
+        id::LinkId,
+        id::UploadId,
+        id::FileId,
+        id::EventId,
+        digest::Sha256,
+        time::Timestamp,
+        problem::ProblemCode,
+        problem::Problem,
+        api::CreateLink,
+        api::LinkState,
+        api::Link,
+        api::Join,
+        api::UnderWay,
+        api::File,
+        api::Receipt,
+        api::ReceiptStatus,
+        api::EventStatus,
+        api::EventState,
+        api::PageData,
+        api::PageLink,
+        api::PageFile,
+        api::Done,
+        api::FormResult,
+        api::FormFile,
+        api::CreateUpload,
+        api::Upload,
+        api::StagedPart,
+        api::Staged,
+        api::HeldPart,
+        api::CompleteUpload,
+        webhook::FileStored,
+        webhook::LinkEnded,
+        webhook::LinkRef,
+    ];
+    for schema in schemas.values_mut() {
+        tidy(schema);
+    }
+    limits(&mut schemas);
+    schemas
+}
+
+/// An answer leaves out what it has not, and never says `null`; only requests may say it. Requests
+/// are the types that refuse unknown fields.
+fn tidy(schema: &mut Value) {
+    let request = schema["additionalProperties"] == json!(false);
+    let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else {
+        return;
+    };
+    for property in properties.values_mut() {
+        // utoipa's minimum of an unsigned integer is written as a float in no case that matters,
+        // and its formats `int32` and `int64` would say that an unsigned number is a signed one.
+        if let Some(fields) = property.as_object_mut()
+            && fields
+                .get("format")
+                .is_some_and(|f| f == "int32" || f == "int64")
+        {
+            fields.remove("format");
+        }
+        if request {
+            continue;
+        }
+        if let Some(types) = property.get("type").and_then(Value::as_array) {
+            let kept: Vec<Value> = types.iter().filter(|t| **t != "null").cloned().collect();
+            if let [one] = kept.as_slice() {
+                property["type"] = one.clone();
+            }
+        }
+        if let Some(of) = property.get("oneOf").and_then(Value::as_array) {
+            let kept: Vec<Value> = of.iter().filter(|s| s["type"] != "null").cloned().collect();
+            if let [one] = kept.as_slice() {
+                let mut one = one.clone();
+                if let Some(description) = property.get("description") {
+                    one["description"] = description.clone();
+                }
+                *property = one;
+            }
+        }
+    }
+}
+
+/// The bounds that the edge holds requests to, of `chatlift_shared::limits`.
+fn limits(schemas: &mut Map<String, Value>) {
+    let mut set = |schema: &str, field: &str, bounds: Value| {
+        let property = &mut schemas[schema]["properties"][field];
+        if let (Some(property), Value::Object(bounds)) = (property.as_object_mut(), bounds) {
+            property.extend(bounds);
+        }
+    };
+    set("CreateLink", "subject", json!({ "maxLength": SUBJECT_MAX }));
+    set(
+        "CreateLink",
+        "metadata",
+        json!({
+            "maxProperties": METADATA_ENTRIES_MAX,
+            "propertyNames": { "minLength": 1, "maxLength": METADATA_KEY_MAX },
+            "additionalProperties": { "type": "string", "maxLength": METADATA_VALUE_MAX }
+        }),
+    );
+    set("CreateLink", "expires_in", json!({ "minimum": 1 }));
+    set("Receipt", "reason", json!({ "maxLength": REASON_MAX }));
+    set("Receipt", "code", json!({ "maxLength": RECEIPT_CODE_MAX }));
+    set("CreateUpload", "size", json!({ "minimum": 1 }));
+    set(
+        "CreateUpload",
+        "head",
+        json!({ "contentEncoding": "base64" }),
+    );
+}

@@ -1,0 +1,322 @@
+//! What the upload page calls, and whoever else has a link.
+
+use chatlift_shared::ProblemCode::{
+    BodyTooLarge, DigestMismatch, DigestMissing, FileEmpty, FileTooLarge, FileTypeNotAccepted,
+    InvalidRequest, LengthRequired, LinkExpired, LinkFull, LinkNotFound, LinkRevoked,
+    LinkTokenInvalid, OffsetDiffers, PartOutOfRange, PartSizeWrong, PartsDiffer, PartsMissing,
+    UploadAborted, UploadNotFound, UploadTicketInvalid,
+};
+use serde_json::{Value, json};
+
+use crate::examples;
+use crate::operation::{Operation, Tag, named, operation, schema};
+
+fn text() -> Value {
+    json!({ "type": "string" })
+}
+
+fn digest() -> Value {
+    json!({ "type": "string", "pattern": "^sha-256=:[A-Za-z0-9+/]{43}=:$" })
+}
+
+fn bytes() -> Value {
+    json!({ "application/octet-stream": { "schema": {} } })
+}
+
+/// All of them.
+pub(crate) fn operations() -> Vec<Operation> {
+    [page(), files(), parts(), service()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn page() -> Vec<Operation> {
+    let html = json!({ "text/html": { "schema": { "type": "string" } } });
+    let result = json!({
+        "application/json": {
+            "schema": schema("FormResult"),
+            "examples": named(&[("stored", examples::form_result())])
+        },
+        "text/html": { "schema": { "type": "string" } }
+    });
+    let mut form = operation(
+        Tag::Upload,
+        "post",
+        "/u/{token}",
+        "send_form",
+        "Upload by form",
+    )
+    .describe(
+        "The page's plain form, for browsers without a program. Every file of the form is stored \
+         or refused by itself. The status is 200 when one was stored, else that of the first \
+         problem.",
+    )
+    .header(
+        "Accept",
+        "`application/json` answers with JSON, anything else with a page.",
+        text(),
+    )
+    .takes_content(
+        "Files in fields of any name.",
+        json!({ "multipart/form-data": { "schema": {
+            "type": "object", "properties": { "files": {
+                "type": "array", "minItems": 1,
+                "items": { "type": "string", "contentMediaType": "application/octet-stream" }
+            } }
+        } } }),
+    )
+    .curl("-H 'Accept: application/json' -F files=@invoice.pdf")
+    .answers_content(200, "What became of each file.", result.clone());
+    for (status, why) in [
+        (400, "The form cannot be read."),
+        (404, "The link is not complete or was mistyped."),
+        (409, "The link already has all its files."),
+        (410, "The link has expired or was revoked."),
+        (413, "No file was small enough."),
+        (415, "No file was of a type that is accepted."),
+        (422, "The form has no file, or only empty ones."),
+    ] {
+        form = form.answers_content(status, why, result.clone());
+    }
+    vec![
+        operation(
+            Tag::Upload,
+            "get",
+            "/u/{token}",
+            "open_page",
+            "Open the upload page",
+        )
+        .describe("Changes nothing: chat apps fetch links to draw cards.")
+        .query("lang", "The language, a BCP 47 tag.", text())
+        .answers_content(200, "The page.", html.clone())
+        .answers_content(404, "A page that says that the link is none.", html.clone())
+        .answers_content(410, "A page that says that the link is over.", html)
+        .problems(&[]),
+        form.problems(&[]),
+        operation(
+            Tag::Upload,
+            "get",
+            "/u/{token}/page",
+            "get_page_data",
+            "What the page begins with",
+        )
+        .describe("Also for a link that is over or none: `problem` says why.")
+        .query("lang", "The language, a BCP 47 tag.", text())
+        .answers(
+            200,
+            "The link as the page shows it.",
+            "PageData",
+            &[("active", examples::page_data())],
+        )
+        .problems(&[]),
+        operation(
+            Tag::Upload,
+            "post",
+            "/u/{token}/opened",
+            "page_opened",
+            "Say that a person has opened the page",
+        )
+        .describe(
+            "What the page's program says once it runs; a program that draws a card does not.",
+        )
+        .answers_empty(204, "The link knows.")
+        .problems(&OF_ITS_TOKEN),
+        operation(
+            Tag::Upload,
+            "post",
+            "/u/{token}/done",
+            "person_done",
+            "Say that the person has sent all",
+        )
+        .describe("Completes a link whose files are joined; another stays as it is.")
+        .takes("Done", &[("order", examples::done())])
+        .answers_empty(204, "The link knows.")
+        .problems(&OF_ITS_TOKEN)
+        .problems(&[InvalidRequest, BodyTooLarge]),
+    ]
+}
+
+/// What a token can meet.
+const OF_ITS_TOKEN: [chatlift_shared::ProblemCode; 3] =
+    [LinkTokenInvalid, LinkNotFound, LinkExpired];
+
+/// What every upload can meet on its link.
+const OF_THE_LINK: [chatlift_shared::ProblemCode; 5] = [
+    LinkTokenInvalid,
+    LinkNotFound,
+    LinkExpired,
+    LinkRevoked,
+    LinkFull,
+];
+
+fn files() -> Vec<Operation> {
+    vec![
+        operation(
+            Tag::Upload,
+            "post",
+            "/u/{token}/files",
+            "send_file",
+            "Upload a small file in one request",
+        )
+        .describe("Up to 8 MiB, with its length announced. Larger files go in parts.")
+        .header(
+            "Content-Disposition",
+            "Names the file: `attachment; filename*=UTF-8''...` (RFC 6266).",
+            text(),
+        )
+        .header(
+            "Content-Digest",
+            "What the content must have (RFC 9530).",
+            digest(),
+        )
+        .takes_content("The file.", bytes())
+        .curl("-H 'Content-Disposition: attachment; filename=invoice.pdf'")
+        .curl("--data-binary @invoice.pdf")
+        .answers(
+            201,
+            "The file is stored.",
+            "PageFile",
+            &[("file", examples::page_file())],
+        )
+        .problems(&OF_THE_LINK)
+        .problems(&[
+            InvalidRequest,
+            DigestMissing,
+            LengthRequired,
+            FileTooLarge,
+            BodyTooLarge,
+            FileTypeNotAccepted,
+            FileEmpty,
+            DigestMismatch,
+        ]),
+        operation(
+            Tag::Upload,
+            "post",
+            "/u/{token}/uploads",
+            "create_upload",
+            "Announce a file that comes in parts",
+        )
+        .describe(
+            "The same name and size announced again answers with the same upload and what the \
+             edge holds of it: that is how an upload goes on.",
+        )
+        .takes("CreateUpload", &[("small", examples::create_upload())])
+        .answers(
+            200,
+            "The upload was announced before.",
+            "Upload",
+            &[("under_way", examples::upload())],
+        )
+        .answers(
+            201,
+            "The upload is open.",
+            "Upload",
+            &[("new", examples::upload_new())],
+        )
+        .problems(&OF_THE_LINK)
+        .problems(&[
+            InvalidRequest,
+            BodyTooLarge,
+            FileTooLarge,
+            FileTypeNotAccepted,
+            FileEmpty,
+        ]),
+    ]
+}
+
+fn parts() -> Vec<Operation> {
+    vec![
+        operation(
+            Tag::Upload,
+            "put",
+            "/u/{token}/uploads/{upload_id}/parts/{part}",
+            "send_part",
+            "Send a part, or a chunk of one",
+        )
+        .describe(
+            "A whole part has a `Content-Digest`. A chunk has an `Upload-Offset` and the whole \
+             part's `Repr-Digest`; what arrives of it counts, even when it is cut.",
+        )
+        .needs_header("Upload-Ticket", "The upload's ticket.", text())
+        .header("Content-Digest", "Digest of the part.", digest())
+        .header(
+            "Upload-Offset",
+            "Where the chunk begins, in bytes from the start of its part.",
+            json!({ "type": "string", "pattern": "^[0-9]+$" }),
+        )
+        .header("Repr-Digest", "Digest of the whole part.", digest())
+        .takes_content("The part or the chunk.", bytes())
+        .curl("-H \"Upload-Ticket: $UPLOAD_TICKET\"")
+        .curl(&format!("-H 'Content-Digest: {}'", examples::DIGEST_HEADER))
+        .curl("--data-binary @invoice.pdf")
+        .answers(
+            202,
+            "The chunk is held; its part is not whole yet.",
+            "Staged",
+            &[("held", examples::staged())],
+        )
+        .answers_empty(204, "The part is held.")
+        .problems(&[LinkTokenInvalid, LinkExpired, LinkRevoked])
+        .problems(&[
+            UploadNotFound,
+            UploadAborted,
+            UploadTicketInvalid,
+            InvalidRequest,
+            DigestMissing,
+            LengthRequired,
+            OffsetDiffers,
+            PartOutOfRange,
+            PartSizeWrong,
+            DigestMismatch,
+        ]),
+        operation(
+            Tag::Upload,
+            "post",
+            "/u/{token}/uploads/{upload_id}/complete",
+            "complete_upload",
+            "Store an upload whose parts are all there",
+        )
+        .describe("Again for a stored one answers with the same file.")
+        .takes(
+            "CompleteUpload",
+            &[("digests", examples::complete_upload())],
+        )
+        .answers(
+            200,
+            "The file is stored.",
+            "PageFile",
+            &[("file", examples::page_file())],
+        )
+        .problems(&[LinkTokenInvalid, LinkExpired, LinkRevoked, LinkFull])
+        .problems(&[
+            InvalidRequest,
+            BodyTooLarge,
+            UploadNotFound,
+            UploadAborted,
+            PartsMissing,
+            PartsDiffer,
+            FileTypeNotAccepted,
+        ]),
+        operation(
+            Tag::Upload,
+            "delete",
+            "/u/{token}/uploads/{upload_id}",
+            "abort_upload",
+            "Abort an upload",
+        )
+        .answers_empty(204, "Its parts are gone, or will be soon.")
+        .problems(&[LinkTokenInvalid, LinkExpired, UploadNotFound]),
+    ]
+}
+
+fn service() -> Vec<Operation> {
+    vec![
+        operation(Tag::Service, "get", "/healthz", "health", "Is it up?").answers(
+            200,
+            "It is.",
+            "Health",
+            &[("ok", json!({ "status": "ok" }))],
+        ),
+    ]
+}
