@@ -124,7 +124,7 @@ pub fn send_raw(origin: &str, bytes: &[u8]) -> std::io::Result<Answer> {
             Ok(0) | Err(_) => break,
             Ok(n) => read.extend_from_slice(&buffer[..n]),
         }
-        if whole(&read) {
+        if is_whole(&read) {
             break;
         }
     }
@@ -133,17 +133,25 @@ pub fn send_raw(origin: &str, bytes: &[u8]) -> std::io::Result<Answer> {
     })
 }
 
-/// Whether a body of announced length is all there.
-fn whole(read: &[u8]) -> bool {
+/// Whether an answer has ended: with its announced length, its last chunk, or its head where a
+/// status has no body.
+pub(crate) fn is_whole(read: &[u8]) -> bool {
     parse(read).is_some_and(|answer| {
         let length = answer
             .header("content-length")
             .and_then(|l| l.parse::<usize>().ok());
-        length.is_some_and(|length| answer.body.len() >= length)
+        match length {
+            Some(length) => answer.body.len() >= length,
+            None if answer.header("transfer-encoding") == Some("chunked") => {
+                read.ends_with(b"\r\n0\r\n\r\n")
+            }
+            None => matches!(answer.status, 204 | 304),
+        }
     })
 }
 
-fn parse(read: &[u8]) -> Option<Answer> {
+/// An answer as it came over a connection, or as far as it has come.
+pub(crate) fn parse(read: &[u8]) -> Option<Answer> {
     let end = read.windows(4).position(|w| w == b"\r\n\r\n")?;
     let head = String::from_utf8_lossy(&read[..end]).into_owned();
     let mut lines = head.split("\r\n");

@@ -11,6 +11,7 @@ pub mod browser;
 pub mod client;
 pub mod edge;
 pub mod engine;
+pub mod first;
 pub mod fixtures;
 pub mod gate;
 pub mod http;

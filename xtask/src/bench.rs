@@ -9,7 +9,7 @@ use crate::run::run;
 use crate::{Error, page, tools, worker};
 
 /// What can be measured, each by an example of the tests' crate, `bench_<name>`.
-const SUBJECTS: [&str; 1] = ["network"];
+const SUBJECTS: [&str; 2] = ["page", "network"];
 
 /// Builds, and measures what the first argument names, or all; the rest goes to the measuring
 /// program.
@@ -23,7 +23,7 @@ pub fn bench(args: &[OsString]) -> Result<(), Error> {
             let known = SUBJECTS.into_iter().find(|subject| name == subject);
             let known = known.ok_or_else(|| {
                 let name = name.to_string_lossy();
-                Error::Usage(format!("`bench` does not know `{name}`"))
+                Error::Usage(format!("`bench` knows page and network, not `{name}`"))
             })?;
             (vec![known], rest)
         }

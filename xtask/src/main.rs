@@ -21,7 +21,7 @@ cargo xtask <command>
   samples        convert sample files of every type, and print a table of the results
   build          build page and worker as they are shipped
   sizes          build page and worker, and print what they weigh
-  bench [network] [...]
+  bench [page|network] [...]
                  measure the page in Chromium on slow networks; `bench network --help` says more
   page --serve   serve a live-reloading page to a frontend developer, against the running edge
   setup          install what all of this needs, and do nothing else
