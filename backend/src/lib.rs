@@ -32,8 +32,9 @@ use axum::routing::{get, post};
 use tokio_util::sync::CancellationToken;
 use tower_http::trace::TraceLayer;
 
+use chatlift_client::SetupError;
 use config::{Config, DatabaseUrl};
-use edge::{HttpEdge, SetupError};
+use edge::HttpEdge;
 pub use error::Error;
 use metrics::Metrics;
 use pipeline::folders::Folders;
@@ -119,10 +120,9 @@ impl App {
             .await
             .map_err(|source| StartError::Store { folder, source })?
             .with_notices(config.app_webhook.is_some());
-        let edge: Arc<dyn Edge> =
-            Arc::new(HttpEdge::new(config.edge_url.clone(), &config.api_key)?);
+        let edge: Arc<dyn Edge> = Arc::new(HttpEdge::new(&config.edge_url, &config.api_key)?);
         let notifier = match config.app_webhook.clone() {
-            Some(webhook) => Some(Notifier::new(webhook).map_err(SetupError::Client)?),
+            Some(webhook) => Some(Notifier::new(webhook).map_err(SetupError::Tls)?),
             None => None,
         };
         let pipeline = Arc::new(Pipeline::new(Parts {

@@ -36,6 +36,19 @@ pub struct CreateLink {
     pub expires_in: Option<u64>,
 }
 
+impl CreateLink {
+    /// A link under a scene, with nothing but that said.
+    #[must_use]
+    pub const fn new(scene: SceneId) -> Self {
+        Self {
+            scene,
+            subject: None,
+            metadata: BTreeMap::new(),
+            expires_in: None,
+        }
+    }
+}
+
 /// Where a link is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -166,6 +179,19 @@ pub struct Receipt {
     /// a new attempt, and its receipts begin anew.
     #[serde(default, skip_serializing_if = "is_first")]
     pub attempt: u32,
+}
+
+impl Receipt {
+    /// A receipt without a reason, of the first attempt.
+    #[must_use]
+    pub const fn new(status: ReceiptStatus) -> Self {
+        Self {
+            status,
+            reason: None,
+            code: None,
+            attempt: 0,
+        }
+    }
 }
 
 #[expect(

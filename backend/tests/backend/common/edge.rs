@@ -10,7 +10,8 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use chatlift_shared::api::{CreateLink, Link, LinkState, Receipt};
+use chatlift_shared::api::{CreateLink, File, Link, LinkState, Receipt};
+use chatlift_shared::digest::Sha256;
 use chatlift_shared::{FileId, Problem, ProblemCode, Timestamp};
 use futures_util::{StreamExt as _, stream};
 use tokio::net::TcpListener;
@@ -229,10 +230,22 @@ async fn receipt(
     if let Some(code) = inner.receipt_faults.pop_front() {
         return problem(code);
     }
-    inner.receipts.push((id, receipt));
+    inner.receipts.push((id, receipt.clone()));
     drop(inner);
     edge.receipts.send_modify(|n| *n += 1);
-    StatusCode::OK.into_response()
+    let file = File {
+        id,
+        link: id.link(),
+        name: "file".to_owned(),
+        size: 0,
+        media_type: "application/octet-stream".to_owned(),
+        sha256: Sha256::of(b""),
+        address: String::new(),
+        stored_at: Timestamp::from_secs(0),
+        deleted_at: None,
+        receipt: Some(receipt),
+    };
+    Json(file).into_response()
 }
 
 async fn delete(
