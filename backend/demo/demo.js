@@ -6,8 +6,14 @@ import { TEXTS } from "/demo/texts.js";
 const chinese = (navigator.languages ?? [navigator.language]).find((l) => /^(zh|en)/i.test(l))?.toLowerCase().startsWith("zh");
 const lang = chinese ? "zh-CN" : "en";
 const text = TEXTS[chinese ? "zh" : "en"];
-const STEPS = ["uploaded", "received", "converted", "delivered"];
+const STEPS = ["opened", "uploading", "uploaded", "received", "converted", "delivered"];
+/** What the live stream says of a file on its way. */
+const TOLD = ["uploaded", "received", "converted", "delivered", "rejected"];
 const FINAL = ["delivered", "rejected"];
+/** Time between two looks at how far the uploads are, in milliseconds. */
+const LOOK_MS = 1000;
+/** Most pages of a PDF that are shown in place. */
+const PAGES_SHOWN = 30;
 const REMEMBERED = "chatlift-request";
 
 const one = (selector) => document.querySelector(selector);
@@ -17,9 +23,14 @@ const panels = { start: one("#start"), scenes: one("#scenes"), request: one("#re
 const waiting = hook("waiting");
 /** Everything in the list, by file id. */
 const files = new Map();
-/** The request on screen, and its live stream. */
+/** The request on screen, its live stream, and the next look at its uploads. */
 let request = null;
 let stream = null;
+let looking = null;
+/** The files of the request on screen, and how it ended, if it has. */
+let own = new Set();
+let ended = null;
+let opened = false;
 
 function show(name) {
   for (const [key, panel] of Object.entries(panels)) panel.hidden = key !== name;
@@ -76,13 +87,20 @@ function open(made) {
   const when = new Date(made.expires_at).toLocaleString(lang, { dateStyle: "medium", timeStyle: "short" });
   one("#until").textContent = text.until(when);
   hook("share").hidden = !navigator.share;
-  progress("");
+  one("#how").open = true;
+  own = new Set();
+  ended = null;
+  opened = false;
+  panels.request.classList.remove("opened");
+  progress();
   show("request");
   follow(made.id);
+  look();
 }
 
 function close() {
   stream?.close();
+  clearTimeout(looking);
   request = stream = null;
   remember(null);
   show("start");
@@ -127,31 +145,99 @@ async function copy() {
 function follow(id) {
   stream?.close();
   const source = (stream = new EventSource(`/app/requests/${encodeURIComponent(id)}/events`));
-  for (const kind of [...STEPS, "rejected"]) {
+  for (const kind of TOLD) {
     source.addEventListener(kind, (event) => {
       const file = JSON.parse(event.data);
+      own.add(file.file);
       if (!FINAL.includes(files.get(file.file)?.status) || FINAL.includes(kind)) put({ ...file, status: kind });
-      progress(kind);
+      progress();
       // What has just arrived comes into view; what the stream repeats does not.
       if (kind === "delivered" && Date.now() - Date.parse(file.at) < 5000) {
         cardOf(file.file).scrollIntoView({ block: "nearest" });
       }
     });
   }
+  // The members of an archive, and what files are joined to, are shown in their place.
+  for (const kind of ["unpacked", "joined"]) {
+    source.addEventListener(kind, (event) => {
+      take(JSON.parse(event.data).file);
+      progress();
+    });
+  }
   for (const kind of ["completed", "expired"]) {
     source.addEventListener(kind, () => {
-      // The last file may still be on its way: its own steps say so.
-      if (![...files.values()].some((f) => !FINAL.includes(f.status))) progress(kind);
+      ended = kind;
+      progress();
       if (kind === "expired") remember(null);
     });
   }
 }
 
-function progress(kind) {
-  waiting.dataset.status = kind;
-  one("#waiting-text").textContent = kind ? text[`wait_${kind}`] : text.wait;
-  const reached = kind === "completed" ? STEPS.length : STEPS.indexOf(kind) + 1;
-  document.querySelectorAll("[data-step]").forEach((step, i) => step.classList.toggle("done", i < reached));
+/** Looks at what only the edge knows: whether the link was opened, and how far its uploads are. */
+async function look() {
+  clearTimeout(looking);
+  const id = request?.id;
+  if (!id || ended) return;
+  if (document.visibilityState === "visible") {
+    const now = await call(`/app/requests/${encodeURIComponent(id)}/progress`).catch(() => null);
+    if (request?.id !== id) return;
+    if (now) uploading(now);
+  }
+  clearTimeout(looking);
+  looking = setTimeout(look, LOOK_MS);
+}
+
+function uploading({ opened_at, uploads }) {
+  if (opened_at) arrived();
+  const now = new Set(uploads.map((upload) => upload.file));
+  for (const [id, file] of files) {
+    if (file.status === "uploading" && !now.has(id)) take(id);
+  }
+  for (const { file, name, size, held } of uploads) {
+    const known = files.get(file)?.status;
+    if (known && known !== "uploading") continue;
+    own.add(file);
+    put({ file, name, size, media_type: "application/octet-stream", status: "uploading", percent: percent(held, size) });
+  }
+  progress();
+}
+
+/** The link has arrived: its way makes room for the file's. */
+function arrived() {
+  if (opened) return;
+  opened = true;
+  one("#how").open = false;
+  panels.request.classList.add("opened");
+}
+
+function percent(held, size) {
+  return size ? Math.floor((held / size) * 100) : 0;
+}
+
+/** Shows how far the file that is furthest behind has come. */
+function progress() {
+  const here = [...own].map((id) => files.get(id)).filter(Boolean);
+  if (here.length) arrived();
+  const coming = here.filter((file) => file.status !== "rejected");
+  const behind = coming.map((file) => file.status).sort((a, b) => STEPS.indexOf(a) - STEPS.indexOf(b))[0];
+  let status = behind ?? (here.length ? "rejected" : opened ? "opened" : "");
+  if (ended && (status === "" || status === "opened" || status === "delivered")) status = ended;
+  const under = coming.filter((file) => file.status === "uploading");
+  const sent = percent(under.reduce((sum, file) => sum + (file.size * file.percent) / 100, 0), under.reduce((sum, file) => sum + file.size, 0));
+  waiting.dataset.status = status;
+  const joining = status === "converted" && request?.join && ended;
+  const words = status ? text[joining ? "wait_joining" : `wait_${status}`] : text.wait;
+  one("#waiting-text").textContent = status === "uploading" ? words(sent) : words;
+  const bar = one("#uploading-bar");
+  bar.hidden = status !== "uploading";
+  bar.value = sent;
+  one("#uploading-text").textContent = status === "uploading" ? text.step_uploading_percent(sent) : text.step_uploading;
+  let reached = status === "completed" ? STEPS.length : STEPS.indexOf(status) + 1;
+  if (status === "uploading") reached = STEPS.indexOf("uploading");
+  document.querySelectorAll("[data-step]").forEach((step, i) => {
+    step.classList.toggle("done", i < reached);
+    step.classList.toggle("now", status === "uploading" ? i === reached : false);
+  });
 }
 
 // What came.
@@ -166,8 +252,8 @@ async function refresh() {
 }
 
 function put(file) {
-  const { file: id, name, size, media_type, sha256, converted_from, rejection, reason, status } = file;
-  const drawn = { file: id, name, size, media_type, sha256, converted_from, rejection, reason, status };
+  const { file: id, name, size, media_type, sha256, converted_from, of, rejection, reason, status, percent } = file;
+  const drawn = { file: id, name, size, media_type, sha256, converted_from, of, rejection, reason, status, percent };
   // The same again, by list and by stream: what is shown stays as it is.
   if (JSON.stringify(files.get(id)) === JSON.stringify(drawn)) return;
   files.set(id, drawn);
@@ -176,6 +262,14 @@ function put(file) {
   if (shown) shown.replaceWith(card);
   else one("#list").prepend(card);
   one("#empty").hidden = true;
+}
+
+/** Takes a file off the list. */
+function take(id) {
+  files.delete(id);
+  own.delete(id);
+  cardOf(id)?.remove();
+  one("#empty").hidden = files.size > 0;
 }
 
 function cardOf(id) {
@@ -210,7 +304,8 @@ function draw(file) {
     if (preview) card.append(preview);
   }
 
-  const facts = [size(file.size), type(file.media_type)].join(" · ");
+  const coming = file.status === "uploading";
+  const facts = coming ? size(file.size) : [size(file.size), type(file.media_type)].join(" · ");
   const about = element("div", { class: "about" },
     element("span", { class: "kind" }, icon(iconOf(file.media_type))),
     element("div", { class: "text" },
@@ -224,9 +319,13 @@ function draw(file) {
   }
   card.append(about);
 
-  let words = text[file.status];
+  let words = coming ? text.uploading(file.percent) : text[file.status];
+  if (coming) {
+    card.append(element("progress", { class: "bytes", max: 100, value: file.percent, "aria-label": file.name, "data-testid": "delivery-progress" }));
+  }
   if (file.status === "rejected") words = text.rejected_because(text.reasons[file.rejection] ?? file.reason);
-  if (arrived && file.converted_from) {
+  if (arrived && file.of?.length > 1) words += ` · ${text.joined_of(file.of.length)}`;
+  else if (arrived && file.converted_from) {
     words += ` · ${text.converted_from(type(file.converted_from), type(file.media_type))}`;
   }
   card.append(element("p", { class: "status" }, ...(arrived ? [icon("i-check")] : []), element("span", {}, words)));
@@ -239,7 +338,31 @@ function draw(file) {
 
 function iconOf(mediaType) {
   if (mediaType.startsWith("image/")) return "i-image";
+  if (mediaType.startsWith("audio/")) return "i-sound";
+  if (mediaType.startsWith("video/")) return "i-video";
   return mediaType === "application/pdf" ? "i-claim" : "i-file";
+}
+
+/** The pages of a PDF, side by side: phones show no PDF in place, and a strip is quicker to look at. */
+function pagesOf(file, content) {
+  const base = `/app/deliveries/${encodeURIComponent(file.file)}/pages`;
+  const strip = element("div", { class: "pages", tabindex: "0", role: "group", "aria-label": file.name });
+  const count = element("span", { class: "count" });
+  const open = element("a", { class: "count open", href: content, target: "_blank", rel: "noopener", "aria-label": text.open_pdf }, icon("i-open"));
+  const preview = element("div", { class: "preview", "data-testid": "delivery-pdf" }, strip, count, open);
+  call(base).then(({ pages }) => {
+    for (let n = 1; n <= Math.min(pages, PAGES_SHOWN); n += 1) {
+      strip.append(element("img", { src: `${base}/${n}`, loading: n > 2 ? "lazy" : "eager", width: 1080, height: 1527, alt: text.page_of(n, pages), "data-testid": "pdf-page" }));
+    }
+    const tell = () => {
+      const n = Math.round(strip.scrollLeft / Math.max(1, strip.firstElementChild.offsetWidth)) + 1;
+      count.textContent = `${Math.min(n, pages)} / ${pages}`;
+    };
+    strip.addEventListener("scroll", tell, { passive: true });
+    strip.classList.toggle("one", pages === 1);
+    count.textContent = `1 / ${pages}`;
+  }).catch(() => preview.remove());
+  return preview;
 }
 
 function previewOf(file, content) {
@@ -247,17 +370,7 @@ function previewOf(file, content) {
     const image = element("img", { src: content, alt: file.name, "data-testid": "delivery-image" });
     return element("a", { class: "preview", href: content, target: "_blank", rel: "noopener" }, image);
   }
-  if (file.media_type === "application/pdf" && !navigator.pdfViewerEnabled) {
-    // Phones show no PDF in place: its first page, which opens the whole.
-    const image = element("img", { src: `/app/deliveries/${encodeURIComponent(file.file)}/thumbnail`, alt: file.name, "data-testid": "delivery-page" });
-    image.addEventListener("error", () => image.closest(".preview")?.remove());
-    return element("a", { class: "preview", href: content, target: "_blank", rel: "noopener" }, image);
-  }
-  if (file.media_type === "application/pdf") {
-    const fallback = element("a", { class: "secondary", href: content, target: "_blank", rel: "noopener" }, text.open_pdf);
-    return element("div", { class: "preview" },
-      element("object", { type: "application/pdf", data: `${content}#toolbar=0&view=FitH`, "aria-label": file.name, "data-testid": "delivery-pdf" }, fallback));
-  }
+  if (file.media_type === "application/pdf") return pagesOf(file, content);
   if (file.media_type === "video/mp4") {
     const poster = `/app/deliveries/${encodeURIComponent(file.file)}/thumbnail`;
     return element("div", { class: "preview" }, element("video", {
@@ -286,6 +399,8 @@ function size(bytes) {
 const TYPES = {
   "application/pdf": "PDF",
   "application/zip": "ZIP",
+  "audio/mpeg": "MP3",
+  "audio/mp4": "M4A",
   "application/msword": "Word",
   "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "Word",
   "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "Excel",
@@ -309,7 +424,11 @@ document.querySelectorAll("[data-scene]").forEach((b) => b.addEventListener("cli
 document.querySelectorAll("[data-close]").forEach((b) => b.addEventListener("click", close));
 hook("share").addEventListener("click", share);
 hook("copy").addEventListener("click", copy);
-document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && refresh());
+document.addEventListener("visibilitychange", () => {
+  if (document.visibilityState !== "visible") return;
+  refresh();
+  look();
+});
 
 await refresh();
 let remembered = null;

@@ -14,6 +14,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 
 const HTML: &str = include_str!("../demo/index.html");
 const JS: &str = include_str!("../demo/demo.js");
+const CHECK: &str = include_str!("../demo/check.svg");
 const ICON: &str = include_str!("../demo/icon.svg");
 const TEXTS: &str = include_str!("../demo/texts.js");
 const CSS: &str = include_str!("../demo/demo.css");
@@ -29,6 +30,10 @@ pub(crate) fn routes() -> Router<App> {
         .route(
             "/demo/texts.js",
             get(async || asset("text/javascript; charset=utf-8", TEXTS)),
+        )
+        .route(
+            "/demo/check.svg",
+            get(async || asset("image/svg+xml", CHECK)),
         )
         .route("/demo/icon.svg", get(async || asset("image/svg+xml", ICON)))
         .route(

@@ -6,8 +6,8 @@
 
 use bytes::Bytes;
 use chatlift_client::{Client, Config, Error, SetupError};
-use chatlift_shared::FileId;
 use chatlift_shared::api::{CreateLink, Link, Receipt};
+use chatlift_shared::{FileId, LinkId};
 use url::Url;
 
 use crate::config::ApiKey;
@@ -76,6 +76,10 @@ impl Edge for HttpEdge {
 
     fn delete_file(&self, file: FileId) -> BoxFuture<'_, Result<(), EdgeError>> {
         Box::pin(async move { Ok(self.0.delete_file(file).await?) })
+    }
+
+    fn read_link(&self, link: LinkId) -> BoxFuture<'_, Result<Link, EdgeError>> {
+        Box::pin(async move { Ok(self.0.link(link).await?) })
     }
 
     fn create_link<'a>(

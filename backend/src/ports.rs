@@ -7,7 +7,7 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 use chatlift_shared::api::{CreateLink, Link, Receipt};
-use chatlift_shared::{FileId, Problem, Timestamp};
+use chatlift_shared::{FileId, LinkId, Problem, Timestamp};
 
 /// A future behind a trait object.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -62,6 +62,12 @@ pub trait Edge: Send + Sync + 'static {
         request: &'a CreateLink,
         idempotency_key: &'a str,
     ) -> BoxFuture<'a, Result<Link, EdgeError>>;
+
+    /// Reads a link: whether it was opened, how far its uploads are, what it has.
+    ///
+    /// # Errors
+    /// See [`EdgeError`].
+    fn read_link(&self, link: LinkId) -> BoxFuture<'_, Result<Link, EdgeError>>;
 }
 
 /// Where to go on with a file of which the beginning is already here.

@@ -277,6 +277,7 @@ const PROGRAM_PACKAGES: [(&str, &str); 16] = [
     ("poppler-utils", "/usr/bin/pdftoppm"),
     ("poppler-data", "/usr/share/poppler"),
     ("libheif-examples", "/usr/bin/heif-convert"),
+    ("libimage-exiftool-perl", "/usr/bin/exiftool"),
     ("librsvg2-bin", "/usr/bin/rsvg-convert"),
     (
         "fonts-noto-cjk",

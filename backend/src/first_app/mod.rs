@@ -4,11 +4,14 @@
 //! |---|---|
 //! | `POST /app/requests` `{scene, subject?}` | 201: asks for files; makes a link. Takes `Idempotency-Key` |
 //! | `GET /app/requests/{link}` | state, files under way, deliveries |
+//! | `GET /app/requests/{link}/progress` | whether the link was opened, and how far its uploads are, as the edge says at this moment |
 //! | `GET /app/requests/{link}/qr.svg` | the link as a QR code |
 //! | `GET /app/requests/{link}/events` | server-sent events, resumable with `Last-Event-ID` |
 //! | `GET /app/deliveries?request=&before=&limit=` | deliveries, newest first, 100 at most; `before` is the last one of the page before |
 //! | `GET /app/deliveries/{file}/content` | the file, ranges and conditions honoured |
 //! | `GET /app/deliveries/{file}/thumbnail` | a small JPEG of an image, a document's first page, a video |
+//! | `GET /app/deliveries/{file}/pages` | how many pages a PDF has |
+//! | `GET /app/deliveries/{file}/pages/{n}` | a page as a JPEG, from 1 |
 //! | `PUT /app/deliveries/{file}/acknowledged` | 204: the app has it for good; it may be deleted here after the retention time |
 //!
 //! It has no login of its own: it listens on this machine only unless told otherwise, and an app
@@ -29,7 +32,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
-use chatlift_shared::api::{CreateLink, LinkState};
+use chatlift_shared::api::{CreateLink, Join, LinkState};
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::IDEMPOTENCY_KEY_MAX;
 use chatlift_shared::{FileId, LinkId, SceneId, Timestamp};
@@ -37,7 +40,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::App;
 use crate::error::Error;
-use crate::pipeline::convert::thumbnail as small;
+use crate::pipeline::Picture;
 use crate::store::{Delivery, FileState, Request};
 
 /// The routes of the first app's API.
@@ -45,6 +48,7 @@ pub(crate) fn routes() -> Router<App> {
     Router::new()
         .route("/app/requests", post(create))
         .route("/app/requests/{link}", get(read))
+        .route("/app/requests/{link}/progress", get(progress))
         .route("/app/requests/{link}/qr.svg", get(qr::svg))
         .route("/app/requests/{link}/events", get(events::stream))
         .route("/app/deliveries", get(list))
@@ -53,6 +57,8 @@ pub(crate) fn routes() -> Router<App> {
             "/app/deliveries/{file}/thumbnail",
             get(thumbnail::thumbnail),
         )
+        .route("/app/deliveries/{file}/pages", get(thumbnail::pages))
+        .route("/app/deliveries/{file}/pages/{n}", get(thumbnail::page))
         .route("/app/deliveries/{file}/acknowledged", put(acknowledge))
 }
 
@@ -74,6 +80,9 @@ struct RequestView {
     url: String,
     share_text: BTreeMap<String, String>,
     expires_at: Timestamp,
+    /// What is made of all its files together, if anything is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    join: Option<Join>,
     qr: String,
     files: Vec<FileState>,
     deliveries: Vec<DeliveryView>,
@@ -109,7 +118,8 @@ impl From<Delivery> for DeliveryView {
         let product = delivery.product;
         Self {
             content: format!("/app/deliveries/{}/content", delivery.file),
-            thumbnail: small::possible(&product.media_type)
+            thumbnail: Picture::Small
+                .possible(&product.media_type)
                 .then(|| format!("/app/deliveries/{}/thumbnail", delivery.file)),
             file: delivery.file,
             request: delivery.link,
@@ -148,6 +158,7 @@ impl RequestView {
             url: link.url,
             share_text: link.share_text,
             expires_at: link.expires_at,
+            join: link.join,
             files,
             deliveries: deliveries.into_iter().map(DeliveryView::from).collect(),
         }
@@ -229,6 +240,45 @@ async fn read(
         deliveries,
         app.clock.now(),
     )))
+}
+
+/// How a request goes before its files are here.
+#[derive(Debug, Serialize)]
+struct Progress {
+    /// When the person opened the link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    opened_at: Option<Timestamp>,
+    /// Uploads under way.
+    uploads: Vec<UploadView>,
+}
+
+#[derive(Debug, Serialize)]
+struct UploadView {
+    /// The file that it becomes.
+    file: FileId,
+    name: String,
+    size: u64,
+    /// How many bytes have arrived.
+    held: u64,
+}
+
+async fn progress(
+    State(app): State<App>,
+    link: Result<Path<LinkId>, PathRejection>,
+) -> Result<Json<Progress>, Error> {
+    let link = id(link, "request")?;
+    known(&app, link).await?;
+    let link = app.edge.read_link(link).await?;
+    let uploads = link.under_way.into_iter().map(|upload| UploadView {
+        file: upload.id.into(),
+        name: upload.name,
+        size: upload.size,
+        held: upload.held,
+    });
+    Ok(Json(Progress {
+        opened_at: link.opened_at,
+        uploads: uploads.collect(),
+    }))
 }
 
 /// Which deliveries to list.

@@ -1,36 +1,81 @@
-//! A small picture of a delivery, made when it is first asked for.
+//! Pictures of a delivery: a small one, and the pages of a PDF. Each is made when it is first asked
+//! for.
 
+use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::header;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse as _, Response};
 use chatlift_shared::FileId;
+use serde::Serialize;
 
 use super::id;
 use crate::App;
 use crate::error::Error;
+use crate::pipeline::Picture;
+use crate::store::Delivery;
+
+/// How many pages there are.
+#[derive(Debug, Serialize)]
+pub(super) struct Pages {
+    pages: u32,
+}
 
 pub(super) async fn thumbnail(
     State(app): State<App>,
     file: Result<Path<FileId>, PathRejection>,
-) -> Result<impl IntoResponse, Error> {
+) -> Result<Response, Error> {
+    picture(&app, id(file, "delivery")?, Picture::Small).await
+}
+
+pub(super) async fn page(
+    State(app): State<App>,
+    path: Result<Path<(FileId, u32)>, PathRejection>,
+) -> Result<Response, Error> {
+    let (file, n) = id(path, "page")?;
+    // Counted from 1; poppler would take 0 for the first one.
+    if n == 0 {
+        return Err(Error::NotFound("page"));
+    }
+    picture(&app, file, Picture::Page(n)).await
+}
+
+pub(super) async fn pages(
+    State(app): State<App>,
+    file: Result<Path<FileId>, PathRejection>,
+) -> Result<Json<Pages>, Error> {
     let file = id(file, "delivery")?;
-    let delivery = app
-        .store
+    let delivery = kept(&app, file).await?;
+    if !Picture::Page(1).possible(&delivery.product.media_type) {
+        return Err(Error::NotFound("page"));
+    }
+    let pages = app.pipeline.pages(file).await.map_err(|error| {
+        tracing::info!(%file, %error, "no pages");
+        Error::NotFound("page")
+    })?;
+    Ok(Json(Pages { pages }))
+}
+
+async fn kept(app: &App, file: FileId) -> Result<Delivery, Error> {
+    app.store
         .delivery(file)
         .await?
         .filter(|delivery| delivery.deleted_at.is_none())
-        .ok_or(Error::NotFound("delivery"))?;
+        .ok_or(Error::NotFound("delivery"))
+}
+
+async fn picture(app: &App, file: FileId, picture: Picture) -> Result<Response, Error> {
+    let delivery = kept(app, file).await?;
     let made = app
         .pipeline
-        .thumbnail(file, &delivery.product.media_type)
+        .picture(file, &delivery.product.media_type, picture)
         .await
         .map_err(|error| {
-            tracing::info!(%file, %error, "no thumbnail");
-            Error::NotFound("thumbnail")
+            tracing::info!(%file, %error, %picture, "no picture");
+            Error::NotFound("picture")
         })?;
     let bytes = tokio::fs::read(made).await.map_err(|source| Error::Disk {
-        doing: "reading a thumbnail",
+        doing: "reading a picture",
         source,
     })?;
     let headers = [
@@ -39,5 +84,5 @@ pub(super) async fn thumbnail(
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::CACHE_CONTROL, "private, max-age=86400"),
     ];
-    Ok((headers, bytes))
+    Ok((headers, bytes).into_response())
 }

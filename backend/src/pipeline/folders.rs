@@ -11,6 +11,8 @@ use chatlift_shared::FileId;
 use chatlift_shared::digest::Sha256;
 use sha2::Digest as _;
 
+use super::Picture;
+
 /// The folders below the data folder.
 #[derive(Clone, Debug)]
 pub struct Folders {
@@ -91,14 +93,27 @@ impl Folders {
         Ok(files)
     }
 
-    /// A small picture of what the first app has.
-    pub(crate) fn thumbnail(&self, file: FileId) -> PathBuf {
-        self.thumbnails.join(format!("{file}.jpg"))
+    /// A picture of what the first app has.
+    pub(crate) fn picture(&self, file: FileId, picture: Picture) -> PathBuf {
+        self.thumbnails.join(format!("{file}.{picture}.jpg"))
     }
 
-    /// The folder in which a thumbnail is made.
-    pub(crate) fn thumbnail_run(&self, file: FileId) -> PathBuf {
-        self.thumbnails.join(format!("{file}.run"))
+    /// The folder in which a picture is made.
+    pub(crate) fn picture_run(&self, file: FileId, picture: Picture) -> PathBuf {
+        self.thumbnails.join(format!("{file}.{picture}.run"))
+    }
+
+    /// Removes all pictures of a file.
+    pub(crate) async fn clear_pictures(&self, file: FileId) -> io::Result<()> {
+        let own = format!("{file}.");
+        let mut entries = tokio::fs::read_dir(&self.thumbnails).await?;
+        while let Some(entry) = entries.next_entry().await? {
+            let name = entry.file_name();
+            if name.to_string_lossy().starts_with(&own) && entry.file_type().await?.is_file() {
+                remove(&entry.path()).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether files can be written.

@@ -29,7 +29,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use chatlift_shared::FileId;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Mutex, Notify, Semaphore};
 
 use crate::error::random;
 use crate::metrics::Metrics;
@@ -37,6 +37,7 @@ use crate::ports::{Clock, Edge, EdgeError};
 use crate::sandbox::Sandbox;
 use crate::store::{Job, Stage, Store, StoreError};
 use convert::Converter;
+pub use convert::thumbnail::Picture;
 use folders::Folders;
 use notices::Notifier;
 pub use rejection::Rejection;
@@ -132,6 +133,7 @@ pub struct Pipeline {
     metrics: Metrics,
     converters: Vec<Arc<dyn Converter>>,
     conversions: Semaphore,
+    pictures: Mutex<()>,
     new_job: Notify,
     new_receipt: Notify,
     new_notice: Notify,
@@ -155,6 +157,7 @@ impl Pipeline {
             reserved: AtomicU64::new(0),
             metrics: parts.metrics,
             conversions: Semaphore::new(CONVERSIONS_AT_ONCE),
+            pictures: Mutex::new(()),
             new_job: Notify::new(),
             new_receipt: Notify::new(),
             new_notice: Notify::new(),
@@ -167,27 +170,33 @@ impl Pipeline {
         &self.metrics
     }
 
-    /// Where a small picture of a delivery lies, which is made if there is none yet.
+    /// Where a picture of a delivery lies, which is made if there is none yet.
     ///
     /// # Errors
     /// When none can be made of it.
-    pub async fn thumbnail(&self, file: FileId, media_type: &str) -> io::Result<PathBuf> {
-        let made = self.folders.thumbnail(file);
+    pub async fn picture(
+        &self,
+        file: FileId,
+        media_type: &str,
+        picture: Picture,
+    ) -> io::Result<PathBuf> {
+        let made = self.folders.picture(file, picture);
         if tokio::fs::try_exists(&made).await? {
             return Ok(made);
         }
-        if !convert::thumbnail::possible(media_type) {
+        if !picture.possible(media_type) {
             return Err(io::ErrorKind::Unsupported.into());
         }
-        let _turn = self.conversions.acquire().await;
-        let (folder, result) = (self.folders.thumbnail_run(file), made.clone());
+        // One at a time, so that two who ask for the same one do not meet in its folder.
+        let _turn = self.pictures.lock().await;
+        let (folder, result) = (self.folders.picture_run(file, picture), made.clone());
         let (source, sandbox) = (self.folders.delivery(file), self.sandbox.clone());
         let media_type = media_type.to_owned();
         folders::blocking(move || {
             folders::remove_folder(&folder)?;
             std::fs::create_dir(&folder)?;
             let small = folder.join("small.jpg");
-            let outcome = convert::thumbnail::make(&sandbox, &source, &media_type, &folder, &small);
+            let outcome = picture.make(&sandbox, &source, &media_type, &folder, &small);
             let outcome = outcome
                 .map_err(io::Error::other)
                 .and_then(|()| std::fs::rename(&small, &result));
@@ -196,6 +205,24 @@ impl Pipeline {
         })
         .await?;
         Ok(made)
+    }
+
+    /// How many pages a delivered PDF has.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub async fn pages(&self, file: FileId) -> io::Result<u32> {
+        let (source, sandbox) = (self.folders.delivery(file), self.sandbox.clone());
+        let _turn = self.pictures.lock().await;
+        let folder = self.folders.picture_run(file, Picture::Page(0));
+        folders::blocking(move || {
+            folders::remove_folder(&folder)?;
+            std::fs::create_dir(&folder)?;
+            let pages = convert::pdf::pages(&sandbox, &source, &folder);
+            folders::remove_folder(&folder)?;
+            pages.map_err(io::Error::other)
+        })
+        .await
     }
 
     /// Says that there is a new job.

@@ -33,7 +33,7 @@ pub(super) async fn run(pipeline: &Pipeline, keep: Option<Duration>) -> Result<(
             delete_at_edge(pipeline, upload).await?;
         }
         remove(&pipeline.folders.delivery(file)).await?;
-        remove(&pipeline.folders.thumbnail(file)).await?;
+        pipeline.folders.clear_pictures(file).await?;
         pipeline.store.deleted(file, pipeline.clock.now()).await?;
         tracing::info!(link = %file.link(), %file, "deleted, here and at the edge");
     }

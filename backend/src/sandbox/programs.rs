@@ -21,6 +21,8 @@ pub enum Program {
     Ffmpeg,
     /// Whether a file holds sound or pictures, and how long it is.
     Ffprobe,
+    /// What photos tell beside the picture.
+    ExifTool,
     /// HEIF and AVIF.
     HeifConvert,
     /// SVG.
@@ -37,7 +39,7 @@ pub enum Program {
 
 impl Program {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Bubblewrap,
         Self::Prlimit,
         Self::Setpriv,
@@ -45,6 +47,7 @@ impl Program {
         Self::LibreOffice,
         Self::Ffmpeg,
         Self::Ffprobe,
+        Self::ExifTool,
         Self::HeifConvert,
         Self::RsvgConvert,
         Self::PdfInfo,
@@ -64,6 +67,7 @@ impl Program {
             Self::LibreOffice => &["soffice", "libreoffice"],
             Self::Ffmpeg => &["ffmpeg"],
             Self::Ffprobe => &["ffprobe"],
+            Self::ExifTool => &["exiftool"],
             // Newer versions of libheif call it heif-dec.
             Self::HeifConvert => &["heif-dec", "heif-convert"],
             Self::RsvgConvert => &["rsvg-convert"],
@@ -84,6 +88,7 @@ impl Program {
                 "libreoffice-writer-nogui libreoffice-calc-nogui libreoffice-impress-nogui"
             }
             Self::Ffmpeg | Self::Ffprobe => "ffmpeg",
+            Self::ExifTool => "libimage-exiftool-perl",
             Self::HeifConvert => "libheif-examples",
             Self::RsvgConvert => "librsvg2-bin",
             Self::PdfInfo | Self::PdfToPpm | Self::PdfToText | Self::PdfUnite => "poppler-utils",

@@ -84,6 +84,25 @@ async fn a_request_makes_a_link_and_shows_it() {
 }
 
 #[tokio::test]
+async fn what_only_the_edge_knows_of_a_request_can_be_asked() {
+    let data = tempfile::tempdir().expect("a folder");
+    let edge = TestEdge::start().await;
+    let backend = Backend::start(data.path(), &edge).await;
+    let path = format!("/app/requests/{}/progress", link_id());
+    assert_eq!(backend.get(&path).await.status(), 404, "not asked for here");
+    let body = json!({"scene": "claim-documents"});
+    assert_eq!(asked(&backend, &body, "key-1").await.status(), 201);
+    let now: Value = backend.get(&path).await.json().await.expect("JSON");
+    assert!(now["opened_at"].is_string(), "{now}");
+    let file = chatlift_shared::FileId::from(chatlift_shared::UploadId::new(link_id(), [9; 6]));
+    let expected = json!([
+        {"file": file, "name": "video.mp4", "size": 1_000, "held": 400}
+    ]);
+    assert_eq!(now["uploads"], expected);
+    backend.stop().await;
+}
+
+#[tokio::test]
 async fn refusals_are_problems_of_their_own_kind() {
     let data = tempfile::tempdir().expect("a folder");
     let edge = TestEdge::start().await;

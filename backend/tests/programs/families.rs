@@ -82,7 +82,7 @@ fn stand_in(place: usize, len: usize) -> String {
 }
 
 /// Shapes of a PDF's pages, by poppler: width by height in hundredths.
-fn shapes(pdf: &[u8]) -> Vec<u32> {
+pub(crate) fn shapes(pdf: &[u8]) -> Vec<u32> {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("a.pdf");
     std::fs::write(&path, pdf).expect("a file");

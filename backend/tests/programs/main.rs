@@ -10,6 +10,7 @@ mod clamd;
 mod families;
 mod hostile;
 mod killed;
+mod place;
 mod postgres;
 mod process;
 mod sandbox;

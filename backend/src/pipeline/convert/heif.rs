@@ -45,6 +45,9 @@ impl Converter for Heif {
             limits: LIMITS,
         };
         let ended = self.0.run(&run)?;
+        // A file with several images has each in a numbered one; the first is the main one.
+        let first = conversion.folder.join("image-1.png");
+        let between = if first.is_file() { first } else { between };
         if !ended.success || !between.is_file() {
             return Err(reject(Rejection::Unreadable, ended.errors));
         }

@@ -18,8 +18,10 @@ mod kind;
 mod media;
 pub mod pdf;
 mod plan;
+mod strip;
 mod svg;
 pub(crate) mod thumbnail;
+mod tiff;
 
 use std::io;
 use std::path::Path;
@@ -137,6 +139,7 @@ pub fn all(sandbox: &Sandbox) -> Vec<Arc<dyn Converter>> {
     let sandbox = || sandbox.clone();
     vec![
         Arc::new(clean::Cleaner),
+        Arc::new(strip::Stripper(sandbox())),
         Arc::new(image::Images),
         Arc::new(heif::Heif(sandbox())),
         Arc::new(svg::Svg(sandbox())),

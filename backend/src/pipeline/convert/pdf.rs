@@ -59,7 +59,7 @@ impl Converter for Pdfs {
     }
 
     fn convert(&self, conversion: &Conversion<'_>) -> Result<(), ConvertError> {
-        let pages = self.pages(conversion)?;
+        let pages = pages(&self.0, conversion.source, conversion.folder)?;
         match conversion.to {
             PDF => same(conversion),
             "text/plain" => self.text(conversion),
@@ -75,33 +75,13 @@ impl Pdfs {
         program: Program,
         arguments: Vec<OsString>,
     ) -> Result<Ended, ConvertError> {
-        let ended = self.0.run(&Run {
+        run(
+            &self.0,
+            conversion.source,
+            conversion.folder,
             program,
             arguments,
-            folder: conversion.folder,
-            reads: &[conversion.source],
-            limits: LIMITS,
-        })?;
-        if ended.success {
-            return Ok(ended);
-        }
-        let rejection = if ended.errors.contains("Incorrect password") {
-            Rejection::PasswordProtected
-        } else {
-            Rejection::Unreadable
-        };
-        Err(reject(rejection, ended.errors))
-    }
-
-    /// How many pages it has, which only one that can be opened tells.
-    fn pages(&self, conversion: &Conversion<'_>) -> Result<u32, ConvertError> {
-        let ended = self.run(conversion, Program::PdfInfo, vec![conversion.source.into()])?;
-        ended
-            .output
-            .lines()
-            .find_map(|line| line.strip_prefix("Pages:")?.trim().parse().ok())
-            .filter(|pages| *pages > 0)
-            .ok_or_else(|| reject(Rejection::Unreadable, "no pages"))
+        )
     }
 
     fn text(&self, conversion: &Conversion<'_>) -> Result<(), ConvertError> {
@@ -149,8 +129,50 @@ impl Pdfs {
     }
 }
 
+fn run(
+    sandbox: &Sandbox,
+    source: &Path,
+    folder: &Path,
+    program: Program,
+    arguments: Vec<OsString>,
+) -> Result<Ended, ConvertError> {
+    let ended = sandbox.run(&Run {
+        program,
+        arguments,
+        folder,
+        reads: &[source],
+        limits: LIMITS,
+    })?;
+    if ended.success {
+        return Ok(ended);
+    }
+    let rejection = if ended.errors.contains("Incorrect password") {
+        Rejection::PasswordProtected
+    } else {
+        Rejection::Unreadable
+    };
+    Err(reject(rejection, ended.errors))
+}
+
+/// How many pages a PDF has, which only one that can be opened tells. Blocks.
+pub(crate) fn pages(sandbox: &Sandbox, source: &Path, folder: &Path) -> Result<u32, ConvertError> {
+    let ended = run(
+        sandbox,
+        source,
+        folder,
+        Program::PdfInfo,
+        vec![source.into()],
+    )?;
+    ended
+        .output
+        .lines()
+        .find_map(|line| line.strip_prefix("Pages:")?.trim().parse().ok())
+        .filter(|pages| *pages > 0)
+        .ok_or_else(|| reject(Rejection::Unreadable, "no pages"))
+}
+
 /// The pages as one image, narrower ones in the middle.
-fn below_one_another(pages: &[RgbImage]) -> Result<RgbImage, ConvertError> {
+pub(super) fn below_one_another(pages: &[RgbImage]) -> Result<RgbImage, ConvertError> {
     let width = pages.iter().map(RgbImage::width).max().unwrap_or(0);
     let height: u32 = pages.iter().map(RgbImage::height).sum();
     if width == 0 || u64::from(width) * u64::from(height) > PIXELS_MAX {
@@ -215,6 +237,13 @@ pub(crate) struct Page {
     width: u32,
     height: u32,
     grey: bool,
+}
+
+impl Page {
+    /// Its size in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.jpeg.len()
+    }
 }
 
 /// Makes a page of an image.

@@ -1,12 +1,14 @@
 //! A small picture of a file: of an image, of a document's first page, of a video's beginning.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
 use image::ImageFormat;
 
-use super::image::{Picture, Turn, finish, read, source_format};
+use super::image::{Picture as Pixels, Turn, finish, read, source_format};
+use super::pdf::PDF;
 use super::{ConvertError, reject};
 use crate::pipeline::Rejection;
 use crate::sandbox::{Limits, Program, Run, Sandbox};
@@ -20,13 +22,91 @@ const LIMITS: Limits = Limits {
     processes: 8,
 };
 
+/// Width of a page, in pixels: a phone's, on a dense screen.
+const PAGE_WIDTH: u32 = 1080;
+
+/// A picture of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Picture {
+    /// A small one, for a list.
+    Small,
+    /// A page of a PDF, from 1.
+    Page(u32),
+}
+
+impl fmt::Display for Picture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Small => f.write_str("small"),
+            Self::Page(n) => write!(f, "page-{n}"),
+        }
+    }
+}
+
+impl Picture {
+    /// Whether there can be such a picture of such a file.
+    #[must_use]
+    pub fn possible(self, media_type: &str) -> bool {
+        match self {
+            Self::Small => possible(media_type),
+            Self::Page(_) => media_type == PDF,
+        }
+    }
+
+    /// Makes it, a JPEG. Blocks.
+    pub(crate) fn make(
+        self,
+        sandbox: &Sandbox,
+        source: &Path,
+        media_type: &str,
+        folder: &Path,
+        result: &Path,
+    ) -> Result<(), ConvertError> {
+        match self {
+            Self::Small => make(sandbox, source, media_type, folder, result),
+            Self::Page(n) => {
+                let (n, width) = (n.to_string(), PAGE_WIDTH.to_string());
+                let mut arguments: Vec<OsString> = [
+                    "-png",
+                    "-singlefile",
+                    "-f",
+                    &n,
+                    "-l",
+                    &n,
+                    "-scale-to-x",
+                    &width,
+                    "-scale-to-y",
+                    "-1",
+                ]
+                .map(OsString::from)
+                .into();
+                arguments.extend([source.into(), folder.join("small").into()]);
+                let run = Run {
+                    program: Program::PdfToPpm,
+                    arguments,
+                    folder,
+                    reads: &[source],
+                    limits: LIMITS,
+                };
+                let ended = sandbox.run(&run)?;
+                let between = folder.join("small.png");
+                if !ended.success || !between.is_file() {
+                    return Err(reject(Rejection::Unreadable, ended.errors));
+                }
+                let page = read(&between, ImageFormat::Png, Turn::Never)?;
+                finish(&page, "image/jpeg", result)
+            }
+        }
+    }
+}
+
 /// Whether there can be a small picture of such a file.
 pub(crate) fn possible(media_type: &str) -> bool {
     source_format(media_type).is_some() || matches!(media_type, "application/pdf" | "video/mp4")
 }
 
 /// Makes a small JPEG. Blocks.
-pub(crate) fn make(
+fn make(
     sandbox: &Sandbox,
     source: &Path,
     media_type: &str,
@@ -79,7 +159,7 @@ pub(crate) fn make(
             read(&between, ImageFormat::Png, Turn::Never)?
         }
     };
-    let small = Picture {
+    let small = Pixels {
         image: picture.image.thumbnail(SIDE, SIDE),
         profile: picture.profile,
     };

@@ -10,9 +10,9 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use chatlift_shared::api::{CreateLink, File, Link, LinkState, Receipt};
+use chatlift_shared::api::{CreateLink, File, Link, LinkState, Receipt, UnderWay};
 use chatlift_shared::digest::Sha256;
-use chatlift_shared::{FileId, Problem, ProblemCode, Timestamp};
+use chatlift_shared::{FileId, Problem, ProblemCode, Timestamp, UploadId};
 use futures_util::{StreamExt as _, stream};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -77,6 +77,7 @@ impl TestEdge {
             .route("/v1/files/{id}/receipt", post(receipt))
             .route("/v1/files/{id}", axum::routing::delete(delete))
             .route("/v1/links", post(links))
+            .route("/v1/links/{id}", get(link))
             .with_state(edge.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         edge
@@ -275,7 +276,14 @@ async fn links(
     }
     let key = headers.get("idempotency-key").and_then(|v| v.to_str().ok());
     let key = key.expect("a key").to_owned();
-    let link = Link {
+    let link = made(&request);
+    edge.lock().links.push((key, request));
+    (StatusCode::CREATED, Json(link)).into_response()
+}
+
+/// A link as the edge makes it.
+fn made(request: &CreateLink) -> Link {
+    Link {
         id: link_id(),
         app: "demo".parse().expect("an app id"),
         scene: request.scene.clone(),
@@ -293,7 +301,25 @@ async fn links(
         uploads: 0,
         under_way: Vec::new(),
         files: Vec::new(),
+    }
+}
+
+/// The link, opened, and one upload under way.
+async fn link(State(edge): State<TestEdge>, headers: HeaderMap) -> Response {
+    if !authorized(&headers) {
+        return problem(ProblemCode::ApiKeyUnknown);
+    }
+    let inner = edge.lock();
+    let Some((_, request)) = inner.links.last() else {
+        return problem(ProblemCode::LinkNotFound);
     };
-    edge.lock().links.push((key, request));
-    (StatusCode::CREATED, Json(link)).into_response()
+    let mut link = made(request);
+    link.opened_at = Some(link.created_at);
+    link.under_way = vec![UnderWay {
+        id: UploadId::new(link_id(), [9; 6]),
+        name: "video.mp4".to_owned(),
+        size: 1_000,
+        held: 400,
+    }];
+    Json(link).into_response()
 }

@@ -1,0 +1,119 @@
+//! HEIC, AVIF, TIFF, MP4 and their kin that the app takes as they are, without what tells where and
+//! by whom they were made. Pictures, sound and video are untouched: nothing is coded anew.
+//!
+//! Photos by exiftool: it knows every place where a camera keeps such things. Which way is up stays,
+//! and the colours. Videos by ffmpeg, into a new container of the same kind: streams that carry a
+//! place for every moment, as phones write them, are left out with the rest.
+
+use std::ffi::OsString;
+use std::fs;
+use std::time::Duration;
+
+use super::{Conversion, ConvertError, Converter, reject};
+use crate::pipeline::Rejection;
+use crate::sandbox::{Limits, Program, Run, Sandbox};
+
+/// Reading and writing a file once.
+const LIMITS: Limits = Limits {
+    time: Duration::from_secs(120),
+    memory: 1024 * 1024 * 1024,
+    output: 64 * 1024 * 1024,
+    processes: 8,
+};
+
+/// The stripper of photos and videos.
+#[derive(Clone, Debug)]
+pub(super) struct Stripper(pub(super) Sandbox);
+
+/// ffmpeg's names for a container, to read and to write it.
+fn container(media_type: &str) -> Option<(&'static str, &'static str)> {
+    Some(match media_type {
+        "audio/mp4" => ("mov", "ipod"),
+        "video/mp4" => ("mov", "mp4"),
+        "video/quicktime" => ("mov", "mov"),
+        "video/3gpp" => ("mov", "3gp"),
+        "video/x-matroska" => ("matroska", "matroska"),
+        "video/webm" => ("matroska", "webm"),
+        _ => return None,
+    })
+}
+
+/// The ending by which exiftool knows what it writes.
+fn photo(media_type: &str) -> Option<&'static str> {
+    Some(match media_type {
+        "image/heif" => "heic",
+        "image/avif" => "avif",
+        "image/tiff" => "tiff",
+        _ => return None,
+    })
+}
+
+impl Converter for Stripper {
+    fn name(&self) -> &'static str {
+        "stripper"
+    }
+
+    fn handles(&self, from: &str, to: &str) -> bool {
+        from == to && (container(from).is_some() || photo(from).is_some())
+    }
+
+    fn needs(&self, from: &str, _: &str) -> &'static [Program] {
+        if photo(from).is_some() {
+            &[Program::ExifTool]
+        } else {
+            &[Program::Ffmpeg]
+        }
+    }
+
+    fn convert(&self, conversion: &Conversion<'_>) -> Result<(), ConvertError> {
+        let between = conversion.folder.join("stripped");
+        let (program, arguments) = if let Some(ending) = photo(conversion.from) {
+            // It goes by the name.
+            let source = conversion.folder.join(format!("photo.{ending}"));
+            fs::copy(conversion.source, &source)?;
+            let mut arguments: Vec<OsString> = [
+                "-q",
+                "-q",
+                "-all=",
+                "-CommonIFD0=",
+                "--icc_profile:all",
+                "-o",
+            ]
+            .map(OsString::from)
+            .into();
+            arguments.extend([between.clone().into(), source.into()]);
+            (Program::ExifTool, arguments)
+        } else {
+            let (read, write) = container(conversion.from)
+                .ok_or_else(|| reject(Rejection::NoUsableFormat, "neither photo nor video"))?;
+            let words = format!(
+                "-nostdin -hide_banner -loglevel error -protocol_whitelist file -f {read} -i"
+            );
+            let mut arguments: Vec<OsString> = words.split(' ').map(OsString::from).collect();
+            arguments.push(conversion.source.into());
+            let words = "-map 0:V? -map 0:a? -map 0:s? -dn -c copy -map_metadata -1 \
+                         -map_metadata:s:v -1 -map_metadata:s:a -1 -map_chapters -1 \
+                         -fflags +bitexact -y -f";
+            arguments.extend(words.split_whitespace().map(OsString::from));
+            arguments.extend([write.into(), between.clone().into()]);
+            (Program::Ffmpeg, arguments)
+        };
+        let size = fs::metadata(conversion.source)?.len();
+        let limits = Limits {
+            output: LIMITS.output.saturating_add(size.saturating_mul(2)),
+            ..LIMITS
+        };
+        let ended = self.0.run(&Run {
+            program,
+            arguments,
+            folder: conversion.folder,
+            reads: &[conversion.source],
+            limits,
+        })?;
+        if !ended.success || !between.is_file() {
+            return Err(reject(Rejection::Unreadable, ended.errors));
+        }
+        fs::copy(between, conversion.result)?;
+        Ok(())
+    }
+}
