@@ -258,7 +258,7 @@ const BROWSER_PACKAGES: [(&str, &str); 7] = [
 
 /// The Debian packages that the backend converts, scans and keeps its jobs with, and those that its
 /// tests open the results with.
-const PROGRAM_PACKAGES: [(&str, &str); 16] = [
+const PROGRAM_PACKAGES: [(&str, &str); 17] = [
     ("bubblewrap", "/usr/bin/bwrap"),
     ("util-linux", "/usr/bin/prlimit"),
     (
