@@ -7,6 +7,7 @@
 pub mod assertions;
 pub mod backend;
 pub mod bare;
+pub mod bridges;
 pub mod browser;
 pub mod client;
 pub mod edge;

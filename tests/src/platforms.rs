@@ -211,6 +211,14 @@ fn read(stream: &TcpStream) -> std::io::Result<Request> {
 fn serve(mut stream: &TcpStream, accounts: &Accounts) -> std::io::Result<()> {
     let request = read(stream)?;
     let path = request.path.trim_start_matches('/').to_owned();
+    if path == "h5-js-sdk.js" {
+        let sdk = crate::bridges::FEISHU_SDK;
+        return write!(
+            stream,
+            "HTTP/1.1 200 OK\r\ncontent-type: text/javascript; charset=utf-8\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{sdk}",
+            sdk.len()
+        );
+    }
     let (account, path) = path.split_once('/').unwrap_or((&path, ""));
     let mood = {
         let mut all = lock(accounts);

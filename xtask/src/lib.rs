@@ -6,6 +6,7 @@
 //! said in one sentence that names the way out.
 
 pub mod bench;
+pub mod chat;
 pub mod dev;
 pub mod document;
 pub mod error;

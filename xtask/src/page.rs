@@ -11,6 +11,7 @@ use std::process::Command;
 use sha2::{Digest as _, Sha256};
 
 use crate::Error;
+use crate::chat;
 use crate::document;
 use crate::html::{self, Parts};
 use crate::root::{at, npm_bin, target};
@@ -42,7 +43,7 @@ const SHRINK: [&str; 3] = ["-Oz", "--mvp-features", "--enable-mutable-globals"];
 
 /// The oldest engines that the page's scripts are written down to. esbuild holds destructuring to
 /// be incomplete there, over a form that wasm-bindgen's glue does not use.
-const JS_TARGET: [&str; 2] = [
+pub(crate) const JS_TARGET: [&str; 2] = [
     "--target=chrome64,safari12,firefox68",
     "--supported:destructuring=true",
 ];
@@ -143,10 +144,13 @@ fn build_page() -> Result<Page, Error> {
     if fs::read_to_string(&stamp_file).is_ok_and(|s| s == stamp)
         && let Ok(page) = Page::find()
     {
+        chat::build()?;
         return Ok(page);
     }
     let _ = fs::remove_file(&stamp_file);
     let page = assemble(&program, &index, &work)?;
+    // After the page, which empties dist/.
+    chat::build()?;
     fs::write(&stamp_file, stamp).map_err(Error::file(&stamp_file))?;
     Ok(page)
 }

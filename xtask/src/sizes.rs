@@ -4,10 +4,12 @@
 //! its heaviest language.
 
 use std::fs;
+use std::ops::Add as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::Error;
+use crate::chat;
 use crate::page::Page;
 use crate::root::{at, target};
 use crate::run::{quiet, run};
@@ -129,12 +131,16 @@ pub fn report(page: &Page, worker: &Worker) -> Result<(), Error> {
         ("worker JavaScript", worker_js),
         ("worker", all),
     ] {
-        println!(
-            "{name:<34}{:>12}{:>12}{:>12}",
-            grouped(size.raw),
-            grouped(size.gzip),
-            grouped(size.brotli)
-        );
+        row(name, size);
+    }
+    println!("loaded besides, inside a chat app with a picker of its own:");
+    for platform in chat::PLATFORMS {
+        let files = chat::files(platform)?;
+        let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
+        let size = measure(&files)?
+            .into_iter()
+            .fold(Size::default(), Size::add);
+        row(platform, size);
     }
     budget(
         "the page's HTML as served",
@@ -149,6 +155,15 @@ pub fn report(page: &Page, worker: &Worker) -> Result<(), Error> {
         FIRST_LOAD_MAX,
     )?;
     budget("the worker", "gzip", all.gzip, WORKER_MAX)
+}
+
+fn row(name: &str, size: Size) {
+    println!(
+        "{name:<34}{:>12}{:>12}{:>12}",
+        grouped(size.raw),
+        grouped(size.gzip),
+        grouped(size.brotli)
+    );
 }
 
 fn budget(what: &str, unit: &str, size: u64, max: u64) -> Result<(), Error> {

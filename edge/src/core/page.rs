@@ -164,7 +164,7 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 /// JSON for a script element: without `<`, nothing in it can end the element or open a comment.
-fn escape_json(json: &str) -> String {
+pub(super) fn escape_json(json: &str) -> String {
     json.replace('<', "\\u003c")
 }
 

@@ -27,6 +27,7 @@ use super::world::{Workers, now};
 use super::{log, page, respond, routes, setup};
 use crate::config::Config;
 use crate::core::chat::account::Account;
+use crate::core::chat::page::{Chunks, Picker};
 use crate::core::chat::protocol::Call;
 use crate::core::chat::vault::{Tickets, Trouble, Vault};
 use crate::core::chat::{self as rules, own_address};
@@ -54,6 +55,28 @@ struct Want {
 /// The account, if the app's company has one.
 fn account<'c>(config: &'c Config, want: &Want) -> Option<&'c Account> {
     config.chat(&want.app)?.get(&want.platform)
+}
+
+/// The picker for a page that is opened with this `User-Agent`, if its chat app has one.
+pub(super) fn picker<'c>(config: &'c Config, token: &str, user_agent: &str) -> Option<Picker<'c>> {
+    let platform = Platform::of(user_agent)?;
+    let app = page::claims(config, token).ok()?.app;
+    Picker::of(platform, account(config, &Want { app, platform }))
+}
+
+/// What the page's build says of the pickers' scripts, read once per isolate.
+pub(super) async fn chunks(env: &Env) -> core::result::Result<Chunks, Failure> {
+    thread_local! {
+        static CHUNKS: RefCell<Option<Chunks>> = const { RefCell::new(None) };
+    }
+    if let Some(chunks) = CHUNKS.with_borrow(Clone::clone) {
+        return Ok(chunks);
+    }
+    let json = page::asset(env, "chat.json").await?;
+    let chunks: Chunks =
+        serde_json::from_str(&json).map_err(|e| Failure::Broken(format!("chat.json: {e}")))?;
+    CHUNKS.set(Some(chunks.clone()));
+    Ok(chunks)
 }
 
 /// `GET /u/{token}/chat-config?platform=…&url=…`

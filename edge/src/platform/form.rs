@@ -109,6 +109,9 @@ async fn store_all(
     let body = request.stream().map_err(broken("body"))?;
     // One thread runs it all; the parser asks for `Send` that nothing uses.
     let body = SendWrapper::new(body.map_err(|error| std::io::Error::other(error.to_string())));
+    let address = request.url().map_err(broken("address"))?;
+    let given = address.query_pairs().find(|(key, _)| key == "name");
+    let given = given.map(|(_, name)| name.into_owned());
     let limits = Constraints::new().size_limit(SizeLimit::new().per_field(most));
     let mut form = Multipart::with_constraints(body, boundary, limits);
     while let Some(mut field) = form.next_field().await.map_err(unreadable)? {
@@ -116,7 +119,8 @@ async fn store_all(
             skip_text(&mut field).await?;
             continue;
         };
-        let name = name::safe(&raw_name);
+        // A chat platform's own upload call sends a temporary name; the page knows the file's.
+        let name = name::safe(given.as_deref().unwrap_or(&raw_name));
         let mut field = FormField(field);
         let Some(first) = field.next().await? else {
             // A file input in which nothing was chosen.

@@ -121,23 +121,39 @@ pub(super) async fn html(
     request: &Request,
     token: &str,
 ) -> Result<Response, Failure> {
-    let (status, data) = data(service, config, request, token).await?;
+    let (status, mut data) = data(service, config, request, token).await?;
     let built = built(env).await?;
     let user_agent = header(request, "user-agent").unwrap_or_default();
     let address = super::routes::link_url(config, request, token)?;
-    let html = page::fill(&built, &data, &address, &user_agent)
-        .map_err(|e| Failure::Broken(e.to_string()))?;
-    respond::html(status, &data.lang, html)
+    let wrong = |e: page::NoMark| Failure::Broken(e.to_string());
+    let fill = |data| page::fill(&built, data, &address, &user_agent).map_err(wrong);
+    let open = data.problem.is_none().then_some(());
+    let Some(picker) = open.and_then(|()| super::chat::picker(config, token, &user_agent)) else {
+        return respond::html(status, &data.lang, fill(&data)?);
+    };
+    let chunks = super::chat::chunks(env).await?;
+    picker.adapt(&mut data);
+    let html = picker
+        .add(&fill(&data)?, &data.lang, &chunks)
+        .map_err(wrong)?;
+    respond::html_for(status, &data.lang, html, picker.policy())
 }
 
 async fn built(env: &Env) -> Result<String, Failure> {
     if let Some(built) = BUILT.with_borrow(Clone::clone) {
         return Ok(built);
     }
+    let built = asset(env, "index.html").await?;
+    BUILT.set(Some(built.clone()));
+    Ok(built)
+}
+
+/// A built file's text.
+pub(super) async fn asset(env: &Env, name: &str) -> Result<String, Failure> {
     let assets = env.assets("ASSETS").map_err(broken("binding ASSETS"))?;
     // The host is never resolved: the request goes to the assets by their binding.
     let mut response = assets
-        .fetch("https://assets/index.html", None)
+        .fetch(format!("https://assets/{name}"), None)
         .await
         .map_err(broken("page asset"))?;
     if response.status_code() != 200 {
@@ -146,9 +162,7 @@ async fn built(env: &Env) -> Result<String, Failure> {
             response.status_code()
         )));
     }
-    let built = response.text().await.map_err(broken("page asset"))?;
-    BUILT.set(Some(built.clone()));
-    Ok(built)
+    response.text().await.map_err(broken("page asset"))
 }
 
 /// `GET /u/{token}/page`; with `texts=none`, for a page that has them, without the texts.

@@ -7,6 +7,7 @@ use worker::{Headers, Response};
 
 use super::log;
 use super::setup::broken;
+use crate::core::chat::page::Policy;
 use crate::ports::Failure;
 
 /// Seconds after which a client may try again when storage did not answer.
@@ -25,12 +26,28 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self' 'wa
 
 /// A page of ours.
 pub(super) fn html(status: u16, lang: &str, html: String) -> Result<Response, Failure> {
+    html_for(status, lang, html, Policy::default())
+}
+
+/// A page of ours that may do a little more.
+pub(super) fn html_for(
+    status: u16,
+    lang: &str,
+    html: String,
+    more: Policy<'_>,
+) -> Result<Response, Failure> {
+    let script = "script-src 'self'";
+    let policy = match more.script {
+        Some(url) => CONTENT_SECURITY_POLICY.replace(script, &format!("{script} {url}")),
+        None => CONTENT_SECURITY_POLICY.to_owned(),
+    };
+    let policy = policy + more.frames;
     let headers = Headers::new();
     for (name, value) in [
         ("content-type", "text/html; charset=utf-8"),
         ("cache-control", "no-store"),
         ("content-language", lang),
-        ("content-security-policy", CONTENT_SECURITY_POLICY),
+        ("content-security-policy", policy.as_str()),
         // The address holds the token.
         ("referrer-policy", "no-referrer"),
         ("x-content-type-options", "nosniff"),

@@ -5,6 +5,7 @@
 //! gave out, so ticket and access token stay at the edge.
 
 pub mod account;
+pub mod page;
 pub mod protocol;
 pub mod vault;
 
