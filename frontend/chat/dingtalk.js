@@ -35,7 +35,7 @@ export function picker() {
           type: 0,
           jsApiList: ["biz.file.chooseFile", "biz.util.uploadFile"],
         });
-        dd.ready(resolve);
+        dd.ready(() => resolve(undefined));
       });
     },
 

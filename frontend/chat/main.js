@@ -4,7 +4,7 @@
 // Files go to the page by its own input, as the browser's picker brings them, so the page's program
 // has nothing of this in it. The input stays usable whatever happens here.
 
-import { PREPARE_MS, Trouble, assemble, understand, within } from "./picker.js";
+import { PREPARE_MS, Trouble, assemble, link, understand, within } from "./picker.js";
 
 /** How long a call may go unanswered before a word is said, in milliseconds. */
 const PATIENCE_MS = 8000;
@@ -64,6 +64,25 @@ function explain(error) {
   tell(trouble.key, trouble.values);
 }
 
+/**
+ * The edge's answer; something else comes from a proxy, or was cut.
+ * @param {string} body
+ */
+function parse(body) {
+  try {
+    return Object(JSON.parse(body));
+  } catch {
+    throw new Trouble("chat.failed");
+  }
+}
+
+/** Asks for the page's later texts, among them a sentence for each way in which the edge says no. */
+async function complete() {
+  const answer = await fetch(`${link()}/page?lang=${page.lang}`).catch(() => null);
+  const more = await answer?.json().catch(() => null);
+  Object.assign(page.messages, more?.messages);
+}
+
 /** Keeps the block on top of where files are picked, which the page draws anew at every change. */
 function place() {
   const zone = document.querySelector('[data-testid="drop-zone"]');
@@ -112,15 +131,12 @@ async function send(picker, files) {
     const body = await picker.send?.(file).catch((error) => {
       throw understand(error, file.name);
     });
-    /** @type {any} */
-    let result = null;
-    try {
-      result = JSON.parse(String(body));
-    } catch {
-      throw new Trouble("chat.failed");
-    }
+    const result = parse(String(body));
     const problem = result.problem || result.files?.find((/** @type {any} */ f) => f.problem)?.problem;
-    if (problem) throw new Trouble(`problem.${problem.code}`);
+    if (problem) {
+      await complete();
+      throw new Trouble(`problem.${problem.code}`);
+    }
     if (!result.files?.length) throw new Trouble("chat.failed");
   }
   tell("chat.sent");

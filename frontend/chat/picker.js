@@ -10,7 +10,7 @@
  * @property {string} name
  * @property {number} size in bytes
  * @property {number} [lastModified] milliseconds since 1970
- * @property {(start: number, end: number) => Promise<Uint8Array>} slice reads a stretch of it
+ * @property {(start: number, end: number) => Promise<Uint8Array<ArrayBuffer>>} slice reads a stretch of it
  */
 
 /**
@@ -107,7 +107,7 @@ export async function signed(platform, url) {
   try {
     answer = await fetch(`${link()}/chat-config?${query}`);
   } catch {
-    throw new Trouble("problem.offline");
+    throw new Trouble("chat.offline");
   }
   const body = await answer.json().catch(() => ({}));
   if (!answer.ok) throw new Trouble(`problem.${body.code || "chat-unavailable"}`);
@@ -117,7 +117,7 @@ export async function signed(platform, url) {
 /**
  * The bytes of base64, by the browser's own decoder.
  * @param {string} text
- * @returns {Uint8Array}
+ * @returns {Uint8Array<ArrayBuffer>}
  */
 export function decode(text) {
   const binary = atob(text);

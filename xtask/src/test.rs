@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::page::Page;
-use crate::root::at;
+use crate::root::{at, npm_bin};
 use crate::run::{now, quiet, run, watched};
 use crate::tools::WASM_TARGET;
 use crate::worker::Worker;
@@ -137,7 +137,27 @@ fn core_without_worker() -> Result<(), Error> {
 
 fn edge(tally: &mut Tally) -> Result<(), Error> {
     build(tally)?;
+    tally.step(
+        "scripts of the chat apps: types, lints, mini program",
+        "scripts",
+        scripts,
+    )?;
     tally.tests("edge", scenarios(Layer::Edge)?)
+}
+
+/// The pickers of the chat apps and the mini program, by the tools that npm has for them.
+fn scripts() -> Result<(), Error> {
+    for project in ["frontend/chat", "miniprogram"] {
+        run(Command::new(npm_bin("tsc"))
+            .current_dir(at(""))
+            .args(["--project", project]))?;
+    }
+    run(Command::new(npm_bin("eslint"))
+        .current_dir(at(""))
+        .args(["frontend/chat", "miniprogram"]))?;
+    run(Command::new("node")
+        .current_dir(at(""))
+        .args(["--test", "miniprogram/test/"]))
 }
 
 fn programs(tally: &mut Tally) -> Result<(), Error> {

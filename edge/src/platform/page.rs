@@ -13,6 +13,7 @@ use super::respond;
 use super::setup::{EdgeService, broken};
 use super::world::now;
 use crate::config::Config;
+use crate::core::chat::page::Picker;
 use crate::core::link::{LinkView, refusal};
 use crate::core::{language, page};
 use crate::ports::Failure;
@@ -67,7 +68,7 @@ pub(super) async fn data(
         ProblemCode::LinkFull => 200,
         _ => p.status,
     });
-    let data = PageData {
+    let mut data = PageData {
         token: token.to_owned(),
         lang: lang.to_owned(),
         languages: language::names(),
@@ -75,7 +76,17 @@ pub(super) async fn data(
         link,
         problem,
     };
+    if let Some(picker) = picker(config, request, &data) {
+        picker.adapt(&mut data);
+    }
     Ok((status, data))
+}
+
+/// The picker of the chat app in whose browser a link that takes files is opened.
+fn picker<'c>(config: &'c Config, request: &Request, data: &PageData) -> Option<Picker<'c>> {
+    data.problem.is_none().then_some(())?;
+    let user_agent = header(request, "user-agent")?;
+    super::chat::picker(config, &data.token, &user_agent)
 }
 
 /// Why the link takes no files, if it takes none.
@@ -121,21 +132,17 @@ pub(super) async fn html(
     request: &Request,
     token: &str,
 ) -> Result<Response, Failure> {
-    let (status, mut data) = data(service, config, request, token).await?;
+    let (status, data) = data(service, config, request, token).await?;
     let built = built(env).await?;
     let user_agent = header(request, "user-agent").unwrap_or_default();
     let address = super::routes::link_url(config, request, token)?;
     let wrong = |e: page::NoMark| Failure::Broken(e.to_string());
-    let fill = |data| page::fill(&built, data, &address, &user_agent).map_err(wrong);
-    let open = data.problem.is_none().then_some(());
-    let Some(picker) = open.and_then(|()| super::chat::picker(config, token, &user_agent)) else {
-        return respond::html(status, &data.lang, fill(&data)?);
+    let html = page::fill(&built, &data, &address, &user_agent).map_err(wrong)?;
+    let Some(picker) = picker(config, request, &data) else {
+        return respond::html(status, &data.lang, html);
     };
     let chunks = super::chat::chunks(env).await?;
-    picker.adapt(&mut data);
-    let html = picker
-        .add(&fill(&data)?, &data.lang, &chunks)
-        .map_err(wrong)?;
+    let html = picker.add(&html, &data.lang, &chunks).map_err(wrong)?;
     respond::html_for(status, &data.lang, html, picker.policy())
 }
 

@@ -1,0 +1,2 @@
+// Everything is in the page and its component.
+App({});

@@ -1,0 +1,48 @@
+// Runs the mini program against a real edge: `node replay.mjs <link> <file> <name>`. Its requests go
+// out as WeChat sends them: an upload is a form of one file under a temporary name. Prints what the
+// component shows at the end, as JSON. tests/tests/edge_miniprogram.rs runs this.
+
+import { readFile } from "node:fs/promises";
+
+import { config, open, until } from "./stage.mjs";
+
+const [link, path, name] = process.argv.slice(2);
+const { origin, pathname } = new URL(link);
+config.edge = origin;
+
+const sent = [];
+const bytes = await readFile(path);
+
+globalThis.wx = {
+  getAppBaseInfo: () => ({ language: "zh_CN" }),
+  request({ url, success, fail }) {
+    sent.push(url);
+    fetch(url)
+      .then(async (answer) => success({ data: await answer.json(), statusCode: answer.status }))
+      .catch((error) => fail({ errMsg: `request:fail ${error}` }));
+  },
+  chooseMessageFile({ success }) {
+    success({ tempFiles: [{ path, name, size: bytes.length, type: "file", time: 1700000000 }] });
+  },
+  uploadFile({ url, filePath, name: field, header, formData, success, fail, complete }) {
+    sent.push(url);
+    const form = new FormData();
+    for (const [key, value] of Object.entries(formData || {})) form.append(key, String(value));
+    form.append(field, new File([bytes], filePath.split("/").pop()));
+    fetch(url, { method: "POST", headers: header, body: form })
+      .then(async (answer) => success({ data: await answer.text(), statusCode: answer.status }))
+      .catch((error) => fail({ errMsg: `uploadFile:fail ${error}` }))
+      .finally(complete);
+    return { onProgressUpdate() {}, abort() {} };
+  },
+};
+
+const component = open(pathname.split("/").pop());
+await until(() => component.data.state !== "loading");
+if (component.data.state === "open") {
+  component.instance.choose();
+  await until(() => component.data.rows.length && component.data.rows.every((row) => /stored|failed/.test(row.state)));
+}
+const { state, title, message, rows } = component.data;
+console.log(JSON.stringify({ state, title, message, rows, sent }));
+process.exit(0);
