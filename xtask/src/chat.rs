@@ -157,7 +157,10 @@ mod tests {
             json!({ "imports": [] }),
         );
         for platform in PLATFORMS {
-            let own = leaf(&format!("{SOURCE}/{platform}.js"), &[shared.clone()]);
+            let own = leaf(
+                &format!("{SOURCE}/{platform}.js"),
+                std::slice::from_ref(&shared),
+            );
             outputs.insert(format!("dist/assets/chat/{platform}.js"), own);
         }
         let plan = plan(&json!({ "outputs": outputs })).expect("a plan");
