@@ -8,7 +8,7 @@
 use std::cell::{Cell, RefCell};
 
 use chatlift_frontend::uploader::{
-    Batch, CHUNK_FIRST, Event, Failure, Job, Key, Progress, Transfer,
+    Batch, CHUNK_FIRST, Event, Failure, Job, Key, Progress, Transfer, probe_ms,
 };
 use chatlift_frontend::wire;
 use chatlift_shared::digest::Sha256;
@@ -118,27 +118,42 @@ pub(crate) fn pause(key: Key, paused: bool) {
     }
 }
 
-/// Shortest and longest time between two probes, in milliseconds.
-const PROBE_MS: (f64, f64) = (250.0, 500.0);
+/// Time after which a probe that has no answer gets a second one beside it, in milliseconds: one
+/// that was sent while the network was away may hang long after its return.
+const PROBE_AGAIN_MS: f64 = 1_000.0;
 
 /// While files wait for the network, asks whether it is back, and goes on as soon as it is. A wait
 /// alone would end late: it doubles, and the network does not keep to it.
 fn probe() {
-    let is_cut = || BATCH.with(|batch| batch.borrow().is_cut(dom::now()));
-    if !is_cut() || PROBING.replace(true) {
+    thread_local! {
+        /// Probes under way, and when the last one began.
+        static PROBES: Cell<(u32, f64)> = const { Cell::new((0, 0.0)) };
+    }
+    let cut_ms = || BATCH.with(|batch| batch.borrow().cut_ms(dom::now()));
+    if cut_ms().is_none() || PROBING.replace(true) {
         return;
     }
     dom::spawn(async move {
-        let mut wait = PROBE_MS.0;
-        while is_cut() {
-            dom::sleep(wait * (0.5 + dom::random())).await;
-            wait = (wait * 1.5).min(PROBE_MS.1);
-            if is_cut() && api::is_there().await {
-                break;
+        while let Some(ms) = cut_ms() {
+            // A device that knows of no connection tells when it has one; asking is for those that
+            // are wrong about it.
+            let wait = if dom::online() { ms } else { f64::MAX };
+            dom::sleep(probe_ms(wait, dom::random())).await;
+            let ((under_way, begun), now) = (PROBES.get(), dom::now());
+            if cut_ms().is_none() || (under_way > 0 && now - begun < PROBE_AGAIN_MS) {
+                continue;
             }
+            PROBES.set((under_way + 1, now));
+            dom::spawn(async move {
+                let there = api::is_there().await;
+                let (under_way, begun) = PROBES.get();
+                PROBES.set((under_way - 1, begun));
+                if there && cut_ms().is_some() {
+                    wake(false);
+                }
+            });
         }
         PROBING.set(false);
-        wake(false);
     });
 }
 

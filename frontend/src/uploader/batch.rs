@@ -67,11 +67,13 @@ impl Batch {
             .entries
             .iter()
             .any(|entry| entry.transfer.is_digesting());
+        let others: Vec<u64> = self.chunks().collect();
         let grant = Grant {
             now,
             slot,
             digest,
             network: self.network,
+            others: &others,
         };
         self.entries.iter_mut().find_map(|entry| {
             let job = entry.transfer.next(grant)?;
@@ -79,14 +81,20 @@ impl Batch {
         })
     }
 
+    /// What is left of each chunk under way, in bytes.
+    fn chunks(&self) -> impl Iterator<Item = u64> {
+        self.entries.iter().flat_map(|entry| entry.transfer.rests())
+    }
+
     /// Takes in what happened to a file in a run. What belongs to an earlier run, or to a file
     /// that is gone, is passed over.
     pub fn on(&mut self, key: Key, run: u32, event: Event, now: f64, online: bool, random: f64) {
+        let sharing = self.chunks().count();
         let known = |entry: &&mut Entry| entry.key == key && entry.run == run;
         if let Some(entry) = self.entries.iter_mut().find(known) {
             let measured = entry.transfer.on(event, now, online, random);
             if let Some((bytes, ms, ending)) = measured {
-                self.network.measured(bytes, ms, ending);
+                self.network.measured(bytes, ms, sharing, ending);
             }
         }
     }
@@ -117,10 +125,14 @@ impl Batch {
         }
     }
 
-    /// Whether a file waits for a network that has failed it but a few times: worth a probe.
+    /// For how long the network has been away, in milliseconds, if a file waits for it.
     #[must_use]
-    pub fn is_cut(&self, now: f64) -> bool {
-        self.entries.iter().any(|entry| entry.transfer.is_cut(now))
+    pub fn cut_ms(&self, now: f64) -> Option<f64> {
+        let cuts = self
+            .entries
+            .iter()
+            .filter_map(|entry| entry.transfer.cut_at(now));
+        cuts.reduce(f64::min).map(|at| now - at)
     }
 
     /// When the earliest wait is over, if a file waits.

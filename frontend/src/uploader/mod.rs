@@ -26,5 +26,5 @@ pub use batch::{Batch, CONCURRENCY, Key};
 pub use pace::{CHUNK_FIRST, CHUNK_MIN, Network, Speed};
 pub use part::Chunk;
 pub use progress::{Progress, percent};
-pub use retry::{ATTEMPTS_MAX, Failure, Refusal, backoff_ms};
+pub use retry::{ATTEMPTS_MAX, Failure, Refusal, backoff_ms, probe_ms};
 pub use transfer::{Event, Grant, Job, State, Transfer};

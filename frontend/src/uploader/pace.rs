@@ -1,6 +1,8 @@
 //! What the network carries: how large the next chunk is, how long a silence is normal, and what
 //! the page says about speed and time left.
 
+use super::batch::CONCURRENCY;
+
 /// Smallest chunk, in bytes. Less than this and headers and round trips outweigh the content.
 pub const CHUNK_MIN: u64 = 64 * 1024;
 
@@ -13,10 +15,18 @@ const SHARE: f64 = 0.4;
 /// Its share when the edge also put a part together, which is not the network's time.
 const SHARE_ENDING: f64 = 0.15;
 
+/// Seconds of the network in a chunk that travels alone: nothing fills the line while its answer is
+/// waited for, so there are fewer answers.
+const ALONE: u64 = 5;
+
+/// Into how many steps of a chunk the ends of chunks are kept apart: a step has to be longer than
+/// an answer takes, or all connections wait for answers at once and the line is idle.
+const STEPS: u64 = 6;
+
 /// A rate that is assumed while none is known, in bytes per millisecond.
 const RATE_ASSUMED: f64 = 16.0;
 
-/// The measured network: what one connection carries while the others are busy too.
+/// The measured network: what all connections carry together. It is remembered over a cut.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Network {
     /// Bytes per millisecond; 0 before anything was measured.
@@ -24,14 +34,14 @@ pub struct Network {
 }
 
 impl Network {
-    /// Takes in that a request with `bytes` of content was answered after `ms` milliseconds.
-    /// `ending`: the answer waited for a part to be stored.
-    pub fn measured(&mut self, bytes: u64, ms: f64, ending: bool) {
+    /// Takes in that a request with `bytes` of content was answered after `ms` milliseconds, as one
+    /// of `sharing`. `ending`: the answer waited for a part to be stored.
+    pub fn measured(&mut self, bytes: u64, ms: f64, sharing: usize, ending: bool) {
         // Less is mostly the round trip.
         if bytes < CHUNK_MIN / 2 {
             return;
         }
-        let rate = bytes as f64 / ms.max(1.0);
+        let rate = bytes as f64 * sharing.max(1) as f64 / ms.max(1.0);
         let share = if ending { SHARE_ENDING } else { SHARE };
         self.rate = if self.rate > 0.0 {
             self.rate + share * (rate - self.rate)
@@ -41,32 +51,43 @@ impl Network {
     }
 
     /// Bytes of the next chunk when `rest` of its part are left: about a second's worth. What
-    /// would remain as a scrap goes along. `alone`: no other connection carries content while this
-    /// one waits for its answer, so it is two seconds' worth.
+    /// would remain as a scrap goes along. `others` is what is left of the chunks under way: the
+    /// next one ends neither with them nor shortly before or after.
     #[must_use]
-    pub fn chunk(&self, rest: u64, alone: bool) -> u64 {
-        let ms = if alone { 2_000.0 } else { 1_000.0 };
+    pub fn chunk(&self, rest: u64, others: &[u64]) -> u64 {
         let second = if self.rate > 0.0 {
             // The cast saturates, and NaN becomes 0.
-            ((self.rate * ms) as u64).max(CHUNK_MIN)
+            ((self.rate * 1_000.0) as u64).max(CHUNK_MIN)
         } else {
             CHUNK_FIRST
         };
-        if rest <= second + second / 4 {
-            rest
+        let want = if others.is_empty() {
+            second.saturating_mul(ALONE)
         } else {
             second
-        }
+        };
+        let want = if rest <= want.saturating_add(want / 4) {
+            rest
+        } else {
+            want
+        };
+        let step = want / STEPS;
+        let apart = |end: u64| others.iter().all(|&other| other.abs_diff(end) >= step);
+        (0..STEPS / 2)
+            .map(|steps| want - steps * step)
+            .find(|&end| end >= CHUNK_MIN && apart(end))
+            .unwrap_or(want)
     }
 
-    /// Whether a part of `len` bytes takes well under a second.
+    /// Whether a part of `len` bytes takes one of several connections well under a second.
     #[must_use]
     pub fn is_fast(&self, len: u64) -> bool {
-        self.rate * 700.0 > len as f64
+        self.rate * 700.0 > len as f64 * CONCURRENCY as f64
     }
 
-    /// How long nothing may happen to a request with `bytes` of content before it counts as
-    /// dead, in milliseconds: some seconds, and four times what the content takes.
+    /// How long nothing may happen to a request with `bytes` of content, all of which have left,
+    /// before it counts as dead, in milliseconds: some seconds, and twice what the content takes
+    /// beside others.
     #[must_use]
     pub fn patience_ms(&self, bytes: u64) -> f64 {
         let rate = if self.rate > 0.0 {
@@ -74,7 +95,7 @@ impl Network {
         } else {
             RATE_ASSUMED
         };
-        (6_000.0 + 4.0 * bytes as f64 / rate).min(45_000.0)
+        (6_000.0 + 2.0 * CONCURRENCY as f64 * bytes as f64 / rate).min(45_000.0)
     }
 }
 
@@ -167,16 +188,35 @@ mod tests {
         for (bytes_per_ms, chunk) in [(10.0, CHUNK_MIN), (250.0, 250_000), (2_500.0, 2_500_000)] {
             let mut network = Network::default();
             for _ in 0..12 {
-                let bytes = network.chunk(PART, false);
-                network.measured(bytes, bytes as f64 / bytes_per_ms, false);
+                let bytes = network.chunk(PART, &[PART]);
+                network.measured(bytes, bytes as f64 * 3.0 / bytes_per_ms, 3, false);
             }
-            let got = network.chunk(PART, false);
+            let got = network.chunk(PART, &[PART]);
             assert!(got.abs_diff(chunk) * 10 < chunk, "{bytes_per_ms}: {got}");
             assert!(!network.is_fast(PART));
         }
         let mut network = Network::default();
-        network.measured(PART, 200.0, false);
-        assert!(network.is_fast(PART) && network.chunk(PART, false) == PART);
+        network.measured(PART, 400.0, 1, false);
+        assert!(!network.is_fast(PART) && network.chunk(PART, &[]) == PART);
+        network.measured(PART, 20.0, 3, false);
+        assert!(network.is_fast(PART));
+    }
+
+    #[test]
+    fn chunks_that_begin_together_do_not_end_together() {
+        for rate in [250.0, 2_500.0, 25_000.0] {
+            let network = Network { rate };
+            let mut others: Vec<u64> = Vec::new();
+            for _ in 0..3 {
+                let next = network.chunk(PART, &others);
+                let step = next / 10;
+                assert!(
+                    others.iter().all(|other| other.abs_diff(next) > step),
+                    "{others:?} {next}"
+                );
+                others.push(next);
+            }
+        }
     }
 
     #[test]
@@ -201,10 +241,11 @@ mod tests {
         #[test]
         fn a_chunk_is_never_more_than_the_rest_nor_without_need_small(
             rest in 1_u64..1 << 33, bytes in 0_u64..1 << 30, ms in 0.0..1e7,
+            others in prop::collection::vec(0_u64..1 << 24, 0..3),
         ) {
             let mut network = Network::default();
-            network.measured(bytes, ms, false);
-            let chunk = network.chunk(rest, false);
+            network.measured(bytes, ms, 1, false);
+            let chunk = network.chunk(rest, &others);
             prop_assert!(chunk >= rest.min(CHUNK_MIN) && chunk <= rest);
             let patience = network.patience_ms(chunk);
             prop_assert!((6_000.0..=45_000.0).contains(&patience));

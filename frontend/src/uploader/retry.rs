@@ -33,6 +33,14 @@ pub fn backoff_ms(attempt: u32, retry_after_ms: Option<u32>, random: f64) -> u32
     }
 }
 
+/// How long to wait before the edge is asked whether it can be reached, when the network has been
+/// away for `cut_ms` milliseconds: about a fiftieth of that, so that what an upload loses by not
+/// noticing at once stays small beside what the cut took. `random` (0 up to 1) spreads it.
+#[must_use]
+pub fn probe_ms(cut_ms: f64, random: f64) -> f64 {
+    (cut_ms / 50.0).clamp(100.0, 1_000.0) * (0.5 + random)
+}
+
 /// Why a job did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {

@@ -95,7 +95,11 @@ impl Transfer {
             }
             self.attempts += u32::from(self.attempts < ATTEMPTS_MAX);
         }
+        if failure == Failure::Network {
+            self.cut_at = self.cut_at.or(Some(now));
+        }
         let asked = failure.refusal().and_then(|refusal| refusal.retry_after_ms);
+        self.asked |= asked.is_some();
         let wait = backoff_ms(self.attempts, asked, random);
         self.not_before = self.not_before.max(now + f64::from(wait));
     }

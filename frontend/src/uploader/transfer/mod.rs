@@ -20,12 +20,9 @@ use super::part::{Chunk, Part, Sending};
 use super::progress::Progress;
 use super::retry::Failure;
 
-/// Failed tries up to which a probe may end the wait early.
-const PROBED_ATTEMPTS: u32 = 4;
-
 /// What a file may begin now.
 #[derive(Clone, Copy, Debug)]
-pub struct Grant {
+pub struct Grant<'a> {
     /// The moment.
     pub now: f64,
     /// Another request may begin.
@@ -34,6 +31,8 @@ pub struct Grant {
     pub digest: bool,
     /// What the network carries.
     pub network: Network,
+    /// Bytes that are left of the chunks under way.
+    pub others: &'a [u64],
 }
 
 /// What the shell is to do for a file.
@@ -129,6 +128,10 @@ pub struct Transfer {
     ticket_worked: bool,
     attempts: u32,
     not_before: f64,
+    /// `not_before` is what the edge asked for, and nothing shortens it.
+    asked: bool,
+    /// When the network failed first, of the tries since something succeeded.
+    cut_at: Option<f64>,
 }
 
 impl Transfer {
@@ -154,6 +157,8 @@ impl Transfer {
             ticket_worked: false,
             attempts: 0,
             not_before: 0.0,
+            asked: false,
+            cut_at: None,
         }
     }
 
@@ -220,7 +225,7 @@ impl Transfer {
     /// Whether it waits before it tries again.
     #[must_use]
     pub fn is_waiting(&self, now: f64) -> bool {
-        self.is_live() && !self.paused && self.attempts > 0 && self.not_before > now
+        self.is_live() && !self.paused && self.not_before > now
     }
 
     /// Whether it is held by its user.
@@ -229,8 +234,9 @@ impl Transfer {
         self.paused && self.is_live()
     }
 
-    pub(super) fn is_cut(&self, now: f64) -> bool {
-        self.is_waiting(now) && self.attempts <= PROBED_ATTEMPTS
+    /// Since when it has waited for the network, if that is what it waits for.
+    pub(super) fn cut_at(&self, now: f64) -> Option<f64> {
+        self.cut_at.filter(|_| self.is_waiting(now) && !self.asked)
     }
 
     pub(super) fn pause(&mut self, paused: bool) {
@@ -250,12 +256,24 @@ impl Transfer {
         !matches!(self.state, State::Stored | State::Failed(_))
     }
 
-    /// Tries again at once. `fresh`: with all its attempts.
+    /// Tries again at once, unless the edge has asked for a wait. `fresh`: with all its attempts.
     pub(super) fn hurry(&mut self, fresh: bool) {
         if fresh {
-            self.attempts = 0;
+            (self.attempts, self.cut_at) = (0, None);
         }
-        self.not_before = 0.0;
+        if !self.asked {
+            self.not_before = 0.0;
+        }
+    }
+
+    /// What is left of each of its chunks under way, in bytes.
+    pub(super) fn rests(&self) -> impl Iterator<Item = u64> {
+        self.parts.iter().filter_map(|part| match part.sending {
+            Sending::Under { chunk, loaded, .. } => {
+                Some((chunk.to - chunk.from).saturating_sub(loaded))
+            }
+            _ => None,
+        })
     }
 
     /// Requests with content, and announcements, that are under way.

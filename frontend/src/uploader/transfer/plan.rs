@@ -9,13 +9,14 @@ const AHEAD: usize = 2;
 
 impl Transfer {
     /// The next job, which is then under way.
-    pub(in crate::uploader) fn next(&mut self, grant: Grant) -> Option<Job> {
+    pub(in crate::uploader) fn next(&mut self, grant: Grant<'_>) -> Option<Job> {
         let Grant {
             now, slot, digest, ..
         } = grant;
         if !self.is_live() || self.paused || self.busy || self.not_before > now {
             return None;
         }
+        self.asked = false;
         if self.whole {
             self.busy = slot;
             return slot.then(|| self.begin(Job::Whole));
@@ -50,9 +51,9 @@ impl Transfer {
         None
     }
 
-    fn send(&mut self, n: u16, grant: Grant) -> Option<Job> {
+    fn send(&mut self, n: u16, grant: Grant<'_>) -> Option<Job> {
         let (start, end) = self.range(n)?;
-        let (len, size, alone) = (end - start, self.size, self.parts.len() == 1);
+        let (len, size) = (end - start, self.size);
         let part = self.part_mut(n)?;
         let from = part.offset.min(len);
         // Losing every part in flight must cost less than a hundredth of the file.
@@ -61,7 +62,7 @@ impl Transfer {
         let to = if direct {
             len
         } else {
-            from + grant.network.chunk(len - from, alone)
+            from + grant.network.chunk(len - from, grant.others)
         };
         let chunk = Chunk {
             n,

@@ -1,5 +1,5 @@
-//! The machine against an edge that loses, refuses and forgets, in every order that a property
-//! test thinks of.
+//! The machine against an edge of a few lines: in single scenes here, against one that loses,
+//! refuses and forgets in `faults`, and on a network with a rate and a delay in `network`.
 
 use std::collections::BTreeMap;
 
@@ -8,9 +8,11 @@ use chatlift_shared::ProblemCode;
 use chatlift_shared::api::{HeldPart, StagedPart};
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::MIB;
-use proptest::prelude::*;
 
 use super::*;
+
+mod faults;
+mod network;
 
 const PART: u64 = 8 * MIB;
 
@@ -251,6 +253,39 @@ fn without_a_connection_it_waits_for_ever_and_goes_on_at_once_when_it_is_back() 
 }
 
 #[test]
+fn a_wait_that_the_edge_asked_for_is_kept_whatever_else_happens() {
+    let size = 3 * PART;
+    let (mut batch, mut edge) = (one(size), Edge::default());
+    let mut sending = Vec::new();
+    while sending.len() < 2 {
+        let (key, run, job) = batch.next(0.0).expect("a job");
+        match job {
+            Job::Send(_) => sending.push(job),
+            job => {
+                let event = edge.answer(key, size, job);
+                batch.on(key, run, event, 0.0, true, 0.5);
+            }
+        }
+    }
+    let busy = Failure::Edge(Refusal {
+        status: 503,
+        code: Some(ProblemCode::StorageUnavailable),
+        retry_after_ms: Some(5_000),
+        ..Refusal::default()
+    });
+    batch.on(1, 1, Event::Failed(sending[0], busy), 0.0, true, 0.5);
+    // Another part succeeds, and the device says that it is back online.
+    let event = edge.answer(1, size, sending[1]);
+    batch.on(1, 1, event, 100.0, true, 0.5);
+    batch.wake(true);
+    assert_eq!(batch.next(4_999.0), None);
+    assert_eq!(batch.wakes_at(100.0), Some(5_000.0));
+    // It is no wait for the network, so the edge is not asked meanwhile.
+    assert_eq!(batch.cut_ms(200.0), None);
+    assert!(batch.next(5_000.0).is_some());
+}
+
+#[test]
 fn an_edge_that_is_down_is_given_up_after_minutes() {
     let mut batch = one(1);
     let mut now = 0.0;
@@ -337,160 +372,4 @@ fn what_ends_after_a_restart_is_passed_over() {
         0.5,
     );
     assert_eq!(state(&batch), State::Queued);
-}
-
-/// What may go wrong with one job.
-#[derive(Clone, Copy, Debug)]
-enum Fault {
-    None,
-    /// It never reaches the edge.
-    Lost,
-    /// The edge does it, and the answer is lost.
-    AnswerLost,
-    Refused(ProblemCode),
-    /// The edge forgets all parts, and says so when it is asked to complete.
-    Forgets,
-}
-
-fn fault() -> impl Strategy<Value = Fault> {
-    prop_oneof![
-        6 => Just(Fault::None),
-        2 => Just(Fault::Lost),
-        2 => Just(Fault::AnswerLost),
-        1 => prop::sample::select(ProblemCode::ALL).prop_map(Fault::Refused),
-        1 => Just(Fault::Forgets),
-    ]
-}
-
-proptest! {
-    /// Time passes as the network has it; connections are cut at any moment, all at once.
-    #[test]
-    fn no_byte_that_the_edge_holds_is_sent_again(
-        size in 1..=6 * PART,
-        rate in prop::sample::select(vec![250.0, 2_500.0, 25_000.0]),
-        cuts in prop::collection::vec(0.0..4_000.0, 0..6),
-    ) {
-        let (mut batch, mut edge) = (Batch::default(), Edge::default());
-        batch.start(1, size, CHUNK_FIRST);
-        let mut now = 0.0;
-        let mut under_way: Vec<(f64, f64, u32, Job)> = Vec::new();
-        let mut cut = 0.0;
-        let mut cuts: Vec<f64> = cuts.into_iter().map(|after| { cut += after; cut }).collect();
-        cuts.reverse();
-        for step in 0.. {
-            prop_assert!(step < 20_000, "it does not end");
-            while let Some((_, run, job)) = batch.next(now) {
-                let bytes = match job {
-                    Job::Send(chunk) => chunk.to - chunk.from,
-                    Job::Whole => size,
-                    _ => 0,
-                };
-                under_way.push((now, now + 50.0 + bytes as f64 * 3.0 / rate, run, job));
-            }
-            let next = under_way.iter().map(|one| one.1).reduce(f64::min);
-            let Some(next) = next.or(batch.wakes_at(now)) else { break };
-            match cuts.last() {
-                Some(&at) if at <= next => {
-                    cuts.pop();
-                    now = now.max(at);
-                    for (since, until, run, job) in std::mem::take(&mut under_way) {
-                        if matches!(job, Job::Digest(_)) {
-                            under_way.push((since, until, run, job));
-                            continue;
-                        }
-                        if let Job::Send(chunk) = job {
-                            let part = ((now - since) / (until - since)).clamp(0.0, 1.0);
-                            let arrived = ((chunk.to - chunk.from) as f64 * part) as u64;
-                            edge.take(1, size, chunk, arrived);
-                        }
-                        batch.on(1, run, Event::Failed(job, Failure::Network), now, true, 0.5);
-                    }
-                    continue;
-                }
-                _ => now = now.max(next),
-            }
-            if let Some(at) = under_way.iter().position(|one| one.1 <= now) {
-                let (_, _, run, job) = under_way.remove(at);
-                let event = edge.answer(1, size, job);
-                batch.on(1, run, event, now, true, 0.5);
-            }
-        }
-        prop_assert_eq!(state(&batch), State::Stored);
-        if size > CHUNK_FIRST {
-            prop_assert_eq!(edge.carried, size, "bytes were sent again");
-        }
-    }
-
-    #[test]
-    fn a_batch_ends_and_keeps_its_promises_whatever_fails(
-        sizes in prop::collection::vec(1..=5 * PART, 1..5),
-        faults in prop::collection::vec((fault(), any::<prop::sample::Index>()), 0..60),
-    ) {
-        let mut batch = Batch::default();
-        let mut edges: BTreeMap<Key, Edge> = BTreeMap::new();
-        for (key, &size) in (1..).zip(&sizes) {
-            batch.start(key, size, PART);
-            edges.insert(key, Edge::default());
-        }
-        let mut faults = faults.into_iter();
-        let (mut now, mut under_way) = (0.0, Vec::new());
-        for step in 0.. {
-            prop_assert!(step < 5_000, "it does not end");
-            while let Some(next) = batch.next(now) {
-                under_way.push(next);
-            }
-            let requests = |job: &Job| matches!(job, Job::Whole | Job::Send(_) | Job::Announce);
-            prop_assert!(under_way.iter().filter(|(_, _, job)| requests(job)).count() <= CONCURRENCY);
-            let digests = under_way.iter().filter(|(_, _, job)| matches!(job, Job::Digest(_)));
-            prop_assert!(digests.count() <= 1);
-            let (fault, at) = match faults.next() {
-                Some((fault, at)) if !under_way.is_empty() => (fault, at.index(under_way.len())),
-                _ => (Fault::None, 0),
-            };
-            if under_way.is_empty() {
-                match batch.wakes_at(now) {
-                    Some(at) => { now = at; continue }
-                    None => break,
-                }
-            }
-            let (key, run, job) = under_way.remove(at);
-            let size = sizes[key as usize - 1];
-            let edge = edges.get_mut(&key).expect("its edge");
-            let event = match (fault, job) {
-                // The device's own work does not fail at the edge.
-                (_, Job::Digest(_)) | (Fault::None, _) => edge.answer(key, size, job),
-                (Fault::AnswerLost, Job::Whole | Job::Complete) => {
-                    Event::Failed(job, Failure::Network)
-                }
-                (Fault::Lost, Job::Send(chunk)) => {
-                    edge.take(key, size, chunk, (chunk.to - chunk.from) / 3);
-                    Event::Failed(job, Failure::Network)
-                }
-                (Fault::AnswerLost, _) => {
-                    edge.answer(key, size, job);
-                    Event::Failed(job, Failure::Network)
-                }
-                (Fault::Lost, _) => Event::Failed(job, Failure::Network),
-                (Fault::Refused(code), _) => Event::Failed(job, refusal(code, vec![1])),
-                (Fault::Forgets, _) => {
-                    edge.parts.clear();
-                    edge.staged.clear();
-                    edge.answer(key, size, job)
-                }
-            };
-            batch.on(key, run, event, now, true, 0.5);
-            // Requests are aborted with their file; a digest ends by itself.
-            under_way.retain(|(key, _, job)| {
-                matches!(job, Job::Digest(_)) || batch.get(*key).is_some_and(|(_, t)| t.is_live())
-            });
-            for (&key, edge) in &edges {
-                let (_, transfer) = batch.get(key).expect("the file");
-                let stored = *transfer.state() == State::Stored;
-                prop_assert_eq!(stored, edge.stored > 0);
-                prop_assert_eq!(stored, transfer.progress().percent() == 100);
-            }
-        }
-        prop_assert!(!batch.is_live(), "{:?}", batch);
-        prop_assert!(edges.values().all(|edge| edge.stored <= 1));
-    }
 }
