@@ -106,7 +106,9 @@ pub fn accept_attribute(ranges: &[String], user_agent: &str) -> String {
 mod tests {
     use super::*;
 
-    /// User agents as these apps send them (versions as published; see docs/in-app-browsers.md).
+    /// User agents in the form of these apps' own, written from memory: no captures, and their
+    /// versions may never have met. What is known of the marks in them, and from where, is in
+    /// docs/in-app-browsers.md.
     const SEEN: &[(&str, Option<&str>)] = &[
         (
             "Mozilla/5.0 (Linux; Android 13; 22041211AC Build/TP1A.220624.014; wv) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/116.0.0.0 Mobile Safari/537.36 XWEB/1160065 MMWEBSDK/20230805 MMWEBID/2585 MicroMessenger/8.0.42.2460(0x28002A58) WeChat/arm64 Weixin NetType/WIFI Language/zh_CN ABI/arm64",

@@ -219,6 +219,43 @@ mod tests {
     }
 
     #[test]
+    fn a_chat_draws_its_card_from_the_scene_in_each_language() {
+        for lang in crate::core::language::tags() {
+            let mut data = data("Documents: \"yours\"");
+            data.lang = lang.into();
+            data.link.as_mut().expect("a link").hint = "Photos & invoices".into();
+            let html = fill(&built(), &data, "https://edge.test/u/t", "").expect("a page");
+            for (property, content) in [
+                ("og:type", "website"),
+                ("og:title", "Documents: &quot;yours&quot;"),
+                ("og:description", "Photos &amp; invoices"),
+                ("og:site_name", "App"),
+                ("og:url", "https://edge.test/u/t"),
+                ("og:locale", &lang.replace('-', "_")),
+            ] {
+                let tag = format!("<meta property=\"{property}\" content=\"{content}\">");
+                assert_eq!(html.matches(&tag).count(), 1, "{lang}: {tag} in {html}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_way_back_to_the_app_is_in_the_page_as_the_scene_says_it() {
+        for address in [
+            "harbour://claims/4711?from=upload",
+            "https://app.test/claims/4711",
+        ] {
+            let mut data = data("x");
+            data.link.as_mut().expect("a link").return_url = Some(address.into());
+            let html = fill(&built(), &data, "", "").expect("a page");
+            assert!(
+                html.contains(&format!("\"return_url\":\"{address}\"")),
+                "{html}"
+            );
+        }
+    }
+
+    #[test]
     fn no_text_breaks_out_of_the_page() {
         let html = fill(&built(), &data("\"><script>x</script><!--"), "", "").expect("a page");
         assert!(!html.contains("<script>x"), "{html}");

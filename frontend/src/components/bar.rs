@@ -48,11 +48,8 @@ fn confirm(bar: &At, link: &Link, s: Signals) {
 
 fn progress(bar: &At, s: Signals) {
     let sum = bar.el("p.sum");
-    sum.el("span").live_text(move || {
-        let of = ["queued", "uploading", "paused", "completing", "stored"];
-        let n = of.into_iter().map(|state| page::count(s, state)).sum();
-        tn("progress.title", n, &[])
-    });
+    sum.el("span")
+        .live_text(move || tn("progress.title", s.sum.with(|sum| sum.files), &[]));
     sum.el("span")
         .live_text(move || [&format::decimal(s.sum.with(|sum| sum.percent.into())), "%"].concat());
     track(

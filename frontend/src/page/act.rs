@@ -48,7 +48,7 @@ fn act(what: &str, key: Option<Key>) {
         ("retry", key) => retry(key),
         ("pause", key) => pause(key, true),
         ("resume", key) => pause(key, false),
-        ("remove", Some(key)) => remove(key),
+        ("remove", Some(key)) => remove(&[key]),
         ("cancel-all", _) => give_up(is_on_its_way),
         ("skip", _) => give_up(|state| state == "failed"),
         ("copy", _) => copy(),
@@ -75,24 +75,29 @@ fn copy() {
     });
 }
 
-/// Takes a file off the list: a pick, one on its way, or one that failed.
-pub(crate) fn remove(key: Key) {
+/// Takes files off the list: picks, some on their way, or some that failed.
+fn remove(keys: &[Key]) {
     let Some((_, s)) = page() else { return };
-    engine::drop_file(key);
-    LiveView::forget(key);
+    for &key in keys {
+        engine::drop_file(key);
+        LiveView::forget(key);
+    }
     s.notice.set(String::new());
-    s.rows.update(|rows| rows.retain(|row| row.key != key));
+    s.rows
+        .update(|rows| rows.retain(|row| !keys.contains(&row.key)));
     engine::pump();
 }
 
 /// Goes on without some of the files.
 fn give_up(which: fn(&str) -> bool) {
     let Some((_, s)) = page() else { return };
-    for row in s.rows.get_untracked() {
-        if row.view.with_untracked(|view| which(view.state)) {
-            remove(row.key);
-        }
-    }
+    let rows = s.rows.get_untracked();
+    let given_up: Vec<Key> = rows
+        .iter()
+        .filter(|row| row.view.with_untracked(|view| which(view.state)))
+        .map(|row| row.key)
+        .collect();
+    remove(&given_up);
 }
 
 /// Holds a file, or lets it go on; all, if `key` is `None`.

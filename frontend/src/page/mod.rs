@@ -63,6 +63,8 @@ pub(crate) struct View {
 /// All files together, while they are on their way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sum {
+    /// How many there are.
+    pub(crate) files: usize,
     pub(crate) percent: u8,
     /// The same with what is on its way.
     pub(crate) reach: u8,

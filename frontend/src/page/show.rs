@@ -44,18 +44,21 @@ pub(crate) fn sync() {
             row.view.set(view);
         }
     }
-    let (progress, live) = engine::progress();
+    let (progress, live, carried) = engine::progress();
     let count = |state: &str| untrack(|| count(s, state));
     let paused = count("paused") > 0 && count("uploading") + count("queued") == 0;
     let speed = SPEED.with(|speed| {
         let mut speed = speed.borrow_mut();
-        speed.sample(now, progress.done);
+        speed.sample(now, carried);
         *speed
     });
+    let files = ["queued", "uploading", "paused", "completing", "stored"];
+    let files = files.into_iter().map(count).sum();
     let cut = !dom::online() && count("uploading") > 0;
     let shown = !paused && live;
     let rest = progress.total.saturating_sub(progress.done);
     let sum = Sum {
+        files,
         percent: progress.percent(),
         reach: progress.reach(),
         done: progress.done,

@@ -25,6 +25,8 @@ pub struct Batch {
     entries: Vec<Entry>,
     runs: u32,
     network: Network,
+    /// Bytes that the network has carried, by the edge's answers.
+    carried: u64,
 }
 
 impl Batch {
@@ -94,9 +96,17 @@ impl Batch {
         if let Some(entry) = self.entries.iter_mut().find(known) {
             let measured = entry.transfer.on(event, now, online, random);
             if let Some((bytes, ms, ending)) = measured {
+                self.carried += bytes;
                 self.network.measured(bytes, ms, sharing, ending);
             }
         }
+    }
+
+    /// Bytes that the network has carried since the start, those on their way included: what speed is
+    /// told by. What a resume finds at the edge, or a cancelled file had there, does not count.
+    #[must_use]
+    pub fn carried(&self) -> u64 {
+        self.carried + self.progress().moving
     }
 
     /// All waits are over: the connection is back. `fresh`: and what failed before counts no more.

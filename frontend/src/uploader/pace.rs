@@ -115,14 +115,13 @@ const SAMPLE_MS: f64 = 1_000.0;
 const MEMORY_MS: f64 = 8_000.0;
 
 impl Speed {
-    /// Takes in that the edge holds `done` bytes.
+    /// Takes in that the network has carried `done` bytes since some moment, see `Batch::carried`.
     pub fn sample(&mut self, now: f64, done: u64) {
         let Some((then, before)) = self.last else {
             self.last = Some((now, done));
             return;
         };
         let ms = now - then;
-        // What a resume finds at the edge was not carried now.
         if ms < SAMPLE_MS {
             return;
         }

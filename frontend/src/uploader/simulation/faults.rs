@@ -27,7 +27,61 @@ fn fault() -> impl Strategy<Value = Fault> {
     ]
 }
 
+/// Nothing that is shown may look finished before the edge has said that the file is stored.
+fn looks_unfinished(batch: &Batch, key: Key) -> Result<(), TestCaseError> {
+    let (_, transfer) = batch.get(key).expect("the file");
+    for progress in [transfer.progress(), batch.progress()] {
+        prop_assert!(!progress.finished, "{:?}", progress);
+        prop_assert!(
+            progress.percent() < 100 && progress.reach() < 100,
+            "{:?}",
+            progress
+        );
+    }
+    prop_assert!(*transfer.state() != State::Stored);
+    Ok(())
+}
+
 proptest! {
+    /// All bytes have left, all parts are held, everything has been said but the one answer that
+    /// counts; also when it is asked again and again, or the whole file goes in one request.
+    #[test]
+    fn nothing_looks_finished_before_the_edge_has_said_that_it_is(
+        size in prop_oneof![1..=CHUNK_FIRST, CHUNK_FIRST..=4 * PART],
+        lost in 0..4_usize,
+        extra in 0..3_u64,
+    ) {
+        let (mut batch, mut edge) = (Batch::default(), Edge::default());
+        batch.start(1, size, CHUNK_FIRST);
+        let (mut now, mut lost) = (0.0, lost);
+        while batch.is_live() {
+            let Some((key, run, job)) = batch.next(now) else {
+                now = batch.wakes_at(now).expect("a wait");
+                continue;
+            };
+            looks_unfinished(&batch, key)?;
+            // Browsers count what they hand over, some also the headers.
+            let bytes = match job {
+                Job::Whole => size + extra,
+                Job::Send(chunk) => chunk.to - chunk.from + extra,
+                _ => 0,
+            };
+            batch.on(key, run, Event::Loaded { job, bytes }, now, true, 0.5);
+            looks_unfinished(&batch, key)?;
+            let mut event = edge.answer(key, size, job);
+            if event == Event::Stored && lost > 0 {
+                lost -= 1;
+                event = Event::Failed(job, Failure::Network);
+            }
+            let last = event == Event::Stored;
+            batch.on(key, run, event, now, true, 0.5);
+            if !last {
+                looks_unfinished(&batch, key)?;
+            }
+        }
+        prop_assert_eq!((state(&batch), batch.progress().percent()), (State::Stored, 100));
+    }
+
     /// Time passes as the network has it; connections are cut at any moment, all at once.
     #[test]
     fn no_byte_that_the_edge_holds_is_sent_again(

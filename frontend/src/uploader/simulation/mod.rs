@@ -186,6 +186,18 @@ fn a_held_part_is_skipped_only_when_its_bytes_are_the_same() {
 }
 
 #[test]
+fn what_a_resume_finds_is_no_speed() {
+    let size = 3 * PART;
+    let mut edge = Edge::default();
+    edge.parts.insert(1, digest(1, 1));
+    edge.parts.insert(2, digest(1, 2));
+    let mut batch = one(size);
+    run(&mut batch, &mut edge, size);
+    assert_eq!(batch.progress().done, size);
+    assert_eq!(batch.carried(), PART);
+}
+
+#[test]
 fn parts_that_the_edge_misses_are_sent_again() {
     let size = 3 * PART;
     let (mut batch, mut edge) = (one(size), Edge::default());
