@@ -48,16 +48,14 @@ pub(crate) async fn receive(
 fn file(event: &Event) -> Option<String> {
     match &event.kind {
         EventKind::FileStored(stored) => Some(stored.file.id.to_string()),
+        EventKind::FileDeleted(deleted) => Some(deleted.file.id.to_string()),
         _ => None,
     }
 }
 
 /// A signed event is believed, but only about this app, and only about what its id belongs to.
 fn check(app: &App, id: EventId, event: &Event) -> Result<LinkId, Error> {
-    let link = match &event.kind {
-        EventKind::FileStored(stored) => &stored.link,
-        EventKind::LinkCompleted(ended) | EventKind::LinkExpired(ended) => &ended.link,
-    };
+    let link = event.kind.link();
     if link.app != app.config.app {
         tracing::warn!(event = %id, app = %link.app, "event for another app");
         return Err(Error::AnotherApp);
@@ -67,6 +65,7 @@ fn check(app: &App, id: EventId, event: &Event) -> Result<LinkId, Error> {
             EventKind::FileStored(stored) => {
                 stored.file.link == link.id && stored.file.id.link() == link.id
             }
+            EventKind::FileDeleted(deleted) => deleted.file.id.link() == link.id,
             _ => true,
         };
     if !fits {

@@ -11,7 +11,7 @@ use chatlift_shared::limits::{FILE_SIZE_MAX, LINK_FILES_MAX};
 use chatlift_shared::mac::{KeyRing, KeyRingError};
 use chatlift_shared::media::{MediaRange, is_media_type};
 use chatlift_shared::text::LocalizedText;
-use chatlift_shared::webhook::Secret;
+use chatlift_shared::webhook::{Secret, SigningKey};
 use chatlift_shared::{AppId, SceneId};
 use serde::Deserialize;
 use subtle::{Choice, ConstantTimeEq as _};
@@ -21,7 +21,7 @@ use crate::core::chat::account::{self, Accounts};
 use crate::core::link::Policy;
 
 /// Longest lifetime of a link, in seconds: 90 days. R2 drops unfinished uploads after 7.
-const LINK_LIFETIME_MAX: u64 = 90 * 24 * 60 * 60;
+pub const LINK_LIFETIME_MAX: u64 = 90 * 24 * 60 * 60;
 
 /// How long a file is kept where a scene does not say, in seconds: 30 days.
 const FILE_RETENTION: u64 = 30 * 24 * 60 * 60;
@@ -37,6 +37,8 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Whether a test may inject faults.
     pub faults: bool,
+    /// Whether this is a developer's machine or a test, where webhooks may go over plain http.
+    pub development: bool,
     apps: BTreeMap<AppId, App>,
     chat: BTreeMap<AppId, Accounts>,
 }
@@ -50,8 +52,12 @@ pub struct App {
     pub name: LocalizedText,
     /// Where its business backend takes webhooks.
     pub webhook_url: Url,
-    /// What signs its webhooks; the first signs.
+    /// What signs its webhooks: all of them, so that a receiver may hold any while one rotates.
     pub webhook_secrets: Vec<Secret>,
+    /// What signs its webhooks with a signature that a public key verifies.
+    pub webhook_keys: Vec<SigningKey>,
+    /// Origins whose pages may upload to its links.
+    pub origins: Vec<String>,
     /// Its scenes.
     pub scenes: BTreeMap<SceneId, Scene>,
     api_keys: Vec<Sha256>,
@@ -93,6 +99,8 @@ pub struct RawConfig {
     pub chat: String,
     /// `CHAT_SECRETS`, may be empty
     pub chat_secrets: String,
+    /// `ENVIRONMENT`: `development`, `staging` or `production`, which an empty one is
+    pub environment: String,
 }
 
 /// What is wrong with the variables.
@@ -118,6 +126,8 @@ struct RawApp {
     id: AppId,
     name: LocalizedText,
     webhook_url: Url,
+    #[serde(default)]
+    origins: Vec<String>,
     scenes: Vec<RawScene>,
 }
 
@@ -155,6 +165,8 @@ const fn default_retention() -> u64 {
 struct RawSecrets {
     api_key_sha256: Vec<Sha256>,
     webhook_secrets: Vec<String>,
+    #[serde(default)]
+    webhook_keys: Vec<String>,
 }
 
 /// Schemes of a return address that would run script or read local data instead of leading back.
@@ -174,6 +186,22 @@ impl Config {
             return Err(ConfigError {
                 variable: "BUCKET_NAME",
                 reason: "name the R2 bucket that is bound as FILES".to_owned(),
+            });
+        }
+        let development = match raw.environment.as_str() {
+            "development" => true,
+            "staging" | "production" | "" => false,
+            other => {
+                return Err(ConfigError {
+                    variable: "ENVIRONMENT",
+                    reason: format!("{other} is none of development, staging, production"),
+                });
+            }
+        };
+        if raw.faults == "on" && !development {
+            return Err(ConfigError {
+                variable: "FAULTS",
+                reason: "only where ENVIRONMENT is development".to_owned(),
             });
         }
         let apps_error = |reason: String| ConfigError {
@@ -199,7 +227,7 @@ impl Config {
                 variable: "APP_SECRETS",
                 reason: format!("nothing for app {id}"),
             })?;
-            let app = check_app(raw_app, found)?;
+            let app = check_app(raw_app, found, development)?;
             if apps.insert(id.clone(), app).is_some() {
                 return Err(apps_error(format!("app {id} stands twice")));
             }
@@ -209,6 +237,7 @@ impl Config {
             bucket: raw.bucket.clone(),
             public_url: check_public_url(&raw.public_url)?,
             faults: raw.faults == "on",
+            development,
             apps,
             chat: account::check(&raw.chat, &raw.chat_secrets)
                 .map_err(|(variable, reason)| ConfigError { variable, reason })?,
@@ -262,14 +291,26 @@ fn check_public_url(text: &str) -> Result<Option<String>, ConfigError> {
     Ok(Some(url.origin().ascii_serialization()))
 }
 
-fn check_app(raw: RawApp, secrets: RawSecrets) -> Result<App, ConfigError> {
+fn check_app(raw: RawApp, secrets: RawSecrets, development: bool) -> Result<App, ConfigError> {
     let id = raw.id;
     let wrong = |reason: String| ConfigError {
         variable: "APPS",
         reason: format!("app {id}: {reason}"),
     };
-    if !matches!(raw.webhook_url.scheme(), "http" | "https") {
-        return Err(wrong("webhook_url must be http or https".to_owned()));
+    match raw.webhook_url.scheme() {
+        "https" => {}
+        "http" if development => {}
+        _ => return Err(wrong("webhook_url must be https".to_owned())),
+    }
+    for origin in &raw.origins {
+        let whole = Url::parse(origin).is_ok_and(|u| {
+            matches!(u.scheme(), "https" | "http") && u.origin().ascii_serialization() == *origin
+        });
+        if !whole {
+            return Err(wrong(format!(
+                "origins: {origin} is no origin such as https://app.example.com"
+            )));
+        }
     }
     let webhook_secrets: Vec<Secret> = secrets
         .webhook_secrets
@@ -277,6 +318,15 @@ fn check_app(raw: RawApp, secrets: RawSecrets) -> Result<App, ConfigError> {
         .map(|s| s.parse())
         .collect::<Result<_, _>>()
         .map_err(|e: chatlift_shared::webhook::NotASecret| ConfigError {
+            variable: "APP_SECRETS",
+            reason: format!("app {id}: {e}"),
+        })?;
+    let webhook_keys: Vec<SigningKey> = secrets
+        .webhook_keys
+        .iter()
+        .map(|s| s.parse())
+        .collect::<Result<_, _>>()
+        .map_err(|e: chatlift_shared::webhook::NotAKey| ConfigError {
             variable: "APP_SECRETS",
             reason: format!("app {id}: {e}"),
         })?;
@@ -303,6 +353,8 @@ fn check_app(raw: RawApp, secrets: RawSecrets) -> Result<App, ConfigError> {
         name: raw.name,
         webhook_url: raw.webhook_url,
         webhook_secrets,
+        webhook_keys,
+        origins: raw.origins,
         scenes,
         api_keys: secrets.api_key_sha256,
     })
@@ -374,6 +426,7 @@ pub(crate) mod tests {
                 r#"{{"demo":{{"api_key_sha256":["{hash}"],"webhook_secrets":["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]}}}}"#
             ),
             bucket: "files".into(),
+            environment: "development".into(),
             ..RawConfig::default()
         }
     }
@@ -424,6 +477,48 @@ pub(crate) mod tests {
             error(|r| r.apps = r.apps.replace("604800", join))
                 .contains("scene docs: join makes a PDF, which formats does not name")
         );
+    }
+
+    #[test]
+    fn webhooks_go_over_https_but_on_a_developers_machine() {
+        for environment in ["production", "staging", ""] {
+            let told = error(|r| r.environment = environment.into());
+            assert!(
+                told.contains("app demo: webhook_url must be https"),
+                "{told}"
+            );
+            let mut raw = raw();
+            raw.environment = environment.into();
+            raw.apps = raw.apps.replace("http://127", "https://127");
+            assert!(Config::check(&raw).is_ok(), "{environment}");
+        }
+        assert!(error(|r| r.environment = "prod".into()).starts_with("ENVIRONMENT"));
+        let told = error(|r| {
+            r.environment = "production".into();
+            r.faults = "on".into();
+        });
+        assert!(told.starts_with("FAULTS"), "{told}");
+    }
+
+    #[test]
+    fn origins_are_whole_and_nothing_more() {
+        let with = |origin: &str| {
+            let mut raw = raw();
+            let scenes = format!("\"origins\":[\"{origin}\"],\"scenes\"");
+            raw.apps = raw.apps.replace("\"scenes\"", &scenes);
+            Config::check(&raw)
+        };
+        assert!(with("https://app.example.com").is_ok());
+        for bad in [
+            "*",
+            "https://app.example.com/",
+            "app.example.com",
+            "null",
+            "data:x",
+        ] {
+            let told = with(bad).expect_err(bad).to_string();
+            assert!(told.contains("origins"), "{told}");
+        }
     }
 
     #[test]

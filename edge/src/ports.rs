@@ -2,12 +2,13 @@
 //! Workers; tests fulfil them in memory.
 
 use chatlift_shared::digest::Sha256;
-use chatlift_shared::{LinkId, Problem, Timestamp, UploadId};
+use chatlift_shared::{AppId, LinkId, Problem, Timestamp, UploadId};
 use serde::{Deserialize, Serialize};
 
 use crate::core::chat::account::Account;
 use crate::core::chat::protocol::Call;
 use crate::core::command::{Command, Outcome, Reply};
+use crate::core::listing::{Entry, Query, ShardPage};
 use crate::core::work::Send;
 
 /// R2 did not do what it was asked.
@@ -199,6 +200,16 @@ pub trait Platforms {
     fn failed(&self, account: &Account, what: &str, reason: &str);
 }
 
+/// The list of an app's links.
+#[expect(async_fn_in_trait, reason = "single-threaded, on Workers and in tests")]
+pub trait Directory {
+    /// Keeps an entry in place of an older one; an older one changes nothing.
+    async fn put(&self, app: &AppId, entry: &Entry) -> Result<(), Failure>;
+
+    /// Asks one of the list's objects.
+    async fn page(&self, app: &AppId, shard: u8, query: &Query) -> Result<ShardPage, Failure>;
+}
+
 /// Time and randomness, and the places where a test may stop the edge.
 #[expect(async_fn_in_trait, reason = "single-threaded, on Workers and in tests")]
 pub trait World {
@@ -207,6 +218,16 @@ pub trait World {
 
     /// Random bits.
     fn random(&self) -> u64;
+
+    /// PBKDF2-HMAC-SHA256 of a password, 32 bytes. A world without it takes no passwords.
+    async fn derive(
+        &self,
+        _password: &str,
+        _salt: &[u8; 16],
+        _iterations: u32,
+    ) -> Result<[u8; 32], Failure> {
+        Err(Failure::Broken("there is no PBKDF2 here".to_owned()))
+    }
 
     /// Called after R2 has committed an object and before the link knows of it. Does nothing but
     /// in a test that wants the edge to die right here.

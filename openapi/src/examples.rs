@@ -37,7 +37,8 @@ pub(crate) fn link() -> Value {
         "id": LINK, "app": "demo", "scene": "claim-documents", "state": "active",
         "subject": "case-7", "metadata": { "case": "2026-1187" }, "url": URL,
         "share_text": { "en": format!("Documents for your claim · Harbour Insurance\n{URL}") },
-        "created_at": MADE_AT, "expires_at": ENDS_AT, "max_files": 10,
+        "created_at": MADE_AT, "expires_at": ENDS_AT, "max_files": 10, "max_file_size": 104_857_600, "accept": ["application/pdf", "image/*"],
+        "password": false,
         "formats": ["image/jpeg", "application/pdf"], "uploads": 0, "files": []
     })
 }
@@ -93,7 +94,8 @@ pub(crate) fn page_data() -> Value {
         "link": {
             "app_name": "Harbour Insurance", "title": "Documents for your claim",
             "hint": "Invoices, photos of the damage.", "accept": ["application/pdf", "image/*"],
-            "max_file_size": 104_857_600, "max_files": 10, "files_left": 9, "state": "active",
+            "max_file_size": 104_857_600, "max_files": 10, "max_file_size": 104_857_600, "accept": ["application/pdf", "image/*"],
+        "password": false, "files_left": 9, "state": "active",
             "expires_at": ENDS_AT, "single_request_max": SINGLE_REQUEST_MAX,
             "files": [page_file()]
         }

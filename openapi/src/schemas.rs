@@ -4,7 +4,7 @@ use chatlift_shared::limits::{
     METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX, REASON_MAX, RECEIPT_CODE_MAX,
     SUBJECT_MAX,
 };
-use chatlift_shared::{api, digest, id, problem, time, webhook};
+use chatlift_shared::{api, digest, id, problem, text, time, webhook};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
@@ -59,6 +59,8 @@ pub(crate) fn schemas() -> Map<String, Value> {
         webhook::FileStored,
         webhook::LinkEnded,
         webhook::LinkRef,
+        webhook::FileDeleted,
+        text::LocalizedText,
     ];
     for schema in schemas.values_mut() {
         tidy(schema);

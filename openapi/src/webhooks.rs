@@ -43,6 +43,20 @@ fn kinds() -> Vec<Kind> {
             text: "The link's time is over; it may have files or none.",
             example: json!({ "link": link_ref(), "files": 1 }),
         },
+        Kind {
+            name: "link.revoked",
+            schema: "LinkRevokedEvent",
+            data: "LinkEnded",
+            text: "The app took the link back; it may have files or none.",
+            example: json!({ "link": link_ref(), "files": 0 }),
+        },
+        Kind {
+            name: "file.deleted",
+            schema: "FileDeletedEvent",
+            data: "FileDeleted",
+            text: "A file was deleted, by the app or at the end of its time. Its content is gone.",
+            example: json!({ "file": file(), "link": link_ref() }),
+        },
     ]
 }
 

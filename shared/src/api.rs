@@ -2,11 +2,18 @@
 //!
 //! Requests refuse unknown fields, so that a misspelt one is noticed; answers may gain fields.
 
+mod manage;
+
 use std::collections::BTreeMap;
 
+pub use manage::{
+    CreateDownloadUrl, DownloadUrl, EndpointState, EnterPassword, EventLog, ExtendLink, LinkList,
+    LinkPass, LinkSummary, LoggedEvent, WebhookEndpoint, WebhookKeys,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256;
+use crate::text::LocalizedText;
 use crate::{AppId, EventId, FileId, LinkId, Problem, SceneId, Timestamp, UploadId};
 
 /// Header of a chunk: how many bytes of its part the edge holds already, and so where the chunk
@@ -15,6 +22,9 @@ pub const HEADER_OFFSET: &str = "upload-offset";
 
 /// Header of an upload's ticket, on every part.
 pub const HEADER_TICKET: &str = "upload-ticket";
+
+/// Header of the pass that the right password of a link is answered with.
+pub const HEADER_PASS: &str = "link-pass";
 
 // For backends.
 
@@ -34,6 +44,52 @@ pub struct CreateLink {
     /// Lifetime in seconds, 1 up to the scene's; the scene's if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in: Option<u64>,
+    /// Most files, 1 up to the scene's; the scene's if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_files: Option<u32>,
+    /// Largest file in bytes, 1 up to the scene's; the scene's if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_file_size: Option<u64>,
+    /// Accepted media ranges, each within one of the scene's; the scene's if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accept: Option<Vec<String>>,
+    /// How long a stored file is kept, in seconds, 1 up to the scene's; the scene's if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_retention: Option<u64>,
+    /// What the page asks for, in place of the scene's title. 200 bytes in each language at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<LocalizedText>,
+    /// More about it, in place of the scene's hint. 500 bytes in each language at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<LocalizedText>,
+    /// Where "back to the app" leads, in place of the scene's: another path of the same scheme and
+    /// host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub return_url: Option<String>,
+    /// What the page asks for before it takes files: 4 to 128 bytes. Not kept; only its hash is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+}
+
+impl CreateLink {
+    /// A link under a scene, with nothing of its own.
+    #[must_use]
+    pub const fn new(scene: SceneId) -> Self {
+        Self {
+            scene,
+            subject: None,
+            metadata: BTreeMap::new(),
+            expires_in: None,
+            max_files: None,
+            max_file_size: None,
+            accept: None,
+            file_retention: None,
+            title: None,
+            hint: None,
+            return_url: None,
+            password: None,
+        }
+    }
 }
 
 impl CreateLink {
@@ -92,6 +148,15 @@ pub struct Link {
     pub expires_at: Timestamp,
     /// Most files that it takes.
     pub max_files: u32,
+    /// Largest file, in bytes.
+    #[serde(default)]
+    pub max_file_size: u64,
+    /// Accepted media ranges.
+    #[serde(default)]
+    pub accept: Vec<String>,
+    /// Whether the page asks for a password.
+    #[serde(default)]
+    pub password: bool,
     /// The formats that the app can use, best first (media types); empty: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub formats: Vec<String>,
@@ -241,7 +306,7 @@ pub enum EventState {
     Pending,
     /// Acknowledged with a 2xx.
     Acknowledged,
-    /// Given up after three days, or refused with 410. Redeliver it by hand.
+    /// Given up after three days. Redeliver it by hand.
     Parked,
 }
 

@@ -48,6 +48,34 @@ pub const METADATA_KEY_MAX: usize = 40;
 /// Longest value in a link's `metadata`, in bytes.
 pub const METADATA_VALUE_MAX: usize = 500;
 
+/// Longest title that a link gives itself, in bytes of UTF-8 in each language.
+pub const TITLE_MAX: usize = 200;
+
+/// Longest hint that a link gives itself, in bytes of UTF-8 in each language.
+pub const HINT_MAX: usize = 500;
+
+/// Most languages of a text.
+pub const LANGUAGES_MAX: usize = 20;
+
+/// Most media ranges that a link accepts.
+pub const ACCEPT_MAX: usize = 50;
+
+/// Shortest and longest password of a link, in bytes of UTF-8.
+pub const PASSWORD_MIN: usize = 4;
+/// See [`PASSWORD_MIN`].
+pub const PASSWORD_MAX: usize = 128;
+
+/// Longest life of a download address, in seconds: an hour.
+pub const DOWNLOAD_SECS_MAX: u64 = 60 * 60;
+
+/// Life of a download address whose life nobody named, in seconds.
+pub const DOWNLOAD_SECS: u64 = 5 * 60;
+
+/// Most links in a page of a list, and how many if nobody says.
+pub const LIST_MAX: u32 = 100;
+/// See [`LIST_MAX`].
+pub const LIST_DEFAULT: u32 = 20;
+
 /// Longest `Idempotency-Key`, in bytes.
 pub const IDEMPOTENCY_KEY_MAX: usize = 255;
 

@@ -24,6 +24,10 @@ pub enum Domain {
     Ticket,
     /// A link id derived from an `Idempotency-Key`.
     Idempotency,
+    /// A pass to a link with a password.
+    Pass,
+    /// A download address.
+    Download,
 }
 
 impl Domain {
@@ -32,6 +36,8 @@ impl Domain {
             Self::Link => b"chatlift link v1\0",
             Self::Ticket => b"chatlift ticket v1\0",
             Self::Idempotency => b"chatlift idempotency v1\0",
+            Self::Pass => b"chatlift pass v1\0",
+            Self::Download => b"chatlift download v1\0",
         }
     }
 }
@@ -115,6 +121,11 @@ impl KeyRing {
     pub fn signing(&self) -> &SigningKey {
         // Never empty: `parse` is the only constructor.
         &self.0[0]
+    }
+
+    /// The keys that verify and no longer sign.
+    pub fn older(&self) -> impl Iterator<Item = &SigningKey> {
+        self.0.iter().skip(1)
     }
 
     /// The key of this id, if it is live.

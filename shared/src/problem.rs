@@ -80,6 +80,18 @@ problems! {
     LinkFull = 409 "link-full" "The link already has all its files",
     /// The app has no scene of this name.
     SceneUnknown = 422 "scene-unknown" "The app has no such scene",
+    /// A link asks for more than its scene allows; `field` names it.
+    BeyondScene = 422 "beyond-scene" "The scene does not allow that",
+    /// The link has a password, and the request bears no pass.
+    PasswordRequired = 401 "password-required" "The link asks for its password",
+    /// It is not the link's password.
+    PasswordWrong = 403 "password-wrong" "The password is wrong",
+    /// Too many wrong passwords; `retry_after` says when the next is taken.
+    PasswordLocked = 429 "password-locked" "Too many wrong passwords",
+    /// Too many requests from one address or about one link; `retry_after` says when to go on.
+    RateLimited = 429 "rate-limited" "Too many requests",
+    /// The download address is forged, altered or over.
+    DownloadUrlInvalid = 403 "download-url-invalid" "The download address is not valid",
     /// An `Idempotency-Key` came with another body before.
     IdempotencyKeyReused = 422 "idempotency-key-reused" "The idempotency key was used with another request",
     /// No `Content-Length`: a body of unknown length cannot be streamed into R2.
@@ -167,6 +179,9 @@ pub struct Problem {
     /// Where the next chunk begins, in bytes from the start of its part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
+    /// Seconds after which to try again, as the `Retry-After` header has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
     /// What an operator finds this under in the log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
@@ -186,6 +201,7 @@ impl Problem {
             limit: None,
             parts: Vec::new(),
             offset: None,
+            retry_after: None,
             instance: None,
         }
     }
@@ -201,6 +217,13 @@ impl Problem {
     #[must_use]
     pub fn field(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into());
+        self
+    }
+
+    /// Says in how many seconds to try again.
+    #[must_use]
+    pub fn retry_after(mut self, secs: u64) -> Self {
+        self.retry_after = Some(secs);
         self
     }
 

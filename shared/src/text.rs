@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Text in one language for everybody, or in several by BCP 47 language tag.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(untagged)]
 pub enum LocalizedText {
     /// One text for everybody.

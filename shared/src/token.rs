@@ -11,8 +11,12 @@ use serde::{Deserialize, Serialize};
 use crate::mac::{Domain, KeyRing, TAG_LEN};
 use crate::{AppId, LinkId, SceneId, Timestamp};
 
-/// The version byte that this code writes and reads.
+/// The version byte of a token whose link lets everybody in.
 const VERSION: u8 = 1;
+
+/// The version byte of a token whose link asks for a password: the token says so itself, and no
+/// storage need be asked.
+const VERSION_PASSWORD: u8 = 2;
 
 /// Longest token that is looked at, in characters: two ids of 32 bytes and the widest expiry come
 /// to 149. What is longer is refused before it is decoded.
@@ -29,6 +33,9 @@ pub struct Claims {
     pub scene: SceneId,
     /// When the link ends, in seconds since the epoch (UTC).
     pub expires_at: u64,
+    /// Whether the link asks for a password. Stands in the version byte.
+    #[serde(skip)]
+    pub password: bool,
 }
 
 impl Claims {
@@ -60,7 +67,12 @@ pub enum TokenError {
 #[must_use]
 pub fn mint(keys: &KeyRing, claims: &Claims) -> String {
     let key = keys.signing();
-    let head = vec![VERSION, key.id()];
+    let version = if claims.password {
+        VERSION_PASSWORD
+    } else {
+        VERSION
+    };
+    let head = vec![version, key.id()];
     // Serialising plain structs into a growing buffer has no way to fail.
     let mut bytes =
         postcard::to_extend(claims, head).unwrap_or_else(|_| unreachable!("claims always encode"));
@@ -83,18 +95,19 @@ pub fn verify(keys: &KeyRing, token: &str, now: Timestamp) -> Result<Claims, Tok
     let (signed, tag) = bytes
         .split_last_chunk::<TAG_LEN>()
         .ok_or(TokenError::Malformed)?;
-    let [VERSION, key_id, claims @ ..] = signed else {
+    let [version @ (VERSION | VERSION_PASSWORD), key_id, claims @ ..] = signed else {
         return Err(TokenError::Malformed);
     };
     let key = keys.get(*key_id).ok_or(TokenError::UnknownKey)?;
     if !key.verify_short(Domain::Link, signed, tag) {
         return Err(TokenError::BadTag);
     }
-    let (claims, rest): (Claims, _) =
+    let (mut claims, rest): (Claims, _) =
         postcard::take_from_bytes(claims).map_err(|_| TokenError::Malformed)?;
     if !rest.is_empty() {
         return Err(TokenError::Malformed);
     }
+    claims.password = *version == VERSION_PASSWORD;
     if claims.expiry() <= now {
         return Err(TokenError::Expired(claims));
     }
@@ -119,6 +132,7 @@ mod tests {
             app: "acme".parse().expect("an app id"),
             scene: "claim-documents".parse().expect("a scene id"),
             expires_at: 1_795_732_641,
+            password: false,
         }
     }
 
@@ -172,6 +186,7 @@ mod tests {
             app: "a".repeat(32).parse().expect("an app id"),
             scene: "s".repeat(32).parse().expect("a scene id"),
             expires_at: u64::MAX,
+            password: false,
         };
         let token = mint(&ring(OLD), &widest);
         assert!(token.len() <= TOKEN_MAX, "{}", token.len());
@@ -182,13 +197,14 @@ mod tests {
         #[test]
         fn what_is_minted_verifies(
             link: [u8; 12], app in "[a-z0-9]{1,32}", scene in "[a-z0-9]{1,32}",
-            expires_at in 1_795_000_001_u64..253_402_300_799,
+            expires_at in 1_795_000_001_u64..253_402_300_799, password: bool,
         ) {
             let claims = Claims {
                 link: LinkId::from_bytes(link),
                 app: app.parse().expect("an app id"),
                 scene: scene.parse().expect("a scene id"),
                 expires_at,
+                password,
             };
             let token = mint(&ring(OLD), &claims);
             prop_assert_eq!(verify(&ring(OLD), &token, NOW), Ok(claims));

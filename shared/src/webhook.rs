@@ -1,10 +1,13 @@
 //! Webhooks: what the edge tells the business backend, signed as Standard Webhooks says
 //! (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>).
 
+mod asymmetric;
+
 use core::fmt;
 use core::str::FromStr;
 use core::time::Duration;
 
+pub use asymmetric::{NotAKey, PublicKey, SigningKey, verify_asymmetric};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::Mac as _;
@@ -68,7 +71,23 @@ fn mac(secret: &Secret, id: &str, timestamp: &str, body: &[u8]) -> hmac::Hmac<sh
     mac
 }
 
-/// The value of the `webhook-signature` header for this try.
+/// The value of the `webhook-signature` header for this try: a `v1` signature by every secret and
+/// a `v1a` one by every key, separated by spaces, so that a receiver verifies with whichever it
+/// has while one rotates.
+#[must_use]
+pub fn signatures(
+    secrets: &[Secret],
+    keys: &[SigningKey],
+    id: EventId,
+    at: Timestamp,
+    body: &[u8],
+) -> String {
+    let symmetric = secrets.iter().map(|secret| sign(secret, id, at, body));
+    let asymmetric = keys.iter().map(|key| key.sign(id, at, body));
+    symmetric.chain(asymmetric).collect::<Vec<_>>().join(" ")
+}
+
+/// A `v1` signature by one secret.
 #[must_use]
 pub fn sign(secret: &Secret, id: EventId, at: Timestamp, body: &[u8]) -> String {
     let tag = mac(secret, &id.to_string(), &at.secs().to_string(), body).finalize();
@@ -152,6 +171,48 @@ pub enum EventKind {
     /// The link's time is over; it may have files or none.
     #[serde(rename = "link.expired")]
     LinkExpired(LinkEnded),
+    /// The app took the link back; it may have files or none.
+    #[serde(rename = "link.revoked")]
+    LinkRevoked(LinkEnded),
+    /// A file was deleted, by the app or at the end of its time. Its content is gone.
+    #[serde(rename = "file.deleted")]
+    FileDeleted(FileDeleted),
+}
+
+impl EventKind {
+    /// The name in `type`.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::FileStored(_) => "file.stored",
+            Self::LinkCompleted(_) => "link.completed",
+            Self::LinkExpired(_) => "link.expired",
+            Self::LinkRevoked(_) => "link.revoked",
+            Self::FileDeleted(_) => "file.deleted",
+        }
+    }
+
+    /// The link that it is about.
+    #[must_use]
+    pub const fn link(&self) -> &LinkRef {
+        match self {
+            Self::FileStored(stored) => &stored.link,
+            Self::LinkCompleted(ended) | Self::LinkExpired(ended) | Self::LinkRevoked(ended) => {
+                &ended.link
+            }
+            Self::FileDeleted(deleted) => &deleted.link,
+        }
+    }
+}
+
+/// A file that is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct FileDeleted {
+    /// The file, `deleted_at` included.
+    pub file: File,
+    /// The link it came by.
+    pub link: LinkRef,
 }
 
 /// A stored file with what the app said when it made the link.

@@ -30,10 +30,7 @@ impl Delivery {
     /// The link that it is about.
     #[must_use]
     pub fn link(&self) -> LinkId {
-        match &self.event.kind {
-            EventKind::FileStored(stored) => stored.link.id,
-            EventKind::LinkCompleted(ended) | EventKind::LinkExpired(ended) => ended.link.id,
-        }
+        self.event.kind.link().id
     }
 
     /// The stored file, if that is what it tells.

@@ -144,6 +144,7 @@ fn forged_and_cut_tokens_are_refused_on_every_route_of_the_page() {
             app: link.app.clone(),
             scene: link.scene.clone(),
             expires_at: 4_000_000_000,
+            password: false,
         },
     );
     let mut all = false_tokens(good.token());
@@ -201,6 +202,7 @@ fn a_token_whose_time_is_over_is_refused_whatever_the_links_object_says() {
         app: link.app.clone(),
         scene: link.scene.clone(),
         expires_at: past,
+        password: false,
     };
     let page = Page::of(&format!(
         "{}/u/{}",
@@ -227,6 +229,7 @@ fn a_genuine_token_of_a_link_that_does_not_exist_stores_nothing() {
         app: APP.parse().expect("an app"),
         scene: ANY_FILE.parse().expect("a scene"),
         expires_at: u64::try_from(now().secs() + 600).expect("after 1970"),
+        password: false,
     };
     let page = Page::of(&format!(
         "{}/u/{}",

@@ -185,10 +185,8 @@ async fn create(
     let Json(body) = body.map_err(|e| Error::InvalidRequest(e.body_text()))?;
     let key = idempotency_key(&headers)?;
     let request = CreateLink {
-        scene: body.scene,
         subject: body.subject,
-        metadata: BTreeMap::new(),
-        expires_in: None,
+        ..CreateLink::new(body.scene)
     };
     let link = app.edge.create_link(&request, &key).await?;
     let now = app.clock.now();

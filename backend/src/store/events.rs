@@ -28,10 +28,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Recorded, StoreError> {
         let mut tx = self.write().await?;
-        let link = match &event.kind {
-            EventKind::FileStored(stored) => stored.link.id,
-            EventKind::LinkCompleted(ended) | EventKind::LinkExpired(ended) => ended.link.id,
-        };
+        let link = event.kind.link().id;
         let inserted = sqlx::query(
             "INSERT INTO events (id, link, body, received_at) VALUES ($1, $2, $3, $4)
              ON CONFLICT DO NOTHING",
@@ -72,6 +69,8 @@ impl Store {
                 say_of_link(&mut tx, FeedKind::Expired, link, ended.files, now).await?;
                 begin_joined(&mut tx, id, ended, now).await?;
             }
+            // The app did both itself, or asked for it by its scene's retention.
+            EventKind::LinkRevoked(_) | EventKind::FileDeleted(_) => {}
         }
         self.commit(tx).await?;
         Ok(Recorded::New)

@@ -1,12 +1,13 @@
 //! What can be asked of a link's Durable Object, and what it answers. Both cross from the worker
 //! to the object as JSON.
 
-use chatlift_shared::api::{self, EventStatus, HeldPart, Receipt, StagedPart};
+use chatlift_shared::api::{self, EventStatus, HeldPart, LoggedEvent, Receipt, StagedPart};
 use chatlift_shared::digest::Sha256;
-use chatlift_shared::{AppId, EventId, FileId, Problem, ProblemCode, UploadId};
+use chatlift_shared::{AppId, EventId, FileId, Problem, ProblemCode, Timestamp, UploadId};
 use serde::{Deserialize, Serialize};
 
 use super::link::{LinkRow, LinkView, Multipart, Part, Policy, StoredFile};
+use super::password::Hash;
 
 /// Asked of a link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,8 +34,38 @@ pub enum Command {
         /// The files in the order in which they were picked.
         order: Vec<FileId>,
     },
+    /// Look at it, if this request made it within the last day; else it is no link.
+    Recall {
+        /// Digest of the request.
+        request: Sha256,
+    },
     /// Take it back; uploads under way are aborted.
     Revoke,
+    /// Give it more time.
+    Extend {
+        /// When it ends then.
+        expires_at: Timestamp,
+    },
+    /// Take no more files; those that are stored stay.
+    Close,
+    /// A password is about to be checked: count the try, and tell what to check it against.
+    TryPassword,
+    /// The password that was tried last is right.
+    PasswordRight,
+    /// The list was told, or was not.
+    Listed {
+        /// Version of the entry.
+        version: u64,
+        /// Whether it has it.
+        done: bool,
+        /// Drawn at random, spreads retries.
+        jitter: u16,
+    },
+    /// What happened to it.
+    ReadEvents {
+        /// Only what happened after this.
+        after: Option<EventId>,
+    },
     /// A file of this name and size is to come in parts: is there such an upload, and is there
     /// room for one?
     Announce {
@@ -196,10 +227,15 @@ pub enum Command {
 pub enum Outcome {
     /// A 2xx.
     Acknowledged,
-    /// 410: the endpoint is gone for good.
+    /// 410: the endpoint is disabled from now.
     Gone,
+    /// Not tried: the endpoint is disabled.
+    Held,
     /// Anything else, or no answer in time.
-    Failed,
+    Failed {
+        /// Seconds after which the backend wants to be asked again, if it said.
+        retry_after: Option<u64>,
+    },
 }
 
 /// Answered by a link.
@@ -219,6 +255,10 @@ pub enum Reply {
     File(Box<FoundFile>),
     /// An event.
     Event(EventStatus),
+    /// What happened to the link.
+    Events(Vec<LoggedEvent>),
+    /// What to check a password against; `None` when the link has none.
+    Password(Option<Hash>),
 }
 
 /// An upload that takes parts.

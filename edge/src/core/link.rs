@@ -17,11 +17,14 @@ use std::collections::BTreeMap;
 use chatlift_shared::api::{self, EventState, LinkState as Status, Receipt};
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::media::MediaRange;
+use chatlift_shared::text::LocalizedText;
 use chatlift_shared::webhook::LinkRef;
 use chatlift_shared::{AppId, EventId, FileId, LinkId, ProblemCode, SceneId, Timestamp, UploadId};
 use serde::{Deserialize, Serialize};
 
 use super::key::{address, object_key};
+use super::listing::{Entry, Listed};
+use super::password::Password;
 
 /// Everything about one link.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +87,39 @@ pub struct LinkRow {
     /// When the page's program first ran for a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opened_at: Option<Timestamp>,
+    /// What the page says in place of the scene's words.
+    #[serde(default, skip_serializing_if = "Words::is_empty")]
+    pub words: Words,
+    /// What the page asks for first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<Password>,
+    /// Where it stands with its app's list.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub listed: Listed,
+}
+
+/// What a link says in place of its scene's words.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Words {
+    /// What it asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<LocalizedText>,
+    /// More about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<LocalizedText>,
+    /// Where "back to the app" leads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub return_url: Option<String>,
+}
+
+impl Words {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+fn is_default(listed: &Listed) -> bool {
+    *listed == Listed::default()
 }
 
 /// An upload.
@@ -301,6 +337,22 @@ impl LinkState {
         }
     }
 
+    /// What the app's list says of this link.
+    #[must_use]
+    pub fn entry(&self) -> Entry {
+        Entry {
+            link: api::LinkSummary {
+                id: self.link.id,
+                scene: self.link.scene.clone(),
+                state: self.link.status,
+                subject: self.link.subject.clone(),
+                created_at: self.link.created_at,
+                expires_at: self.link.expires_at,
+            },
+            version: self.link.listed.version,
+        }
+    }
+
     /// What the link looks like from outside.
     #[must_use]
     pub fn view(&self) -> LinkView {
@@ -409,6 +461,9 @@ mod tests {
             request: None,
             next_event: 0,
             opened_at: None,
+            words: Words::default(),
+            password: None,
+            listed: Listed::default(),
         };
         assert_eq!(
             serde_json::to_string(&row).expect("JSON"),

@@ -2,17 +2,26 @@
 
 pub mod chat;
 pub mod command;
+pub mod cors;
 pub mod decide;
 pub mod first;
+pub mod idempotency;
 pub mod key;
 pub mod language;
 pub mod link;
+pub mod listing;
 pub mod outbox;
+pub mod overrides;
 pub mod page;
+pub mod password;
+pub mod password_page;
+pub mod qr;
 pub mod range;
 pub mod result;
 pub mod route;
+pub mod signed;
 pub mod sniff;
+pub mod sse;
 pub mod stage;
 pub mod texts;
 pub mod ticket;

@@ -1,6 +1,6 @@
 //! Which route a request is for.
 
-use chatlift_shared::{EventId, FileId, LinkId, Problem, ProblemCode, UploadId};
+use chatlift_shared::{AppId, EventId, FileId, LinkId, Problem, ProblemCode, UploadId};
 
 /// A route, with what stands in its path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,12 +21,48 @@ pub enum Route {
     FileReceipt(FileId),
     /// `POST /v1/events/{id}/redeliver`
     Redeliver(EventId),
+    /// What a backend does with its links after making them.
+    Manage(ManageRoute),
+    /// `GET /v1/apps/{app}/webhook-keys`, which needs no key.
+    WebhookKeys(AppId),
+    /// `GET /d/{text}`: a download whose credential is its address.
+    Download(String),
     /// A route of the page, whose credential is the token.
     Page(String, PageRoute),
     /// `GET /healthz`
     Health,
     /// Anything else: the static assets.
     Asset,
+}
+
+/// What a backend does with its links after making them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ManageRoute {
+    /// `GET /v1/links`
+    List,
+    /// `PATCH /v1/links/{id}`
+    Extend(LinkId),
+    /// `POST /v1/links/{id}/close`
+    Close(LinkId),
+    /// `GET /v1/links/{id}/events`, as JSON or as a stream
+    Events(LinkId),
+    /// `GET /v1/links/{id}/qr.svg` and `qr.png`
+    Qr(LinkId, QrForm),
+    /// `POST /v1/files/{id}/download-url`
+    DownloadUrl(FileId),
+    /// `GET /v1/webhook-endpoint`
+    Endpoint,
+    /// `POST /v1/webhook-endpoint/enable`
+    EnableEndpoint,
+}
+
+/// The form of a QR code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QrForm {
+    /// `image/svg+xml`
+    Svg,
+    /// `image/png`
+    Png,
 }
 
 /// A route under `/u/{token}`.
@@ -44,6 +80,8 @@ pub enum PageRoute {
     Done,
     /// `GET /u/{token}/chat-config`
     ChatConfig,
+    /// `POST /u/{token}/password`
+    Password,
     /// `POST /u/{token}/files`
     PutFile,
     /// `POST /u/{token}/uploads`
@@ -72,6 +110,7 @@ pub fn parse(method: &str, path: &str) -> Result<Route, Problem> {
             _ => Err(not_allowed("GET, POST")),
         },
         ["u", token, rest @ ..] => page(method, rest).map(|r| Route::Page((*token).to_owned(), r)),
+        ["d", text] => allow(method, &[("GET", Route::Download((*text).to_owned()))]),
         ["healthz"] => allow(method, &[("GET", Route::Health)]),
         _ => allow(method, &[("GET", Route::Asset)]),
     }
@@ -90,16 +129,43 @@ const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 
 fn backend(method: &str, segments: &[&str]) -> Result<Route, Problem> {
     match segments {
-        ["links"] => allow(method, &[("POST", Route::CreateLink)]),
+        ["links"] => allow(
+            method,
+            &[
+                ("GET", Route::Manage(ManageRoute::List)),
+                ("POST", Route::CreateLink),
+            ],
+        ),
         ["links", id] => {
             let id = id.parse().map_err(|_| ProblemCode::LinkNotFound)?;
             allow(
                 method,
                 &[
                     ("GET", Route::ReadLink(id)),
+                    ("PATCH", Route::Manage(ManageRoute::Extend(id))),
                     ("DELETE", Route::RevokeLink(id)),
                 ],
             )
+        }
+        ["links", id, rest] => {
+            let id = id.parse().map_err(|_| ProblemCode::LinkNotFound)?;
+            let (only, route) = match *rest {
+                "close" => ("POST", ManageRoute::Close(id)),
+                "events" => ("GET", ManageRoute::Events(id)),
+                "qr.svg" => ("GET", ManageRoute::Qr(id, QrForm::Svg)),
+                "qr.png" => ("GET", ManageRoute::Qr(id, QrForm::Png)),
+                _ => return Err(ProblemCode::NotFound.into()),
+            };
+            allow(method, &[(only, Route::Manage(route))])
+        }
+        ["webhook-endpoint"] => allow(method, &[("GET", Route::Manage(ManageRoute::Endpoint))]),
+        ["webhook-endpoint", "enable"] => allow(
+            method,
+            &[("POST", Route::Manage(ManageRoute::EnableEndpoint))],
+        ),
+        ["apps", app, "webhook-keys"] => {
+            let app = app.parse().map_err(|_| ProblemCode::NotFound)?;
+            allow(method, &[("GET", Route::WebhookKeys(app))])
         }
         ["files", id, rest @ ..] => {
             let id = id.parse().map_err(|_| ProblemCode::FileNotFound)?;
@@ -112,6 +178,10 @@ fn backend(method: &str, segments: &[&str]) -> Result<Route, Problem> {
                     ],
                 ),
                 ["content"] => allow(method, &[("GET", Route::FileContent(id))]),
+                ["download-url"] => allow(
+                    method,
+                    &[("POST", Route::Manage(ManageRoute::DownloadUrl(id)))],
+                ),
                 ["receipt"] => allow(method, &[("POST", Route::FileReceipt(id))]),
                 _ => Err(ProblemCode::NotFound.into()),
             }
@@ -130,6 +200,7 @@ fn page(method: &str, segments: &[&str]) -> Result<PageRoute, Problem> {
         ["opened"] => allow(method, &[("POST", PageRoute::Opened)]),
         ["done"] => allow(method, &[("POST", PageRoute::Done)]),
         ["chat-config"] => allow(method, &[("GET", PageRoute::ChatConfig)]),
+        ["password"] => allow(method, &[("POST", PageRoute::Password)]),
         ["files"] => allow(method, &[("POST", PageRoute::PutFile)]),
         ["uploads"] => allow(method, &[("POST", PageRoute::CreateUpload)]),
         ["uploads", id, rest @ ..] => {
@@ -199,7 +270,8 @@ mod tests {
     #[test]
     fn what_is_no_route_says_why() {
         let code = |method, path: &str| parse(method, path).expect_err("no route").code;
-        assert_eq!(code("GET", "/v1/links"), ProblemCode::MethodNotAllowed);
+        assert_eq!(code("PUT", "/v1/links"), ProblemCode::MethodNotAllowed);
+        assert_eq!(code("GET", "/v1/links/x/close"), ProblemCode::LinkNotFound);
         assert_eq!(code("GET", "/v1/links/x"), ProblemCode::LinkNotFound);
         assert_eq!(code("GET", "/v1/files/x"), ProblemCode::FileNotFound);
         assert_eq!(code("GET", "/v1/x"), ProblemCode::NotFound);

@@ -7,6 +7,7 @@ use chatlift_shared::digest::Sha256;
 use chatlift_shared::{AppId, EventId, Timestamp, UploadId};
 
 use super::link::{Cleanup, LinkState, Multipart, UploadState};
+use super::listing::Entry;
 
 /// After this long, a commit that was not confirmed is taken for dead and settled by looking at
 /// R2. A worker whose client has gone may go on for 30 s (Workers limits, `waitUntil`).
@@ -26,6 +27,13 @@ pub enum Work {
     },
     /// An event to send.
     Send(Send),
+    /// The list is behind: what it is to say.
+    List {
+        /// Whose list.
+        app: AppId,
+        /// The entry.
+        entry: Entry,
+    },
 }
 
 /// An upload to settle.
@@ -109,6 +117,12 @@ pub fn due(state: &LinkState, now: Timestamp) -> Vec<Work> {
             }));
         }
     }
+    if state.link.listed.due().is_some_and(|at| at <= now) {
+        work.push(Work::List {
+            app: state.link.app.clone(),
+            entry: state.entry(),
+        });
+    }
     work
 }
 
@@ -135,6 +149,7 @@ pub fn next_alarm(state: &LinkState) -> Option<Timestamp> {
         .chain(cleanups)
         .chain(settles)
         .chain(retention)
+        .chain(state.link.listed.due())
         .min()
 }
 

@@ -8,6 +8,7 @@ use worker::wasm_bindgen::{JsCast as _, JsValue};
 use worker::web_sys::{ReadableStream, Response};
 use worker::{Env, Object, Range, ResponseBody, UploadedPart};
 
+use super::counts;
 use super::setup::broken;
 use crate::ports::{Bucket, BucketError, CompleteError, Failure, Head, Put, PutError};
 
@@ -28,6 +29,7 @@ impl R2 {
         key: &str,
         range: Option<Range>,
     ) -> Result<Option<(Object, ResponseBody)>, BucketError> {
+        counts::r2_class_b();
         let mut get = self.0.get(key);
         if let Some(range) = range {
             get = get.range(range);
@@ -104,6 +106,7 @@ impl Bucket for R2 {
     }
 
     async fn create(&self, key: &str) -> Result<String, BucketError> {
+        counts::r2_class_a();
         let upload = self.0.create_multipart_upload(key).execute().await;
         Ok(upload.map_err(failed("create"))?.upload_id().await)
     }
@@ -115,6 +118,7 @@ impl Bucket for R2 {
         n: u16,
         body: ReadableStream,
     ) -> Result<Put, BucketError> {
+        counts::r2_class_a();
         let (to_store, to_hash) = tee(&body);
         let upload = self
             .0
@@ -140,6 +144,7 @@ impl Bucket for R2 {
         r2_upload_id: &str,
         etags: &[String],
     ) -> Result<(), CompleteError> {
+        counts::r2_class_a();
         let parts = (1_u16..)
             .zip(etags)
             .map(|(n, etag)| UploadedPart::new(n, etag.clone()));
@@ -157,6 +162,7 @@ impl Bucket for R2 {
     }
 
     async fn abort(&self, key: &str, r2_upload_id: &str) -> Result<(), BucketError> {
+        counts::r2_free();
         let aborted = self
             .0
             .resume_multipart_upload(key, r2_upload_id)
@@ -175,6 +181,7 @@ impl Bucket for R2 {
         body: ReadableStream,
         expected: Option<Sha256>,
     ) -> Result<Put, PutError> {
+        counts::r2_class_a();
         let (to_store, to_hash) = tee(&body);
         let store = async {
             let mut put = self.0.put(key, to_store);
@@ -201,6 +208,7 @@ impl Bucket for R2 {
     }
 
     async fn head(&self, key: &str) -> Result<Option<Head>, BucketError> {
+        counts::r2_class_b();
         let object = self.0.head(key).await.map_err(failed("head"))?;
         Ok(object.map(|o| Head {
             size: o.size(),
@@ -209,6 +217,7 @@ impl Bucket for R2 {
     }
 
     async fn read_head(&self, key: &str, length: u64) -> Result<Vec<u8>, BucketError> {
+        counts::r2_class_b();
         let range = Range::OffsetWithLength { offset: 0, length };
         let object = self
             .0
@@ -234,6 +243,7 @@ impl Bucket for R2 {
     }
 
     async fn delete(&self, key: &str) -> Result<(), BucketError> {
+        counts::r2_free();
         self.0.delete(key).await.map_err(failed("delete"))
     }
 }

@@ -86,7 +86,7 @@ pub(super) async fn config(
     request: &Request,
     token: &str,
 ) -> core::result::Result<Response, Failure> {
-    let claims = page::claims(config, token)?;
+    let claims = page::claims(config, request, token)?;
     let asked = request.url().map_err(broken("address"))?;
     let value = |name: &str| {
         let found = asked.query_pairs().find(|(key, _)| key == name);

@@ -43,7 +43,7 @@ pub(super) async fn post(
     token: &str,
 ) -> Result<Response, Failure> {
     let lang = page::language(request)?;
-    let (result, app) = match page::claims(config, token) {
+    let (result, app) = match page::claims(config, request, token) {
         Ok(claims) => {
             let app = config
                 .app(&claims.app)

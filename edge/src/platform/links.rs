@@ -5,6 +5,7 @@ use worker::wasm_bindgen::JsValue;
 use worker::web_sys::ReadableStream;
 use worker::{Env, Headers, Method, ObjectNamespace, Request, RequestInit, Response, ResponseBody};
 
+use super::counts;
 use super::setup::broken;
 use crate::core::command::{Answer, Command, Reply};
 use crate::ports::{Chunk, Failure, Links, Stage};
@@ -25,6 +26,9 @@ impl Stubs {
 pub(super) const PATH_STAGE: &str = "/stage";
 pub(super) const PATH_STAGED: &str = "/staged";
 
+/// Path by which a link's events are watched.
+pub(super) const PATH_WATCH: &str = "/watch";
+
 /// Header that says which chunk.
 const HEADER_CHUNK: &str = "chatlift-chunk";
 
@@ -36,6 +40,7 @@ pub(super) fn argument(request: &Request) -> worker::Result<Chunk> {
 
 impl Stubs {
     async fn send(&self, link: LinkId, request: Request) -> Result<Response, Failure> {
+        counts::object_request();
         let stub = self
             .0
             .id_from_name(&link.to_string())
@@ -50,6 +55,29 @@ impl Stubs {
         }
         let text = response.text().await.map_err(broken("link object"))?;
         Err(Failure::Broken(format!("link object: {text}")))
+    }
+}
+
+impl Stubs {
+    /// A link's events as they happen, for a command that reads those so far.
+    pub(super) async fn watch(
+        &self,
+        link: LinkId,
+        command: &Command,
+    ) -> Result<ResponseBody, Failure> {
+        let json = serde_json::to_string(command).map_err(|e| Failure::Broken(e.to_string()))?;
+        let mut init = RequestInit::new();
+        init.with_method(Method::Post)
+            .with_body(Some(JsValue::from_str(&json)));
+        let request = Request::new_with_init(&format!("https://link{PATH_WATCH}"), &init)
+            .map_err(broken("watch"))?;
+        let mut response = self.send(link, request).await?;
+        let refused = response.headers().has("chatlift-refused").unwrap_or(false);
+        if refused {
+            let problem: Problem = response.json().await.map_err(broken("watch"))?;
+            return Err(problem.into());
+        }
+        Ok(response.into_parts().1)
     }
 }
 

@@ -4,17 +4,23 @@
 mod bucket;
 mod chat;
 mod content;
+mod counts;
+mod directory;
 mod form;
+mod kdf;
 mod links;
 mod log;
+mod manage;
 mod object;
 mod page;
+mod password;
 mod request;
 mod respond;
 mod routes;
 mod setup;
 mod stage;
 mod store;
+mod watch;
 mod webhooks;
 mod world;
 
@@ -26,6 +32,11 @@ async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<
     console_error_panic_hook::set_once();
     let faults = setup::config(&env).is_ok_and(|c| c.faults);
     let path = request.path();
+    counts::worker_request();
+    // Shown to tests only: see `counts`.
+    if faults && request.path() == "/_counts" {
+        return Response::from_json(&counts::json());
+    }
     let answer = routes::dispatch(request, &env).await;
     let mut response = match answer {
         Ok(response) => response,

@@ -15,9 +15,11 @@ use worker::{
 };
 
 use super::bucket::R2;
+use super::directory::Directories;
+use super::watch::Watchers;
 use super::webhooks::Endpoints;
 use super::world::{Workers, now};
-use super::{links, log, setup, stage, store};
+use super::{counts, links, log, setup, stage, store};
 use crate::core::command::{Answer, Command, Reply};
 use crate::core::decide::decide;
 use crate::core::link::LinkState;
@@ -41,6 +43,7 @@ pub struct LinkObject {
     cached: RefCell<Option<LinkState>>,
     /// When the alarm is set for, as far as this instance knows.
     alarm_at: Cell<Option<Timestamp>>,
+    watchers: Watchers,
 }
 
 impl DurableObject for LinkObject {
@@ -50,6 +53,7 @@ impl DurableObject for LinkObject {
             env,
             cached: RefCell::new(None),
             alarm_at: Cell::new(None),
+            watchers: Watchers::default(),
         }
     }
 
@@ -57,6 +61,7 @@ impl DurableObject for LinkObject {
         match request.path().as_str() {
             links::PATH_STAGE => return self.stage(request).await,
             links::PATH_STAGED => return self.staged(&request),
+            links::PATH_WATCH => return self.watch(request).await,
             _ => {}
         }
         let command: Command = serde_json::from_str(&request.text().await?)?;
@@ -66,6 +71,7 @@ impl DurableObject for LinkObject {
     }
 
     async fn alarm(&self) -> Result<Response> {
+        counts::alarm();
         self.alarm_at.set(None);
         // An error here would have the platform retry for two minutes and then never again.
         if let Err(error) = self.work().await {
@@ -100,6 +106,9 @@ impl LinkObject {
             Err(problem) => return Ok(Err(problem)),
         };
         let saved = store::save(&storage, cached.as_ref(), &decision.next, &decision.parts);
+        if saved.is_ok() {
+            self.watchers.tell(cached.as_ref(), &decision.next);
+        }
         *cached = saved.is_ok().then_some(decision.next);
         saved?;
         Ok(Ok(decision.reply))
@@ -170,6 +179,20 @@ impl LinkObject {
         Response::from_body(ResponseBody::Stream(stream.readable()))
     }
 
+    /// The link's events as they happen.
+    async fn watch(&self, mut request: Request) -> Result<Response> {
+        let command: Command = serde_json::from_str(&request.text().await?)?;
+        match self.execute(command)? {
+            Ok(Reply::Events(events)) => Response::from_stream(self.watchers.watch(&events)?),
+            Ok(other) => Err(worker::Error::RustError(format!("unexpected {other:?}"))),
+            Err(problem) => {
+                let mut response = Response::from_json(&problem)?;
+                response.headers_mut().set("chatlift-refused", "1")?;
+                Ok(response)
+            }
+        }
+    }
+
     /// Sets the alarm for what is due next.
     async fn set_alarm(&self) -> Result<()> {
         let next = self.cached.borrow().as_ref().and_then(next_alarm);
@@ -183,6 +206,7 @@ impl LinkObject {
         if let Some(at) = next {
             // An offset from now, in milliseconds.
             self.state.storage().set_alarm(now().until(at)).await?;
+            counts::alarm_set();
             self.alarm_at.set(Some(at));
         }
         Ok(())
@@ -209,10 +233,15 @@ impl LinkObject {
             bucket: R2::new(&self.env).map_err(broken)?,
             world: Workers::new(None),
         };
+        let directory = Directories::new(&self.env).map_err(broken)?;
+        let endpoints = Endpoints {
+            config,
+            directory: &directory,
+        };
         let mut failed = false;
         for piece in work.into_iter().take(WORK_PER_ALARM) {
             let done = service
-                .perform(link, &policy, piece, &Endpoints(config))
+                .perform(link, &policy, piece, &endpoints, &directory)
                 .await;
             if let Err(failure) = done {
                 failed = true;

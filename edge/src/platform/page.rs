@@ -2,16 +2,16 @@
 
 use std::cell::RefCell;
 
-use chatlift_shared::api::{PageData, PageLink};
+use chatlift_shared::api::{LinkState, PageData, PageLink};
 use chatlift_shared::limits::SINGLE_REQUEST_MAX;
-use chatlift_shared::token::{Claims, TokenError, verify};
+use chatlift_shared::token::{Claims, TokenError, mint, verify};
 use chatlift_shared::{Problem, ProblemCode};
 use worker::{Env, Request, Response};
 
 use super::request::header;
-use super::respond;
 use super::setup::{EdgeService, broken};
 use super::world::now;
+use super::{password, respond};
 use crate::config::Config;
 use crate::core::chat::page::Picker;
 use crate::core::link::{LinkView, refusal};
@@ -23,8 +23,16 @@ thread_local! {
     static BUILT: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// The claims of a page's token.
-pub(super) fn claims(config: &Config, token: &str) -> Result<Claims, Problem> {
+/// The claims of a token whose bearer may use the link: they have said its password, if it has
+/// one.
+pub(super) fn claims(config: &Config, request: &Request, token: &str) -> Result<Claims, Problem> {
+    let claims = genuine(config, token)?;
+    password::check(config, request, &claims)?;
+    Ok(claims)
+}
+
+/// The claims of a token, whether or not its bearer has said the link's password.
+pub(super) fn genuine(config: &Config, token: &str) -> Result<Claims, Problem> {
     verify(&config.keys, token, now()).map_err(|error| {
         match error {
             TokenError::Expired(_) => ProblemCode::LinkExpired,
@@ -34,6 +42,26 @@ pub(super) fn claims(config: &Config, token: &str) -> Result<Claims, Problem> {
         }
         .into()
     })
+}
+
+/// Where a link that was extended goes on, for a token that has ended: the new address stands in
+/// no chat yet. Only whoever bears a genuine token makes the edge look.
+async fn goes_on(
+    service: &EdgeService,
+    config: &Config,
+    token: &str,
+) -> Result<Option<String>, Failure> {
+    let Err(TokenError::Expired(old)) = verify(&config.keys, token, now()) else {
+        return Ok(None);
+    };
+    let view = match service.read_link(old.link).await {
+        Ok(view) => view,
+        Err(Failure::Refused(_)) => return Ok(None),
+        Err(other) => return Err(other),
+    };
+    let claims = super::routes::claims_of(&view.link);
+    let on = view.link.status == LinkState::Active && claims.expiry() > now();
+    Ok(on.then(|| mint(&config.keys, &claims)))
 }
 
 /// The language to answer in.
@@ -55,7 +83,7 @@ pub(super) async fn data(
     token: &str,
 ) -> Result<(u16, PageData), Failure> {
     let lang = language(request)?;
-    let (link, problem) = match claims(config, token) {
+    let (link, problem) = match claims(config, request, token) {
         Err(problem) => (None, Some(problem)),
         Ok(claims) => match service.read_link(claims.link).await {
             Ok(view) => (page_link(config, &view, lang), unusable(&view)),
@@ -100,18 +128,31 @@ fn unusable(view: &LinkView) -> Option<Problem> {
 fn page_link(config: &Config, view: &LinkView, lang: &str) -> Option<PageLink> {
     let app = config.app(&view.link.app)?;
     let scene = app.scenes.get(&view.link.scene)?;
-    let policy = &view.link.policy;
+    let (policy, words) = (&view.link.policy, &view.link.words);
     Some(PageLink {
         app_name: app.name.get(lang).to_owned(),
-        title: scene.title.get(lang).to_owned(),
-        hint: scene.hint.get(lang).to_owned(),
+        title: words
+            .title
+            .as_ref()
+            .unwrap_or(&scene.title)
+            .get(lang)
+            .to_owned(),
+        hint: words
+            .hint
+            .as_ref()
+            .unwrap_or(&scene.hint)
+            .get(lang)
+            .to_owned(),
         accept: policy.accept.iter().map(ToString::to_string).collect(),
         max_file_size: policy.max_file_size,
         max_files: policy.max_files,
         files_left: view.files_left,
         state: view.link.status,
         expires_at: view.link.expires_at.to_string(),
-        return_url: scene.return_url.as_ref().map(ToString::to_string),
+        return_url: words
+            .return_url
+            .clone()
+            .or_else(|| scene.return_url.as_ref().map(ToString::to_string)),
         single_request_max: SINGLE_REQUEST_MAX,
         join: policy.join,
         files: view
@@ -132,6 +173,17 @@ pub(super) async fn html(
     request: &Request,
     token: &str,
 ) -> Result<Response, Failure> {
+    match genuine(config, token) {
+        Ok(claims) if password::check(config, request, &claims).is_err() => {
+            return password::form(config, request, token, &claims, None);
+        }
+        Err(_) => {
+            if let Some(token) = goes_on(service, config, token).await? {
+                return respond::redirect(302, &format!("/u/{token}"));
+            }
+        }
+        Ok(_) => {}
+    }
     let (status, data) = data(service, config, request, token).await?;
     let built = built(env).await?;
     let user_agent = header(request, "user-agent").unwrap_or_default();

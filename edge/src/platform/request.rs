@@ -56,8 +56,23 @@ pub(super) fn file_name(request: &Request) -> Result<String, Failure> {
         .ok_or_else(|| invalid("Content-Disposition", "It names no file that can be read."))
 }
 
-/// The body as JSON, read no further than the limit.
+/// The body as JSON, or the default where there is none.
+pub(super) async fn json_or_default<T: DeserializeOwned + Default>(
+    request: &mut Request,
+) -> Result<T, Failure> {
+    match bytes(request).await? {
+        empty if empty.is_empty() => Ok(T::default()),
+        bytes => parse(&bytes),
+    }
+}
+
+/// The body as JSON.
 pub(super) async fn json<T: DeserializeOwned>(request: &mut Request) -> Result<T, Failure> {
+    parse(&bytes(request).await?)
+}
+
+/// The body, read no further than the limit of JSON bodies.
+pub(super) async fn bytes(request: &mut Request) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     if request.inner().body().is_some() {
         let mut stream = request.stream().map_err(broken("body"))?;
@@ -70,7 +85,11 @@ pub(super) async fn json<T: DeserializeOwned>(request: &mut Request) -> Result<T
             }
         }
     }
-    serde_json::from_slice(&bytes).map_err(|error| {
+    Ok(bytes)
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(bytes).map_err(|error| {
         let text = error.to_string();
         // serde names the field in backquotes: "missing field `scene`".
         let field = text.split('`').nth(1).unwrap_or("body").to_owned();

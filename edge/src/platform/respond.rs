@@ -60,6 +60,21 @@ pub(super) fn html_for(
     Ok(response.with_status(status).with_headers(headers))
 }
 
+/// Leads to another path of ours.
+pub(super) fn redirect(status: u16, path: &str) -> Result<Response, Failure> {
+    let headers = Headers::new();
+    for (name, value) in [
+        ("location", path),
+        ("cache-control", "no-store"),
+        ("referrer-policy", "no-referrer"),
+    ] {
+        headers.set(name, value).map_err(broken("headers"))?;
+    }
+    Response::empty()
+        .map(|r| r.with_status(status).with_headers(headers))
+        .map_err(broken("redirect"))
+}
+
 /// No content.
 pub(super) fn no_content() -> Result<Response, Failure> {
     status(204)
@@ -93,6 +108,9 @@ pub(super) fn failure(failure: Failure) -> worker::Result<Response> {
 fn respond_problem(problem: &Problem) -> worker::Result<Response> {
     let mut response = respond_json(problem.status, MEDIA_TYPE, problem)?;
     let headers = response.headers_mut();
+    if let Some(secs) = problem.retry_after {
+        headers.set("retry-after", &secs.to_string())?;
+    }
     match problem.code {
         ProblemCode::ApiKeyMissing | ProblemCode::ApiKeyUnknown => {
             headers.set("www-authenticate", "Bearer")?;

@@ -15,10 +15,10 @@ use worker::{Env, Request, Response};
 
 use super::request::{self, header, invalid};
 use super::setup::{self, EdgeService, broken};
-use super::{chat, form, log, page, respond};
+use super::{chat, form, log, manage, page, password, respond};
 use crate::config::{App, Config};
 use crate::core::command::FoundFile;
-use crate::core::link::LinkView;
+use crate::core::link::{LinkRow, LinkView};
 use crate::core::route::{self, PageRoute, Route};
 use crate::core::{language, name, ticket};
 use crate::ports::Failure;
@@ -42,7 +42,13 @@ pub(super) async fn dispatch(request: Request, env: &Env) -> Result<Response, Fa
         Route::Page(token, route) => {
             page_route(&service, config, env, request, &token, route).await
         }
+        Route::WebhookKeys(app) => manage::webhook_keys(config, &app),
+        Route::Download(text) => manage::download(&service, config, &request, &text).await,
         Route::Health => respond::json(200, &serde_json::json!({ "status": "ok" })),
+        Route::Manage(route) => {
+            let app = authorized(config, &request)?;
+            manage::route(&service, config, env, app, request, route).await
+        }
         route => backend_route(&service, config, request, route).await,
     }
 }
@@ -147,7 +153,12 @@ async fn backend_route(
             respond::json(200, &service.receipt(app, id, receipt).await?.file)
         }
         Route::Redeliver(id) => respond::json(202, &service.redeliver(app, id).await?),
-        Route::Page(..) | Route::Health | Route::Asset => Err(ProblemCode::NotFound.into()),
+        Route::Manage(_)
+        | Route::WebhookKeys(_)
+        | Route::Download(_)
+        | Route::Page(..)
+        | Route::Health
+        | Route::Asset => Err(ProblemCode::NotFound.into()),
     }
 }
 
@@ -164,9 +175,13 @@ async fn page_route(
         PageRoute::Data => return page::json(service, config, &request, token).await,
         PageRoute::ChatConfig => return chat::config(env, config, &request, token).await,
         PageRoute::Form => return form::post(service, config, &mut request, token).await,
+        PageRoute::Password => {
+            let claims = page::genuine(config, token)?;
+            return password::enter(service, config, &mut request, token, &claims).await;
+        }
         _ => {}
     }
-    let claims = page::claims(config, token)?;
+    let claims = page::claims(config, &request, token)?;
     match route {
         PageRoute::Opened => {
             service.opened(claims.link).await?;
@@ -193,9 +208,11 @@ async fn page_route(
             service.abort_upload(upload).await?;
             respond::no_content()
         }
-        PageRoute::Html | PageRoute::Data | PageRoute::Form | PageRoute::ChatConfig => {
-            Err(ProblemCode::NotFound.into())
-        }
+        PageRoute::Html
+        | PageRoute::Data
+        | PageRoute::Form
+        | PageRoute::ChatConfig
+        | PageRoute::Password => Err(ProblemCode::NotFound.into()),
     }
 }
 
@@ -332,27 +349,41 @@ async fn put_chunk(
 
 /// The address of a link.
 pub(super) fn link_url(config: &Config, request: &Request, token: &str) -> Result<String, Failure> {
-    let base = match &config.public_url {
-        Some(base) => base.clone(),
-        None => request
+    Ok(format!("{}/u/{token}", base_url(config, request)?))
+}
+
+/// The edge's own address, without a slash at the end.
+pub(super) fn base_url(config: &Config, request: &Request) -> Result<String, Failure> {
+    match &config.public_url {
+        Some(base) => Ok(base.clone()),
+        None => Ok(request
             .url()
             .map_err(broken("address"))?
             .origin()
-            .ascii_serialization(),
-    };
-    Ok(format!("{base}/u/{token}"))
+            .ascii_serialization()),
+    }
 }
 
-/// A link as the API shows it.
-fn api_link(config: &Config, request: &Request, view: LinkView) -> Result<Link, Failure> {
-    let row = view.link;
-    let claims = Claims {
+/// The claims of the token that a link has now.
+pub(super) fn claims_of(row: &LinkRow) -> Claims {
+    Claims {
         link: row.id,
         app: row.app.clone(),
         scene: row.scene.clone(),
         expires_at: u64::try_from(row.expires_at.secs()).unwrap_or_default(),
-    };
-    let url = link_url(config, request, &mint(&config.keys, &claims))?;
+        password: row.password.is_some(),
+    }
+}
+
+/// A link as the API shows it.
+pub(super) fn api_link(
+    config: &Config,
+    request: &Request,
+    view: LinkView,
+) -> Result<Link, Failure> {
+    let row = view.link;
+    let token = mint(&config.keys, &claims_of(&row));
+    let url = link_url(config, request, &token)?;
     let share_text = share_text(config, &row, &url);
     Ok(Link {
         id: row.id,
@@ -366,6 +397,9 @@ fn api_link(config: &Config, request: &Request, view: LinkView) -> Result<Link, 
         created_at: row.created_at,
         expires_at: row.expires_at,
         max_files: row.policy.max_files,
+        max_file_size: row.policy.max_file_size,
+        accept: row.policy.accept.iter().map(ToString::to_string).collect(),
+        password: row.password.is_some(),
         formats: row.policy.formats,
         join: row.policy.join,
         opened_at: row.opened_at,
@@ -376,11 +410,7 @@ fn api_link(config: &Config, request: &Request, view: LinkView) -> Result<Link, 
 }
 
 /// A sentence to send into a chat, in every language.
-fn share_text(
-    config: &Config,
-    row: &crate::core::link::LinkRow,
-    url: &str,
-) -> BTreeMap<String, String> {
+fn share_text(config: &Config, row: &LinkRow, url: &str) -> BTreeMap<String, String> {
     let Some(app) = config.app(&row.app) else {
         return BTreeMap::new();
     };
@@ -389,7 +419,8 @@ fn share_text(
     };
     language::tags()
         .map(|tag| {
-            let text = format!("{} · {}\n{url}", scene.title.get(tag), app.name.get(tag));
+            let title = row.words.title.as_ref().unwrap_or(&scene.title).get(tag);
+            let text = format!("{title} · {}\n{url}", app.name.get(tag));
             (tag.to_owned(), text)
         })
         .collect()

@@ -30,6 +30,7 @@ pub(super) fn config(env: &Env) -> Result<&'static Config, Failure> {
                 faults: var("FAULTS"),
                 chat: var("CHAT"),
                 chat_secrets: var("CHAT_SECRETS"),
+                environment: var("ENVIRONMENT"),
             })
         })
         .as_ref()

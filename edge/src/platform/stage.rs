@@ -3,6 +3,7 @@
 use chatlift_shared::{Problem, UploadId};
 use worker::{Result, SqlStorageValue, Storage};
 
+use super::counts;
 use crate::core::stage::offset_differs;
 use crate::ports::Chunk;
 
@@ -36,7 +37,7 @@ pub(super) fn append(
     if end > chunk.part_len || held != begin {
         return Ok(Err(offset_differs(held)));
     }
-    storage.sql().exec(
+    let cursor = storage.sql().exec(
         "INSERT INTO stage (upload, n, offset, bytes) VALUES (?, ?, ?, ?)",
         vec![
             chunk.upload.to_string().into(),
@@ -46,6 +47,7 @@ pub(super) fn append(
             row.into(),
         ],
     )?;
+    counts::rows_written(cursor.rows_written());
     Ok(Ok(end))
 }
 

@@ -15,6 +15,7 @@ use worker::wasm_bindgen::closure::Closure;
 use worker::wasm_bindgen::{JsCast as _, JsValue};
 use worker::{Result, SqlStorageValue, Storage};
 
+use super::counts;
 use crate::core::decide::{Held, PartWrite};
 use crate::core::link::LinkState;
 
@@ -48,9 +49,17 @@ struct PartRow {
     row: String,
 }
 
-/// Reads the link; `None` if it was never made. Makes the tables if there are none.
+/// Reads the link; `None` if it was never made. An object that was only asked stays without a
+/// table, and so without a bill.
 pub(super) fn load(storage: &Storage) -> Result<Option<LinkState>> {
     let sql = storage.sql();
+    let tables: Vec<serde_json::Value> = sql
+        .exec("SELECT 1 FROM sqlite_master WHERE name = 'link'", None)?
+        .to_array()?;
+    if tables.is_empty() {
+        return Ok(None);
+    }
+    // Tables that a later version of this code has brought.
     sql.exec(SCHEMA, None)?;
     let links: Vec<Row> = sql
         .exec("SELECT '' AS id, row FROM link", None)?
@@ -165,6 +174,9 @@ pub(super) fn save(
     if statements.is_empty() {
         return Ok(());
     }
+    if old.is_none() {
+        counts::rows_written(storage.sql().exec(SCHEMA, None)?.rows_written());
+    }
     transaction(storage, statements)
 }
 
@@ -209,7 +221,8 @@ fn transaction(storage: &Storage, statements: Vec<Statement>) -> Result<()> {
     let mut statements = Some(statements);
     let run = Closure::<dyn FnMut() -> core::result::Result<(), JsValue>>::new(move || {
         for (query, bindings) in statements.take().into_iter().flatten() {
-            sql.exec(&query, bindings).map_err(JsValue::from)?;
+            let cursor = sql.exec(&query, bindings).map_err(JsValue::from)?;
+            counts::rows_written(cursor.rows_written());
         }
         Ok(())
     });

@@ -1,21 +1,35 @@
 //! Sends events to the business backends.
 
-use chatlift_shared::webhook::{HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, TIMEOUT, sign};
+use chatlift_shared::webhook::{
+    HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, TIMEOUT, signatures,
+};
 use futures_util::future::{Either, select};
 use worker::wasm_bindgen::JsValue;
 use worker::{
-    AbortController, Delay, Fetch, Headers, Method, Request, RequestInit, RequestRedirect,
+    AbortController, Delay, Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Response,
 };
 
-use super::{log, world};
+use super::directory::Directories;
+use super::{counts, log, world};
 use crate::config::Config;
 use crate::core::command::Outcome;
+use crate::core::outbox;
 use crate::core::work::Send;
 use crate::ports::Webhooks;
 
 /// The webhook endpoints of the config. Only these are ever called.
 #[derive(Debug)]
-pub(super) struct Endpoints<'a>(pub(super) &'a Config);
+pub(super) struct Endpoints<'a> {
+    pub(super) config: &'a Config,
+    pub(super) directory: &'a Directories,
+}
+
+/// What an endpoint answered.
+struct Answered {
+    status: u16,
+    /// Seconds of its `Retry-After`.
+    retry_after: Option<u64>,
+}
 
 impl Webhooks for Endpoints<'_> {
     async fn send(&self, event: &Send) -> Outcome {
@@ -27,22 +41,36 @@ impl Webhooks for Endpoints<'_> {
                 ("outcome", outcome),
             ]
         };
+        if self.directory.believed(&event.app).await.is_some() {
+            log::info("webhook held", &fields("endpoint disabled".to_owned()));
+            return Outcome::Held;
+        }
+        counts::webhook();
         match self.try_send(event).await {
-            Ok(status @ 200..=299) => {
+            Ok(Answered {
+                status: status @ 200..=299,
+                ..
+            }) => {
                 log::info("webhook acknowledged", &fields(status.to_string()));
                 Outcome::Acknowledged
             }
-            Ok(410) => {
+            Ok(Answered { status: 410, .. }) => {
                 log::error("webhook endpoint gone", &fields("410".to_owned()));
+                if let Err(failure) = self.directory.disable(&event.app).await {
+                    log::error("directory", &[("reason", format!("{failure:?}"))]);
+                }
                 Outcome::Gone
             }
-            Ok(status) => {
+            Ok(Answered {
+                status,
+                retry_after,
+            }) => {
                 log::error("webhook failed", &fields(status.to_string()));
-                Outcome::Failed
+                Outcome::Failed { retry_after }
             }
             Err(reason) => {
                 log::error("webhook failed", &fields(reason));
-                Outcome::Failed
+                Outcome::Failed { retry_after: None }
             }
         }
     }
@@ -50,17 +78,22 @@ impl Webhooks for Endpoints<'_> {
 
 impl Endpoints<'_> {
     /// One try; answers the status. A redirect is an answer like any other, and no 2xx.
-    async fn try_send(&self, event: &Send) -> Result<u16, String> {
+    async fn try_send(&self, event: &Send) -> Result<Answered, String> {
         let app = self
-            .0
+            .config
             .app(&event.app)
             .ok_or("the app is no longer configured")?;
-        let secret = app.webhook_secrets.first().ok_or("the app has no secret")?;
         let now = world::now();
         let text = |e: worker::Error| e.to_string();
         let headers = Headers::new();
         let id = event.event.to_string();
-        let signature = sign(secret, event.event, now, event.body.as_bytes());
+        let signature = signatures(
+            &app.webhook_secrets,
+            &app.webhook_keys,
+            event.event,
+            now,
+            event.body.as_bytes(),
+        );
         for (name, value) in [
             ("content-type", "application/json"),
             ("user-agent", "Chatlift"),
@@ -81,11 +114,19 @@ impl Endpoints<'_> {
         let fetch = Fetch::Request(request);
         let send = core::pin::pin!(fetch.send_with_signal(&signal));
         match select(send, core::pin::pin!(Delay::from(TIMEOUT))).await {
-            Either::Left((response, _)) => response.map(|r| r.status_code()).map_err(text),
+            Either::Left((response, _)) => response.map(answered).map_err(text),
             Either::Right(_) => {
                 abort.abort();
                 Err(format!("no answer within {} s", TIMEOUT.as_secs()))
             }
         }
+    }
+}
+
+fn answered(response: Response) -> Answered {
+    let header = response.headers().get("retry-after").ok().flatten();
+    Answered {
+        status: response.status_code(),
+        retry_after: header.and_then(|text| outbox::retry_after(&text, world::now())),
     }
 }

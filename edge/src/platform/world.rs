@@ -4,7 +4,7 @@ use chatlift_shared::Timestamp;
 use core::time::Duration;
 use worker::{Date, Delay, Response};
 
-use crate::ports::World;
+use crate::ports::{Failure, World};
 
 /// Never answer after R2 has committed and before the link knows.
 const HANG_AFTER_R2_COMMIT: &str = "hang-after-r2-commit";
@@ -34,6 +34,17 @@ impl World for Workers {
     fn random(&self) -> u64 {
         // The platform's getRandomValues has no way to fail.
         getrandom::u64().unwrap_or_else(|_| unreachable!("random numbers are always there"))
+    }
+
+    async fn derive(
+        &self,
+        password: &str,
+        salt: &[u8; 16],
+        iterations: u32,
+    ) -> Result<[u8; 32], Failure> {
+        super::kdf::derive(password, salt, iterations)
+            .await
+            .map_err(|e| Failure::Broken(format!("PBKDF2: {e:?}")))
     }
 
     async fn after_r2_commit(&self) {

@@ -1,5 +1,5 @@
 //! What a link's alarm does: settles commits that were left in the middle, removes what is to be
-//! removed from R2, and sends the events that are due.
+//! removed from R2, sends the events that are due, and tells the app's list.
 //!
 //! Safe to run again at any point: every piece of work is confirmed by a command of its own, and
 //! one that was confirmed before is not due any more.
@@ -11,7 +11,7 @@ use super::uploads::Announced;
 use crate::core::command::Command;
 use crate::core::link::{Cleanup, Policy};
 use crate::core::work::{Settle, Work};
-use crate::ports::{Bucket, BucketError, Failure, Links, Webhooks, World};
+use crate::ports::{Bucket, BucketError, Directory, Failure, Links, Webhooks, World};
 
 impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     /// Does one piece of work and confirms it.
@@ -24,6 +24,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         policy: &Policy,
         work: Work,
         webhooks: &impl Webhooks,
+        directory: &impl Directory,
     ) -> Result<(), Failure> {
         let confirm = match work {
             Work::Settle(settle) => return self.settle(policy, settle).await,
@@ -36,16 +37,25 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             }
             Work::Send(send) => {
                 let outcome = webhooks.send(&send).await;
-                let [low, high, ..] = self.world.random().to_le_bytes();
                 Command::Tried {
                     event: send.event,
                     attempt: send.attempt,
                     outcome,
-                    jitter: u16::from_le_bytes([low, high]),
+                    jitter: self.jitter(),
                 }
             }
+            Work::List { app, entry } => Command::Listed {
+                version: entry.version,
+                done: directory.put(&app, &entry).await.is_ok(),
+                jitter: self.jitter(),
+            },
         };
         self.links.execute(link, confirm).await.map(drop)
+    }
+
+    fn jitter(&self) -> u16 {
+        let [low, high, ..] = self.world.random().to_le_bytes();
+        u16::from_le_bytes([low, high])
     }
 
     async fn clean(&self, what: &Cleanup) -> Result<(), BucketError> {

@@ -1,28 +1,27 @@
 //! Links and files, for backends.
 
-use chatlift_shared::api::{CreateLink, EventStatus, Receipt};
-use chatlift_shared::digest::Sha256;
-use chatlift_shared::limits::{
-    IDEMPOTENCY_KEY_MAX, METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX, SUBJECT_MAX,
-};
-use chatlift_shared::mac::Domain;
-use chatlift_shared::{EventId, FileId, LinkId, Problem, ProblemCode};
-use core::time::Duration;
+use chatlift_shared::api::{CreateLink, EventStatus, LinkState, Receipt};
+use chatlift_shared::limits::IDEMPOTENCY_KEY_MAX;
+use chatlift_shared::{EventId, FileId, LinkId, Problem, ProblemCode, Timestamp};
 
 use super::{Service, unexpected};
 use crate::config::{App, Config};
 use crate::core::command::{Command, FoundFile, Reply};
 use crate::core::link::{LinkRow, LinkView};
+use crate::core::listing::Listed;
+use crate::core::{idempotency, overrides};
 use crate::ports::{Bucket, Failure, Links, World};
 
 impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     /// Makes a link, or finds the one that was made with the same idempotency key.
     ///
-    /// The id of a link with an idempotency key is a MAC of the key, so that the same key leads to
-    /// the same Durable Object, and no object need be shared to find it.
+    /// The id of a link with an idempotency key is a MAC of the key and the day, so that the same
+    /// key leads to the same Durable Object, and no object need be shared to find it; see
+    /// [`idempotency`].
     ///
     /// # Errors
-    /// `invalid-request` or `scene-unknown` with the field; `idempotency-key-reused`.
+    /// `invalid-request`, `beyond-scene` or `scene-unknown` with the field;
+    /// `idempotency-key-reused`.
     pub async fn create_link(
         &self,
         config: &Config,
@@ -30,52 +29,56 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         request: CreateLink,
         idempotency_key: Option<&str>,
     ) -> Result<LinkView, Failure> {
-        check_request(&request)?;
+        overrides::check(&request)?;
         let scene = app
             .scenes
             .get(&request.scene)
             .ok_or_else(|| Problem::new(ProblemCode::SceneUnknown).field("scene"))?;
-        let lifetime = match request.expires_in {
-            None => scene.link_lifetime,
-            Some(secs) if (1..=scene.link_lifetime.as_secs()).contains(&secs) => {
-                Duration::from_secs(secs)
-            }
-            Some(_) => return Err(invalid("expires_in", scene.link_lifetime.as_secs()).into()),
-        };
+        let terms = overrides::terms(scene, &request)?;
+        let now = self.world.now();
         let (id, fingerprint) = match idempotency_key {
             None => (self.random_link_id(), None),
             Some(key) if (1..=IDEMPOTENCY_KEY_MAX).contains(&key.len()) => {
-                let message = [app.id.as_str(), "\0", key].concat();
-                let tag = config
-                    .keys
-                    .signing()
-                    .tag(Domain::Idempotency, message.as_bytes());
-                let mut id = [0; 12];
-                id.copy_from_slice(&tag[..12]);
-                let json =
-                    serde_json::to_vec(&request).map_err(|e| Failure::Broken(e.to_string()))?;
-                (LinkId::from_bytes(id), Some(Sha256::of(&json)))
+                let candidates = idempotency::candidates(&config.keys, app, key, &request, now)?;
+                for candidate in &candidates.earlier {
+                    let request = candidate.request;
+                    let recall = of(app, ProblemCode::LinkNotFound, Command::Recall { request });
+                    match self.ask_for_link(candidate.id, recall).await {
+                        Err(Failure::Refused(p)) if p.code == ProblemCode::LinkNotFound => {}
+                        other => return other,
+                    }
+                }
+                (candidates.new.id, Some(candidates.new.request))
             }
             Some(_) => {
-                return Err(invalid("Idempotency-Key", IDEMPOTENCY_KEY_MAX as u64).into());
+                return Err(Problem::new(ProblemCode::InvalidRequest)
+                    .field("Idempotency-Key")
+                    .limit(IDEMPOTENCY_KEY_MAX as u64)
+                    .into());
             }
         };
-        let now = self.world.now();
+        let password = match &request.password {
+            None => None,
+            Some(password) => Some(self.hash_password(password).await?),
+        };
         let row = LinkRow {
             id,
             app: app.id.clone(),
             scene: scene.id.clone(),
             bucket: config.bucket.clone(),
-            policy: scene.policy.clone(),
+            policy: terms.policy,
             subject: request.subject,
             metadata: request.metadata,
             created_at: now,
             // Whole seconds, as the token has them.
-            expires_at: chatlift_shared::Timestamp::from_secs(now.plus(lifetime).secs()),
-            status: chatlift_shared::api::LinkState::Active,
+            expires_at: Timestamp::from_secs(now.plus(terms.lifetime).secs()),
+            status: LinkState::Active,
             request: fingerprint,
             next_event: 0,
             opened_at: None,
+            words: terms.words,
+            password,
+            listed: Listed::default(),
         };
         self.ask_for_link(id, Command::Create(Box::new(row))).await
     }
@@ -87,7 +90,11 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         LinkId::from_bytes(id)
     }
 
-    async fn ask_for_link(&self, id: LinkId, command: Command) -> Result<LinkView, Failure> {
+    pub(super) async fn ask_for_link(
+        &self,
+        id: LinkId,
+        command: Command,
+    ) -> Result<LinkView, Failure> {
         match self.links.execute(id, command).await? {
             Reply::Link(view) => Ok(*view),
             other => Err(unexpected(&other)),
@@ -190,43 +197,10 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
 }
 
 /// A command on behalf of `app`; on another app's link it finds nothing.
-fn of(app: &App, missing: ProblemCode, command: Command) -> Command {
+pub(super) fn of(app: &App, missing: ProblemCode, command: Command) -> Command {
     Command::For {
         app: app.id.clone(),
         missing,
         command: Box::new(command),
     }
-}
-
-fn invalid(field: &str, limit: u64) -> Problem {
-    Problem::new(ProblemCode::InvalidRequest)
-        .field(field)
-        .limit(limit)
-}
-
-fn check_request(request: &CreateLink) -> Result<(), Problem> {
-    if request
-        .subject
-        .as_ref()
-        .is_some_and(|s| s.len() > SUBJECT_MAX)
-    {
-        return Err(invalid("subject", SUBJECT_MAX as u64));
-    }
-    if request.metadata.len() > METADATA_ENTRIES_MAX {
-        return Err(invalid("metadata", METADATA_ENTRIES_MAX as u64));
-    }
-    for (key, value) in &request.metadata {
-        if key.is_empty() || key.len() > METADATA_KEY_MAX {
-            return Err(
-                invalid("metadata", METADATA_KEY_MAX as u64).detail("A key is empty or too long.")
-            );
-        }
-        if value.len() > METADATA_VALUE_MAX {
-            return Err(invalid(
-                &format!("metadata.{key}"),
-                METADATA_VALUE_MAX as u64,
-            ));
-        }
-    }
-    Ok(())
 }

@@ -9,6 +9,7 @@ pub mod alarm;
 pub mod chat;
 pub mod form;
 pub mod links;
+pub mod manage;
 pub mod uploads;
 
 use chatlift_shared::{FileId, UploadId};

@@ -10,21 +10,24 @@ use chatlift_shared::api::{
 };
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::{PART_SIZE, part_count, part_len};
-use chatlift_shared::{LinkId, ProblemCode, Timestamp, UploadId};
+use chatlift_shared::{AppId, LinkId, ProblemCode, Timestamp, UploadId};
 use core::time::Duration;
 use futures::executor::block_on;
+
+mod manage;
 
 use super::Service;
 use crate::config::{App, Config, tests as config};
 use crate::core::command::{Command, OpenUpload, Outcome, Reply};
 use crate::core::decide::{Held, PartWrite, decide};
 use crate::core::link::LinkState;
+use crate::core::listing::{self, Entry, Query, ShardPage};
 use crate::core::stage;
 use crate::core::ticket::Ticket;
 use crate::core::work::{Send, due};
 use crate::ports::{
-    Bucket, BucketError, Chunk, CompleteError, Failure, Head, Incoming, Links, Put, PutError,
-    Stage, Webhooks, World,
+    Bucket, BucketError, Chunk, CompleteError, Directory, Failure, Head, Incoming, Links, Put,
+    PutError, Stage, Webhooks, World,
 };
 
 /// What an operation of the bucket does beside its work.
@@ -267,6 +270,55 @@ impl World for Clock {
         self.drawn.set(self.drawn.get() + 1);
         self.drawn.get()
     }
+
+    // The real one is the platform's; here only what differs must differ.
+    async fn derive(
+        &self,
+        password: &str,
+        salt: &[u8; 16],
+        _iterations: u32,
+    ) -> Result<[u8; 32], Failure> {
+        Ok(Sha256::of(&[salt, password.as_bytes()].concat()).0)
+    }
+}
+
+/// A list that answers or not, and what it has.
+#[derive(Default)]
+struct List {
+    up: Cell<bool>,
+    entries: RefCell<BTreeMap<LinkId, Entry>>,
+}
+
+impl Directory for List {
+    async fn put(&self, _app: &AppId, entry: &Entry) -> Result<(), Failure> {
+        if !self.up.get() {
+            return Err(Failure::Broken("no list".into()));
+        }
+        let mut entries = self.entries.borrow_mut();
+        let known = entries
+            .entry(entry.link.id)
+            .or_insert_with(|| entry.clone());
+        if known.version < entry.version {
+            *known = entry.clone();
+        }
+        Ok(())
+    }
+
+    async fn page(&self, _: &AppId, shard: u8, query: &Query) -> Result<ShardPage, Failure> {
+        let entries = self.entries.borrow();
+        let of_shard = entries.values().filter(|e| {
+            listing::shard(e.link.subject.as_deref(), e.link.id) == shard
+                && query
+                    .subject
+                    .as_ref()
+                    .is_none_or(|s| e.link.subject.as_ref() == Some(s))
+                && query.state.is_none_or(|s| e.link.state == s)
+        });
+        Ok(ShardPage {
+            links: of_shard.map(|e| e.link.clone()).collect(),
+            until: None,
+        })
+    }
 }
 
 /// A backend that acknowledges or not, and remembers what it was told.
@@ -279,7 +331,7 @@ struct Backend {
 impl Webhooks for Backend {
     async fn send(&self, event: &Send) -> Outcome {
         if !self.up.get() {
-            return Outcome::Failed;
+            return Outcome::Failed { retry_after: None };
         }
         self.heard.borrow_mut().push(event.event.to_string());
         Outcome::Acknowledged
@@ -290,6 +342,7 @@ struct Edge {
     service: Service<Objects, Memory, Clock>,
     config: Config,
     backend: Backend,
+    list: List,
 }
 
 impl Edge {
@@ -315,8 +368,10 @@ impl Edge {
             },
             config: Config::check(&config::raw()).expect("a good config"),
             backend: Backend::default(),
+            list: List::default(),
         };
         edge.backend.up.set(true);
+        edge.list.up.set(true);
         edge
     }
 
@@ -328,10 +383,8 @@ impl Edge {
 
     fn create(&self, key: Option<&str>, subject: &str) -> Result<LinkId, Failure> {
         let request = CreateLink {
-            scene: "docs".parse().expect("a scene id"),
             subject: Some(subject.into()),
-            metadata: BTreeMap::new(),
-            expires_in: None,
+            ..CreateLink::new("docs".parse().expect("a scene id"))
         };
         block_on(
             self.service
@@ -411,9 +464,13 @@ impl Edge {
                 block_on(self.service.links.execute(link, Command::Tick)).expect("a tick");
                 let state = self.service.links.links.borrow()[&link].clone();
                 for work in due(&state, now) {
-                    let done = self
-                        .service
-                        .perform(link, &state.link.policy, work, &self.backend);
+                    let done = self.service.perform(
+                        link,
+                        &state.link.policy,
+                        work,
+                        &self.backend,
+                        &self.list,
+                    );
                     block_on(done).expect("work");
                 }
             }
@@ -441,8 +498,11 @@ impl Edge {
             assert_eq!(Sha256::of(&stored.objects[&key]), file.sha256, "content");
         }
         let told = self.backend.heard.borrow().len();
-        let completed = usize::from(state.link.status == Status::Completed);
-        assert_eq!(told, files + completed, "events");
+        let ended = usize::from(matches!(
+            state.link.status,
+            Status::Completed | Status::Revoked
+        ));
+        assert_eq!(told, files + ended, "events");
         assert!(
             state
                 .events

@@ -1,6 +1,6 @@
 //! The outbox: events put in, tried, sent again.
 
-use chatlift_shared::api::{EventState, EventStatus};
+use chatlift_shared::api::{EventState, EventStatus, LoggedEvent};
 use chatlift_shared::webhook::{Event, EventKind};
 use chatlift_shared::{EventId, Problem, ProblemCode};
 
@@ -8,6 +8,17 @@ use super::super::command::{Answer, Outcome, Reply};
 use super::super::link::EventRow;
 use super::super::outbox;
 use super::Step;
+
+/// An event as the log shows it. What was put in can always be read.
+pub(crate) fn logged(id: EventId, row: &EventRow) -> Option<LoggedEvent> {
+    Some(LoggedEvent {
+        id,
+        event: serde_json::from_str(&row.body).ok()?,
+        state: row.state,
+        attempts: row.attempts,
+        next_attempt_at: (row.state == EventState::Pending).then_some(row.next_at),
+    })
+}
 
 impl Step<'_> {
     /// Puts an event into the outbox, due at once.
@@ -47,6 +58,18 @@ impl Step<'_> {
         self.event_status(event)
     }
 
+    /// What happened, oldest first: ids of a link's events grow.
+    pub(super) fn read_events(&self, after: Option<EventId>) -> Answer {
+        let events = self
+            .state
+            .events
+            .iter()
+            .filter(|(id, _)| after.is_none_or(|after| **id > after))
+            .filter_map(|(id, row)| logged(*id, row))
+            .collect();
+        Ok(Reply::Events(events))
+    }
+
     pub(super) fn event_mut(&mut self, event: EventId) -> Result<&mut EventRow, Problem> {
         self.state
             .events
@@ -79,13 +102,24 @@ impl Step<'_> {
         let row = self.event_mut(event)?;
         // A try that was reported before counts once.
         if row.state == EventState::Pending && attempt == row.attempts + 1 {
-            row.attempts = attempt;
-            row.round_attempts += 1;
-            let next = outbox::next_attempt(row.round_attempts, row.round_at, now, jitter);
-            match (outcome, next) {
-                (Outcome::Acknowledged, _) => row.state = EventState::Acknowledged,
-                (Outcome::Failed, Some(next)) => row.next_at = next,
-                (Outcome::Gone, _) | (Outcome::Failed, None) => row.state = EventState::Parked,
+            if outcome != Outcome::Held {
+                row.attempts = attempt;
+                row.round_attempts += 1;
+            }
+            let (tries, round_at) = (row.round_attempts, row.round_at);
+            let next = match outcome {
+                Outcome::Acknowledged => {
+                    row.state = EventState::Acknowledged;
+                    return self.event_status(event);
+                }
+                Outcome::Gone | Outcome::Held => outbox::held_until(round_at, now, jitter),
+                Outcome::Failed { retry_after } => {
+                    outbox::next_attempt(tries, round_at, now, jitter, retry_after)
+                }
+            };
+            match next {
+                Some(next) => row.next_at = next,
+                None => row.state = EventState::Parked,
             }
         }
         self.event_status(event)

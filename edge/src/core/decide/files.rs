@@ -4,6 +4,7 @@ use core::cmp::Ordering;
 
 use chatlift_shared::api::{Receipt, ReceiptStatus};
 use chatlift_shared::limits::{REASON_MAX, RECEIPT_CODE_MAX};
+use chatlift_shared::webhook::{EventKind, FileDeleted};
 use chatlift_shared::{FileId, Problem, ProblemCode, UploadId};
 
 use super::super::command::{Answer, FoundFile, Reply};
@@ -80,6 +81,10 @@ impl Step<'_> {
                 Cleanup::DeleteObject { key },
                 now,
             );
+            if let Some(file) = self.state.file(upload) {
+                let link = self.state.link_ref();
+                self.tell(EventKind::FileDeleted(FileDeleted { file, link }));
+            }
         }
     }
 }

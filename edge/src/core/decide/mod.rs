@@ -8,6 +8,7 @@
 mod ending;
 mod events;
 mod files;
+mod manage;
 mod uploads;
 
 use core::time::Duration;
@@ -99,7 +100,8 @@ pub fn decide(
 ) -> Result<Decision, Problem> {
     let Some(state) = state else {
         return match command {
-            Command::Create(row) => {
+            Command::Create(mut row) => {
+                row.listed.change(now);
                 let next = LinkState::new(*row);
                 let reply = Reply::Link(Box::new(next.view()));
                 Ok(Decision {
@@ -121,6 +123,7 @@ pub fn decide(
     // Whatever is asked, it is asked of a link whose clock is right.
     step.tick();
     let reply = step.apply(command)?;
+    step.note_for_list(state);
     Ok(Decision {
         next: step.state,
         parts: step.parts,
@@ -153,7 +156,18 @@ impl Step<'_> {
             Command::ReadProgress => Ok(self.progress()),
             Command::Opened => Ok(self.opened()),
             Command::Finish { order } => self.finish(&order),
+            Command::Recall { request } => self.recall(request),
             Command::Revoke => self.revoke(),
+            Command::Extend { expires_at } => self.extend(expires_at),
+            Command::Close => self.close(),
+            Command::TryPassword => self.try_password(),
+            Command::PasswordRight => Ok(self.password_right()),
+            Command::Listed {
+                version,
+                done,
+                jitter,
+            } => Ok(self.listed(version, done, jitter)),
+            Command::ReadEvents { after } => self.read_events(after),
             Command::Announce { name, size } => self.announce(&name, size),
             Command::Open {
                 upload,
@@ -264,6 +278,8 @@ impl Step<'_> {
             for id in completing {
                 self.end_upload(id);
             }
+            let ended = self.ended(&[]);
+            self.tell(EventKind::LinkRevoked(ended));
         }
         Ok(Reply::Done)
     }

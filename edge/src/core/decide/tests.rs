@@ -1,6 +1,8 @@
 //! The state machine: what each command makes of each state, and random sequences of commands
 //! against the invariants.
 
+mod manage;
+
 use std::cell::RefCell;
 
 use chatlift_shared::api::{EventState, HeldPart, Join, Receipt, ReceiptStatus};
@@ -13,7 +15,8 @@ use proptest::prelude::*;
 use super::uploads::SPARE_UPLOADS;
 use super::*;
 use crate::core::command::Outcome;
-use crate::core::link::Policy;
+use crate::core::link::{EventRow, Policy, Words};
+use crate::core::listing::Listed;
 use crate::core::work::{STUCK_AFTER, Work, due, next_alarm};
 
 const MIB: u64 = 1024 * 1024;
@@ -46,6 +49,9 @@ fn row(max_files: u32) -> LinkRow {
         request: None,
         next_event: 0,
         opened_at: None,
+        words: Words::default(),
+        password: None,
+        listed: Listed::default(),
     }
 }
 
@@ -65,6 +71,13 @@ impl Kept {
         };
         kept.run(Command::Create(Box::new(row(max_files))))
             .expect("a new link");
+        // What the list is told has tests of its own.
+        kept.run(Command::Listed {
+            version: 1,
+            done: true,
+            jitter: 0,
+        })
+        .expect("listed");
         kept
     }
 
@@ -423,21 +436,32 @@ fn an_event_is_tried_until_acknowledged_or_parked_with_one_id() {
         outcome,
         jitter: 0,
     };
-    kept.run(tried(1, Outcome::Failed)).expect("a failure");
+    kept.run(tried(1, Outcome::Failed { retry_after: None }))
+        .expect("a failure");
     assert!(due(kept.state(), kept.now).is_empty());
     kept.pass(5);
     assert!(
         matches!(due(kept.state(), kept.now).as_slice(), [Work::Send(s)] if s.event == event && s.attempt == 2)
     );
     // Reported twice, as after a crash: counted once.
-    kept.run(tried(1, Outcome::Failed)).expect("known already");
+    kept.run(tried(1, Outcome::Failed { retry_after: None }))
+        .expect("known already");
     assert_eq!(kept.state().events[&event].attempts, 1);
     kept.run(tried(2, Outcome::Acknowledged))
         .expect("acknowledged");
     assert!(due(kept.state(), kept.now).is_empty());
     kept.run(Command::Redeliver { event }).expect("again");
     assert_eq!(due(kept.state(), kept.now).len(), 1);
+    // A disabled endpoint is not the event's fault: it waits.
     kept.run(tried(3, Outcome::Gone)).expect("gone");
+    let row = kept.state().events[&event].clone();
+    assert_eq!((row.state, row.attempts), (EventState::Pending, 3));
+    assert_eq!(row.next_at, kept.now.plus(Duration::from_secs(30 * 60)));
+    kept.pass(30 * 60);
+    kept.run(tried(4, Outcome::Held)).expect("held");
+    assert_eq!(kept.state().events[&event].attempts, 3, "not tried");
+    kept.pass(3 * 86_400);
+    kept.run(tried(4, Outcome::Held)).expect("held to the end");
     assert_eq!(kept.state().events[&event].state, EventState::Parked);
 }
 
@@ -689,7 +713,8 @@ proptest! {
             for id in &stored {
                 prop_assert!(state.file(*id).is_some(), "{id} was lost");
                 let naming = format!("\"id\":\"{}\"", FileId::from(*id));
-                let events = state.events.values().filter(|e| e.body.contains(&naming)).count();
+                let stored = |e: &&EventRow| e.body.contains("\"type\":\"file.stored\"");
+                let events = state.events.values().filter(stored).filter(|e| e.body.contains(&naming)).count();
                 prop_assert_eq!(events, 1, "events of {}", id);
             }
             // No event is lost, no end is undone.

@@ -1,0 +1,143 @@
+//! What a backend does with its links after making them, and the password of a link.
+
+use chatlift_shared::api::{LinkList, LoggedEvent};
+use chatlift_shared::{EventId, LinkId, Problem, ProblemCode, Timestamp};
+use core::time::Duration;
+
+use super::links::of;
+use super::{Service, unexpected};
+use crate::config::{App, LINK_LIFETIME_MAX};
+use crate::core::command::{Command, Reply};
+use crate::core::link::LinkView;
+use crate::core::listing::{self, Query};
+use crate::core::overrides::within;
+use crate::core::password::{Hash, ITERATIONS, Password};
+use crate::ports::{Bucket, Directory, Failure, Links, World};
+
+impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
+    /// Gives a link more time, from now.
+    ///
+    /// # Errors
+    /// `link-not-found`; `beyond-scene` or `invalid-request` with the field `expires_in`;
+    /// `scene-unknown` when the scene is no longer configured; what an ended link answers.
+    pub async fn extend(&self, app: &App, id: LinkId, secs: u64) -> Result<LinkView, Failure> {
+        let view = self.link_of(app, id).await?;
+        let scene = app
+            .scenes
+            .get(&view.link.scene)
+            .ok_or_else(|| Problem::new(ProblemCode::SceneUnknown).field("scene"))?;
+        let secs = within("expires_in", Some(secs), scene.link_lifetime.as_secs())?;
+        let expires_at = self.world.now().plus(Duration::from_secs(secs));
+        // However often a link is extended, its files' uploads and its entry in the list end.
+        let last = view
+            .link
+            .created_at
+            .plus(Duration::from_secs(LINK_LIFETIME_MAX));
+        if expires_at > last {
+            return Err(Problem::new(ProblemCode::BeyondScene)
+                .field("expires_in")
+                .limit(self.world.now().until(last).as_secs())
+                .into());
+        }
+        let extend = Command::Extend {
+            // Whole seconds, as the token has them.
+            expires_at: Timestamp::from_secs(expires_at.secs()),
+        };
+        self.ask_for_link(id, of(app, ProblemCode::LinkNotFound, extend))
+            .await
+    }
+
+    /// Has a link take no more files.
+    ///
+    /// # Errors
+    /// `link-not-found`, `link-expired`, `link-revoked`.
+    pub async fn close(&self, app: &App, id: LinkId) -> Result<LinkView, Failure> {
+        self.ask_for_link(id, of(app, ProblemCode::LinkNotFound, Command::Close))
+            .await
+    }
+
+    /// What happened to a link.
+    ///
+    /// # Errors
+    /// `link-not-found`.
+    pub async fn events(
+        &self,
+        app: &App,
+        id: LinkId,
+        after: Option<EventId>,
+    ) -> Result<Vec<LoggedEvent>, Failure> {
+        let read = Command::ReadEvents { after };
+        match self
+            .links
+            .execute(id, of(app, ProblemCode::LinkNotFound, read))
+            .await?
+        {
+            Reply::Events(events) => Ok(events),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// A page of an app's links.
+    ///
+    /// # Errors
+    /// When an object of the list does not answer.
+    pub async fn list(
+        &self,
+        app: &App,
+        directory: &impl Directory,
+        query: &Query,
+    ) -> Result<LinkList, Failure> {
+        let shards = match &query.subject {
+            // With a subject the link does not matter.
+            Some(subject) => {
+                let shard = listing::shard(Some(subject), LinkId::from_bytes([0; 12]));
+                shard..shard + 1
+            }
+            None => 0..listing::SHARDS,
+        };
+        let mut pages = Vec::new();
+        for shard in shards {
+            pages.push(directory.page(&app.id, shard, query).await?);
+        }
+        Ok(listing::merge(pages, query.limit))
+    }
+
+    /// What is kept of a new password.
+    pub(super) async fn hash_password(&self, password: &str) -> Result<Password, Failure> {
+        let mut salt = [0; 16];
+        salt[..8].copy_from_slice(&self.world.random().to_le_bytes());
+        salt[8..].copy_from_slice(&self.world.random().to_le_bytes());
+        let hash = self.world.derive(password, &salt, ITERATIONS).await?;
+        Ok(Password::new(Hash {
+            salt,
+            iterations: ITERATIONS,
+            hash,
+        }))
+    }
+
+    /// Checks a link's password.
+    ///
+    /// # Errors
+    /// `password-wrong`; `password-locked` after too many; `link-not-found`.
+    pub async fn check_password(&self, link: LinkId, password: &str) -> Result<(), Failure> {
+        let kept = match self.links.execute(link, Command::TryPassword).await? {
+            Reply::Password(Some(kept)) => kept,
+            // A link without a password lets everybody in.
+            Reply::Password(None) => return Ok(()),
+            other => return Err(unexpected(&other)),
+        };
+        let derived = self
+            .world
+            .derive(password, &kept.salt, kept.iterations)
+            .await?;
+        if !kept.matches(&derived) {
+            return Err(Problem::new(ProblemCode::PasswordWrong)
+                .field("password")
+                .into());
+        }
+        self.links
+            .execute(link, Command::PasswordRight)
+            .await
+            .map(drop)
+    }
+}
