@@ -191,7 +191,7 @@ fn forged_and_cut_tokens_are_refused_on_every_route_of_the_page() {
 }
 
 #[test]
-fn a_token_whose_time_is_over_is_refused_whatever_the_links_object_says() {
+fn a_token_whose_time_is_over_takes_nothing_and_leads_to_the_links_present_one() {
     let stage = shared();
     let app = stage.edge.app();
     let link = app.link(ANY_FILE);
@@ -217,6 +217,12 @@ fn a_token_whose_time_is_over_is_refused_whatever_the_links_object_says() {
         &page.announce("a.pdf", 10_000_000, &pdf()),
         ProblemCode::LinkExpired,
     );
+    // Whoever opens it is led to the address that the link has now.
+    let on = page.call("GET", "", &[], None);
+    assert_eq!(on.status, 302);
+    let address = on.header("location").expect("an address");
+    assert!(link.url.ends_with(address), "{address}");
+    assert_eq!(app.revoke(link.id).status, 204);
     assert_eq!(page.call("GET", "", &[], None).status, 410);
     nothing_stored(&stage, &app, &link);
 }

@@ -106,7 +106,7 @@ fn a_link_that_cannot_be_made_says_which_field_is_wrong() {
         ),
         (
             json!({ "scene": DOCUMENTS, "expires_in": 604_801 }),
-            ProblemCode::InvalidRequest,
+            ProblemCode::BeyondScene,
         ),
         (
             json!({ "scene": DOCUMENTS, "subject": long }),
