@@ -94,8 +94,7 @@ pub(crate) fn page_data() -> Value {
         "link": {
             "app_name": "Harbour Insurance", "title": "Documents for your claim",
             "hint": "Invoices, photos of the damage.", "accept": ["application/pdf", "image/*"],
-            "max_file_size": 104_857_600, "max_files": 10, "max_file_size": 104_857_600, "accept": ["application/pdf", "image/*"],
-        "password": false, "files_left": 9, "state": "active",
+            "max_file_size": 104_857_600, "max_files": 10, "files_left": 9, "state": "active",
             "expires_at": ENDS_AT, "single_request_max": SINGLE_REQUEST_MAX,
             "files": [page_file()]
         }
