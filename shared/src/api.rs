@@ -92,19 +92,6 @@ impl CreateLink {
     }
 }
 
-impl CreateLink {
-    /// A link under a scene, with nothing but that said.
-    #[must_use]
-    pub const fn new(scene: SceneId) -> Self {
-        Self {
-            scene,
-            subject: None,
-            metadata: BTreeMap::new(),
-            expires_in: None,
-        }
-    }
-}
-
 /// Where a link is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
