@@ -51,18 +51,10 @@ pub struct Listed {
     pub next_at: i64,
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the form that serde asks for"
-)]
 const fn is_zero(n: &u32) -> bool {
     *n == 0
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the form that serde asks for"
-)]
 const fn is_zero_ms(n: &i64) -> bool {
     *n == 0
 }
