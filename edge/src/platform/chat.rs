@@ -60,7 +60,7 @@ fn account<'c>(config: &'c Config, want: &Want) -> Option<&'c Account> {
 /// The picker for a page that is opened with this `User-Agent`, if its chat app has one.
 pub(super) fn picker<'c>(config: &'c Config, token: &str, user_agent: &str) -> Option<Picker<'c>> {
     let platform = Platform::of(user_agent)?;
-    let app = page::claims(config, token).ok()?.app;
+    let app = page::genuine(config, token).ok()?.app;
     Picker::of(platform, account(config, &Want { app, platform }))
 }
 
