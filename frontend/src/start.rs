@@ -78,7 +78,7 @@ fn draw(at: &At, data: &Js) -> Option<()> {
         .get("problem")
         .and_then(|problem| problem.get("code")?.text());
     let link = data.get("link").as_ref().and_then(wire::link);
-    head(link.is_some());
+    head(link.is_some() && code.is_none());
     if let Some(link) = link {
         document.set_title(&[&link.title, " · ", &link.app_name].concat());
         let (link, signals) = page::open(link, code);

@@ -103,10 +103,15 @@ pub fn number(digits: &str) -> Option<u32> {
 }
 
 /// Cuts a name in two, so that the view can shorten its middle: the end keeps the extension and
-/// the few characters before it, which tell one file of a series from the next.
+/// the few characters before it, which tell one file of a series from the next. A name with
+/// letters that run from right to left stays whole: they join, and a cut would part them.
 #[must_use]
 pub fn halves(name: &str) -> (&str, &str) {
     const TAIL: usize = 10;
+    // Hebrew, Arabic and their neighbours.
+    if name.chars().any(|c| ('\u{590}'..='\u{8ff}').contains(&c)) {
+        return (name, "");
+    }
     let at = name
         .char_indices()
         .rev()
@@ -142,6 +147,13 @@ mod tests {
         ] {
             assert_eq!(size(bytes).replace('\u{a0}', " "), text);
         }
+    }
+
+    #[test]
+    fn a_name_is_cut_before_its_end_and_one_from_right_to_left_is_not() {
+        assert_eq!(halves("invoice-0001.pdf"), ("invoic", "e-0001.pdf"));
+        assert_eq!(halves("a.pdf"), ("", "a.pdf"));
+        assert_eq!(halves("فاتورة رقم ١٢٣.pdf"), ("فاتورة رقم ١٢٣.pdf", ""));
     }
 
     proptest! {

@@ -79,6 +79,15 @@ impl Browser {
         self.session.open(url);
     }
 
+    /// Gives the page a screen of this width in CSS pixels (Chromium's windows do not get as narrow
+    /// as phones).
+    pub fn narrow(&self, width: u32) {
+        let metrics =
+            json!({ "width": width, "height": 780, "deviceScaleFactor": 1, "mobile": true });
+        self.session
+            .devtools("Emulation.setDeviceMetricsOverride", &metrics);
+    }
+
     /// Leaves the page although it asks whether to: what a killed tab does.
     pub fn leave(&self) {
         self.session.open("about:blank");

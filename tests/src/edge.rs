@@ -30,9 +30,14 @@ pub const DOCUMENTS: &str = "claim-documents";
 pub const ANY_FILE: &str = "any-file";
 /// Anything, but one.
 pub const ONE_FILE: &str = "one-file";
+/// Anything, as many as a link can take.
+pub const MANY_FILES: &str = "many-files";
 
 /// Pages that become one PDF, 5 files at most.
 pub const PAGES: &str = "claim-pages";
+
+/// Where the scene [`ONE_FILE`] leads back to.
+pub const BACK: &str = "https://app.example/claims/7";
 
 /// Largest file of [`DOCUMENTS`], in bytes: in parts, and little to send too much.
 pub const DOCUMENT_MAX: u64 = 20 * 1024 * 1024;
@@ -48,7 +53,7 @@ fn apps(webhook_url: &str) -> Value {
             "id": id, "title": title, "hint": names("A hint.", "提示。"), "accept": accept,
             "max_file_size": size, "max_files": files, "link_lifetime": 604_800,
             "formats": if id == DOCUMENTS { json!(DOCUMENT_FORMATS) } else { json!([]) },
-            "return_url": null
+            "return_url": if id == ONE_FILE { json!(BACK) } else { Value::Null }
         })
     };
     let documents = scene(
@@ -72,6 +77,13 @@ fn apps(webhook_url: &str) -> Value {
         1 << 30,
         1,
     );
+    let many = scene(
+        MANY_FILES,
+        names("Many files", "许多文件"),
+        &["*/*"],
+        1 << 30,
+        500,
+    );
     let mut pages = scene(
         PAGES,
         names("Pages of a letter", "多页信件"),
@@ -83,7 +95,7 @@ fn apps(webhook_url: &str) -> Value {
     pages["join"] = json!("pdf");
     json!([
         { "id": APP, "name": names("Harbour Insurance", "海港保险"), "webhook_url": webhook_url,
-          "scenes": [documents, any, one, pages] },
+          "scenes": [documents, any, one, many, pages] },
         { "id": OTHER_APP, "name": names("Other", "其他"), "webhook_url": webhook_url,
           "scenes": [any] }
     ])

@@ -5,6 +5,7 @@
 //! run; and all of it ends with the test binary, however that ends (see `xtask::process`).
 
 pub mod assertions;
+pub mod axe;
 pub mod backend;
 pub mod bare;
 pub mod bridges;
@@ -22,4 +23,5 @@ pub mod platforms;
 pub mod receiver;
 pub mod scratch;
 pub mod stage;
+pub mod tour;
 pub mod webdriver;

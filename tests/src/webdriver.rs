@@ -127,7 +127,8 @@ impl Session {
         self.post("/refresh", &json!({}));
     }
 
-    /// Runs a script in the page; `arguments[0]` and on are `args`.
+    /// Runs a script in the page; `arguments[0]` and on are `args`. A promise that it returns is
+    /// waited for.
     #[must_use]
     pub fn script(&self, script: &str, args: &Value) -> Value {
         self.post("/execute/sync", &json!({ "script": script, "args": args }))

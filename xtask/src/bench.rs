@@ -34,6 +34,15 @@ pub fn bench(args: &[OsString]) -> Result<(), Error> {
         .try_for_each(|subject| example(&format!("bench_{subject}"), rest))
 }
 
+/// Builds, and draws every state of the page into target/screenshots.
+///
+/// # Errors
+/// When a build fails, or the page does not come into a state.
+pub fn screenshots() -> Result<(), Error> {
+    built()?;
+    example("screenshots", &[])
+}
+
 /// Page and worker as they are shipped, and a browser.
 fn built() -> Result<(), Error> {
     tools::ensure_build()?;

@@ -23,6 +23,7 @@ cargo xtask <command>
   sizes          build page and worker, and print what they weigh
   bench [page|network] [...]
                  measure the page in Chromium on slow networks; `bench network --help` says more
+  screenshots    draw every state of the page into target/screenshots, with an index.html
   page --serve   serve a live-reloading page to a frontend developer, against the running edge
   setup          install what all of this needs, and do nothing else
   help           print this";
@@ -72,6 +73,10 @@ fn command() -> Result<(), Error> {
         "bench" => {
             let rest: Vec<_> = args.raw_args().map_err(usage)?.collect();
             bench::bench(&rest)
+        }
+        "screenshots" => {
+            end(&mut args)?;
+            bench::screenshots()
         }
         "setup" => {
             end(&mut args)?;

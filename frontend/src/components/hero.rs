@@ -57,7 +57,7 @@ pub(super) fn problem(at: &At, code: &str) -> At {
 /// The edge did not answer, so there is no text but the built-in one.
 pub(crate) fn no_answer(at: &At) {
     let [headline, english, chinese, again] = NO_ANSWER;
-    let main = at.el("main.alone");
+    let main = at.el("main");
     let hero = main.el("section.card hero|data-testid=problem|data-code=edge-down|role=alert");
     hero.icon("badge bad", ALERT);
     hero.say("h2", headline);

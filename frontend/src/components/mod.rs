@@ -65,6 +65,6 @@ pub(crate) fn page(at: &At, link: &Rc<Link>, s: Signals, languages: Languages) {
 
 /// The page of a token that leads to no link.
 pub(crate) fn no_link(at: &At, code: &str, languages: Languages) {
-    hero::problem(&at.el("main.alone"), code);
+    hero::problem(&at.el("main"), code);
     frame::foot(at, None, languages);
 }

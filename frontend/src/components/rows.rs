@@ -39,8 +39,10 @@ pub(super) fn glyph(at: &At, name: &str) {
 /// left, or with marks that turn text around, reorders nothing beside it.
 pub(super) fn name(at: &At, name: &str) {
     let (head, tail) = format::halves(name);
-    let whole = at.el("p.name|dir=auto");
+    let whole = at.el("p.name");
     whole.attr("title", name);
+    // The halves stand from left to right, since only a name that runs so is cut.
+    let whole = whole.el("span|dir=ltr");
     whole.say("bdi", head);
     whole.say("bdi.tail", tail);
 }

@@ -1,0 +1,121 @@
+//! `cargo xtask screenshots`: every state of the upload page as Chromium draws it, in
+//! target/screenshots, with an index.html that shows them side by side.
+
+use std::fs;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chatlift_tests::axe;
+use chatlift_tests::browser::Browser;
+use chatlift_tests::edge::DOCUMENTS;
+use chatlift_tests::engine::{Engine, Setting};
+use chatlift_tests::stage::Stage;
+use chatlift_tests::tour::{STATES, tour};
+use serde_json::json;
+
+/// A language, and the widths (CSS pixels) and themes that it is drawn in.
+const LOOKS: [(&str, &[(u32, &str)]); 3] = [
+    ("en", &[(360, "light"), (360, "dark"), (768, "light")]),
+    ("ar", &[(360, "light"), (360, "dark"), (768, "light")]),
+    ("zh-CN", &[(360, "light")]),
+];
+
+/// The page of a browser with its scripts off, which no tour can come to.
+const NO_SCRIPT: &str = "no-script";
+
+fn main() {
+    let folder = xtask::root::target().join("screenshots");
+    let _ = fs::remove_dir_all(&folder);
+    let stage = Stage::new("screenshots");
+    let mut pictures = 0;
+    for (lang, looks) in LOOKS {
+        let phone = Browser::english();
+        tour(&stage, &phone, lang, &mut |state| {
+            for (width, theme) in looks {
+                axe::theme(&phone, theme);
+                draw(&phone, &folder, lang, *width, theme, state);
+                pictures += 1;
+            }
+        });
+    }
+    let setting = Setting {
+        script: false,
+        ..Setting::default()
+    };
+    let phone = Browser::with(Engine::Chromium, &setting);
+    for (lang, looks) in LOOKS {
+        let link = stage.edge.app().link(DOCUMENTS);
+        phone.open(&format!("{}?lang={lang}", link.url));
+        for (width, theme) in looks {
+            axe::theme(&phone, theme);
+            draw(&phone, &folder, lang, *width, theme, NO_SCRIPT);
+            pictures += 1;
+        }
+    }
+    let index = folder.join("index.html");
+    fs::write(&index, overview()).expect("an index");
+    println!("{pictures} pictures: {}", index.display());
+}
+
+/// Where a picture is, under the folder.
+fn name(lang: &str, width: u32, theme: &str, state: &str) -> String {
+    format!("{lang}-{width}-{theme}/{state}.png")
+}
+
+/// Draws the whole page, however long.
+fn draw(phone: &Browser, folder: &Path, lang: &str, width: u32, theme: &str, state: &str) {
+    let session = phone.session();
+    phone.narrow(width);
+    let metrics = session.devtools("Page.getLayoutMetrics", &json!({}));
+    let height = metrics["cssContentSize"]["height"]
+        .as_f64()
+        .unwrap_or(780.0);
+    let size =
+        json!({ "width": width, "height": height.ceil(), "deviceScaleFactor": 1, "mobile": true });
+    session.devtools("Emulation.setDeviceMetricsOverride", &size);
+    let shot = session.devtools("Page.captureScreenshot", &json!({ "format": "png" }));
+    let picture = STANDARD
+        .decode(shot["data"].as_str().unwrap_or_default())
+        .expect("a picture");
+    let path = folder.join(name(lang, width, theme, state));
+    fs::create_dir_all(path.parent().unwrap_or(folder)).expect("a folder");
+    fs::write(path, picture).expect("room on disk");
+    phone.narrow(width);
+}
+
+/// A table: a row for each state, a column for each look.
+fn overview() -> String {
+    let looks: Vec<_> = LOOKS
+        .iter()
+        .flat_map(|(lang, looks)| {
+            looks
+                .iter()
+                .map(move |(width, theme)| (*lang, *width, *theme))
+        })
+        .collect();
+    let head: String = looks
+        .iter()
+        .map(|(lang, width, theme)| format!("<th>{lang}, {width} px, {theme}"))
+        .collect();
+    let rows: String = STATES
+        .iter()
+        .copied()
+        .chain([NO_SCRIPT])
+        .map(|state| {
+            let cells: String = looks
+                .iter()
+                .map(|(lang, width, theme)| {
+                    let name = name(lang, *width, theme, state);
+                    format!("<td><img loading=lazy width={width} src=\"{name}\" alt=\"{state}\">")
+                })
+                .collect();
+            format!("<tr><th>{state}{cells}\n")
+        })
+        .collect();
+    format!(
+        "<!DOCTYPE html><meta charset=utf-8><title>Chatlift: the upload page</title>\
+         <style>body{{font:14px system-ui}}td,th{{vertical-align:top;padding:8px}}\
+         img{{border:1px solid #8888}}</style>\n<table><tr><th>{head}\n{rows}</table>\n"
+    )
+}

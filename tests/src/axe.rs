@@ -1,0 +1,109 @@
+//! Accessibility, as far as a program can tell: axe-core's rules for WCAG 2.2 AA, the size of what
+//! is to be touched, and text of twice the size.
+
+use std::fs;
+
+use serde_json::{Value, json};
+use xtask::root::at;
+
+use crate::browser::Browser;
+
+/// Smallest side of what is to be touched, in CSS pixels: more than WCAG 2.5.8 asks.
+const TOUCH_MIN: u32 = 44;
+
+/// The tags of axe-core's rules that make up WCAG 2.2 AA.
+const TAGS: [&str; 6] = [
+    "wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa",
+];
+
+/// Has axe-core in every document that the browser opens from now on.
+///
+/// # Panics
+/// When npm has not installed it.
+pub fn prepare(phone: &Browser) {
+    let path = at("node_modules/axe-core/axe.min.js");
+    let source = fs::read_to_string(&path)
+        .unwrap_or_else(|e| panic!("{}: {e}; run `cargo xtask setup`", path.display()));
+    let session = phone.session();
+    session.devtools("Page.enable", &json!({}));
+    let script = json!({ "source": source });
+    session.devtools("Page.addScriptToEvaluateOnNewDocument", &script);
+}
+
+/// Shows the page as to a person who has this theme (`light`, `dark`), and wants no motion.
+pub fn theme(phone: &Browser, theme: &str) {
+    let features = json!({ "features": [
+        { "name": "prefers-color-scheme", "value": theme },
+        { "name": "prefers-reduced-motion", "value": "reduce" },
+    ] });
+    phone
+        .session()
+        .devtools("Emulation.setEmulatedMedia", &features);
+}
+
+/// What axe-core finds wrong with the page as it stands, a line for each element.
+#[must_use]
+pub fn violations(phone: &Browser) -> Vec<String> {
+    let script = "
+        const run = { runOnly: { type: 'tag', values: arguments[0] }, resultTypes: ['violations'] };
+        return axe.run(document, run).then(({ violations }) => violations.flatMap((rule) =>
+          rule.nodes.map((node) => `${rule.id}: ${node.html}: ${node.failureSummary}`)));";
+    lines(&phone.session().script(script, &json!([TAGS])))
+}
+
+/// What is to be touched and is too small.
+#[must_use]
+pub fn small_targets(phone: &Browser) -> Vec<String> {
+    let script = "
+        const [min] = arguments;
+        const all = document.querySelectorAll('a[href], button, summary, label, input, select');
+        return [...all].filter((e) => {
+          const box = e.getBoundingClientRect();
+          const shown = e.checkVisibility({ visibilityProperty: true }) && box.width > 1;
+          return shown && (box.width < min || box.height < min);
+        }).map((e) => {
+          const { width, height } = e.getBoundingClientRect();
+          return `${e.outerHTML.slice(0, 120)}: ${width.toFixed(1)} x ${height.toFixed(1)}`;
+        });";
+    lines(&phone.session().script(script, &json!([TOUCH_MIN])))
+}
+
+/// What is cut or sticks out when text has twice its size (WCAG 1.4.4) on a narrow screen.
+#[must_use]
+pub fn lost_at_twice_the_size(phone: &Browser) -> Vec<String> {
+    let script = "
+        const root = document.documentElement;
+        root.style.fontSize = '200%';
+        const out = [];
+        // Only for those who hear the page.
+        const unseen = (e) => e && (e.getBoundingClientRect().width <= 1 || unseen(e.parentElement));
+        if (root.scrollWidth > root.clientWidth) {
+          out.push(`the page is ${root.scrollWidth} wide on a screen of ${root.clientWidth}`);
+        }
+        for (const e of document.querySelectorAll('body *')) {
+          const style = getComputedStyle(e);
+          const box = e.getBoundingClientRect();
+          if (!e.checkVisibility({ visibilityProperty: true }) || unseen(e)) continue;
+          // A file's name loses its middle by design, and is whole in its title.
+          if (e.closest('.name')) continue;
+          const cuts = style.overflowX === 'hidden' || style.overflowY === 'hidden';
+          const text = e.innerText && e.innerText.trim();
+          const more = e.scrollWidth > e.clientWidth + 1 || e.scrollHeight > e.clientHeight + 1;
+          const drawn = e.matches('.track, .track *, .glyph');
+          if (cuts && text && more && !drawn) out.push(`cut: ${e.outerHTML.slice(0, 160)}`);
+          const leaf = e.children.length === 0 && text;
+          if (leaf && (box.left < -1 || box.right > root.clientWidth + 1)) {
+            out.push(`out of the screen: ${e.outerHTML.slice(0, 160)}`);
+          }
+        }
+        root.style.fontSize = '';
+        return out;";
+    lines(&phone.session().script(script, &json!([])))
+}
+
+fn lines(value: &Value) -> Vec<String> {
+    let all = value.as_array().expect("a list");
+    all.iter()
+        .map(|line| line.as_str().unwrap_or_default().to_owned())
+        .collect()
+}

@@ -1,0 +1,249 @@
+//! What the page says is so: nothing is whole before the edge has it, a file that changed is told,
+//! and who leaves too early is asked. In Chromium.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::time::Duration;
+
+use chatlift_shared::digest::Sha256;
+use chatlift_tests::browser::{Browser, mark, row};
+use chatlift_tests::edge::{ANY_FILE, MANY_FILES};
+use chatlift_tests::fixtures::Random;
+use chatlift_tests::gate::{Gate, Rule};
+use chatlift_tests::network::{Network, Profile};
+use chatlift_tests::scratch::wait_for;
+use chatlift_tests::stage::shared;
+use serde_json::json;
+
+const WITHIN: Duration = Duration::from_secs(90);
+
+/// A second or so for a megabyte.
+const SLOW: Profile = Profile {
+    bits_per_second: 8_000_000,
+    round_trip: Duration::from_millis(20),
+};
+
+/// Notes every progress that the page shows from now on, in whatever form: values for screen
+/// readers, widths of bars, percentages in the text; and whether it speaks of success.
+const WATCH: &str = r#"
+    window.shown = { percents: [], success: false };
+    const look = () => {
+      for (const bar of document.querySelectorAll('[role=progressbar]')) {
+        shown.percents.push(Number(bar.getAttribute('aria-valuenow')));
+        for (const fill of bar.children) shown.percents.push(parseFloat(fill.style.width));
+      }
+      for (const [, n] of document.body.innerText.matchAll(/(\d+)\s*%/g)) {
+        shown.percents.push(Number(n));
+      }
+      if (document.querySelector('[data-state=stored], [data-testid=success]')) shown.success = true;
+    };
+    new MutationObserver(look).observe(document.documentElement,
+      { subtree: true, childList: true, attributes: true, characterData: true });
+    look();"#;
+
+/// One file goes in chunks and is completed, the other in one request; the edge has stored both,
+/// and its answers are held back.
+#[test]
+fn a_hundred_percent_is_not_shown_before_the_edge_has_answered() {
+    let stage = shared();
+    let link = stage.edge.app().link(ANY_FILE);
+    for (name, size, held) in [
+        ("chunks.bin", 3_000_000, "/complete"),
+        ("whole.bin", 100_000, "/files"),
+    ] {
+        let gate = Gate::before(&stage.edge.origin());
+        gate.rule(held, Rule::Hold);
+        let phone = Browser::english();
+        let path = Random { seed: size, size }.write(phone.folder(), name);
+        phone.open(&gate.url(&link.url));
+        phone.pick(&[&path]);
+        phone.sees(&row("ready"), 1);
+        let _ = phone.session().script(WATCH, &json!([]));
+        phone.click(&mark("confirm"));
+        wait_for("the answer to be held back", WITHIN, || {
+            (gate.held() > 0).then_some(())
+        });
+        let stored = stage.edge.app().get_link(link.id).files;
+        assert!(stored.iter().any(|f| f.name == name), "not stored yet");
+        // Long enough for whatever the page shows late.
+        std::thread::sleep(Duration::from_secs(2));
+        let shown = phone.session().script("return window.shown", &json!([]));
+        let percents: Vec<f64> = shown["percents"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(serde_json::Value::as_f64)
+            .collect();
+        let most = percents.iter().copied().fold(0.0, f64::max);
+        assert!(most < 100.0, "{name}: {most} % before the answer");
+        assert!(
+            most > 90.0,
+            "{name}: nothing of its progress was seen: {most}"
+        );
+        assert_eq!(shown["success"], false, "{name}");
+        assert_eq!(phone.count(&row("stored")), 0, "{name}");
+        gate.release();
+        phone.sees_within(&mark("success"), 1, WITHIN);
+    }
+}
+
+#[test]
+fn hundreds_of_files_arrive_and_the_same_file_counts_once() {
+    const FILES: u64 = 300;
+    let stage = shared();
+    let app = stage.edge.app();
+    let link = app.link(MANY_FILES);
+    let phone = Browser::english();
+    let files: Vec<_> = (0..FILES)
+        .map(|seed| Random {
+            seed,
+            size: 1000 + seed,
+        })
+        .collect();
+    let paths: Vec<_> = files
+        .iter()
+        .map(|file| file.write(phone.folder(), &format!("photo-{:03}.bin", file.seed)))
+        .collect();
+    phone.open(&link.url);
+    phone.pick(&paths.iter().map(|p| p.as_path()).collect::<Vec<_>>());
+    phone.sees_within(&row("ready"), FILES, WITHIN);
+    phone.pick(&[&paths[7], &paths[8]]);
+    assert!(
+        phone.read(&mark("notice")).contains("2 files were already"),
+        "{}",
+        phone.text(&mark("notice"))
+    );
+    phone.click(&mark("confirm"));
+    phone.sees_within(&mark("success"), 1, Duration::from_secs(180));
+    assert!(phone.text(&mark("success")).contains("300 files"));
+    let stored: BTreeSet<_> = app
+        .get_link(link.id)
+        .files
+        .into_iter()
+        .map(|f| (f.name, f.sha256))
+        .collect();
+    let wanted: BTreeSet<_> = files
+        .iter()
+        .map(|file| (format!("photo-{:03}.bin", file.seed), file.sha256()))
+        .collect();
+    assert_eq!(stored, wanted);
+}
+
+#[test]
+fn a_file_that_changes_or_vanishes_on_its_way_is_told_and_not_stored() {
+    let stage = shared();
+    let app = stage.edge.app();
+    let link = app.link(ANY_FILE);
+    let network = Network::before(&stage.edge.origin(), SLOW);
+    let phone = Browser::english();
+    let file = |seed| Random {
+        seed,
+        size: 2_000_000,
+    };
+    let names = ["shorter.bin", "other.bin", "gone.bin", "good.bin"];
+    let paths: Vec<_> = names
+        .iter()
+        .zip(90..)
+        .map(|(name, seed)| file(seed).write(phone.folder(), name))
+        .collect();
+    phone.open(&network.url(&link.url));
+    phone.pick(&paths.iter().map(|p| p.as_path()).collect::<Vec<_>>());
+    phone.sees(&row("ready"), 4);
+    phone.click(&mark("confirm"));
+    wait_for("the first bytes", WITHIN, || {
+        (network.arrived() > 100_000).then_some(())
+    });
+    fs::File::options()
+        .write(true)
+        .open(&paths[0])
+        .and_then(|file| file.set_len(1_500_000))
+        .expect("a shorter file");
+    let _ = file(99).write(phone.folder(), names[1]);
+    fs::remove_file(&paths[2]).expect("no file");
+    phone.sees_within(&row("failed"), 3, WITHIN);
+    phone.sees_within(&row("stored"), 1, WITHIN);
+    for name in &names[..3] {
+        let error = format!(r#"[data-name="{name}"] {}"#, mark("file-error"));
+        let said = phone.text(&error);
+        assert!(said.contains("can no longer be read"), "{name}: {said}");
+    }
+    let stored = app.get_link(link.id).files;
+    assert_eq!(
+        stored
+            .iter()
+            .map(|f| (f.name.as_str(), f.sha256))
+            .collect::<Vec<_>>(),
+        [("good.bin", file(93).sha256())]
+    );
+    // A new pick of a changed file goes through, as it is now.
+    phone.click(&mark("skip"));
+    phone.sees(&mark("success"), 1);
+    phone.pick(&[&paths[0]]);
+    phone.sees(&row("ready"), 1);
+    phone.click(&mark("confirm"));
+    phone.sees_within(&mark("success"), 1, WITHIN);
+    let now = Sha256::of(&fs::read(&paths[0]).expect("the file"));
+    let stored = app.get_link(link.id).files;
+    assert!(stored.iter().any(|f| f.sha256 == now), "{stored:?}");
+}
+
+#[test]
+fn while_it_uploads_the_screen_stays_on_and_leaving_asks_first() {
+    let stage = shared();
+    let link = stage.edge.app().link(ANY_FILE);
+    let network = Network::before(&stage.edge.origin(), SLOW);
+    let phone = Browser::english();
+    let session = phone.session();
+    session.devtools("Page.enable", &json!({}));
+    let watch = r"
+        window.locks = [];
+        const request = navigator.wakeLock.request.bind(navigator.wakeLock);
+        navigator.wakeLock.request = (type) => {
+          const lock = { type };
+          locks.push(lock);
+          const asked = request(type);
+          asked.then((sentinel) => { lock.sentinel = sentinel; }, (error) => { lock.error = String(error); });
+          return asked;
+        };";
+    session.devtools(
+        "Page.addScriptToEvaluateOnNewDocument",
+        &json!({ "source": watch }),
+    );
+    // What the page answers to a browser that asks whether its person may leave just so.
+    let asks = || {
+        let script = "
+            const leaving = new Event('beforeunload', { cancelable: true });
+            window.dispatchEvent(leaving);
+            return leaving.defaultPrevented;";
+        session.script(script, &json!([]))
+    };
+    let locks = || {
+        let script = "return locks.map(({ type, error, sentinel }) => ({ type, error, released: sentinel?.released }))";
+        session.script(script, &json!([]))
+    };
+    let path = Random {
+        seed: 94,
+        size: 3_000_000,
+    }
+    .write(phone.folder(), "film.mp4");
+    phone.open(&network.url(&link.url));
+    phone.pick(&[&path]);
+    phone.sees(&row("ready"), 1);
+    assert_eq!(
+        (asks(), locks()),
+        (json!(false), json!([])),
+        "nothing is on its way"
+    );
+    phone.click(&mark("confirm"));
+    phone.sees(&row("uploading"), 1);
+    assert_eq!(asks(), true, "leaving would lose the upload");
+    wait_for("a lock", WITHIN, || {
+        (locks()[0] == json!({ "type": "screen", "error": null, "released": false })).then_some(())
+    });
+    phone.sees_within(&mark("success"), 1, WITHIN);
+    assert_eq!(asks(), false, "all has arrived");
+    wait_for("its release", WITHIN, || {
+        (locks()[0]["released"] == json!(true)).then_some(())
+    });
+    assert_eq!(locks().as_array().map(Vec::len), Some(1), "{}", locks());
+}
