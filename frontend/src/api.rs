@@ -27,8 +27,12 @@ const STALL_LOOK_MS: f64 = 1_000.0;
 /// Longest time that a call beside the upload may move nothing, in milliseconds.
 const PATIENCE_MS: f64 = 20_000.0;
 
-/// A call under way: whose it is, the request, when it last moved, and how long it may not.
-type UnderWay = (u32, XmlHttpRequest, Rc<Cell<f64>>, f64);
+/// Longest time that a body of which a part has left may not go on, in milliseconds. A line that
+/// carries it moves many times in a second.
+const STALL_MS: f64 = 5_000.0;
+
+/// A call under way: whose it is, the request, and when it last moved and how long it may not.
+type UnderWay = (u32, XmlHttpRequest, Rc<Cell<(f64, f64)>>);
 
 thread_local! {
     static TOKEN: RefCell<String> = RefCell::default();
@@ -302,15 +306,17 @@ fn begin(
     for (name, value) in headers {
         xhr.set_request_header(name, value)?;
     }
-    let moved = Rc::new(Cell::new(dom::now()));
+    let moved = Rc::new(Cell::new((dom::now(), whose.1)));
     let mut progress = None;
     if let Some(loaded) = loaded {
         let last = moved.clone();
         let listener: Progress = Closure::new(move |event: JsValue| {
-            last.set(dom::now());
-            if let Some(bytes) = Js(event).get("loaded").and_then(|bytes| bytes.number()) {
-                loaded(bytes);
-            }
+            let event = Js(event);
+            let number = |name| event.get(name).and_then(|value| value.number());
+            let bytes = number("loaded").unwrap_or_default();
+            let all = number("total").is_none_or(|total| bytes >= total);
+            last.set((dom::now(), if all { whose.1 } else { STALL_MS }));
+            loaded(bytes);
         });
         xhr.upload()?
             .set_onprogress(Some(listener.as_ref().unchecked_ref()));
@@ -326,11 +332,8 @@ fn begin(
 }
 
 /// Keeps a call on the list of those under way, and the list looked at.
-fn watch(whose: For, xhr: &XmlHttpRequest, moved: Rc<Cell<f64>>) {
-    UNDER_WAY.with(|all| {
-        all.borrow_mut()
-            .push((whose.0, xhr.clone(), moved, whose.1))
-    });
+fn watch(whose: For, xhr: &XmlHttpRequest, moved: Rc<Cell<(f64, f64)>>) {
+    UNDER_WAY.with(|all| all.borrow_mut().push((whose.0, xhr.clone(), moved)));
     if !LOOKING.replace(true) {
         dom::after(STALL_LOOK_MS, look);
     }
@@ -339,7 +342,10 @@ fn watch(whose: For, xhr: &XmlHttpRequest, moved: Rc<Cell<f64>>) {
 fn look() {
     let (stalled, any) = UNDER_WAY.with(|all| {
         let (all, now) = (all.borrow(), dom::now());
-        let stalled = all.iter().filter(|call| now - call.2.get() > call.3);
+        let stalled = all.iter().filter(|call| {
+            let (moved, patience) = call.2.get();
+            now - moved > patience
+        });
         (
             stalled.map(|call| call.1.clone()).collect::<Vec<_>>(),
             !all.is_empty(),

@@ -173,6 +173,37 @@ fn a_large_file_goes_in_parts() {
 }
 
 #[test]
+fn parts_of_another_size_than_was_thought_are_digested_anew() {
+    // Announced by an edge that cuts files otherwise, while the first part is digested.
+    let size = 3 * PART;
+    let mut batch = one(size);
+    let (key, run, announce) = batch.next(0.0).expect("a job");
+    assert_eq!(announce, Job::Announce);
+    let (.., early) = batch.next(0.0).expect("a digest");
+    assert_eq!(early, Job::Digest(1));
+    let mut upload = Edge::default().upload(size);
+    upload.part_size = 3 * PART;
+    batch.on(key, run, Event::Announced(upload), 0.0, true, 0.5);
+    let old = Event::Digested {
+        n: 1,
+        digest: digest(1, 1),
+        whole: None,
+    };
+    batch.on(key, run, old, 0.0, true, 0.5);
+    assert_eq!(batch.next(0.0), Some((key, run, Job::Digest(1))));
+    let (whole, all) = (Sha256::of(b"whole"), Sha256::of(b"all"));
+    let new = Event::Digested {
+        n: 1,
+        digest: all,
+        whole: Some(whole),
+    };
+    batch.on(key, run, new, 0.0, true, 0.5);
+    let (_, transfer) = batch.get(key).expect("the file");
+    assert_eq!(transfer.range(1), Some((0, size)));
+    assert_eq!(transfer.part_digest(1), Some(all));
+}
+
+#[test]
 fn a_held_part_is_skipped_only_when_its_bytes_are_the_same() {
     let size = 3 * PART;
     let mut edge = Edge::default();

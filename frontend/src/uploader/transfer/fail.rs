@@ -35,7 +35,7 @@ impl Transfer {
                 }
                 self.ask |= cut;
             }
-            Job::Digest(_) => self.digesting = false,
+            Job::Digest(_) => (self.digesting, self.stale) = (false, false),
             Job::Whole | Job::Announce | Job::Complete => {
                 self.busy = false;
                 self.loaded = 0;

@@ -36,6 +36,9 @@ impl Transfer {
             }
             Event::Digested { n, digest, whole } => {
                 self.digesting = false;
+                if std::mem::take(&mut self.stale) {
+                    return None;
+                }
                 self.sha256 = whole.or(self.sha256);
                 if let Some(part) = self.part_mut(n) {
                     part.digest = Some(digest);
@@ -127,9 +130,10 @@ impl Transfer {
         if count == 0 || u64::from(count) > PARTS_MAX || upload.size != self.size {
             return self.give_up_on_answer();
         }
-        if self.parts.len() != usize::from(count) {
+        if self.parts.len() != usize::from(count) || upload.part_size != self.part_size() {
             self.parts = vec![Part::NEW; usize::from(count)];
             self.sha256 = None;
+            self.stale = self.digesting;
         }
         for part in &mut self.parts {
             // One that is under way says by itself what comes of it.

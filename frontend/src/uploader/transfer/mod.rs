@@ -13,7 +13,7 @@ mod plan;
 
 use crate::wire::Upload;
 use chatlift_shared::digest::Sha256;
-use chatlift_shared::limits::part_len;
+use chatlift_shared::limits::{part_count, part_len, part_size};
 
 use super::pace::Network;
 use super::part::{Chunk, Part, Sending};
@@ -114,6 +114,8 @@ pub struct Transfer {
     parts: Vec<Part>,
     sha256: Option<Sha256>,
     digesting: bool,
+    /// The digest under way is of a part that was thought to be of another size.
+    stale: bool,
     /// [`Job::Whole`], [`Job::Announce`] or [`Job::Complete`] is under way.
     busy: bool,
     loaded: u64,
@@ -138,15 +140,22 @@ impl Transfer {
     /// A file of `size` bytes; up to `single_max` bytes go in one request.
     #[must_use]
     pub fn new(size: u64, single_max: u64) -> Self {
+        // Parts are digested while the announcement is under way, so they are there before it.
+        let count = match size <= single_max {
+            true => 0,
+            false => part_count(size, part_size(size)),
+        };
+        let count = usize::try_from(count).unwrap_or_default();
         Self {
             size,
             whole: size <= single_max,
             state: State::Queued,
             upload: None,
             announced: false,
-            parts: Vec::new(),
+            parts: vec![Part::NEW; count],
             sha256: None,
             digesting: false,
+            stale: false,
             busy: false,
             loaded: 0,
             renew: false,
@@ -190,10 +199,16 @@ impl Transfer {
     /// Where part `n` begins and ends in the file, in bytes.
     #[must_use]
     pub fn range(&self, n: u16) -> Option<(u64, u64)> {
-        let part_size = self.upload.as_ref()?.part_size;
+        let part_size = self.part_size();
         let len = part_len(self.size, part_size, u64::from(n))?;
         let start = (u64::from(n) - 1) * part_size;
         Some((start, start + len))
+    }
+
+    /// Size of its parts: as announced; before that as the edge will choose it.
+    fn part_size(&self) -> u64 {
+        let announced = self.upload.as_ref().map(|upload| upload.part_size);
+        announced.unwrap_or(part_size(self.size))
     }
 
     /// How far it is.

@@ -13,7 +13,8 @@ impl Transfer {
         let Grant {
             now, slot, digest, ..
         } = grant;
-        if !self.is_live() || self.paused || self.busy || self.not_before > now {
+        let finishing = self.busy && (self.whole || self.state == State::Completing);
+        if !self.is_live() || self.paused || finishing || self.not_before > now {
             return None;
         }
         self.asked = false;
@@ -25,14 +26,18 @@ impl Transfer {
             self.renew = false;
             self.announced = false;
         }
-        if !self.announced || self.ask {
-            self.busy = slot;
-            return slot.then(|| self.begin(Job::Announce));
+        let announce = !self.announced || self.ask;
+        if announce && !self.busy && slot {
+            self.busy = true;
+            return Some(self.begin(Job::Announce));
         }
-        if self.renew {
+        if !announce && self.renew {
             return None;
         }
-        if slot && let Some(n) = self.find(Part::is_ready) {
+        if !announce
+            && slot
+            && let Some(n) = self.find(Part::is_ready)
+        {
             return self.send(n, grant);
         }
         if digest
@@ -43,7 +48,10 @@ impl Transfer {
             self.digesting = true;
             return Some(Job::Digest(n));
         }
-        if self.sha256.is_some() && self.parts.iter().all(|part| part.sending == Sending::Held) {
+        if !announce
+            && self.sha256.is_some()
+            && self.parts.iter().all(|part| part.sending == Sending::Held)
+        {
             self.busy = true;
             self.state = State::Completing;
             return Some(Job::Complete);
