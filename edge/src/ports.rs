@@ -9,6 +9,7 @@ use crate::core::chat::account::Account;
 use crate::core::chat::protocol::Call;
 use crate::core::command::{Command, Outcome, Reply};
 use crate::core::listing::{Entry, Query, ShardPage};
+use crate::core::tus::Algorithm;
 use crate::core::work::Send;
 
 /// R2 did not do what it was asked.
@@ -92,6 +93,12 @@ pub trait Bucket {
     /// A body of known length on its way in.
     type Body;
 
+    /// Objects that are read one after the other.
+    type Objects: Feed<Body = Self::Body>;
+
+    /// Reads objects one after the other, each of a key and a size in bytes.
+    fn objects(&self, objects: Vec<(String, u64)>) -> Self::Objects;
+
     /// A body of bytes that are in memory, one part at most.
     fn body(&self, bytes: Vec<u8>) -> Result<Self::Body, BucketError>;
 
@@ -167,6 +174,9 @@ pub struct Chunk {
     pub length: u64,
     /// Length of the whole part, in bytes.
     pub part_len: u64,
+    /// The request that stages, where an upload takes bytes of one request at a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writer: Option<u64>,
 }
 
 /// The links' Durable Objects. Each carries out its commands one after the other.
@@ -181,6 +191,65 @@ pub trait Links {
 pub trait Incoming {
     /// The next bytes; `None` at the end.
     async fn next(&mut self) -> Result<Option<Vec<u8>>, Failure>;
+}
+
+/// Bytes that are taken piece by piece, in order: a request's body, or objects one after the other.
+/// What is taken streams; no more is held in memory than is said here.
+#[expect(async_fn_in_trait, reason = "single-threaded, on Workers and in tests")]
+pub trait Feed {
+    /// A body on its way in.
+    type Body;
+
+    /// Looks at the first `most` bytes, or all there are, without taking them.
+    async fn peek(&mut self, most: u64) -> Vec<u8>;
+
+    /// Whether there is nothing more to take. That it broke off is told by [`Self::broken`].
+    async fn ended(&mut self) -> bool {
+        self.peek(1).await.is_empty()
+    }
+
+    /// Whether it broke off before its end.
+    fn broken(&self) -> bool;
+
+    /// Has `consume` take the next bytes, at most `length`.
+    async fn take<T>(
+        &mut self,
+        length: u64,
+        consume: impl AsyncFnOnce(Self::Body) -> T,
+    ) -> Taken<T>;
+
+    /// As [`Self::take`], as a body of exactly `length` bytes, which fails when it breaks off. What
+    /// was taken is kept until the next call; `None` where memory for that is short.
+    async fn take_whole<T>(
+        &mut self,
+        length: u64,
+        consume: impl AsyncFnOnce(Self::Body) -> T,
+    ) -> Option<Taken<T>>;
+
+    /// As [`Self::take_whole`], with nothing kept.
+    async fn take_exactly<T>(
+        &mut self,
+        length: u64,
+        consume: impl AsyncFnOnce(Self::Body) -> T,
+    ) -> Taken<T>;
+
+    /// What [`Self::take_whole`] has kept, as a body, and its length.
+    fn kept(&mut self) -> Option<(Self::Body, u64)>;
+
+    /// Computes a digest of all that is taken from here on.
+    fn hash(&mut self, algorithm: Algorithm) -> Result<(), BucketError>;
+
+    /// The digest that was begun last.
+    async fn digest(&mut self) -> Result<Vec<u8>, BucketError>;
+}
+
+/// What became of bytes that were taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Taken<T> {
+    /// What the consumer said.
+    pub said: T,
+    /// How many bytes it was given.
+    pub bytes: u64,
 }
 
 /// The way to the business backends.

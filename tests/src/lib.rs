@@ -23,6 +23,7 @@ pub mod network;
 pub mod platforms;
 pub mod receiver;
 pub mod scratch;
+pub mod serial;
 pub mod stage;
 pub mod tour;
 pub mod webdriver;

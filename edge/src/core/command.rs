@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::link::{LinkRow, LinkView, Multipart, Part, Policy, StoredFile};
 use super::password::Hash;
+use super::serial::{Pieces, SerialCommand, SerialView};
 
 /// Asked of a link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,6 +179,8 @@ pub enum Command {
         /// The upload.
         upload: UploadId,
     },
+    /// Something about a serial upload.
+    Serial(UploadId, SerialCommand),
     /// What the backend says of a file.
     Receipt {
         /// The file.
@@ -249,6 +252,10 @@ pub enum Reply {
     Room(Policy),
     /// The upload, new or known.
     Upload(OpenUpload),
+    /// A serial upload.
+    Serial(Box<SerialView>),
+    /// Pieces that may be joined, or were.
+    Pieces(Pieces),
     /// To be completed in R2.
     Sealed(Sealed),
     /// A file.
@@ -289,6 +296,8 @@ pub struct Sealed {
     pub multipart: Multipart,
     /// R2's entity tags of the parts, in order from part 1.
     pub etags: Vec<String>,
+    /// Digest of the whole, where it is known before the object is there.
+    pub sha256: Option<Sha256>,
 }
 
 /// A file and what the worker needs to serve it.

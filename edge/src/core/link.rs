@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use super::key::{address, object_key};
 use super::listing::{Entry, Listed};
 use super::password::Password;
+use super::serial::{Role, Serial};
 
 /// Everything about one link.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,6 +134,9 @@ pub struct UploadRow {
     pub created_at: Timestamp,
     /// Where it is in its life.
     pub state: UploadState,
+    /// What it has beside, if it is a serial upload: one by tus or Resumable Uploads for HTTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<Serial>,
 }
 
 /// An R2 multipart upload.
@@ -166,6 +170,11 @@ pub enum UploadState {
         /// The multipart upload to complete; absent for a file that comes in one request.
         multipart: Option<Multipart>,
     },
+    /// A whole piece of a file, an object of its own until it is joined.
+    Piece {
+        /// When it was last heard of.
+        touched_at: Timestamp,
+    },
     /// A file.
     Stored(StoredFile),
     /// Ended without a file.
@@ -173,6 +182,14 @@ pub enum UploadState {
         /// When.
         at: Timestamp,
     },
+}
+
+impl UploadState {
+    /// Whether more is to come: it takes bytes, or waits to be joined.
+    #[must_use]
+    pub const fn is_under_way(&self) -> bool {
+        matches!(self, Self::Receiving { .. } | Self::Piece { .. })
+    }
 }
 
 /// A committed file.
@@ -270,11 +287,13 @@ impl LinkState {
     /// How many places the link's files take: those stored and those being committed.
     #[must_use]
     pub fn places_taken(&self) -> u32 {
-        let taken = self.uploads.values().filter(|u| {
-            matches!(
-                u.state,
-                UploadState::Completing { .. } | UploadState::Stored(_)
-            )
+        let taken = self.uploads.values().filter(|u| match &u.state {
+            UploadState::Stored(_) => true,
+            // A piece is no file.
+            UploadState::Completing { .. } => {
+                u.serial.as_ref().is_none_or(|s| s.role != Role::Piece)
+            }
+            _ => false,
         });
         u32::try_from(taken.count()).unwrap_or(u32::MAX)
     }
@@ -357,10 +376,7 @@ impl LinkState {
     #[must_use]
     pub fn view(&self) -> LinkView {
         let receiving = self.uploads.values().filter(|u| {
-            matches!(
-                u.state,
-                UploadState::Receiving { .. } | UploadState::Completing { .. }
-            )
+            u.state.is_under_way() || matches!(u.state, UploadState::Completing { .. })
         });
         LinkView {
             link: self.link.clone(),
@@ -431,6 +447,7 @@ mod tests {
                     part_size: 8,
                 }),
             },
+            serial: None,
         };
         assert_eq!(
             serde_json::to_string(&row).expect("JSON"),

@@ -92,6 +92,10 @@ pub enum PageRoute {
     Complete(UploadId),
     /// `DELETE /u/{token}/uploads/{id}`
     Abort(UploadId),
+    /// `/u/{token}/tus` and one upload under it: tus, whatever the method.
+    Tus(Option<String>),
+    /// `/u/{token}/resumable` and one upload under it: Resumable Uploads for HTTP.
+    Resumable(Option<String>),
 }
 
 /// Finds the route. `HEAD` goes where `GET` goes.
@@ -217,6 +221,11 @@ fn page(method: &str, segments: &[&str]) -> Result<PageRoute, Problem> {
                 _ => Err(ProblemCode::NotFound.into()),
             }
         }
+        // These protocols answer in their own words also to what they do not know.
+        ["tus"] | ["tus", ""] => Ok(PageRoute::Tus(None)),
+        ["tus", id] => Ok(PageRoute::Tus(Some((*id).to_owned()))),
+        ["resumable"] | ["resumable", ""] => Ok(PageRoute::Resumable(None)),
+        ["resumable", id] => Ok(PageRoute::Resumable(Some((*id).to_owned()))),
         _ => Err(ProblemCode::NotFound.into()),
     }
 }

@@ -8,6 +8,7 @@ use chatlift_shared::{AppId, EventId, Timestamp, UploadId};
 
 use super::link::{Cleanup, LinkState, Multipart, UploadState};
 use super::listing::Entry;
+use super::serial::{Serial, expires_at};
 
 /// After this long, a commit that was not confirmed is taken for dead and settled by looking at
 /// R2. A worker whose client has gone may go on for 30 s (Workers limits, `waitUntil`).
@@ -53,6 +54,8 @@ pub struct Settle {
     pub multipart: Option<Multipart>,
     /// The file's name.
     pub name: String,
+    /// What it has beside, if it is a serial upload.
+    pub serial: Option<Serial>,
 }
 
 /// An event to send.
@@ -98,6 +101,7 @@ pub fn due(state: &LinkState, now: Timestamp) -> Vec<Work> {
                 sha256: *sha256,
                 multipart: multipart.clone(),
                 name: row.name.clone(),
+                serial: row.serial.clone(),
             }));
         }
     }
@@ -130,6 +134,7 @@ pub fn due(state: &LinkState, now: Timestamp) -> Vec<Work> {
 #[must_use]
 pub fn next_alarm(state: &LinkState) -> Option<Timestamp> {
     let expiry = (state.link.status == Status::Active).then_some(state.link.expires_at);
+    let link_end = state.link.expires_at;
     let events = state
         .events
         .values()
@@ -143,8 +148,14 @@ pub fn next_alarm(state: &LinkState) -> Option<Timestamp> {
         }
         _ => None,
     });
+    let late = state
+        .uploads
+        .values()
+        .filter(|u| u.serial.is_some() && u.state.is_under_way())
+        .map(|u| expires_at(u.created_at, link_end));
     expiry
         .into_iter()
+        .chain(late)
         .chain(events)
         .chain(cleanups)
         .chain(settles)

@@ -9,11 +9,12 @@ use worker::web_sys::{ReadableStream, Response};
 use worker::{Env, Object, Range, ResponseBody, UploadedPart};
 
 use super::counts;
+use super::feed::Stream;
 use super::setup::broken;
 use crate::ports::{Bucket, BucketError, CompleteError, Failure, Head, Put, PutError};
 
 /// The bucket that is bound as `FILES`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct R2(worker::Bucket);
 
 impl R2 {
@@ -92,6 +93,11 @@ async fn digest_of(stream: ReadableStream) -> Result<Sha256, BucketError> {
 
 impl Bucket for R2 {
     type Body = ReadableStream;
+    type Objects = Stream;
+
+    fn objects(&self, objects: Vec<(String, u64)>) -> Stream {
+        Stream::objects(self, objects)
+    }
 
     fn body(&self, bytes: Vec<u8>) -> Result<ReadableStream, BucketError> {
         let mut bytes = bytes;

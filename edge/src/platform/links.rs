@@ -122,6 +122,7 @@ impl Stage for Stubs {
             offset: 0,
             length,
             part_len: length,
+            writer: None,
         };
         let request = chunk_request(PATH_STAGED, &chunk, None)?;
         match self.send(upload.link(), request).await?.into_parts().1 {

@@ -23,6 +23,7 @@ use super::{counts, links, log, setup, stage, store};
 use crate::core::command::{Answer, Command, Reply};
 use crate::core::decide::decide;
 use crate::core::link::LinkState;
+use crate::core::serial::{SerialCommand, may_write};
 use crate::core::stage as rules;
 use crate::core::work::{due, next_alarm};
 use crate::ports::{Chunk, Failure, Links};
@@ -118,9 +119,13 @@ impl LinkObject {
     /// also when the stream breaks off, so a cut costs nothing that had arrived.
     async fn stage(&self, mut request: Request) -> Result<Response> {
         let chunk: Chunk = links::argument(&request)?;
-        let answer = match self.execute(Command::Touch {
-            upload: chunk.upload,
-        })? {
+        let touch = match chunk.writer {
+            Some(writer) => Command::Serial(chunk.upload, SerialCommand::Touch { writer }),
+            None => Command::Touch {
+                upload: chunk.upload,
+            },
+        };
+        let answer = match self.execute(touch)? {
             Ok(_) => self.keep(&chunk, &mut request).await?,
             Err(problem) => Err(problem),
         };
@@ -145,6 +150,9 @@ impl LinkObject {
             // A stream that breaks off ends the chunk early; what arrived is kept.
             while let Some(Ok(bytes)) = stream.next().await {
                 for row in rows.push(&bytes) {
+                    if let Err(problem) = self.may_write(chunk) {
+                        return Ok(Err(problem));
+                    }
                     match stage::append(&storage, chunk, kept, row)? {
                         Ok(end) => kept = end,
                         Err(problem) => return Ok(Err(problem)),
@@ -152,9 +160,20 @@ impl LinkObject {
                 }
             }
         }
+        if let Err(problem) = self.may_write(chunk) {
+            return Ok(Err(problem));
+        }
         match rows.finish() {
             Some(row) => stage::append(&storage, chunk, kept, row),
             None => Ok(Ok(kept)),
+        }
+    }
+
+    /// Refuses rows of a request that another one has taken over from meanwhile.
+    fn may_write(&self, chunk: &Chunk) -> core::result::Result<(), Problem> {
+        match (chunk.writer, &*self.cached.borrow()) {
+            (Some(writer), Some(state)) => may_write(state, chunk.upload, writer),
+            _ => Ok(()),
         }
     }
 

@@ -15,7 +15,7 @@ use worker::{Env, Request, Response};
 
 use super::request::{self, header, invalid};
 use super::setup::{self, EdgeService, broken};
-use super::{chat, form, log, manage, page, password, respond};
+use super::{chat, form, log, manage, page, password, respond, resumable, tus};
 use crate::config::{App, Config};
 use crate::core::command::FoundFile;
 use crate::core::link::{LinkRow, LinkView};
@@ -179,6 +179,12 @@ async fn page_route(
             let claims = page::genuine(config, token)?;
             return password::enter(service, config, &mut request, token, &claims).await;
         }
+        PageRoute::Tus(upload) => {
+            return tus::serve(service, config, &request, token, upload.as_deref()).await;
+        }
+        PageRoute::Resumable(upload) => {
+            return resumable::serve(service, config, &request, token, upload.as_deref()).await;
+        }
         _ => {}
     }
     let claims = page::claims(config, &request, token)?;
@@ -212,7 +218,9 @@ async fn page_route(
         | PageRoute::Data
         | PageRoute::Form
         | PageRoute::ChatConfig
-        | PageRoute::Password => Err(ProblemCode::NotFound.into()),
+        | PageRoute::Password
+        | PageRoute::Tus(_)
+        | PageRoute::Resumable(_) => Err(ProblemCode::NotFound.into()),
     }
 }
 

@@ -161,6 +161,15 @@ pub(super) fn save(
             }
             PartWrite::Drop(upload, n) => statements.push(delete_part("part", *upload, *n)),
             PartWrite::Unstage(upload, n) => statements.push(delete_part("stage", *upload, *n)),
+            PartWrite::Truncate(upload, n, begin) => statements.push((
+                "DELETE FROM stage WHERE upload = ?1 AND (n > ?2 OR (n = ?2 AND offset >= ?3))"
+                    .to_owned(),
+                vec![
+                    upload.to_string().into(),
+                    i32::from(*n).into(),
+                    SqlStorageValue::Integer(i64::try_from(*begin).unwrap_or(i64::MAX)),
+                ],
+            )),
             PartWrite::DropAll(upload) => {
                 for table in ["part", "stage"] {
                     statements.push((

@@ -10,6 +10,7 @@ use super::Service;
 use super::uploads::Announced;
 use crate::core::command::Command;
 use crate::core::link::{Cleanup, Policy};
+use crate::core::serial::{Role, SerialCommand};
 use crate::core::work::{Settle, Work};
 use crate::ports::{Bucket, BucketError, Directory, Failure, Links, Webhooks, World};
 
@@ -83,6 +84,10 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
                 )
                 .await;
         }
+        if matches!(&settle.serial, Some(s) if s.role == Role::Piece) {
+            let keep = SerialCommand::Keep { attempt };
+            return self.tell(upload, Command::Serial(upload, keep)).await;
+        }
         let announced = Announced {
             upload,
             attempt,
@@ -90,6 +95,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             size: settle.size,
             name: &settle.name,
             sha256: settle.sha256,
+            expected: settle.serial.as_ref().and_then(|s| s.sha256),
         };
         match self.confirm(policy, announced).await {
             // A refusal settles it as well.

@@ -6,10 +6,13 @@
 //! is settled by the alarm, from what R2 has.
 
 pub mod alarm;
+mod body;
 pub mod chat;
 pub mod form;
+pub mod join;
 pub mod links;
 pub mod manage;
+pub mod serial;
 pub mod uploads;
 
 use chatlift_shared::{FileId, UploadId};

@@ -1,6 +1,8 @@
 //! The service against a bucket and links in memory. The bucket can store and then report
 //! failure, and any step can be the last one before the worker dies.
 
+mod serial;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -22,6 +24,7 @@ use crate::core::command::{Command, OpenUpload, Outcome, Reply};
 use crate::core::decide::{Held, PartWrite, decide};
 use crate::core::link::LinkState;
 use crate::core::listing::{self, Entry, Query, ShardPage};
+use crate::core::serial::SerialCommand;
 use crate::core::stage;
 use crate::core::ticket::Ticket;
 use crate::core::work::{Send, due};
@@ -82,6 +85,15 @@ fn etag(bytes: &[u8]) -> String {
 
 impl Bucket for Memory {
     type Body = Vec<u8>;
+    type Objects = serial::Bytes;
+
+    fn objects(&self, objects: Vec<(String, u64)>) -> serial::Bytes {
+        let stored = self.stored.borrow();
+        let all = objects
+            .iter()
+            .flat_map(|(key, _)| stored.objects[key].clone());
+        serial::Bytes::new(all.collect())
+    }
 
     fn body(&self, bytes: Vec<u8>) -> Result<Vec<u8>, BucketError> {
         Ok(bytes)
@@ -224,6 +236,12 @@ impl Links for Objects {
                     drop(staged.remove(&(*id, *n)));
                 }
                 PartWrite::DropAll(id) => staged.retain(|(upload, _), _| upload != id),
+                PartWrite::Truncate(id, n, begin) => {
+                    staged.retain(|(upload, part), _| upload != id || part <= n);
+                    if let Some(bytes) = staged.get_mut(&(*id, *n)) {
+                        bytes.truncate(usize::try_from(*begin).expect("fits"));
+                    }
+                }
                 PartWrite::Drop(..) => {}
             }
             write.apply(&mut self.held.borrow_mut());
@@ -237,8 +255,11 @@ impl Stage for Objects {
     type Body = Vec<u8>;
 
     async fn stage(&self, chunk: Chunk, body: Option<Vec<u8>>) -> Result<u64, Failure> {
-        let touch = Command::Touch {
-            upload: chunk.upload,
+        let touch = match chunk.writer {
+            Some(writer) => Command::Serial(chunk.upload, SerialCommand::Touch { writer }),
+            None => Command::Touch {
+                upload: chunk.upload,
+            },
         };
         self.execute(chunk.upload.link(), touch).await?;
         let mut staged = self.staged.borrow_mut();

@@ -24,10 +24,12 @@ pub(super) struct Announced<'a> {
     pub(super) size: u64,
     pub(super) name: &'a str,
     pub(super) sha256: Option<Sha256>,
+    /// What the sender said that the digest is, where it was not compared yet.
+    pub(super) expected: Option<Sha256>,
 }
 
 impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
-    fn new_upload_id(&self, link: LinkId) -> UploadId {
+    pub(super) fn new_upload_id(&self, link: LinkId) -> UploadId {
         let mut suffix = [0; 6];
         suffix.copy_from_slice(&self.world.random().to_le_bytes()[..6]);
         UploadId::new(link, suffix)
@@ -196,6 +198,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             offset,
             length,
             part_len,
+            writer: None,
         };
         let held = self.links.stage(chunk, body).await?;
         if held < part_len {
@@ -256,11 +259,12 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             size: sealed.size,
             name: &sealed.name,
             sha256: Some(request.sha256),
+            expected: None,
         };
         self.confirm(&sealed.policy, announced).await
     }
 
-    async fn complete_in_r2(
+    pub(super) async fn complete_in_r2(
         &self,
         upload: UploadId,
         attempt: u64,
@@ -359,6 +363,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             size: length,
             name: &name,
             sha256: Some(put.sha256),
+            expected: None,
         };
         self.confirm(&policy, announced).await
     }
@@ -377,6 +382,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             size,
             name,
             sha256,
+            expected,
         } = announced;
         let head = match self.bucket.head(key).await? {
             Some(head) if head.size == size => head,
@@ -397,6 +403,12 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             Some(known) => known,
             None => self.bucket.digest(key).await?,
         };
+        if expected.is_some_and(|expected| expected != sha256) {
+            self.withdraw(upload, attempt, key).await?;
+            return Err(Problem::new(ProblemCode::DigestMismatch)
+                .field("Repr-Digest")
+                .into());
+        }
         let commit = Command::Commit {
             upload,
             attempt,
@@ -416,7 +428,12 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     }
 
     /// Ends a commit that must not be, and removes its object now rather than by the link's alarm.
-    async fn withdraw(&self, upload: UploadId, attempt: u64, key: &str) -> Result<(), Failure> {
+    pub(super) async fn withdraw(
+        &self,
+        upload: UploadId,
+        attempt: u64,
+        key: &str,
+    ) -> Result<(), Failure> {
         let _ = self.bucket.delete(key).await;
         self.tell(upload, Command::Withdraw { upload, attempt })
             .await
@@ -460,7 +477,11 @@ pub fn check_part(ticket: &Ticket, n: u64, length: u64) -> Result<u16, Problem> 
     Ok(n)
 }
 
-fn check_type(accept: &[MediaRange], head: &[u8], name: &str) -> Result<&'static str, Problem> {
+pub(super) fn check_type(
+    accept: &[MediaRange],
+    head: &[u8],
+    name: &str,
+) -> Result<&'static str, Problem> {
     let media_type = sniff::media_type(head, name);
     if sniff::accepted(accept, media_type) {
         return Ok(media_type);

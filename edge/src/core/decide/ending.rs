@@ -84,6 +84,7 @@ impl Step<'_> {
                     UploadState::Completing { multipart, .. } => {
                         multipart.as_ref().map_or(0, |_| row.size)
                     }
+                    UploadState::Piece { .. } => row.size,
                     UploadState::Stored(_) | UploadState::Aborted { .. } => return None,
                 };
                 let shown = UnderWay {

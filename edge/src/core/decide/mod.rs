@@ -9,6 +9,8 @@ mod ending;
 mod events;
 mod files;
 mod manage;
+mod pieces;
+mod serial;
 mod uploads;
 
 use core::time::Duration;
@@ -44,6 +46,8 @@ pub enum PartWrite {
     Drop(UploadId, u16),
     /// Remove what is staged of a part.
     Unstage(UploadId, u16),
+    /// Remove what is staged from this place of this part on.
+    Truncate(UploadId, u16, u64),
     /// Remove all parts of an upload, whole and staged.
     DropAll(UploadId),
 }
@@ -60,6 +64,7 @@ impl PartWrite {
             }
             Self::Drop(id, n) => drop(held.entry(id).or_default().parts.remove(&n)),
             Self::Unstage(id, n) => held.entry(id).or_default().staged.retain(|s| s.n != n),
+            Self::Truncate(id, n, begin) => held.entry(id).or_default().truncate(n, begin),
             Self::DropAll(id) => drop(held.remove(&id)),
         }
     }
@@ -83,6 +88,16 @@ pub struct Held {
     pub parts: BTreeMap<u16, Part>,
     /// Beginnings of parts.
     pub staged: Vec<StagedPart>,
+}
+
+impl Held {
+    /// Drops what is staged from byte `begin` of part `n` on.
+    pub fn truncate(&mut self, n: u16, begin: u64) {
+        self.staged.retain(|s| s.n < n || (s.n == n && begin > 0));
+        if let Some(cut) = self.staged.iter_mut().find(|s| s.n == n) {
+            cut.offset = cut.offset.min(begin);
+        }
+    }
 }
 
 /// Looks up what is held of an upload.
@@ -207,6 +222,7 @@ impl Step<'_> {
                 keep_parts,
             } => self.reopen(upload, attempt, keep_parts),
             Command::Abort { upload } => self.abort(upload),
+            Command::Serial(upload, command) => self.serial(upload, command),
             Command::Receipt { file, receipt } => self.receipt(file, receipt),
             Command::ReadFile { file } => self.found_file(file),
             Command::DeleteFile { file } => self.delete_file(file),
@@ -302,10 +318,11 @@ impl Step<'_> {
         for upload in over {
             self.delete(upload);
         }
+        self.end_late_serial();
     }
 
     fn end_receiving(&mut self) {
-        for id in self.ids(|s| matches!(s, UploadState::Receiving { .. })) {
+        for id in self.ids(UploadState::is_under_way) {
             self.end_upload(id);
         }
     }
@@ -318,6 +335,7 @@ impl Step<'_> {
         let (multipart, committing) = match &row.state {
             UploadState::Receiving { multipart, .. } => (Some(multipart.clone()), false),
             UploadState::Completing { multipart, .. } => (multipart.clone(), true),
+            UploadState::Piece { .. } => (None, true),
             UploadState::Stored(_) | UploadState::Aborted { .. } => return,
         };
         if let Some(multipart) = multipart {

@@ -17,6 +17,7 @@ use super::*;
 use crate::core::command::Outcome;
 use crate::core::link::{EventRow, Policy, Words};
 use crate::core::listing::Listed;
+use crate::core::serial::{Protocol, Role, Serial, SerialCommand};
 use crate::core::work::{STUCK_AFTER, Work, due, next_alarm};
 
 const MIB: u64 = 1024 * 1024;
@@ -657,6 +658,93 @@ fn is_aborted(upload: &UploadRow) -> bool {
     matches!(upload.state, UploadState::Aborted { .. })
 }
 
+/// About serial uploads 20 to 23, of which the odd ones are pieces, and about joining those to 24.
+fn serial_command() -> impl Strategy<Value = Command> {
+    let role = |n: u8| if n % 2 == 1 { Role::Piece } else { Role::File };
+    let serial = |role| Serial {
+        protocol: Protocol::Tus,
+        role,
+        length_known: true,
+        writer: 0,
+        unchecked: None,
+        metadata: String::new(),
+        sha256: None,
+    };
+    let multipart = |n: u8, size| Multipart {
+        r2_upload_id: format!("r2-{n}"),
+        part_size: part_size(size),
+    };
+    let pieces = || vec![id(21), id(23)];
+    let command = prop_oneof![
+        prop_oneof![Just(0), Just(1), Just(9 * MIB)].prop_map(move |size| {
+            (
+                None,
+                SerialCommand::Open {
+                    name: "a".into(),
+                    size,
+                    multipart: multipart(20, size),
+                    serial: serial(Role::File),
+                },
+            )
+        }),
+        (0_u64..3, any::<bool>()).prop_map(|(writer, checked)| {
+            (
+                None,
+                SerialCommand::Begin {
+                    protocol: Protocol::Tus,
+                    writer,
+                    offset: 0,
+                    length: None,
+                    total: None,
+                    checked,
+                },
+            )
+        }),
+        (0_u64..3, 1_u16..3).prop_map(|(writer, n)| {
+            (
+                None,
+                SerialCommand::Record {
+                    writer,
+                    n,
+                    part: part_of(n),
+                },
+            )
+        }),
+        (0_u64..3).prop_map(|attempt| (
+            None,
+            SerialCommand::Seal {
+                attempt,
+                sha256: None
+            }
+        )),
+        (0_u64..3).prop_map(|attempt| (None, SerialCommand::Keep { attempt })),
+        Just((
+            None,
+            SerialCommand::Look {
+                protocol: Protocol::Tus
+            }
+        )),
+        (0_u64..3).prop_map(move |attempt| {
+            (
+                Some(24),
+                SerialCommand::Join {
+                    attempt,
+                    name: "b".into(),
+                    multipart: multipart(24, 9 * MIB),
+                    serial: serial(Role::Join(pieces())),
+                },
+            )
+        }),
+        (0_u64..3).prop_map(|attempt| (Some(24), SerialCommand::Joining { attempt })),
+    ];
+    (20_u8..24, command).prop_map(move |(n, (joined, mut command))| {
+        if let SerialCommand::Open { serial, .. } = &mut command {
+            serial.role = role(n);
+        }
+        Command::Serial(id(joined.unwrap_or(n)), command)
+    })
+}
+
 fn any_command() -> impl Strategy<Value = Command> {
     let n = 0_u8..5;
     let size = prop_oneof![Just(0), Just(1), Just(MIB), Just(20 * MIB), Just(21 * MIB)];
@@ -669,18 +757,20 @@ fn any_command() -> impl Strategy<Value = Command> {
         }),
         (n.clone(), size.clone()).prop_map(|(n, size)| reserve(n + 10, size)),
         (n.clone(), size, 0_u64..3).prop_map(|(n, size, attempt)| seal(n, size, attempt)),
-        (0_u8..15, 0_u64..3).prop_map(|(n, attempt)| commit(n, attempt)),
-        (0_u8..15, 0_u64..3).prop_map(|(n, attempt)| Command::Withdraw {
+        (0_u8..25, 0_u64..3).prop_map(|(n, attempt)| commit(n, attempt)),
+        (0_u8..25, 0_u64..3).prop_map(|(n, attempt)| Command::Withdraw {
             upload: id(n),
             attempt
         }),
-        (0_u8..15, 0_u64..3, any::<bool>()).prop_map(|(n, attempt, keep_parts)| Command::Reopen {
+        (0_u8..25, 0_u64..3, any::<bool>()).prop_map(|(n, attempt, keep_parts)| Command::Reopen {
             upload: id(n),
             attempt,
             keep_parts
         }),
-        n.prop_map(|n| Command::Abort { upload: id(n) }),
+        (0_u8..25).prop_map(|n| Command::Abort { upload: id(n) }),
         (0_u8..15).prop_map(|n| Command::DeleteFile { file: id(n).into() }),
+        serial_command(),
+        serial_command(),
         Just(Command::Revoke),
         Just(Command::Finish { order: vec![] }),
         Just(Command::Opened),
@@ -738,7 +828,7 @@ proptest! {
             }
             // An ended link has nothing under way.
             if state.link.status != Status::Active {
-                let receiving = state.uploads.values().any(|u| matches!(u.state, UploadState::Receiving { .. }));
+                let receiving = state.uploads.values().any(|u| u.state.is_under_way());
                 prop_assert!(!receiving);
             }
         }

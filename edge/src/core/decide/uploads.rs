@@ -49,7 +49,7 @@ impl Step<'_> {
             .iter()
             .find_map(|(id, row)| match &row.state {
                 UploadState::Receiving { multipart, .. }
-                    if row.name == name && row.size == size =>
+                    if row.name == name && row.size == size && row.serial.is_none() =>
                 {
                     let held = (self.held)(*id);
                     let parts = held.parts.into_iter();
@@ -116,6 +116,7 @@ impl Step<'_> {
                     multipart: multipart.clone(),
                     touched_at: self.now,
                 },
+                serial: None,
             },
         );
         Ok(Reply::Upload(OpenUpload {
@@ -137,15 +138,16 @@ impl Step<'_> {
         let most = usize::try_from(left)
             .unwrap_or(usize::MAX)
             .saturating_add(SPARE_UPLOADS);
-        let mut receiving: Vec<(Timestamp, UploadId)> = self
-            .state
-            .uploads
-            .iter()
-            .filter_map(|(id, u)| match u.state {
-                UploadState::Receiving { touched_at, .. } => Some((touched_at, *id)),
-                _ => None,
-            })
-            .collect();
+        let mut receiving: Vec<(Timestamp, UploadId)> =
+            self.state
+                .uploads
+                .iter()
+                .filter_map(|(id, u)| match u.state {
+                    UploadState::Receiving { touched_at, .. }
+                    | UploadState::Piece { touched_at } => Some((touched_at, *id)),
+                    _ => None,
+                })
+                .collect();
         receiving.sort_unstable();
         let too_many = (receiving.len() + 1).saturating_sub(most);
         for (_, id) in receiving.into_iter().take(too_many) {
@@ -161,7 +163,7 @@ impl Step<'_> {
                 self.touch(upload);
                 Ok(())
             }
-            UploadState::Completing { .. } | UploadState::Stored(_) => {
+            UploadState::Completing { .. } | UploadState::Piece { .. } | UploadState::Stored(_) => {
                 Err(ProblemCode::UploadBusy.into())
             }
             UploadState::Aborted { .. } => Err(ProblemCode::UploadAborted.into()),
@@ -263,6 +265,7 @@ impl Step<'_> {
                     sha256,
                     multipart: None,
                 },
+                serial: None,
             },
         );
         Ok(self.room())
@@ -276,6 +279,9 @@ impl Step<'_> {
         parts_sha256: Sha256,
     ) -> Answer {
         let row = self.upload(upload)?;
+        if row.serial.is_some() {
+            return Err(ProblemCode::UploadNotFound.into());
+        }
         let (name, size) = (row.name.clone(), row.size);
         let multipart = match &row.state {
             UploadState::Stored(_) => return self.found_file(upload.into()),
@@ -288,7 +294,9 @@ impl Step<'_> {
                 multipart: Some(multipart),
                 ..
             } if since.plus(STUCK_AFTER) <= self.now => multipart.clone(),
-            UploadState::Completing { .. } => return Err(ProblemCode::UploadBusy.into()),
+            UploadState::Completing { .. } | UploadState::Piece { .. } => {
+                return Err(ProblemCode::UploadBusy.into());
+            }
             UploadState::Receiving { multipart, .. } => {
                 self.room_for(size)?;
                 multipart.clone()
@@ -326,6 +334,7 @@ impl Step<'_> {
             size,
             multipart,
             etags,
+            sha256: Some(sha256),
         }))
     }
 
@@ -364,6 +373,7 @@ impl Step<'_> {
             }),
         );
         self.parts.push(PartWrite::DropAll(upload));
+        self.end_pieces(upload);
         if let Some(file) = self.state.file(upload) {
             let link = self.state.link_ref();
             self.tell(EventKind::FileStored(FileStored { file, link }));
@@ -385,6 +395,10 @@ impl Step<'_> {
 
     pub(super) fn reopen(&mut self, upload: UploadId, attempt: u64, keep_parts: bool) -> Answer {
         if !self.awaited(upload, attempt)? {
+            return Ok(Reply::Done);
+        }
+        if self.cannot_reopen(upload, keep_parts) {
+            self.end_upload(upload);
             return Ok(Reply::Done);
         }
         match (&self.upload(upload)?.state, self.state.link.status) {
@@ -411,7 +425,7 @@ impl Step<'_> {
 
     pub(super) fn abort(&mut self, upload: UploadId) -> Answer {
         match self.upload(upload)?.state {
-            UploadState::Receiving { .. } => {
+            UploadState::Receiving { .. } | UploadState::Piece { .. } => {
                 self.end_upload(upload);
                 Ok(Reply::Done)
             }

@@ -1,0 +1,321 @@
+//! Resumable Uploads for HTTP under `/u/{token}/resumable`.
+//!
+//! Workers send no interim responses, so there is no `104 (Upload Resumption Supported)`: a client
+//! that wants to resume begins with an empty request, which is answered with the upload's address.
+
+use chatlift_shared::api::PageFile;
+use chatlift_shared::digest::Sha256;
+use chatlift_shared::token::Claims;
+use chatlift_shared::{Problem, ProblemCode, UploadId};
+use worker::{Request, Response};
+
+use super::feed::Stream;
+use super::request::{self, header, invalid};
+use super::setup::{EdgeService, broken};
+use super::tus::{announced, log_stored};
+use super::{page, respond, world};
+use crate::config::Config;
+use crate::core::command::FoundFile;
+use crate::core::resumable;
+use crate::core::serial::{
+    BODY_MAX, Phase, Protocol, Role, SerialView, body_too_large, with_status,
+};
+use crate::core::tus::{Algorithm, Checksum};
+use crate::ports::Failure;
+use crate::service::serial::{Append, Grown, NewSerial};
+
+/// A refusal, and whether it is the answer to the whole upload.
+struct Refusal {
+    failure: Failure,
+    /// The offset that the request named.
+    provided: Option<u64>,
+    /// The most that the link takes, where it is known.
+    max_size: Option<u64>,
+}
+
+impl<F: Into<Failure>> From<F> for Refusal {
+    fn from(failure: F) -> Self {
+        Self {
+            failure: failure.into(),
+            provided: None,
+            max_size: None,
+        }
+    }
+}
+
+/// Methods of the address of all uploads, and of that of one.
+const METHODS: &str = "OPTIONS, POST, PUT";
+const UPLOAD_METHODS: &str = "DELETE, GET, HEAD, PATCH";
+
+type Answer = Result<Response, Refusal>;
+
+/// Answers a request, whatever its method.
+pub(super) async fn serve(
+    service: &EdgeService,
+    config: &Config,
+    request: &Request,
+    token: &str,
+    upload: Option<&str>,
+) -> Result<Response, Failure> {
+    match answer(service, config, request, token, upload).await {
+        Ok(response) => Ok(response),
+        Err(Refusal {
+            failure: Failure::Refused(problem),
+            provided,
+            max_size,
+        }) => {
+            let mut response = refuse(&problem, provided, max_size)?;
+            if response.status_code() == 405 {
+                let methods = upload.map_or(METHODS, |_| UPLOAD_METHODS);
+                set(&mut response, "allow", methods)?;
+            }
+            Ok(response)
+        }
+        Err(refusal) => Err(refusal.failure),
+    }
+}
+
+fn refuse(
+    problem: &Problem,
+    provided: Option<u64>,
+    max_size: Option<u64>,
+) -> Result<Response, Failure> {
+    let (status, body) = resumable::problem(problem, provided);
+    let mut response = respond::failure(Failure::Refused(with_status(problem.clone(), status)))
+        .map_err(broken("answer"))?;
+    let text = serde_json::to_vec(&body).map_err(|e| Failure::Broken(e.to_string()))?;
+    let headers = response.headers().clone();
+    response = Response::from_bytes(text)
+        .map_err(broken("answer"))?
+        .with_status(status)
+        .with_headers(headers);
+    let complete = resumable::complete(resumable::is_final(problem));
+    set(&mut response, "upload-complete", complete)?;
+    if let Some(offset) = problem.offset {
+        set(&mut response, "upload-offset", &offset.to_string())?;
+    }
+    if status == 413
+        && let Some(max_size) = max_size
+    {
+        let limit = resumable::limit(max_size, BODY_MAX, None);
+        set(&mut response, "upload-limit", &limit)?;
+    }
+    Ok(response)
+}
+
+fn set(response: &mut Response, name: &str, value: &str) -> Result<(), Failure> {
+    response
+        .headers_mut()
+        .set(name, value)
+        .map_err(broken("headers"))
+}
+
+async fn answer(
+    service: &EdgeService,
+    config: &Config,
+    request: &Request,
+    token: &str,
+    upload: Option<&str>,
+) -> Answer {
+    let claims = page::claims(config, request, token)?;
+    let method = request.method().to_string();
+    let Some(upload) = upload else {
+        return match method.as_str() {
+            "OPTIONS" => Ok(options(service, &claims).await?),
+            "POST" | "PUT" => create(service, request, &claims, token).await,
+            _ => Err(not_allowed(METHODS)),
+        };
+    };
+    let upload: UploadId = upload
+        .parse()
+        .ok()
+        .filter(|id: &UploadId| id.link() == claims.link)
+        .ok_or(ProblemCode::UploadNotFound)?;
+    match method.as_str() {
+        "HEAD" | "GET" => {
+            let protocol = Protocol::Resumable;
+            let view = service.look(&claims.app, upload, protocol).await?;
+            Ok(state(&view)?)
+        }
+        "PATCH" => append(service, request, &claims, upload).await,
+        "DELETE" => {
+            service.abort_serial(upload, Protocol::Resumable).await?;
+            Ok(respond::no_content()?)
+        }
+        _ => Err(not_allowed(UPLOAD_METHODS)),
+    }
+}
+
+fn not_allowed(methods: &str) -> Refusal {
+    Problem::new(ProblemCode::MethodNotAllowed)
+        .detail(format!("Use {methods}."))
+        .into()
+}
+
+async fn options(service: &EdgeService, claims: &Claims) -> Result<Response, Failure> {
+    let policy = service.read_link(claims.link).await?.link.policy;
+    let mut response = respond::no_content()?;
+    let limit = resumable::limit(policy.max_file_size, BODY_MAX, None);
+    set(&mut response, "upload-limit", &limit)?;
+    set(&mut response, "accept-patch", resumable::MEDIA_TYPE)?;
+    Ok(response)
+}
+
+async fn create(service: &EdgeService, request: &Request, claims: &Claims, token: &str) -> Answer {
+    let flag = resumable::boolean(header(request, "upload-complete").as_deref());
+    // Without the field it is a request as any other, with all of the file in it.
+    let complete = flag.unwrap_or(true);
+    let told = resumable::integer(header(request, "upload-length").as_deref());
+    let body = body_length(request)?;
+    let length = resumable::length(told, complete, 0, body)?;
+    let new = NewSerial {
+        protocol: Protocol::Resumable,
+        role: Role::File,
+        name: request::file_name(request)?,
+        length,
+        metadata: String::new(),
+        sha256: request::digest(request, "Repr-Digest")?,
+    };
+    let checksum = checksum(request)?;
+    let view = service.open_serial(&claims.app, claims.link, new).await?;
+    let location = format!("/u/{token}/resumable/{}", view.id);
+    if body == Some(0) && !complete {
+        return Ok(created(&view, &location, 0)?);
+    }
+    let append = Append {
+        protocol: Protocol::Resumable,
+        offset: 0,
+        length: body,
+        total: None,
+        checksum,
+        last: Some(complete),
+    };
+    let grown = add(service, request, claims, view.id, append).await;
+    match grown.map_err(|failure| Refusal {
+        failure,
+        provided: None,
+        max_size: Some(view.policy.max_file_size),
+    })? {
+        Grown::To(offset) | Grown::Piece(offset) | Grown::Cut(offset) => {
+            Ok(created(&view, &location, offset)?)
+        }
+        Grown::File(found) => Ok(stored(*found)?),
+    }
+}
+
+fn created(view: &SerialView, location: &str, offset: u64) -> Result<Response, Failure> {
+    let mut response = respond::no_content()?.with_status(201);
+    set(&mut response, "location", location)?;
+    set(&mut response, "upload-complete", resumable::complete(false))?;
+    set(&mut response, "upload-offset", &offset.to_string())?;
+    set(&mut response, "upload-limit", &limit_of(view))?;
+    Ok(response)
+}
+
+fn limit_of(view: &SerialView) -> String {
+    let left = world::now().until(view.expires_at).as_secs();
+    resumable::limit(view.policy.max_file_size, BODY_MAX, Some(left))
+}
+
+fn state(view: &SerialView) -> Result<Response, Failure> {
+    let mut response = respond::no_content()?;
+    set(&mut response, "cache-control", "no-store")?;
+    set(&mut response, "upload-offset", &view.offset.to_string())?;
+    let complete = resumable::complete(view.phase == Phase::Stored);
+    set(&mut response, "upload-complete", complete)?;
+    set(&mut response, "upload-limit", &limit_of(view))?;
+    if let Some(length) = view.length() {
+        set(&mut response, "upload-length", &length.to_string())?;
+    }
+    if let Some(sha256) = view.sha256 {
+        set(&mut response, "repr-digest", &sha256.to_header())?;
+    }
+    Ok(response)
+}
+
+/// What the whole file is answered with.
+fn stored(found: FoundFile) -> Result<Response, Failure> {
+    let file: PageFile = found.file.into();
+    let sha256 = file.sha256;
+    log_stored(crate::core::link::upload_of(file.id));
+    let mut response = respond::json(201, &file)?;
+    set(&mut response, "upload-complete", resumable::complete(true))?;
+    set(&mut response, "repr-digest", &sha256.to_header())?;
+    Ok(response)
+}
+
+async fn append(
+    service: &EdgeService,
+    request: &Request,
+    claims: &Claims,
+    upload: UploadId,
+) -> Answer {
+    let media_type = header(request, "content-type").unwrap_or_default();
+    if media_type != resumable::MEDIA_TYPE {
+        let problem = Problem::new(ProblemCode::InvalidRequest)
+            .field("Content-Type")
+            .detail(format!("Use {}.", resumable::MEDIA_TYPE));
+        return Err(with_status(problem, 415).into());
+    }
+    let offset = resumable::integer(header(request, "upload-offset").as_deref())
+        .ok_or_else(|| invalid("Upload-Offset", "Give a number of bytes."))?;
+    let complete = resumable::boolean(header(request, "upload-complete").as_deref())
+        .ok_or_else(|| invalid("Upload-Complete", "Give ?0 or ?1."))?;
+    let told = resumable::integer(header(request, "upload-length").as_deref());
+    let body = body_length(request)?;
+    let append = Append {
+        protocol: Protocol::Resumable,
+        offset,
+        length: body,
+        total: resumable::length(told, complete, offset, body)?,
+        checksum: checksum(request)?,
+        last: Some(complete),
+    };
+    let grown = add(service, request, claims, upload, append).await;
+    match grown.map_err(|failure| Refusal {
+        failure,
+        provided: Some(offset),
+        max_size: None,
+    })? {
+        Grown::To(offset) | Grown::Piece(offset) | Grown::Cut(offset) => {
+            let mut response = respond::no_content()?;
+            set(&mut response, "upload-complete", resumable::complete(false))?;
+            set(&mut response, "upload-offset", &offset.to_string())?;
+            Ok(response)
+        }
+        Grown::File(found) => Ok(stored(*found)?),
+    }
+}
+
+async fn add(
+    service: &EdgeService,
+    request: &Request,
+    claims: &Claims,
+    upload: UploadId,
+    append: Append,
+) -> Result<Grown, Failure> {
+    let mut body = Stream::of(request);
+    let (app, mut append) = (&claims.app, append);
+    if append.length == Some(0) {
+        // Nothing has no digest that could be wrong.
+        append.checksum = None;
+    }
+    Ok(service.append(app, upload, append, &mut body).await?.0)
+}
+
+fn body_length(request: &Request) -> Result<Option<u64>, Failure> {
+    let length = announced(request)?;
+    if length.is_some_and(|length| length > BODY_MAX) {
+        return Err(body_too_large("append parts of at most max-append-size").into());
+    }
+    Ok(length)
+}
+
+/// The `Content-Digest` of the body, if there is one.
+fn checksum(request: &Request) -> Result<Option<Checksum>, Failure> {
+    let digest: Option<Sha256> = request::digest(request, "Content-Digest")?;
+    Ok(digest.map(|sha256| Checksum {
+        algorithm: Algorithm::Sha256,
+        digest: sha256.0.to_vec(),
+    }))
+}
