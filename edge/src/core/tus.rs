@@ -16,18 +16,6 @@ pub const EXTENSIONS: &str = "creation,creation-with-upload,creation-defer-lengt
 /// The media type of a body that adds to an upload.
 pub const MEDIA_TYPE: &str = "application/offset+octet-stream";
 
-/// Headers that a page of another origin sends (CORS preflight).
-pub const REQUEST_HEADERS: &str = "Content-Type, Tus-Resumable, Upload-Length, Upload-Offset, \
-    Upload-Metadata, Upload-Defer-Length, Upload-Concat, Upload-Checksum, Upload-Complete, \
-    Upload-Draft-Interop-Version, Content-Disposition, Content-Digest, Repr-Digest, \
-    X-HTTP-Method-Override, X-Requested-With";
-
-/// Headers that a page of another origin reads.
-pub const RESPONSE_HEADERS: &str = "Location, Tus-Resumable, Tus-Version, Tus-Extension, \
-    Tus-Max-Size, Tus-Checksum-Algorithm, Upload-Offset, Upload-Length, Upload-Defer-Length, \
-    Upload-Metadata, Upload-Concat, Upload-Expires, Upload-Complete, Upload-Limit, Repr-Digest, \
-    Retry-After";
-
 /// Algorithms of a checksum: those that the runtime computes as the bytes go by. `sha1` is the one
 /// that every tus server has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
