@@ -396,7 +396,11 @@ fn a_worker_that_dies_at_any_step_loses_no_acknowledged_byte() {
             assert!(matches!(grown, Ok(Grown::File(_))), "{grown:?}");
         }
         edge.recover();
-        assert_eq!(edge.objects(), [bytes.clone()], "after {steps} steps");
+        assert_eq!(
+            edge.objects(),
+            std::slice::from_ref(&bytes),
+            "after {steps} steps"
+        );
         assert_eq!(edge.backend.heard.borrow().len(), 1);
         let links = edge.service.links.links.borrow();
         assert_eq!(links[&link].link.status, Status::Active);
