@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use chatlift_shared::api::{CreateLink, EventStatus, File, Link, Receipt};
+use chatlift_shared::api::{
+    CreateDownloadUrl, CreateLink, DownloadUrl, EventStatus, ExtendLink, File, Link, Receipt,
+};
 use chatlift_shared::{EventId, FileId, LinkId, Problem};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, redirect};
@@ -11,6 +13,7 @@ use url::Url;
 
 use crate::content::ContentRequest;
 use crate::error::{Error, cut};
+use crate::events::Events;
 use crate::request::CreateLinkRequest;
 
 /// Largest answer that is read as JSON, in bytes: a link with
@@ -167,6 +170,54 @@ impl Client {
     pub async fn give_receipt(&self, id: FileId, receipt: &Receipt) -> Result<File, Error> {
         let path = ["v1", "files", &id.to_string(), "receipt"];
         read(send(self.call(Method::POST, &path).json(receipt)).await?).await
+    }
+
+    /// A link's events as they happen, from the first or after `last`.
+    ///
+    /// ```no_run
+    /// # async fn run(chatlift: chatlift_client::Client, link: chatlift_client::Link)
+    /// # -> Result<(), chatlift_client::Error> {
+    /// let mut events = chatlift.events(link.id, None);
+    /// loop {
+    ///     let (id, event) = events.next().await?;
+    ///     println!("{id}: {event:?}");
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn events(&self, link: LinkId, last: Option<EventId>) -> Events {
+        Events::new(self.clone(), link, last)
+    }
+
+    /// Gives a link more time, in seconds from now. The answer has its new address.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with `link-not-found`, `beyond-scene` or why the link has ended.
+    pub async fn extend_link(&self, id: LinkId, expires_in: u64) -> Result<Link, Error> {
+        let path = ["v1", "links", &id.to_string()];
+        let body = ExtendLink { expires_in };
+        read(send(self.call(Method::PATCH, &path).json(&body)).await?).await
+    }
+
+    /// Closes a link that has what it was for. Again is fine.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with `link-not-found`, `link-expired` or `link-revoked`.
+    pub async fn close_link(&self, id: LinkId) -> Result<Link, Error> {
+        let path = ["v1", "links", &id.to_string(), "close"];
+        self.json(Method::POST, &path).await
+    }
+
+    /// An address by which a file can be fetched without a key, good for these seconds.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with `file-not-found` or `file-deleted`.
+    pub async fn download_url(&self, id: FileId, expires_in: u64) -> Result<DownloadUrl, Error> {
+        let path = ["v1", "files", &id.to_string(), "download-url"];
+        let body = CreateDownloadUrl {
+            expires_in: Some(expires_in),
+        };
+        read(send(self.call(Method::POST, &path).json(&body)).await?).await
     }
 
     /// Has an event sent again, with the same id and body.

@@ -39,12 +39,15 @@
 //! # }
 //! ```
 //!
+//! Without a webhook endpoint, follow a link's events: [`Client::events`].
+//!
 //! Every call may be repeated. Redirects are not followed, and no address that an event or an
 //! answer holds is ever called: only the edge that the [`Client`] was made for.
 
 mod client;
 mod content;
 mod error;
+mod events;
 mod request;
 pub mod webhook;
 
@@ -58,4 +61,5 @@ pub use chatlift_shared::{
 pub use client::{Client, Config, SetupError};
 pub use content::{Content, ContentRequest, SaveError};
 pub use error::Error;
+pub use events::Events;
 pub use request::CreateLinkRequest;

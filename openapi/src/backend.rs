@@ -1,12 +1,14 @@
 //! What a business backend calls.
 
 use chatlift_shared::ProblemCode::{
-    BodyTooLarge, EventNotFound, FileDeleted, FileNotFound, IdempotencyKeyReused, InvalidRequest,
-    LinkNotFound, PreconditionFailed, RangeNotSatisfiable, ReceiptOutOfOrder, SceneUnknown,
+    BeyondScene, BodyTooLarge, EventNotFound, FileDeleted, FileNotFound, IdempotencyKeyReused,
+    InvalidRequest, LinkNotFound, PreconditionFailed, RangeNotSatisfiable, ReceiptOutOfOrder,
+    SceneUnknown,
 };
 use serde_json::{Value, json};
 
 use crate::examples;
+use crate::manage;
 use crate::operation::{Operation, Tag, operation};
 
 fn text() -> Value {
@@ -15,7 +17,17 @@ fn text() -> Value {
 
 /// All of them.
 pub(crate) fn operations() -> Vec<Operation> {
-    [links(), files(), events()].into_iter().flatten().collect()
+    [
+        links(),
+        manage::links(),
+        files(),
+        manage::files(),
+        events(),
+        manage::events(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn links() -> Vec<Operation> {
@@ -51,11 +63,23 @@ fn links() -> Vec<Operation> {
             &[("link", examples::link())],
         )
         .with_header(201, "Location", "The link's own address.", text())
-        .leads_to(201, "link_id", &["get_link", "revoke_link"])
+        .leads_to(
+            201,
+            "link_id",
+            &[
+                "get_link",
+                "extend_link",
+                "close_link",
+                "list_events",
+                "get_qr_svg",
+                "revoke_link",
+            ],
+        )
         .problems(&[
             InvalidRequest,
             BodyTooLarge,
             SceneUnknown,
+            BeyondScene,
             IdempotencyKeyReused,
         ]),
         operation(
@@ -141,49 +165,56 @@ fn files() -> Vec<Operation> {
 }
 
 fn content() -> Operation {
+    content_answers(
+        operation(
+            Tag::Files,
+            "get",
+            "/v1/files/{file_id}/content",
+            "get_content",
+            "Fetch a file's content",
+        )
+        .describe(
+            "A cut transfer goes on with `Range: bytes=<from>-` and `If-Range: <etag>`. Of several \
+             ranges, or another unit than bytes, nothing is made: the whole file comes.",
+        )
+        .problems(&[
+            FileNotFound,
+            FileDeleted,
+            PreconditionFailed,
+            RangeNotSatisfiable,
+        ]),
+    )
+}
+
+/// What every way to a file's content takes and answers.
+pub(crate) fn content_answers(operation: Operation) -> Operation {
     let bytes = json!({ "*/*": { "schema": {} } });
-    let mut operation = operation(
-        Tag::Files,
-        "get",
-        "/v1/files/{file_id}/content",
-        "get_content",
-        "Fetch a file's content",
-    )
-    .describe(
-        "A cut transfer goes on with `Range: bytes=<from>-` and `If-Range: <etag>`. Of several \
-         ranges, or another unit than bytes, nothing is made: the whole file comes.",
-    )
-    .header("Range", "One range of bytes (RFC 9110 section 14).", text())
-    .header(
-        "If-Range",
-        "The `ETag` that the range is of; another version comes whole.",
-        text(),
-    )
-    .header(
-        "If-Match",
-        "Only this version, or 412 (RFC 9110 section 13).",
-        text(),
-    )
-    .header(
-        "If-None-Match",
-        "Only another version than this, or 304.",
-        text(),
-    )
-    .answers_content(200, "The whole file.", bytes.clone())
-    .answers_content(206, "The range that was asked for.", bytes)
-    .answers_empty(304, "It is the version that is known already.")
-    .problems(&[
-        FileNotFound,
-        FileDeleted,
-        PreconditionFailed,
-        RangeNotSatisfiable,
-    ])
-    .with_header(
-        206,
-        "Content-Range",
-        "`bytes <first>-<last>/<size>`",
-        json!({ "type": "string", "pattern": "^bytes [0-9]+-[0-9]+/[0-9]+$" }),
-    );
+    let mut operation = operation
+        .header("Range", "One range of bytes (RFC 9110 section 14).", text())
+        .header(
+            "If-Range",
+            "The `ETag` that the range is of; another version comes whole.",
+            text(),
+        )
+        .header(
+            "If-Match",
+            "Only this version, or 412 (RFC 9110 section 13).",
+            text(),
+        )
+        .header(
+            "If-None-Match",
+            "Only another version than this, or 304.",
+            text(),
+        )
+        .answers_content(200, "The whole file.", bytes.clone())
+        .answers_content(206, "The range that was asked for.", bytes)
+        .answers_empty(304, "It is the version that is known already.")
+        .with_header(
+            206,
+            "Content-Range",
+            "`bytes <first>-<last>/<size>`",
+            json!({ "type": "string", "pattern": "^bytes [0-9]+-[0-9]+/[0-9]+$" }),
+        );
     for status in [200, 206, 304] {
         operation = operation
             .with_header(status, "ETag", "Names this version of the content.", text())

@@ -37,8 +37,8 @@ pub(crate) fn link() -> Value {
         "id": LINK, "app": "demo", "scene": "claim-documents", "state": "active",
         "subject": "case-7", "metadata": { "case": "2026-1187" }, "url": URL,
         "share_text": { "en": format!("Documents for your claim · Harbour Insurance\n{URL}") },
-        "created_at": MADE_AT, "expires_at": ENDS_AT, "max_files": 10, "max_file_size": 104_857_600, "accept": ["application/pdf", "image/*"],
-        "password": false,
+        "created_at": MADE_AT, "expires_at": ENDS_AT, "max_files": 10,
+        "max_file_size": 104_857_600, "accept": ["application/pdf", "image/*"], "password": false,
         "formats": ["image/jpeg", "application/pdf"], "uploads": 0, "files": []
     })
 }
@@ -143,6 +143,54 @@ pub(crate) fn link_ref() -> Value {
     })
 }
 
+pub(crate) fn chat_config() -> Value {
+    json!({
+        "platform": "wecom", "id": "ww0123456789abcdef", "agent_id": "1000002",
+        "timestamp": 1_795_512_600, "nonce": "9f86d081884c7d65",
+        "signature": "da39a3ee5e6b4b0d3255bfef95601890afd80709"
+    })
+}
+
+pub(crate) fn link_list() -> Value {
+    json!({
+        "links": [{
+            "id": LINK, "scene": "claim-documents", "state": "active", "subject": "case-7",
+            "created_at": MADE_AT, "expires_at": ENDS_AT
+        }],
+        "next": "AZrVmZkAAQIDBAUGBwgJCgsM"
+    })
+}
+
+pub(crate) fn download_url() -> Value {
+    json!({
+        "file": FILE, "url": "https://files.example.com/d/AQEEZGVtbwECAwQFBgcICQoLDA0ODxAREg",
+        "expires_at": LATER
+    })
+}
+
+pub(crate) fn event_log() -> Value {
+    let mut logged = event(
+        "file.stored",
+        &json!({ "file": file(), "link": link_ref() }),
+    );
+    logged["id"] = json!(EVENT);
+    logged["state"] = json!("acknowledged");
+    logged["attempts"] = json!(1);
+    json!({ "events": [logged] })
+}
+
+pub(crate) fn endpoint() -> Value {
+    json!({ "url": "https://app.example.com/webhooks/chatlift", "state": "enabled" })
+}
+
+pub(crate) fn webhook_keys() -> Value {
+    json!({ "app": "demo", "keys": ["whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="] })
+}
+
+pub(crate) fn link_pass() -> Value {
+    json!({ "pass": "AQEBAgMEBQYHCAkKCwzYx6jZBmvBHzq0", "expires_at": ENDS_AT })
+}
+
 /// An event of a kind.
 pub(crate) fn event(kind: &str, data: &Value) -> Value {
     json!({ "type": kind, "timestamp": STORED_AT, "data": data })
@@ -159,6 +207,9 @@ pub(crate) fn problem(code: ProblemCode) -> Problem {
         ProblemCode::ApiKeyMissing | ProblemCode::ApiKeyUnknown => problem.field("Authorization"),
         ProblemCode::MethodNotAllowed => problem.detail("Use GET, DELETE."),
         ProblemCode::SceneUnknown => problem.field("scene"),
+        ProblemCode::BeyondScene => problem.field("expires_in").limit(604_800),
+        ProblemCode::PasswordWrong => problem.field("password"),
+        ProblemCode::PasswordLocked | ProblemCode::RateLimited => problem.retry_after(60),
         ProblemCode::IdempotencyKeyReused => problem.field("Idempotency-Key"),
         ProblemCode::LengthRequired => problem.field("Content-Length"),
         ProblemCode::BodyTooLarge => problem.limit(65_536),
@@ -220,6 +271,13 @@ mod tests {
         is::<api::Staged>(staged());
         is::<api::CompleteUpload>(complete_upload());
         is::<api::Done>(done());
+        is::<api::LinkList>(link_list());
+        is::<api::DownloadUrl>(download_url());
+        is::<api::EventLog>(event_log());
+        is::<api::WebhookEndpoint>(endpoint());
+        is::<api::WebhookKeys>(webhook_keys());
+        is::<api::LinkPass>(link_pass());
+        is::<chatlift_shared::chat::ChatConfig>(chat_config());
     }
 
     #[test]

@@ -114,6 +114,11 @@ fn path_parameter(name: &str) -> Value {
         "link_id" => (schema("LinkId"), "The link."),
         "file_id" => (schema("FileId"), "The file."),
         "event_id" => (schema("EventId"), "The event."),
+        "app" => (schema("AppId"), "The app."),
+        "download" => (
+            json!({ "type": "string", "pattern": "^[A-Za-z0-9_-]+$" }),
+            "The last part of the download address.",
+        ),
         "upload_id" => (schema("UploadId"), "The upload."),
         "part" => (
             json!({ "type": "integer", "minimum": 1, "maximum": 10_000 }),
@@ -333,7 +338,11 @@ fn headers_of(code: ProblemCode) -> Vec<(&'static str, &'static str, &'static st
             "The size of the file, `bytes */<size>`.",
             "^bytes \\*/[0-9]+$",
         )],
-        ProblemCode::StorageUnavailable | ProblemCode::UploadBusy => vec![(
+        ProblemCode::StorageUnavailable
+        | ProblemCode::UploadBusy
+        | ProblemCode::ChatUnavailable
+        | ProblemCode::PasswordLocked
+        | ProblemCode::RateLimited => vec![(
             "Retry-After",
             "After how many seconds to try again.",
             "^[0-9]+$",

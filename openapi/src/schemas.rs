@@ -1,12 +1,16 @@
 //! The document's schemas: derived from the types, made exact by the limits.
 
 use chatlift_shared::limits::{
-    METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX, REASON_MAX, RECEIPT_CODE_MAX,
+    ACCEPT_MAX, DOWNLOAD_SECS_MAX, FILE_SIZE_MAX, LINK_FILES_MAX, METADATA_ENTRIES_MAX,
+    METADATA_KEY_MAX, METADATA_VALUE_MAX, PASSWORD_MAX, PASSWORD_MIN, REASON_MAX, RECEIPT_CODE_MAX,
     SUBJECT_MAX,
 };
-use chatlift_shared::{api, digest, id, problem, text, time, webhook};
+use chatlift_shared::{api, chat, digest, id, problem, text, time, webhook};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
+
+/// Longest lifetime of a link, in seconds: 90 days, the edge's `LINK_LIFETIME_MAX`.
+const LIFETIME_MAX: u64 = 90 * 24 * 60 * 60;
 
 macro_rules! collect {
     ($($type:path,)*) => {{
@@ -56,6 +60,18 @@ pub(crate) fn schemas() -> Map<String, Value> {
         api::Staged,
         api::HeldPart,
         api::CompleteUpload,
+        api::ExtendLink,
+        api::LinkList,
+        api::LinkSummary,
+        api::CreateDownloadUrl,
+        api::DownloadUrl,
+        api::WebhookEndpoint,
+        api::EndpointState,
+        api::WebhookKeys,
+        api::EnterPassword,
+        api::LinkPass,
+        chat::Platform,
+        chat::ChatConfig,
         webhook::FileStored,
         webhook::LinkEnded,
         webhook::LinkRef,
@@ -126,10 +142,52 @@ fn limits(schemas: &mut Map<String, Value>) {
             "additionalProperties": { "type": "string", "maxLength": METADATA_VALUE_MAX }
         }),
     );
-    set("CreateLink", "expires_in", json!({ "minimum": 1 }));
+    set(
+        "CreateLink",
+        "expires_in",
+        json!({ "minimum": 1, "maximum": LIFETIME_MAX }),
+    );
+    for field in ["max_files", "max_file_size", "file_retention"] {
+        set("CreateLink", field, json!({ "minimum": 1 }));
+    }
+    set(
+        "CreateLink",
+        "max_files",
+        json!({ "maximum": LINK_FILES_MAX }),
+    );
+    set(
+        "CreateLink",
+        "max_file_size",
+        json!({ "maximum": FILE_SIZE_MAX }),
+    );
+    set(
+        "CreateLink",
+        "accept",
+        json!({ "minItems": 1, "maxItems": ACCEPT_MAX }),
+    );
+    set(
+        "CreateLink",
+        "password",
+        json!({ "minLength": PASSWORD_MIN, "maxLength": PASSWORD_MAX }),
+    );
+    set(
+        "ExtendLink",
+        "expires_in",
+        json!({ "minimum": 1, "maximum": LIFETIME_MAX }),
+    );
+    set(
+        "CreateDownloadUrl",
+        "expires_in",
+        json!({ "minimum": 1, "maximum": DOWNLOAD_SECS_MAX }),
+    );
+    set("Receipt", "attempt", json!({ "maximum": u32::MAX }));
     set("Receipt", "reason", json!({ "maxLength": REASON_MAX }));
     set("Receipt", "code", json!({ "maxLength": RECEIPT_CODE_MAX }));
-    set("CreateUpload", "size", json!({ "minimum": 1 }));
+    set(
+        "CreateUpload",
+        "size",
+        json!({ "minimum": 1, "maximum": FILE_SIZE_MAX }),
+    );
     set(
         "CreateUpload",
         "head",

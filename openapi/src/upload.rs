@@ -1,10 +1,11 @@
 //! What the upload page calls, and whoever else has a link.
 
 use chatlift_shared::ProblemCode::{
-    BodyTooLarge, DigestMismatch, DigestMissing, FileEmpty, FileTooLarge, FileTypeNotAccepted,
-    InvalidRequest, LengthRequired, LinkExpired, LinkFull, LinkNotFound, LinkRevoked,
-    LinkTokenInvalid, OffsetDiffers, PartOutOfRange, PartSizeWrong, PartsDiffer, PartsMissing,
-    UploadAborted, UploadNotFound, UploadTicketInvalid,
+    BodyTooLarge, ChatNotConfigured, ChatRefused, ChatUnavailable, DigestMismatch, DigestMissing,
+    FileEmpty, FileTooLarge, FileTypeNotAccepted, InvalidRequest, LengthRequired, LinkExpired,
+    LinkFull, LinkNotFound, LinkRevoked, LinkTokenInvalid, OffsetDiffers, PartOutOfRange,
+    PartSizeWrong, PartsDiffer, PartsMissing, PasswordLocked, PasswordRequired, PasswordWrong,
+    StorageUnavailable, UploadAborted, UploadNotFound, UploadTicketInvalid,
 };
 use serde_json::{Value, json};
 
@@ -70,6 +71,7 @@ fn page() -> Vec<Operation> {
     .answers_content(200, "What became of each file.", result.clone());
     for (status, why) in [
         (400, "The form cannot be read."),
+        (401, "The link asks for its password."),
         (404, "The link is not complete or was mistyped."),
         (409, "The link already has all its files."),
         (410, "The link has expired or was revoked."),
@@ -90,6 +92,7 @@ fn page() -> Vec<Operation> {
         .describe("Changes nothing: chat apps fetch links to draw cards.")
         .query("lang", "The language, a BCP 47 tag.", text())
         .answers_content(200, "The page.", html.clone())
+        .answers_empty(302, "The link was given more time: to its newer address.")
         .answers_content(404, "A page that says that the link is none.", html.clone())
         .answers_content(410, "A page that says that the link is over.", html)
         .problems(&[]),
@@ -110,6 +113,57 @@ fn page() -> Vec<Operation> {
             &[("active", examples::page_data())],
         )
         .problems(&[]),
+        operation(
+            Tag::Upload,
+            "post",
+            "/u/{token}/password",
+            "enter_password",
+            "Say a link's password",
+        )
+        .describe("The pass goes with every later request, as `Link-Pass` or as the cookie.")
+        .takes(
+            "EnterPassword",
+            &[("password", json!({ "password": "harbour-7" }))],
+        )
+        // Else curl says that it is a form, and the answer is a page.
+        .curl("-H 'Content-Type: application/json'")
+        .answers(
+            200,
+            "It is the right one.",
+            "LinkPass",
+            &[("pass", examples::link_pass())],
+        )
+        .problems(&[LinkTokenInvalid, LinkNotFound, InvalidRequest, BodyTooLarge])
+        .problems(&[PasswordWrong, PasswordLocked]),
+        operation(
+            Tag::Upload,
+            "get",
+            "/u/{token}/chat-config",
+            "chat_config",
+            "The signature for a chat app's picker",
+        )
+        .query("platform", "The chat app.", schema("Platform"))
+        .query(
+            "url",
+            "The address of the page that calls, without its fragment.",
+            text(),
+        )
+        .curl("-G -d platform=wecom --data-urlencode \"url=$EDGE/u/$TOKEN\"")
+        .answers(
+            200,
+            "What the chat app's SDK is to be given.",
+            "ChatConfig",
+            &[("wecom", examples::chat_config())],
+        )
+        .problems(&[
+            LinkTokenInvalid,
+            PasswordRequired,
+            LinkExpired,
+            InvalidRequest,
+            ChatNotConfigured,
+            ChatUnavailable,
+            ChatRefused,
+        ]),
         operation(
             Tag::Upload,
             "post",
@@ -138,12 +192,17 @@ fn page() -> Vec<Operation> {
 }
 
 /// What a token can meet.
-const OF_ITS_TOKEN: [chatlift_shared::ProblemCode; 3] =
-    [LinkTokenInvalid, LinkNotFound, LinkExpired];
+const OF_ITS_TOKEN: [chatlift_shared::ProblemCode; 4] = [
+    LinkTokenInvalid,
+    PasswordRequired,
+    LinkNotFound,
+    LinkExpired,
+];
 
 /// What every upload can meet on its link.
-const OF_THE_LINK: [chatlift_shared::ProblemCode; 5] = [
+const OF_THE_LINK: [chatlift_shared::ProblemCode; 6] = [
     LinkTokenInvalid,
+    PasswordRequired,
     LinkNotFound,
     LinkExpired,
     LinkRevoked,
@@ -179,6 +238,11 @@ fn files() -> Vec<Operation> {
             "PageFile",
             &[("file", examples::page_file())],
         )
+        .leads_to(
+            201,
+            "file_id",
+            &["get_file", "get_content", "give_receipt", "delete_file"],
+        )
         .problems(&OF_THE_LINK)
         .problems(&[
             InvalidRequest,
@@ -213,6 +277,11 @@ fn files() -> Vec<Operation> {
             "The upload is open.",
             "Upload",
             &[("new", examples::upload_new())],
+        )
+        .leads_to(
+            201,
+            "upload_id",
+            &["send_part", "complete_upload", "abort_upload"],
         )
         .problems(&OF_THE_LINK)
         .problems(&[
@@ -257,8 +326,9 @@ fn parts() -> Vec<Operation> {
             &[("held", examples::staged())],
         )
         .answers_empty(204, "The part is held.")
-        .problems(&[LinkTokenInvalid, LinkExpired, LinkRevoked])
+        .problems(&[LinkTokenInvalid, PasswordRequired, LinkExpired, LinkRevoked])
         .problems(&[
+            StorageUnavailable,
             UploadNotFound,
             UploadAborted,
             UploadTicketInvalid,
@@ -288,7 +358,13 @@ fn parts() -> Vec<Operation> {
             "PageFile",
             &[("file", examples::page_file())],
         )
-        .problems(&[LinkTokenInvalid, LinkExpired, LinkRevoked, LinkFull])
+        .problems(&[
+            LinkTokenInvalid,
+            PasswordRequired,
+            LinkExpired,
+            LinkRevoked,
+            LinkFull,
+        ])
         .problems(&[
             InvalidRequest,
             BodyTooLarge,
@@ -306,7 +382,12 @@ fn parts() -> Vec<Operation> {
             "Abort an upload",
         )
         .answers_empty(204, "Its parts are gone, or will be soon.")
-        .problems(&[LinkTokenInvalid, LinkExpired, UploadNotFound]),
+        .problems(&[
+            LinkTokenInvalid,
+            PasswordRequired,
+            LinkExpired,
+            UploadNotFound,
+        ]),
     ]
 }
 

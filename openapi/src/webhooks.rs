@@ -84,12 +84,39 @@ pub(crate) fn webhooks() -> (Map<String, Value>, Map<String, Value>) {
         );
         webhooks.insert(kind.name.to_owned(), json!({ "post": webhook(kind) }));
     }
+    schemas.insert("LoggedEvent".to_owned(), logged());
+    schemas.insert(
+        "EventLog".to_owned(),
+        json!({
+            "type": "object", "description": "What happened to a link, oldest first.",
+            "required": ["events"],
+            "properties": { "events": { "type": "array", "items": schema("LoggedEvent") } }
+        }),
+    );
     let refs: Vec<Value> = kinds.iter().map(|kind| schema(kind.schema)).collect();
     schemas.insert(
         "Event".to_owned(),
         json!({ "description": "What a webhook says.", "oneOf": refs }),
     );
     (schemas, webhooks)
+}
+
+/// An event with what became of its webhook.
+fn logged() -> Value {
+    let kinds: Vec<&str> = kinds().iter().map(|kind| kind.name).collect();
+    json!({
+        "type": "object", "description": "An event with what became of its webhook.",
+        "required": ["id", "type", "timestamp", "data", "state", "attempts"],
+        "properties": {
+            "id": schema("EventId"),
+            "type": { "type": "string", "enum": kinds },
+            "timestamp": schema("Timestamp"),
+            "data": { "type": "object", "description": "As the webhook of this type has it." },
+            "state": schema("EventState"),
+            "attempts": { "type": "integer", "minimum": 0, "description": "Tries so far." },
+            "next_attempt_at": schema("Timestamp")
+        }
+    })
 }
 
 fn webhook(kind: &Kind) -> Value {

@@ -35,10 +35,10 @@ pub const HEADER_PASS: &str = "link-pass";
 pub struct CreateLink {
     /// The scene, by its id.
     pub scene: SceneId,
-    /// The app's own opaque user or case id; comes back in every event. 200 bytes at most.
+    /// The app's own opaque user or case id; comes back in every event. 200 characters at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    /// Comes back in every event. 20 entries, keys of 40 and values of 500 bytes at most.
+    /// Comes back in every event. 20 entries, keys of 40 and values of 500 characters at most.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
     /// Lifetime in seconds, 1 up to the scene's; the scene's if absent.
@@ -56,17 +56,17 @@ pub struct CreateLink {
     /// How long a stored file is kept, in seconds, 1 up to the scene's; the scene's if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_retention: Option<u64>,
-    /// What the page asks for, in place of the scene's title. 200 bytes in each language at most.
+    /// What the page asks for, in place of the scene's title. 200 characters in each language at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<LocalizedText>,
-    /// More about it, in place of the scene's hint. 500 bytes in each language at most.
+    /// More about it, in place of the scene's hint. 500 characters in each language at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<LocalizedText>,
     /// Where "back to the app" leads, in place of the scene's: another path of the same scheme and
     /// host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub return_url: Option<String>,
-    /// What the page asks for before it takes files: 4 to 128 bytes. Not kept; only its hash is.
+    /// What the page asks for before it takes files: 4 to 128 characters. Not kept; only its hash is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
 }
@@ -221,7 +221,7 @@ pub struct File {
 pub struct Receipt {
     /// How far it came.
     pub status: ReceiptStatus,
-    /// Why it was rejected, in words for the chat-app user. 500 bytes at most.
+    /// Why it was rejected, in words for the chat-app user. 500 characters at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Why, as a stable code such as `password-protected`, by which a page finds its own words.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// A chat app whose pages may call it, once they show its platform's signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Platform {
     /// WeCom, also known as WeChat Work.
@@ -71,6 +72,7 @@ impl FromStr for Platform {
 
 /// What a chat app's SDK needs before it serves the page. No token or ticket is in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ChatConfig {
     /// The platform.
     pub platform: Platform,

@@ -36,22 +36,22 @@ pub const NAME_MAX: usize = 255;
 /// Longest JSON body that the edge reads, in bytes.
 pub const JSON_BODY_MAX: u64 = 64 * 1024;
 
-/// Longest `subject` of a link, in bytes of UTF-8.
+/// Longest `subject` of a link, in characters, as JSON Schema counts them.
 pub const SUBJECT_MAX: usize = 200;
 
 /// Most entries in a link's `metadata`.
 pub const METADATA_ENTRIES_MAX: usize = 20;
 
-/// Longest key in a link's `metadata`, in bytes.
+/// Longest key in a link's `metadata`, in characters.
 pub const METADATA_KEY_MAX: usize = 40;
 
-/// Longest value in a link's `metadata`, in bytes.
+/// Longest value in a link's `metadata`, in characters.
 pub const METADATA_VALUE_MAX: usize = 500;
 
-/// Longest title that a link gives itself, in bytes of UTF-8 in each language.
+/// Longest title that a link gives itself, in characters in each language.
 pub const TITLE_MAX: usize = 200;
 
-/// Longest hint that a link gives itself, in bytes of UTF-8 in each language.
+/// Longest hint that a link gives itself, in characters in each language.
 pub const HINT_MAX: usize = 500;
 
 /// Most languages of a text.
@@ -60,7 +60,7 @@ pub const LANGUAGES_MAX: usize = 20;
 /// Most media ranges that a link accepts.
 pub const ACCEPT_MAX: usize = 50;
 
-/// Shortest and longest password of a link, in bytes of UTF-8.
+/// Shortest and longest password of a link, in characters.
 pub const PASSWORD_MIN: usize = 4;
 /// See [`PASSWORD_MIN`].
 pub const PASSWORD_MAX: usize = 128;
@@ -76,13 +76,13 @@ pub const LIST_MAX: u32 = 100;
 /// See [`LIST_MAX`].
 pub const LIST_DEFAULT: u32 = 20;
 
-/// Longest `Idempotency-Key`, in bytes.
+/// Longest `Idempotency-Key`, in characters.
 pub const IDEMPOTENCY_KEY_MAX: usize = 255;
 
-/// Longest reason in a receipt, in bytes of UTF-8.
+/// Longest reason in a receipt, in characters.
 pub const REASON_MAX: usize = 500;
 
-/// Longest code in a receipt, in bytes.
+/// Longest code in a receipt, in characters.
 pub const RECEIPT_CODE_MAX: usize = 64;
 
 /// Most files of one link, whatever a scene says.

@@ -31,6 +31,12 @@ impl App {
         Self { origin, key }
     }
 
+    /// The API key, for another program that plays this backend.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
     /// Any call of the API, with the key.
     #[must_use]
     pub fn call(

@@ -28,6 +28,8 @@ pub const OTHER_APP: &str = "other";
 pub const DOCUMENTS: &str = "claim-documents";
 /// Anything, 20 of at most 1 GiB.
 pub const ANY_FILE: &str = "any-file";
+/// Anything, 20 of at most 1,000 bytes.
+pub const SMALL: &str = "small-files";
 /// Anything, but one.
 pub const ONE_FILE: &str = "one-file";
 /// Anything, as many as a link can take.
@@ -70,6 +72,7 @@ fn apps(webhook_url: &str) -> Value {
         1 << 30,
         20,
     );
+    let small = scene(SMALL, names("Small", "小文件"), &["*/*"], 1_000, 20);
     let one = scene(
         ONE_FILE,
         names("One file", "一个文件"),
@@ -95,7 +98,7 @@ fn apps(webhook_url: &str) -> Value {
     pages["join"] = json!("pdf");
     json!([
         { "id": APP, "name": names("Harbour Insurance", "海港保险"), "webhook_url": webhook_url,
-          "scenes": [documents, any, one, many, pages] },
+          "scenes": [documents, any, small, one, many, pages] },
         { "id": OTHER_APP, "name": names("Other", "其他"), "webhook_url": webhook_url,
           "scenes": [any] }
     ])
@@ -136,6 +139,13 @@ impl Setup {
     #[must_use]
     pub fn with_var(mut self, name: &str, value: &str) -> Self {
         self.vars.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// With signing keys of one's own, such as none at all.
+    #[must_use]
+    pub fn with_keys(mut self, keys: &str) -> Self {
+        keys.clone_into(&mut self.keys);
         self
     }
 
@@ -239,6 +249,12 @@ impl Edge {
     #[must_use]
     pub fn app(&self) -> App {
         App::new(self.origin(), self.setup.app.api_key.clone())
+    }
+
+    /// What signs the first app's webhooks.
+    #[must_use]
+    pub fn webhook_secret(&self) -> &str {
+        &self.setup.app.webhook_secret
     }
 
     /// The other tenant's.

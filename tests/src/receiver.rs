@@ -43,9 +43,14 @@ impl Delivery {
     }
 }
 
+/// A request as it came: its headers, and its body.
+pub type Raw = (Vec<(String, String)>, Vec<u8>);
+
 #[derive(Debug, Default)]
 struct Heard {
     deliveries: Vec<Delivery>,
+    /// The requests of the deliveries, for another library to verify.
+    raw: Vec<Raw>,
     /// What came and did not verify. Must stay empty.
     refused: Vec<String>,
     /// What is answered; 0 stands for 204.
@@ -148,6 +153,12 @@ impl Receiver {
             .collect()
     }
 
+    /// Every verified request so far, as it came.
+    #[must_use]
+    pub fn raw(&self) -> Vec<Raw> {
+        lock(&self.heard).raw.clone()
+    }
+
     /// Waits for the notice of a stored file, and returns the first acknowledged try.
     ///
     /// # Panics
@@ -221,6 +232,7 @@ fn answer(mut stream: &TcpStream, secrets: &[Secret], heard: &Mutex<Heard>) -> s
                     event,
                     status,
                 });
+                heard.raw.push((headers.clone(), body.clone()));
                 status
             }
             (verified, event) => {

@@ -7,12 +7,15 @@
 
 pub mod bench;
 pub mod chat;
+pub mod clients;
+pub mod conformance;
 pub mod dev;
 pub mod document;
 pub mod error;
 pub mod html;
 pub mod page;
 pub mod process;
+pub mod python;
 pub mod root;
 pub mod run;
 pub mod secrets;

@@ -8,7 +8,7 @@ use xtask::dev::{self, Options};
 use xtask::page::{self, Page};
 use xtask::test::{self, Layer};
 use xtask::worker::{self, Worker};
-use xtask::{Error, sizes, tools};
+use xtask::{Error, clients, conformance, sizes, tools};
 
 const HELP: &str = "\
 cargo xtask <command>
@@ -18,6 +18,9 @@ cargo xtask <command>
   test [--only unit|edge|programs|e2e]...
                  formatting, lints, unit tests, tests in workerd, with the programs that the
                  backend converts with, and in Chromium
+  conformance [openapi|webhooks|clients]...
+                 the edge against programs that others wrote, with all the time that they take
+  clients        make the TypeScript and Python clients anew from the API document
   samples        convert sample files of every type, and print a table of the results
   build          build page and worker as they are shipped
   sizes          build page and worker, and print what they weigh
@@ -65,6 +68,20 @@ fn command() -> Result<(), Error> {
             end(&mut args)?;
             let (page, worker) = build()?;
             sizes::report(&page, &worker)
+        }
+        "conformance" => {
+            let mut parts = Vec::new();
+            while let Some(arg) = args.next().map_err(usage)? {
+                match arg {
+                    Value(part) => parts.push(part.to_string_lossy().into_owned()),
+                    other => return Err(usage(other.unexpected())),
+                }
+            }
+            conformance::conformance(&parts)
+        }
+        "clients" => {
+            end(&mut args)?;
+            clients::generate()
         }
         "samples" => {
             end(&mut args)?;

@@ -64,18 +64,22 @@ pub const GECKODRIVER: CargoTool = CargoTool {
     purpose: "the browser tests",
 };
 
+/// Where tools are kept, for all work trees.
+pub(crate) fn tools_folder() -> PathBuf {
+    std::env::var_os("CHATLIFT_TOOLS").map_or_else(
+        || {
+            std::env::home_dir()
+                .unwrap_or_else(|| at("target"))
+                .join(".cache/chatlift/tools")
+        },
+        PathBuf::from,
+    )
+}
+
 impl CargoTool {
     /// The folder that holds this version's `bin`.
     fn folder(&self) -> PathBuf {
-        let tools = std::env::var_os("CHATLIFT_TOOLS").map_or_else(
-            || {
-                std::env::home_dir()
-                    .unwrap_or_else(|| at("target"))
-                    .join(".cache/chatlift/tools")
-            },
-            PathBuf::from,
-        );
-        tools.join(format!("{}-{}", self.package, self.version))
+        tools_folder().join(format!("{}-{}", self.package, self.version))
     }
 
     /// Where the program is once it is installed.
@@ -121,7 +125,7 @@ impl CargoTool {
     }
 }
 
-fn installed(what: &str, output: &Output) -> Result<(), Error> {
+pub(crate) fn installed(what: &str, output: &Output) -> Result<(), Error> {
     if output.status.success() {
         return Ok(());
     }

@@ -2,7 +2,6 @@
 
 mod common;
 mod convert;
-mod converted;
 mod fetch;
 mod first_app;
 mod killed;

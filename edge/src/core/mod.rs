@@ -7,6 +7,7 @@ pub mod decide;
 pub mod first;
 pub mod flow;
 pub mod idempotency;
+pub mod json;
 pub mod key;
 pub mod language;
 pub mod link;

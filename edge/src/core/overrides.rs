@@ -29,12 +29,12 @@ pub struct Terms {
 /// Checks what a request says of itself, whatever the scene.
 ///
 /// # Errors
-/// `invalid-request` with the field, and the limit in bytes or entries.
+/// `invalid-request` with the field, and the limit in characters or entries.
 pub fn check(request: &CreateLink) -> Result<(), Problem> {
     if request
         .subject
         .as_ref()
-        .is_some_and(|s| s.len() > SUBJECT_MAX)
+        .is_some_and(|s| s.chars().count() > SUBJECT_MAX)
     {
         return Err(invalid("subject", SUBJECT_MAX));
     }
@@ -42,20 +42,18 @@ pub fn check(request: &CreateLink) -> Result<(), Problem> {
         return Err(invalid("metadata", METADATA_ENTRIES_MAX));
     }
     for (key, value) in &request.metadata {
-        if key.is_empty() || key.len() > METADATA_KEY_MAX {
+        if key.is_empty() || key.chars().count() > METADATA_KEY_MAX {
             return Err(invalid("metadata", METADATA_KEY_MAX).detail("A key is empty or too long."));
         }
-        if value.len() > METADATA_VALUE_MAX {
+        if value.chars().count() > METADATA_VALUE_MAX {
             return Err(invalid(&format!("metadata.{key}"), METADATA_VALUE_MAX));
         }
     }
     check_text("title", request.title.as_ref(), TITLE_MAX)?;
     check_text("hint", request.hint.as_ref(), HINT_MAX)?;
-    match request.password.as_ref().map(String::len) {
-        Some(len) if len < PASSWORD_MIN => {
-            Err(invalid("password", PASSWORD_MIN)
-                .detail(format!("Give {PASSWORD_MIN} bytes or more.")))
-        }
+    match request.password.as_ref().map(|p| p.chars().count()) {
+        Some(len) if len < PASSWORD_MIN => Err(invalid("password", PASSWORD_MIN)
+            .detail(format!("Give {PASSWORD_MIN} characters or more."))),
         Some(len) if len > PASSWORD_MAX => Err(invalid("password", PASSWORD_MAX)),
         _ => Ok(()),
     }
@@ -75,7 +73,10 @@ fn check_text(field: &str, text: Option<&LocalizedText>, max: usize) -> Result<(
     }
     for (lang, text) in texts {
         // A tag has at most 35 characters (RFC 5646 section 4.4.1).
-        if text.len() > max || lang.len() > 35 || (field == "title" && text.trim().is_empty()) {
+        if text.chars().count() > max
+            || lang.len() > 35
+            || (field == "title" && text.trim().is_empty())
+        {
             let name = if lang.is_empty() || lang.len() > 35 {
                 field.to_owned()
             } else {

@@ -86,7 +86,7 @@ pub(super) async fn enter(
     } else {
         request::json::<EnterPassword>(request).await?.password
     };
-    let checked = if password.len() > PASSWORD_MAX {
+    let checked = if password.chars().count() > PASSWORD_MAX {
         Err(Problem::new(ProblemCode::PasswordWrong)
             .field("password")
             .into())

@@ -77,13 +77,8 @@ pub(super) fn redirect(status: u16, path: &str) -> Result<Response, Failure> {
 
 /// No content.
 pub(super) fn no_content() -> Result<Response, Failure> {
-    status(204)
-}
-
-/// A status without a body.
-pub(super) fn status(status: u16) -> Result<Response, Failure> {
     Response::empty()
-        .map(|r| r.with_status(status))
+        .map(|r| r.with_status(204))
         .map_err(|e| Failure::Broken(e.to_string()))
 }
 

@@ -28,7 +28,8 @@ const HEADER_FAULT: &str = "chatlift-fault";
 
 /// Answers a request.
 pub(super) async fn dispatch(request: Request, env: &Env) -> Result<Response, Failure> {
-    let route = route::parse(request.method().as_ref(), &request.path())?;
+    // The platform's own text: `worker` takes a method that it does not know for GET.
+    let route = route::parse(&request.inner().method(), &request.path())?;
     if route == Route::Asset {
         return asset(request, env).await;
     }
@@ -77,12 +78,7 @@ fn explain(code: &str) -> Result<Response, Failure> {
     if !ProblemCode::ALL.iter().any(|known| known.code() == code) {
         return Err(ProblemCode::NotFound.into());
     }
-    let mut response = respond::status(302)?;
-    response
-        .headers_mut()
-        .set("location", &format!("/docs#problem-{code}"))
-        .map_err(broken("headers"))?;
-    Ok(response)
+    respond::redirect(302, &format!("/docs#problem-{code}"))
 }
 
 /// The app whose API key the request bears.

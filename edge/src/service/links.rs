@@ -38,7 +38,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         let now = self.world.now();
         let (id, fingerprint) = match idempotency_key {
             None => (self.random_link_id(), None),
-            Some(key) if (1..=IDEMPOTENCY_KEY_MAX).contains(&key.len()) => {
+            Some(key) if (1..=IDEMPOTENCY_KEY_MAX).contains(&key.chars().count()) => {
                 let candidates = idempotency::candidates(&config.keys, app, key, &request, now)?;
                 for candidate in &candidates.earlier {
                     let request = candidate.request;

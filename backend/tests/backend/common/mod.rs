@@ -3,7 +3,6 @@
 //! edge in workerd is met in the workspace's `tests` crate.
 
 pub(crate) mod edge;
-pub(crate) mod process;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -46,7 +46,7 @@ impl Step<'_> {
             ("reason", &receipt.reason, REASON_MAX),
             ("code", &receipt.code, RECEIPT_CODE_MAX),
         ] {
-            if text.as_ref().is_some_and(|t| t.len() > limit) {
+            if text.as_ref().is_some_and(|t| t.chars().count() > limit) {
                 return Err(Problem::new(ProblemCode::InvalidRequest)
                     .field(field)
                     .limit(limit as u64));
