@@ -301,7 +301,7 @@ mod tests {
         assert_eq!(methods("/healthz"), "GET, HEAD");
         assert_eq!(
             methods("/v1/links/lnk_AAAAAAAAAAAAAAAA"),
-            "GET, HEAD, DELETE"
+            "GET, HEAD, PATCH, DELETE"
         );
         assert_eq!(methods("/u/t/files"), "POST");
     }
