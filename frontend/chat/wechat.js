@@ -53,7 +53,8 @@ export async function tag(program, label, failed) {
 export function scheme(program) {
   const parts = [
     `appid=${encodeURIComponent(program.app_id)}`,
-    `path=${encodeURIComponent(program.path)}`,
+    // As it stands in app.json, unescaped.
+    `path=${program.path}`,
     `query=${encodeURIComponent(query())}`,
   ];
   return `weixin://dl/business/?${parts.join("&")}`;

@@ -6,6 +6,7 @@
 
 pub mod accept;
 pub mod api;
+#[cfg(feature = "chat")]
 pub mod chat;
 pub mod digest;
 pub mod disposition;

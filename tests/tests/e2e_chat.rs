@@ -318,7 +318,7 @@ fn wechat_opens_the_companys_mini_program_with_the_link() {
         let _ = told(&phone, code);
         let scheme = phone.attribute(&mark("chat-scheme"), "href");
         let expected = format!(
-            "weixin://dl/business/?appid=wx2bb22b22bbb2b2b2&path=pages%2Fupload%2Fupload&query=token%3D{token}"
+            "weixin://dl/business/?appid=wx2bb22b22bbb2b2b2&path=pages/upload/upload&query=token%3D{token}"
         );
         assert_eq!(scheme, Some(expected), "{mood}");
         check_input_is_usable(&phone);

@@ -139,6 +139,18 @@ fn account(platform: Platform, raw: RawAccount, secret: Secret) -> Result<Accoun
     needs("id", !raw.id.is_empty(), true)?;
     needs("agent_id", raw.agent_id.is_some(), in_corp)?;
     needs("key", raw.key.is_some(), platform == Platform::DingTalk)?;
+    if let Some(program) = &raw.mini_program {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '-');
+        needs("mini_program.app_id", !program.app_id.is_empty(), true)?;
+        needs(
+            "mini_program.original_id",
+            !program.original_id.is_empty(),
+            true,
+        )?;
+        if program.path.is_empty() || !program.path.chars().all(plain) {
+            return Err("mini_program.path is no page of a mini program".to_owned());
+        }
+    }
     if platform != Platform::WeChat {
         needs("mini_program", raw.mini_program.is_some(), false)?;
     }
@@ -244,6 +256,7 @@ pub(crate) mod tests {
                 r#""id":"c","sdk":"https://x/y;z""#,
                 "sdk holds",
             ),
+            (r#""gh_3""#, r#""gh_3","path":"a?b=c""#, "mini_program.path"),
             ("wecom", "wecon", "wecon"),
         ] {
             let chat = CHAT.replace(from, to);
