@@ -20,6 +20,7 @@ pub mod http;
 mod meter;
 pub mod network;
 pub mod openapi;
+pub mod outside;
 pub mod platforms;
 pub mod receiver;
 pub mod scratch;

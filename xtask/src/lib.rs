@@ -22,6 +22,7 @@ pub mod secrets;
 pub mod sizes;
 pub mod test;
 pub mod tools;
+pub mod tuspy;
 pub mod worker;
 pub mod wrangler;
 

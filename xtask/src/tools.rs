@@ -231,7 +231,7 @@ pub fn ensure_npm() -> Result<(), Error> {
     if installed_at.is_some() && installed_at >= age("package-lock.json") {
         return Ok(());
     }
-    println!("installing wrangler (workerd), esbuild and binaryen into node_modules");
+    println!("installing wrangler (workerd), esbuild, binaryen and a tus client into node_modules");
     let ci = output(
         Command::new("npm")
             .current_dir(at(""))
