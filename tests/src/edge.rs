@@ -8,7 +8,7 @@ use std::{fs, io};
 use chatlift_shared::mac::KeyRing;
 use serde_json::{Value, json};
 use xtask::process::Group;
-use xtask::secrets::{AppSecrets, app_secrets, link_keys, write_env};
+use xtask::secrets::{AppSecrets, app_secrets, link_keys, webhook_key, write_env};
 use xtask::wrangler;
 
 use crate::client::App;
@@ -23,6 +23,9 @@ const READY_WITHIN: Duration = Duration::from_secs(90);
 pub const APP: &str = "demo";
 /// Another tenant, that must see nothing of the first.
 pub const OTHER_APP: &str = "other";
+
+/// An origin whose pages may upload to links of [`APP`].
+pub const ORIGIN: &str = "https://app.example";
 
 /// Documents and pictures, 10 of at most [`DOCUMENT_MAX`].
 pub const DOCUMENTS: &str = "claim-documents";
@@ -97,7 +100,7 @@ fn apps(webhook_url: &str) -> Value {
     pages["formats"] = json!(["application/pdf"]);
     pages["join"] = json!("pdf");
     json!([
-        { "id": APP, "name": names("Harbour Insurance", "海港保险"), "webhook_url": webhook_url,
+        { "id": APP, "origins": [ORIGIN], "name": names("Harbour Insurance", "海港保险"), "webhook_url": webhook_url,
           "scenes": [documents, any, small, one, many, pages] },
         { "id": OTHER_APP, "name": names("Other", "其他"), "webhook_url": webhook_url,
           "scenes": [any] }
@@ -116,6 +119,12 @@ pub struct Setup {
     pub other_app: AppSecrets,
     /// More variables of the edge.
     vars: Vec<(String, String)>,
+    /// The webhook secret of [`APP`] that goes with the next rotation.
+    old_secret: String,
+    /// What signs webhooks of [`APP`] with `v1a`.
+    webhook_key: String,
+    /// What stands after the project's wrangler.toml.
+    wrangler: String,
 }
 
 impl Setup {
@@ -132,7 +141,17 @@ impl Setup {
             app: AppSecrets::random().expect("random bytes"),
             other_app: AppSecrets::random().expect("random bytes"),
             vars: Vec::new(),
+            old_secret: AppSecrets::random().expect("random bytes").webhook_secret,
+            webhook_key: webhook_key().expect("random bytes"),
+            wrangler: String::new(),
         }
+    }
+
+    /// With more in wrangler.toml.
+    #[must_use]
+    pub fn with_wrangler(mut self, more: &str) -> Self {
+        self.wrangler.push_str(more);
+        self
     }
 
     /// With one more variable of the edge.
@@ -169,7 +188,14 @@ impl Setup {
                 .unwrap_or_else(|e| panic!("{built}: {e}; run `cargo xtask test`"));
         }
         let env = self.folder.path().join("edge.env");
+        let config = project.join("wrangler.toml");
+        let text = fs::read_to_string(&config).expect("wrangler.toml");
+        fs::write(&config, text + &self.wrangler).expect("wrangler.toml");
         let secrets = app_secrets(&[(APP, &self.app), (OTHER_APP, &self.other_app)]);
+        let mut secrets: Value = serde_json::from_str(&secrets).expect("JSON");
+        secrets[APP]["webhook_secrets"] = json!([self.app.webhook_secret, self.old_secret]);
+        secrets[APP]["webhook_keys"] = json!([self.webhook_key]);
+        let secrets = secrets.to_string();
         let apps = apps(webhook_url).to_string();
         let mut vars = vec![
             ("APPS", &*apps),
@@ -280,11 +306,48 @@ impl Edge {
             .map_or(0, |group| group.resident("workerd"))
     }
 
+    /// The API key of the first app.
+    #[must_use]
+    pub fn api_key(&self) -> String {
+        self.setup.app.api_key.clone()
+    }
+
+    /// The webhook secrets of the first app that are live.
+    #[must_use]
+    pub fn webhook_secrets(&self) -> [String; 2] {
+        let setup = &self.setup;
+        [setup.app.webhook_secret.clone(), setup.old_secret.clone()]
+    }
+
+    /// Whether any object in the bucket has exactly this content: workerd keeps each as a file.
+    #[must_use]
+    pub fn bucket_holds(&self, content: &[u8]) -> bool {
+        fn any(folder: &Path, content: &[u8]) -> bool {
+            fs::read_dir(folder).is_ok_and(|entries| {
+                entries.flatten().any(|entry| {
+                    let path = entry.path();
+                    if path.is_dir() {
+                        any(&path, content)
+                    } else {
+                        fs::read(&path).is_ok_and(|bytes| bytes == content)
+                    }
+                })
+            })
+        }
+        any(&self.setup.folder.path().join("state"), content)
+    }
+
+    /// All that it printed.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let text = fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
     /// The last that it printed.
     #[must_use]
     pub fn tail(&self) -> String {
-        let text = fs::read(&self.log).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text).into_owned();
+        let text = self.log();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(40)..].join("\n")
     }

@@ -24,6 +24,12 @@ pub struct Delivery {
     pub event: Event,
     /// What was answered.
     pub status: u16,
+    /// Its timestamp and signatures, as the headers have them, and its body.
+    pub timestamp: String,
+    /// See `timestamp`.
+    pub signatures: String,
+    /// See `timestamp`.
+    pub body: Vec<u8>,
 }
 
 impl Delivery {
@@ -55,6 +61,8 @@ struct Heard {
     refused: Vec<String>,
     /// What is answered; 0 stands for 204.
     status: u16,
+    /// Header lines of the answer.
+    headers: String,
     stopping: bool,
 }
 
@@ -101,7 +109,14 @@ impl Receiver {
 
     /// From now on answers with this status.
     pub fn answer_with(&self, status: u16) {
-        lock(&self.heard).status = status;
+        self.answer_with_headers(status, "");
+    }
+
+    /// From now on answers with this status and these header lines, each with its line end.
+    pub fn answer_with_headers(&self, status: u16, headers: &str) {
+        let mut heard = lock(&self.heard);
+        heard.status = status;
+        headers.clone_into(&mut heard.headers);
     }
 
     /// Is gone: connections are refused.
@@ -220,6 +235,7 @@ fn answer(mut stream: &TcpStream, secrets: &[Secret], heard: &Mutex<Heard>) -> s
     reader.read_exact(&mut body)?;
 
     let at = now();
+    let more = lock(heard).headers.clone();
     let status = {
         let mut heard = lock(heard);
         let status = if heard.status == 0 { 204 } else { heard.status };
@@ -231,6 +247,13 @@ fn answer(mut stream: &TcpStream, secrets: &[Secret], heard: &Mutex<Heard>) -> s
                     at,
                     event,
                     status,
+                    timestamp: get(webhook::HEADER_TIMESTAMP)
+                        .unwrap_or_default()
+                        .to_owned(),
+                    signatures: get(webhook::HEADER_SIGNATURE)
+                        .unwrap_or_default()
+                        .to_owned(),
+                    body: body.clone(),
                 });
                 heard.raw.push((headers.clone(), body.clone()));
                 status
@@ -246,6 +269,6 @@ fn answer(mut stream: &TcpStream, secrets: &[Secret], heard: &Mutex<Heard>) -> s
     };
     write!(
         stream,
-        "HTTP/1.1 {status} Heard\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        "HTTP/1.1 {status} Heard\r\n{more}content-length: 0\r\nconnection: close\r\n\r\n"
     )
 }

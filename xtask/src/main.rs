@@ -5,10 +5,11 @@ use std::process::ExitCode;
 use lexopt::prelude::{Long, Short, Value, ValueExt as _};
 use xtask::bench;
 use xtask::dev::{self, Options};
+use xtask::operator::{self, Secret};
 use xtask::page::{self, Page};
 use xtask::test::{self, Layer};
 use xtask::worker::{self, Worker};
-use xtask::{Error, clients, conformance, sizes, tools};
+use xtask::{Error, clients, conformance, deploy, sizes, tools};
 
 const HELP: &str = "\
 cargo xtask <command>
@@ -28,6 +29,11 @@ cargo xtask <command>
                  measure the page in Chromium on slow networks; `bench network --help` says more
   screenshots    draw every state of the page into target/screenshots, with an index.html
   page --serve   serve a live-reloading page to a frontend developer, against the running edge
+  deploy [--dry-run] [--env production|staging]
+                 build, weigh, measure the start, and hand the edge to Cloudflare; a dry run needs
+                 nothing from outside
+  secret link-key <id> | app <id> | webhook-key
+                 draw a secret for the edge, and print it
   setup          install what all of this needs, and do nothing else
   help           print this";
 
@@ -82,6 +88,15 @@ fn command() -> Result<(), Error> {
         "clients" => {
             end(&mut args)?;
             clients::generate()
+        }
+        "deploy" => {
+            let options = deploy_options(&mut args)?;
+            let (page, worker) = build()?;
+            deploy::deploy(&options, &page, &worker)
+        }
+        "secret" => {
+            println!("{}", operator::text(&secret(&mut args)?)?);
+            Ok(())
         }
         "samples" => {
             end(&mut args)?;
@@ -139,6 +154,41 @@ fn dev_options(args: &mut lexopt::Parser) -> Result<Options, Error> {
         *port = args.value().and_then(|v| v.parse()).map_err(usage)?;
     }
     Ok(options)
+}
+
+fn deploy_options(args: &mut lexopt::Parser) -> Result<deploy::Options, Error> {
+    let mut options = deploy::Options::default();
+    while let Some(arg) = args.next().map_err(usage)? {
+        match arg {
+            Long("dry-run") => options.dry_run = true,
+            Long("env") => {
+                options.env = args.value().and_then(|v| v.parse()).map_err(usage)?;
+            }
+            other => return Err(usage(other.unexpected())),
+        }
+    }
+    Ok(options)
+}
+
+fn secret(args: &mut lexopt::Parser) -> Result<Secret, Error> {
+    let mut words = Vec::new();
+    while let Some(arg) = args.next().map_err(usage)? {
+        let Value(word) = arg else {
+            return Err(usage(arg.unexpected()));
+        };
+        words.push(word.to_string_lossy().into_owned());
+    }
+    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["link-key", id] => id
+            .parse()
+            .map(Secret::LinkKey)
+            .map_err(|_| Error::Usage("the id of a link key is 0 to 255".to_owned())),
+        ["app", id] => Ok(Secret::App(id.to_owned())),
+        ["webhook-key"] => Ok(Secret::WebhookKey),
+        _ => Err(Error::Usage(
+            "say `secret link-key <id>`, `secret app <id>` or `secret webhook-key`".to_owned(),
+        )),
+    }
 }
 
 fn layers(args: &mut lexopt::Parser) -> Result<Vec<Layer>, Error> {

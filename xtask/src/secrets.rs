@@ -29,7 +29,7 @@ impl std::fmt::Debug for AppSecrets {
     }
 }
 
-fn random() -> Result<[u8; 32], Error> {
+pub(crate) fn random() -> Result<[u8; 32], Error> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes)
         .map_err(|e| Error::Project(format!("the machine gives no random bytes: {e}")))?;
@@ -55,6 +55,14 @@ impl AppSecrets {
 /// When the machine gives no random bytes.
 pub fn link_keys() -> Result<String, Error> {
     Ok(format!("1:{}", URL_SAFE_NO_PAD.encode(random()?)))
+}
+
+/// A new key for `v1a` signatures, as `webhook_keys` in `APP_SECRETS` has it.
+///
+/// # Errors
+/// When the machine gives no random bytes.
+pub fn webhook_key() -> Result<String, Error> {
+    Ok(format!("whsk_{}", STANDARD.encode(random()?)))
 }
 
 /// The edge's `APP_SECRETS` for these apps.

@@ -9,6 +9,7 @@ pub mod flow;
 pub mod idempotency;
 pub mod json;
 pub mod key;
+pub mod label;
 pub mod language;
 pub mod link;
 pub mod listing;

@@ -84,9 +84,7 @@ pub fn retry_after(header: &str, now: Timestamp) -> Option<u64> {
     if let Ok(secs) = text.parse() {
         return Some(secs);
     }
-    let at = httpdate::parse_http_date(text).ok()?;
-    let since = at.duration_since(std::time::UNIX_EPOCH).ok()?;
-    let at = Timestamp::from_secs(i64::try_from(since.as_secs()).ok()?);
+    let at = Timestamp::from_secs(super::range::http_date(text)?);
     Some(now.until(at).as_secs()).filter(|secs| *secs > 0)
 }
 

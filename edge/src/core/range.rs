@@ -66,9 +66,31 @@ pub fn names_etag(list: &str, etag: &str) -> bool {
         })
 }
 
+/// The seconds since the epoch of an HTTP date (RFC 9110 section 5.6.7); `None` for what is none.
+#[must_use]
+pub fn http_date(text: &str) -> Option<i64> {
+    let at = httpdate::parse_http_date(text.trim()).ok()?;
+    let since = at.duration_since(std::time::UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_secs()).ok()
+}
+
+/// An HTTP date of seconds since the epoch.
+#[must_use]
+pub fn to_http_date(secs: i64) -> String {
+    let since = core::time::Duration::from_secs(u64::try_from(secs).unwrap_or(0));
+    httpdate::fmt_http_date(std::time::UNIX_EPOCH + since)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn http_dates_are_read_as_they_are_written() {
+        let text = "Sat, 21 Nov 2026 09:06:50 GMT";
+        assert_eq!(http_date(text).map(to_http_date).as_deref(), Some(text));
+        assert_eq!(http_date("yesterday"), None);
+    }
     use proptest::prelude::*;
 
     #[test]

@@ -8,7 +8,7 @@ use super::setup::{EdgeService, broken};
 use crate::core::command::FoundFile;
 use crate::core::key::object_key;
 use crate::core::link::upload_of;
-use crate::core::range::{Selection, names_etag, select};
+use crate::core::range::{self, Selection, names_etag, select};
 use crate::ports::Failure;
 
 /// `GET /v1/files/{id}/content`
@@ -27,13 +27,28 @@ pub(super) async fn serve(
             .field("If-Match")
             .into());
     }
+    let stored_at = file.stored_at.secs();
+    let date = |name: &str| header(request, name).and_then(|text| range::http_date(&text));
+    // A date counts only where there is no entity tag (RFC 9110 section 13.2.2).
+    if header(request, "if-match").is_none()
+        && date("if-unmodified-since").is_some_and(|at| stored_at > at)
+    {
+        return Err(Problem::new(ProblemCode::PreconditionFailed)
+            .field("If-Unmodified-Since")
+            .into());
+    }
     let headers = Headers::new();
     let set = |name: &str, value: &str| headers.set(name, value).map_err(broken("headers"));
     set("etag", &format!("\"{etag}\""))?;
+    set("last-modified", &range::to_http_date(stored_at))?;
     set("accept-ranges", "bytes")?;
     set("cache-control", "private, no-cache")?;
     set("repr-digest", &file.sha256.to_header())?;
-    if header(request, "if-none-match").is_some_and(|list| names_etag(&list, etag)) {
+    let unchanged = match header(request, "if-none-match") {
+        Some(list) => names_etag(&list, etag),
+        None => date("if-modified-since").is_some_and(|at| stored_at <= at),
+    };
+    if unchanged {
         return respond(304, headers, ResponseBody::Empty);
     }
     set("content-type", &file.media_type)?;

@@ -4,6 +4,7 @@
 mod bucket;
 mod chat;
 mod content;
+mod cors;
 mod counts;
 mod directory;
 mod feed;
@@ -12,9 +13,11 @@ mod kdf;
 mod links;
 mod log;
 mod manage;
+mod metrics;
 mod object;
 mod page;
 mod password;
+mod rates;
 mod request;
 mod respond;
 mod resumable;
@@ -27,6 +30,8 @@ mod watch;
 mod webhooks;
 mod world;
 
+use crate::core::label::label;
+use crate::ports::Failure;
 use worker::{Context, Env, Request, Response, event};
 
 /// Every request of the edge comes in here.
@@ -41,11 +46,30 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
         return Response::from_json(&counts::json());
     }
     let _held = feed::outlive(&request, &context);
-    let answer = routes::dispatch(request, &env).await;
+    let label = label(request.method().as_ref(), &path);
+    let origin = cors::origin(&request, &env);
+    if let Some(origin) = &origin
+        && let Some(response) = cors::preflight(&request, origin)
+    {
+        return response;
+    }
+    let answer = match rates::check(&request, &env).await {
+        Ok(()) => routes::dispatch(request, &env).await,
+        Err(failure) => Err(failure),
+    };
+    let problem = match &answer {
+        Err(Failure::Refused(problem)) => problem.code.code(),
+        Err(_) => "failed",
+        Ok(_) => "",
+    };
     let mut response = match answer {
         Ok(response) => response,
         Err(failure) => respond::failure(failure)?,
     };
+    metrics::count(&env, label, problem, response.status_code());
+    if let Some(origin) = &origin {
+        cors::allow(&mut response, origin)?;
+    }
     if response.status_code() == 405 && !response.headers().has("allow")? {
         let allow = crate::core::route::methods(&path);
         response.headers_mut().set("allow", &allow)?;

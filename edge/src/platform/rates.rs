@@ -1,0 +1,56 @@
+//! Rate limits, by the platform's rate limiting bindings: counted at each of its locations by
+//! itself, without a call that anything waits for. Both bindings may be absent, as on a developer's
+//! machine.
+//!
+//! Not counted are requests that carry a file's bytes: how many they are goes by the file, and each
+//! needs a ticket or an upload that was counted.
+
+use chatlift_shared::token::verify;
+use chatlift_shared::{Problem, ProblemCode};
+use worker::{Env, Method, Request};
+
+use super::request::header;
+use super::world::now;
+use super::{log, setup};
+use crate::ports::Failure;
+
+/// What a refused client waits, in seconds: the period of both bindings in wrangler.toml.
+const PERIOD: u64 = 60;
+
+/// Refuses a request under `/u/` that is one too many from its address or about its link.
+pub(super) async fn check(request: &Request, env: &Env) -> Result<(), Failure> {
+    let path = request.path();
+    let Some(rest) = path.strip_prefix("/u/") else {
+        return Ok(());
+    };
+    if matches!(request.method(), Method::Put | Method::Patch) {
+        return Ok(());
+    }
+    if let Some(address) = header(request, "cf-connecting-ip") {
+        count(env, "RATE_ADDRESS", address).await?;
+    }
+    let token = rest.split('/').next().unwrap_or_default();
+    // What is forged costs one HMAC and is no link's.
+    let config = setup::config(env)?;
+    if let Ok(claims) = verify(&config.keys, token, now()) {
+        count(env, "RATE_LINK", claims.link.to_string()).await?;
+    }
+    Ok(())
+}
+
+async fn count(env: &Env, binding: &str, key: String) -> Result<(), Failure> {
+    let Ok(limiter) = env.rate_limiter(binding) else {
+        return Ok(());
+    };
+    match limiter.limit(key).await {
+        Ok(outcome) if !outcome.success => Err(Problem::new(ProblemCode::RateLimited)
+            .retry_after(PERIOD)
+            .into()),
+        Ok(_) => Ok(()),
+        Err(error) => {
+            // A limiter that fails must not keep files out.
+            log::error("rate limiter", &[("reason", error.to_string())]);
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! What an upload costs, counted by the edge itself where it is spent. docs/scale.md makes prices
+//! of these figures; when one changes, so must the page.
+
+use std::time::Duration;
+
+use chatlift_shared::digest::Sha256;
+use chatlift_tests::edge::ANY_FILE;
+use chatlift_tests::fixtures::{Random, pdf};
+use chatlift_tests::http::send;
+use chatlift_tests::scratch::wait_for;
+use chatlift_tests::stage::Stage;
+use serde_json::Value;
+
+const WITHIN: Duration = Duration::from_secs(30);
+
+/// What is counted.
+const NAMES: [&str; 9] = [
+    "worker_request",
+    "object_request",
+    "alarm",
+    "alarm_set",
+    "rows_written",
+    "r2_class_a",
+    "r2_class_b",
+    "r2_free",
+    "webhook",
+];
+
+/// The counts, when nothing more is happening.
+fn counts(stage: &Stage) -> Vec<u64> {
+    let read = || -> Vec<u64> {
+        let url = format!("{}/_counts", stage.edge.origin());
+        let all: Value = send("GET", &url, &[], None).expect("counts").ok(200);
+        NAMES
+            .map(|name| all[name].as_u64().expect("a count"))
+            .to_vec()
+    };
+    let mut before = read();
+    wait_for("quiet", WITHIN, || {
+        std::thread::sleep(Duration::from_millis(700));
+        let after = read();
+        // Reading is a request too.
+        let quiet = before[1..] == after[1..];
+        before = after;
+        quiet.then(|| before.clone())
+    })
+}
+
+/// What `work` costs, by name. Reading the counts is taken off.
+fn cost(stage: &Stage, title: &str, work: &mut dyn FnMut()) -> impl Fn(&str) -> u64 + use<> {
+    let before = counts(stage);
+    work();
+    // The requests of the readings, of which there are at least two.
+    let after = counts(stage);
+    let all: Vec<u64> = after.iter().zip(&before).map(|(a, b)| a - b).collect();
+    println!("{title}");
+    for (name, n) in NAMES.iter().zip(&all).skip(1) {
+        println!("  {name:<16}{n:>4}");
+    }
+    move |name| all[NAMES.iter().position(|n| *n == name).expect("a name")]
+}
+
+#[test]
+fn an_upload_costs_what_the_page_on_scale_says() {
+    let stage = Stage::new("counts");
+    let app = stage.edge.app();
+    // Whatever is done only once in an isolate's life is done.
+    let warm = app.link(ANY_FILE);
+    let _ = app.page(&warm).store("a.pdf", &pdf());
+    let _ = stage
+        .receiver
+        .wait_stored(warm.id, Sha256::of(&pdf()), WITHIN);
+
+    let mut link = None;
+    let made = cost(&stage, "a link", &mut || link = Some(app.link(ANY_FILE)));
+    let link = link.expect("a link");
+    let page = app.page(&link);
+    assert_eq!(made("object_request"), 2, "the link, the list");
+    assert_eq!(made("r2_class_a") + made("r2_class_b"), 0);
+    assert!(made("rows_written") <= 8, "{}", made("rows_written"));
+
+    let opened = cost(&stage, "its page", &mut || drop(page.data()));
+    assert_eq!(opened("object_request"), 1);
+    assert_eq!(opened("rows_written"), 0, "a look changes nothing");
+
+    let small = cost(
+        &stage,
+        "a file in one request, and its webhook",
+        &mut || {
+            let _ = page.store("a.pdf", &pdf());
+        },
+    );
+    assert_eq!(small("object_request"), 2, "reserve, commit");
+    // A put; a look at the object, and its beginning read back.
+    assert_eq!((small("r2_class_a"), small("r2_class_b")), (1, 2));
+    assert_eq!(small("webhook"), 1);
+    assert!(small("rows_written") <= 12, "{}", small("rows_written"));
+
+    let file = Random {
+        seed: 7,
+        size: 40 * 1024 * 1024,
+    };
+    let large = cost(
+        &stage,
+        "a file of 40 MiB in 5 parts, and its webhook",
+        &mut || {
+            let upload = page.announce_random("b.bin", file);
+            let parts = page.send_parts(&upload, file);
+            let done = page.complete(upload.id, file.sha256(), &parts, &[]);
+            assert_eq!(done.status, 200, "{}", done.text());
+        },
+    );
+    // Announce and open; a record for each part; seal and commit.
+    assert!(large("object_request") <= 2 + 5 + 2);
+    // Create, five parts, complete.
+    assert_eq!(large("r2_class_a"), 7);
+    assert!(large("r2_class_b") <= 2, "{}", large("r2_class_b"));
+    assert!(large("rows_written") <= 40, "{}", large("rows_written"));
+
+    let ended = cost(&stage, "its end, and its webhook", &mut || {
+        assert_eq!(app.revoke(link.id).status, 204);
+    });
+    assert!(ended("object_request") <= 2, "the link, the list");
+}
