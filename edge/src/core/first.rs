@@ -83,7 +83,9 @@ mod tests {
 
     #[test]
     fn a_link_that_takes_nothing_says_why() {
-        for &code in ProblemCode::ALL {
+        // No link has a chat app's problem; its picker brings the sentence along.
+        let of_links = |code: &&ProblemCode| !code.code().starts_with("chat-");
+        for &code in ProblemCode::ALL.iter().filter(of_links) {
             let texts = texts(&data(Some(code)), "");
             let code = code.code();
             assert!(texts.contains_key(&format!("problem.{code}")), "{code}");

@@ -880,6 +880,22 @@ fn revoking_removes_what_was_under_way() {
     assert!(edge.service.bucket.stored.borrow().multiparts.is_empty());
 }
 
+/// The answer was a 503, and a client tried for ever.
+#[test]
+fn a_part_for_an_upload_that_was_cancelled_is_told_so() {
+    let edge = Edge::new();
+    let link = edge.link();
+    let content = large_pdf();
+    let upload = edge.announce(link, &content).expect("an upload");
+    let ticket = edge.ticket(&upload);
+    block_on(edge.service.abort_upload(upload.id)).expect("cancelled");
+    edge.recover();
+    let part = edge
+        .service
+        .put_part(&ticket, 3, 5, Sha256::of(b"bytes"), b"bytes".to_vec());
+    assert_eq!(refusal(block_on(part)), ProblemCode::UploadAborted);
+}
+
 #[test]
 fn an_idempotency_key_leads_to_one_link() {
     let edge = Edge::new();

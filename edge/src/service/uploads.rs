@@ -10,7 +10,7 @@ use super::{Service, unexpected};
 use crate::core::command::{Command, FoundFile, OpenUpload, Reply, Sealed};
 use crate::core::decide::PARTS_NAMED;
 use crate::core::key::object_key;
-use crate::core::link::{Multipart, Part, Policy, refusal};
+use crate::core::link::{Multipart, Part, Policy};
 use crate::core::sniff;
 use crate::core::ticket::Ticket;
 use crate::ports::{Bucket, Chunk, CompleteError, Failure, Links, PutError, Stage, World};
@@ -220,10 +220,9 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         put.map(|()| None)
     }
 
-    /// Fails with the link's own reason if the link no longer takes files.
+    /// Fails with the link's own reason if the upload no longer takes parts.
     async fn why_ended(&self, upload: UploadId) -> Result<(), Failure> {
-        let status = self.read_link(upload.link()).await?.link.status;
-        refusal(status).map_or(Ok(()), |code| Err(code.into()))
+        self.tell(upload, Command::Touch { upload }).await
     }
 
     /// Completes an upload whose parts are all there. Again for a stored one: the same file.
