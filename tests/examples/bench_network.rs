@@ -15,12 +15,13 @@ use chatlift_tests::stage::Stage;
 use serde_json::json;
 
 const HELP: &str = "\
-cargo xtask bench network [--whole] [--mbit 2|20|200]... [--silent] [--times N] [--size MB]
+cargo xtask bench network [--whole] [--emulated] [--mbit 2|20|200]... [--silent] [--times N] [--size MB]
 
   With nothing said: a 40 MB file at 20 Mbit/s against a bare XMLHttpRequest of the same file, then
   a cut of 5 s at a random moment at 2, 20 and 200 Mbit/s.
 
   --whole        only the first of these
+  --emulated     the first of these, on Chromium's own emulation of the network
   --mbit RATE    only the cut, at this rate
   --silent       connections do not break at the cut: nothing moves, and nobody is told
   --times N      each N times
@@ -39,6 +40,7 @@ const REFERENCE: u64 = 100 * MIB;
 #[derive(Debug)]
 struct Options {
     whole: bool,
+    emulated: bool,
     rates: Vec<u64>,
     cut: Cut,
     times: u32,
@@ -48,6 +50,7 @@ struct Options {
 fn options() -> Option<Options> {
     let mut options = Options {
         whole: false,
+        emulated: false,
         rates: Vec::new(),
         cut: Cut::Broken,
         times: 1,
@@ -57,6 +60,7 @@ fn options() -> Option<Options> {
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--whole" => options.whole = true,
+            "--emulated" => options.emulated = true,
             "--silent" => options.cut = Cut::Silent,
             "--mbit" => options.rates.push(args.next()?.parse().ok()?),
             "--times" => options.times = args.next()?.parse().ok()?,
@@ -64,8 +68,9 @@ fn options() -> Option<Options> {
             _ => return None,
         }
     }
-    if !options.whole && options.rates.is_empty() {
+    if !options.whole && !options.emulated && options.rates.is_empty() {
         options.whole = true;
+        options.emulated = true;
         options.rates = vec![2, 20, 200];
     }
     Some(options)
@@ -78,7 +83,10 @@ fn main() -> ExitCode {
     };
     let stage = Stage::new("bench");
     if options.whole {
-        whole(&stage, &options);
+        whole(&stage, &options, Path::Proxy);
+    }
+    if options.emulated {
+        whole(&stage, &options, Path::Emulated);
     }
     if !options.rates.is_empty() {
         cuts(&stage, &options);
@@ -94,8 +102,42 @@ fn profile(mbit: u64) -> Profile {
     }
 }
 
+/// What stands between the browser and its server.
+#[derive(Clone, Copy, Debug)]
+enum Path {
+    /// A network of our own.
+    Proxy,
+    /// Chromium's emulation, which delays each request and paces its bytes.
+    Emulated,
+}
+
+impl Path {
+    /// The network before `origin`; for Chromium's own, the browser is told later.
+    fn before(self, origin: &str, profile: Profile) -> Network {
+        let profile = match self {
+            Self::Proxy => profile,
+            Self::Emulated => Profile {
+                bits_per_second: 10_000_000_000,
+                round_trip: Duration::ZERO,
+            },
+        };
+        Network::before(origin, profile)
+    }
+
+    fn tell(self, phone: &Browser, profile: Profile) {
+        if let Self::Emulated = self {
+            let session = phone.session();
+            session.devtools("Network.enable", &json!({}));
+            let bytes = profile.bits_per_second / 8;
+            let network = json!({ "offline": false, "latency": profile.round_trip.as_millis() as u64,
+                "downloadThroughput": bytes, "uploadThroughput": bytes });
+            session.devtools("Network.emulateNetworkConditions", &network);
+        }
+    }
+}
+
 /// The page and a bare upload, on the same network.
-fn whole(stage: &Stage, options: &Options) {
+fn whole(stage: &Stage, options: &Options, path: Path) {
     let network = profile(20);
     let file = Random {
         seed: 40,
@@ -103,19 +145,19 @@ fn whole(stage: &Stage, options: &Options) {
     };
     let ideal = network.ideal(file.size).as_secs_f64();
     println!(
-        "{} MB at 20 Mbit/s, 100 ms; bytes / bandwidth is {ideal:.2} s\n",
+        "{} MB at 20 Mbit/s, 100 ms ({path:?}); bytes / bandwidth is {ideal:.2} s\n",
         file.size / 1_000_000
     );
     println!("{:>10} {:>9} {:>9} {:>10}", "", "s", "x ideal", "x bare");
     for _ in 0..options.times {
-        let bare = bare_upload(network, file);
+        let bare = bare_upload(path, network, file);
         println!(
             "{:>10} {bare:>9.2} {:>9.3} {:>10}",
             "bare XHR",
             bare / ideal,
             ""
         );
-        let page = page_upload(stage, network, file);
+        let page = page_upload(stage, path, network, file);
         println!(
             "{:>10} {page:>9.2} {:>9.3} {:>10.3}",
             "page",
@@ -127,12 +169,13 @@ fn whole(stage: &Stage, options: &Options) {
 }
 
 /// Seconds of a bare upload.
-fn bare_upload(profile: Profile, file: Random) -> f64 {
-    let network = Network::before(&Bare::start().origin(), profile);
+fn bare_upload(path: Path, profile: Profile, file: Random) -> f64 {
+    let network = path.before(&Bare::start().origin(), profile);
     let phone = Browser::english();
-    let path = file.write(phone.folder(), "bare.bin");
+    let picked = file.write(phone.folder(), "bare.bin");
     phone.open(&network.origin());
-    phone.pick(&[&path]);
+    phone.pick(&[&picked]);
+    path.tell(&phone, profile);
     let script = "
         const xhr = new XMLHttpRequest();
         const start = performance.now();
@@ -184,9 +227,10 @@ fn picked(stage: &Stage, network: &Network, file: Random) -> Browser {
 }
 
 /// Seconds of an upload by the page, from the button to the success message.
-fn page_upload(stage: &Stage, profile: Profile, file: Random) -> f64 {
-    let network = Network::before(&stage.edge.origin(), profile);
+fn page_upload(stage: &Stage, path: Path, profile: Profile, file: Random) -> f64 {
+    let network = path.before(&stage.edge.origin(), profile);
     let phone = picked(stage, &network, file);
+    path.tell(&phone, profile);
     phone.click(&mark("confirm"));
     let end = wait_for("the page's upload", WITHIN, || noted(&phone).1);
     (end - noted(&phone).0) as f64 / 1000.0
