@@ -125,6 +125,8 @@ pub struct Setup {
     webhook_key: String,
     /// What stands after the project's wrangler.toml.
     wrangler: String,
+    /// More static assets.
+    assets: Vec<(String, Vec<u8>)>,
 }
 
 impl Setup {
@@ -144,6 +146,7 @@ impl Setup {
             old_secret: AppSecrets::random().expect("random bytes").webhook_secret,
             webhook_key: webhook_key().expect("random bytes"),
             wrangler: String::new(),
+            assets: Vec::new(),
         }
     }
 
@@ -168,6 +171,13 @@ impl Setup {
         self
     }
 
+    /// With one more file under `/assets/`, such as a page of another client.
+    #[must_use]
+    pub fn with_asset(mut self, name: &str, bytes: Vec<u8>) -> Self {
+        self.assets.push((name.to_owned(), bytes));
+        self
+    }
+
     /// The edge's address, without a slash at the end.
     #[must_use]
     pub fn origin(&self) -> String {
@@ -186,6 +196,9 @@ impl Setup {
         for built in ["wrangler.toml", "edge/build", "dist"] {
             copy(&xtask::root::at(built), &project.join(built))
                 .unwrap_or_else(|e| panic!("{built}: {e}; run `cargo xtask test`"));
+        }
+        for (name, bytes) in &self.assets {
+            fs::write(project.join("dist/assets").join(name), bytes).expect("an asset");
         }
         let env = self.folder.path().join("edge.env");
         let config = project.join("wrangler.toml");

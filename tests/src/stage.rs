@@ -20,7 +20,12 @@ impl Stage {
     /// One of one's own.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        let setup = Setup::new(name);
+        Self::with(Setup::new(name))
+    }
+
+    /// One of one's own, with more than every edge has.
+    #[must_use]
+    pub fn with(setup: Setup) -> Self {
         let receiver =
             Receiver::start(&[&setup.app.webhook_secret, &setup.other_app.webhook_secret]);
         let edge = setup.start(&receiver.url());

@@ -1,8 +1,10 @@
 //! `cargo xtask conformance`: the edge against programs that others wrote, unmodified.
 //!
-//! The parts are scenarios in tests/tests, `edge_conformance_<part>.rs`. `cargo xtask test` runs
-//! them too, within a bounded time; here they take theirs.
+//! The parts are scenarios in tests/tests, `edge_conformance_<part>.rs`, and in a browser
+//! `e2e_conformance_<part>.rs`. `cargo xtask test` runs them too, within a bounded time; here they
+//! take theirs.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
@@ -10,28 +12,30 @@ use crate::root::at;
 use crate::run::run;
 use crate::{Error, page, tools, worker};
 
-/// Prefix of the parts' files.
-const PREFIX: &str = "edge_conformance_";
+/// What stands between a layer and a part in the names of the parts' files.
+const MARK: &str = "_conformance_";
 
 /// Variable that tells a scenario to take its time.
 pub const FULL: &str = "CHATLIFT_CONFORMANCE_FULL";
 
-/// The parts that there are.
-///
-/// # Errors
-/// When the folder of the scenarios cannot be read.
-pub fn parts() -> Result<Vec<String>, Error> {
+/// The names of the parts' scenarios.
+fn scenarios() -> Result<Vec<String>, Error> {
     let folder = at("tests/tests");
-    let mut parts: Vec<String> = fs::read_dir(&folder)
+    let mut scenarios: Vec<String> = fs::read_dir(&folder)
         .map_err(Error::file(&folder))?
         .filter_map(|entry| {
             let name = entry.ok()?.file_name();
             let name = name.to_str()?.strip_suffix(".rs")?;
-            Some(name.strip_prefix(PREFIX)?.to_owned())
+            name.contains(MARK).then(|| name.to_owned())
         })
         .collect();
-    parts.sort();
-    Ok(parts)
+    scenarios.sort();
+    Ok(scenarios)
+}
+
+/// The part that a scenario belongs to.
+fn part(scenario: &str) -> &str {
+    scenario.split_once(MARK).map_or(scenario, |(_, part)| part)
 }
 
 /// Runs the parts; all of them where none is named.
@@ -39,12 +43,21 @@ pub fn parts() -> Result<Vec<String>, Error> {
 /// # Errors
 /// When there is no such part, something cannot be installed, or a part fails.
 pub fn conformance(named: &[String]) -> Result<(), Error> {
-    let parts = parts()?;
-    if let Some(unknown) = named.iter().find(|name| !parts.contains(name)) {
+    let scenarios = scenarios()?;
+    let known = |name: &&String| scenarios.iter().any(|scenario| part(scenario) == **name);
+    if let Some(unknown) = named.iter().find(|name| !known(name)) {
+        let parts: BTreeSet<&str> = scenarios.iter().map(|scenario| part(scenario)).collect();
         return Err(Error::Usage(format!(
             "there is no part `{unknown}`: {}",
-            parts.join(", ")
+            Vec::from_iter(parts).join(", ")
         )));
+    }
+    let chosen: Vec<&String> = scenarios
+        .iter()
+        .filter(|scenario| named.is_empty() || named.iter().any(|name| name == part(scenario)))
+        .collect();
+    if chosen.iter().any(|scenario| scenario.starts_with("e2e_")) {
+        tools::ensure_browser()?;
     }
     tools::ensure_build()?;
     page::build()?;
@@ -54,11 +67,8 @@ pub fn conformance(named: &[String]) -> Result<(), Error> {
         .current_dir(at(""))
         .args(["test", "--package", "chatlift-tests", "--no-fail-fast"])
         .env(FULL, "1");
-    for part in parts
-        .iter()
-        .filter(|part| named.is_empty() || named.contains(part))
-    {
-        command.args(["--test", &format!("{PREFIX}{part}")]);
+    for scenario in chosen {
+        command.args(["--test", scenario]);
     }
     run(command.args(["--", "--nocapture"]))
 }
