@@ -160,6 +160,7 @@ mod tests {
                 ProblemCode::UploadBusy
                 | ProblemCode::DigestMismatch
                 | ProblemCode::StorageUnavailable
+                | ProblemCode::RateLimited
                 | ProblemCode::Internal => Remedy::Retry,
                 ProblemCode::PartsMissing => Remedy::Resend,
                 ProblemCode::OffsetDiffers => Remedy::GoOn,
@@ -167,6 +168,8 @@ mod tests {
                 | ProblemCode::UploadNotFound
                 | ProblemCode::UploadTicketInvalid
                 | ProblemCode::PartsDiffer => Remedy::Announce,
+                // Only the form before the page meets this, and no upload.
+                ProblemCode::PasswordLocked => continue,
                 // Only a chat app's picker meets these, and no upload.
                 code if code.code().starts_with("chat-") => continue,
                 _ => Remedy::GiveUp,
