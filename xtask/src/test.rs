@@ -157,7 +157,7 @@ fn scripts() -> Result<(), Error> {
         .args(["frontend/chat", "miniprogram"]))?;
     run(Command::new("node")
         .current_dir(at(""))
-        .args(["--test", "miniprogram/test/"]))
+        .args(["--test", "miniprogram/test/uploader.test.mjs"]))
 }
 
 fn programs(tally: &mut Tally) -> Result<(), Error> {
