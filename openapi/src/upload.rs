@@ -5,7 +5,7 @@ use chatlift_shared::ProblemCode::{
     FileEmpty, FileTooLarge, FileTypeNotAccepted, InvalidRequest, LengthRequired, LinkExpired,
     LinkFull, LinkNotFound, LinkRevoked, LinkTokenInvalid, OffsetDiffers, PartOutOfRange,
     PartSizeWrong, PartsDiffer, PartsMissing, PasswordLocked, PasswordRequired, PasswordWrong,
-    StorageUnavailable, UploadAborted, UploadNotFound, UploadTicketInvalid,
+    UploadAborted, UploadNotFound, UploadTicketInvalid,
 };
 use serde_json::{Value, json};
 
@@ -328,7 +328,6 @@ fn parts() -> Vec<Operation> {
         .answers_empty(204, "The part is held.")
         .problems(&[LinkTokenInvalid, PasswordRequired, LinkExpired, LinkRevoked])
         .problems(&[
-            StorageUnavailable,
             UploadNotFound,
             UploadAborted,
             UploadTicketInvalid,
