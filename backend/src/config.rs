@@ -1,7 +1,8 @@
 //! Raw environment -> checked [`Config`]. After start nothing reads the environment.
 
+mod values;
+
 use std::ffi::OsString;
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,6 +12,8 @@ use chatlift_shared::webhook::Secret;
 use url::Url;
 
 use crate::pipeline::scan::Clamd;
+use values::wrong;
+pub use values::{ApiKey, AppWebhook, ConfigError, DatabaseUrl};
 
 /// Where the edge is when `CHATLIFT_EDGE_URL` says nothing: `wrangler dev`.
 pub const EDGE_URL_DEFAULT: &str = "http://127.0.0.1:8787";
@@ -22,58 +25,6 @@ pub const LISTEN_DEFAULT: &str = "127.0.0.1:8788";
 /// Room for files under way when `CHATLIFT_DISK_QUOTA_GIB` says nothing: four of the largest files of
 /// the `any-file` scene, and what is made of them.
 pub const DISK_QUOTA_GIB: u64 = 40;
-
-/// An API key of the edge. Its text is sent in `Authorization` and shown nowhere.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ApiKey(String);
-
-impl ApiKey {
-    /// Checks that `text` can stand in a header: visible ASCII, not empty.
-    #[must_use]
-    pub fn new(text: &str) -> Option<Self> {
-        let good = !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
-        good.then(|| Self(text.to_owned()))
-    }
-
-    /// The key itself, for the header.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for ApiKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ApiKey([redacted])")
-    }
-}
-
-/// The address of a database, with its password in it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct DatabaseUrl(String);
-
-impl DatabaseUrl {
-    /// The address itself, for the driver.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for DatabaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("DatabaseUrl([redacted])")
-    }
-}
-
-/// Where the app hears of its deliveries.
-#[derive(Clone, Debug)]
-pub struct AppWebhook {
-    /// The address.
-    pub url: Url,
-    /// What signs them.
-    pub secret: Secret,
-}
 
 /// What the backend runs with.
 #[derive(Clone, Debug)]
@@ -104,24 +55,6 @@ pub struct Config {
     pub retention: Option<Duration>,
     /// Where to look for outside programs, in the syntax of `PATH`.
     pub path: OsString,
-}
-
-/// A variable that is missing or wrong. Every message names it and says what to do; none repeats
-/// the value of a secret.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{variable} {problem}")]
-pub struct ConfigError {
-    /// The variable.
-    pub variable: &'static str,
-    /// What is wrong with it and what to do.
-    pub problem: String,
-}
-
-fn wrong(variable: &'static str, problem: impl Into<String>) -> ConfigError {
-    ConfigError {
-        variable,
-        problem: problem.into(),
-    }
 }
 
 impl Config {
@@ -357,77 +290,4 @@ fn edge_base(text: &str) -> Result<Url, ConfigError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const GOOD: &[(&str, &str)] = &[
-        ("CHATLIFT_API_KEY", "clk_abc"),
-        (
-            "CHATLIFT_WEBHOOK_SECRET",
-            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
-        ),
-        ("CHATLIFT_DATA_DIR", "/tmp/x"),
-    ];
-
-    fn read(changes: &[(&str, &str)]) -> Result<Config, ConfigError> {
-        Config::read(|name| {
-            changes
-                .iter()
-                .chain(GOOD)
-                .find(|(n, _)| *n == name)
-                .map(|(_, value)| value.into())
-        })
-    }
-
-    #[test]
-    fn three_variables_are_enough() {
-        let config = read(&[]).expect("a config");
-        assert_eq!(config.edge_url.as_str(), "http://127.0.0.1:8787/");
-        assert_eq!(config.app.as_str(), "demo");
-        assert_eq!(config.listen.port(), 8788);
-        assert_eq!(config.webhook_secrets.len(), 1);
-    }
-
-    #[test]
-    fn each_wrong_variable_is_named_and_no_secret_is_repeated() {
-        for (variable, value) in [
-            ("CHATLIFT_EDGE_URL", "127.0.0.1:8787"),
-            ("CHATLIFT_EDGE_URL", "ftp://edge"),
-            ("CHATLIFT_EDGE_URL", "https://user:pass@edge"),
-            ("CHATLIFT_EDGE_URL", "https://edge/v1"),
-            ("CHATLIFT_APP", "De mo"),
-            ("CHATLIFT_API_KEY", ""),
-            ("CHATLIFT_API_KEY", "clk_hidden value"),
-            ("CHATLIFT_WEBHOOK_SECRET", ""),
-            ("CHATLIFT_WEBHOOK_SECRET", "whsec_hidden"),
-            ("CHATLIFT_DATA_DIR", ""),
-            ("CHATLIFT_LISTEN", "8788"),
-            ("CHATLIFT_CLAMD", "/run/clamd"),
-            ("CHATLIFT_DATABASE_URL", "mysql://u:hidden@h/d"),
-            ("CHATLIFT_APP_WEBHOOK_URL", "ftp://app"),
-            ("CHATLIFT_RETENTION_DAYS", "0"),
-            ("CHATLIFT_DISK_QUOTA_GIB", "0"),
-            ("RUST_LOG", "chatlift=loud"),
-        ] {
-            let error = read(&[(variable, value)]).expect_err(variable);
-            assert_eq!(error.variable, variable);
-            assert!(!error.to_string().contains("hidden"), "{error}");
-        }
-    }
-
-    #[test]
-    fn several_webhook_secrets_may_be_live() {
-        let both = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw, whsec_AAAQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-        let config = read(&[("CHATLIFT_WEBHOOK_SECRET", both)]).expect("a config");
-        assert_eq!(config.webhook_secrets.len(), 2);
-    }
-
-    #[test]
-    fn debug_output_holds_no_secret() {
-        let shown = format!("{:?}", read(&[]).expect("a config"));
-        assert!(
-            !shown.contains("clk_abc") && !shown.contains("MfKQ"),
-            "{shown}"
-        );
-    }
-}
+mod tests;

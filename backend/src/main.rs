@@ -1,14 +1,17 @@
 //! The business backend as a process: configuration, log, server, shutdown.
 
 use std::io::IsTerminal as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chatlift_backend::clock::SystemClock;
 use chatlift_backend::config::Config;
 use chatlift_backend::ports::Clock as _;
 use chatlift_backend::{App, app, jobs, open_store};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -29,6 +32,7 @@ async fn run() -> Result<(), String> {
     match words.next().as_deref() {
         None => serve().await,
         Some("jobs") => operate(&words.collect::<Vec<_>>()).await,
+        Some("ready") => ready().await,
         Some(_) => Err(format!("no such command\n{}", jobs::USAGE)),
     }
 }
@@ -48,6 +52,36 @@ async fn operate(words: &[String]) -> Result<(), String> {
     print!("{}", said?);
     Ok(())
 }
+
+/// Asks the backend that runs on this machine whether it is ready, as a container's health check
+/// does.
+async fn ready() -> Result<(), String> {
+    let config = Config::read(std::env::var_os).map_err(|e| e.to_string())?;
+    let mut address = config.listen;
+    if address.ip().is_unspecified() {
+        address.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    let asked = async {
+        let mut stream = TcpStream::connect(address).await?;
+        let request = format!("GET /readyz HTTP/1.0\r\nHost: {address}\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.take(1024).read_to_string(&mut answer).await?;
+        Ok::<_, std::io::Error>(answer)
+    };
+    match tokio::time::timeout(READY_WITHIN, asked).await {
+        Ok(Ok(answer)) if answer.split(' ').nth(1) == Some("200") => Ok(()),
+        Ok(Ok(answer)) => Err(answer.lines().next().unwrap_or("no answer").to_owned()),
+        Ok(Err(error)) => Err(format!("{address} does not answer: {error}")),
+        Err(_) => Err(format!("{address} does not answer in time")),
+    }
+}
+
+/// How long a backend that is asked whether it is ready may take to answer.
+const READY_WITHIN: Duration = Duration::from_secs(5);
 
 /// Serves until SIGTERM or Ctrl-C.
 async fn serve() -> Result<(), String> {

@@ -118,6 +118,8 @@ pub struct Loaded {
     pub html: usize,
     /// Scripts and WebAssembly.
     pub program: usize,
+    /// Texts that are fetched while the person chooses.
+    pub texts: usize,
     /// Everything, in the order of its arrival.
     pub all: Vec<Passed>,
 }
@@ -129,8 +131,9 @@ impl Loaded {
         let all = gate.passed();
         let sum = |is: fn(&str) -> bool| all.iter().filter(|(p, _)| is(p)).map(|(_, n)| n).sum();
         Self {
-            html: sum(|path| path.starts_with("/u/")),
+            html: sum(|path| path.starts_with("/u/") && path.matches('/').count() == 2),
             program: sum(|path| path.starts_with("/assets/")),
+            texts: sum(|path| path.starts_with("/u/") && path.ends_with("/page")),
             all,
         }
     }

@@ -153,7 +153,11 @@ impl Drop for Gate {
 impl Inner {
     fn exchange(&self, browser: TcpStream) -> std::io::Result<()> {
         let mut from_browser = BufReader::new(browser.try_clone()?);
-        let request = head(&mut from_browser)?;
+        let mut request = head(&mut from_browser)?;
+        if self.compress {
+            // What the server compresses by itself would be compressed twice.
+            request = without(&request, "accept-encoding:");
+        }
         let path = request.split(' ').nth(1).unwrap_or_default();
         let path = path.split('?').next().unwrap_or_default();
         let rule = lock(&self.rules)
@@ -269,6 +273,13 @@ fn head(from: &mut BufReader<impl Read>) -> std::io::Result<String> {
     }
 }
 
+/// A head without the lines of this header.
+fn without(head: &str, header: &str) -> String {
+    head.split_inclusive("\r\n")
+        .filter(|line| !line.to_ascii_lowercase().starts_with(header))
+        .collect()
+}
+
 /// The same head for a connection of one exchange, with one more header.
 fn once(head: &str, more: Option<(&str, &str)>) -> String {
     let mut out = String::new();
@@ -276,10 +287,9 @@ fn once(head: &str, more: Option<(&str, &str)>) -> String {
         if line == "\r\n" {
             break;
         }
-        if !line.to_ascii_lowercase().starts_with("connection:") {
-            out.push_str(line);
-        }
+        out.push_str(line);
     }
+    out = without(&out, "connection:");
     if let Some((name, value)) = more {
         out.push_str(&format!("{name}: {value}\r\n"));
     }

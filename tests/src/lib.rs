@@ -17,6 +17,7 @@ pub mod first;
 pub mod fixtures;
 pub mod gate;
 pub mod http;
+pub mod journey;
 mod meter;
 pub mod network;
 pub mod openapi;

@@ -8,44 +8,17 @@ use chatlift_shared::api::ReceiptStatus;
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::MIB;
 use chatlift_shared::token;
-use chatlift_tests::backend::Backend;
 use chatlift_tests::browser::{Browser, mark, row};
 use chatlift_tests::client::Page;
-use chatlift_tests::edge::{ANY_FILE, DOCUMENTS, Edge, Setup};
+use chatlift_tests::edge::{ANY_FILE, DOCUMENTS};
 use chatlift_tests::fixtures::{self, Random, docx, jpeg, pdf, png};
 use chatlift_tests::http::send;
+use chatlift_tests::journey::{ask, edge_and_backend, upload};
 use chatlift_tests::scratch::{now, wait_for};
 use chatlift_tests::stage::shared;
 use serde_json::json;
 
 const WITHIN: Duration = Duration::from_secs(60);
-
-/// Edge and real backend, each with the other's address.
-fn edge_and_backend(name: &str) -> (Edge, Backend) {
-    let setup = Setup::new(name);
-    let mut backend = Backend::new(&setup.origin(), &setup.app);
-    let edge = setup.start(&backend.webhook_url());
-    backend.start();
-    (edge, backend)
-}
-
-/// Picks, confirms and waits for the success message.
-fn upload(page: &Browser, paths: &[&Path]) {
-    page.pick(paths);
-    page.sees(&row("ready"), paths.len() as u64);
-    page.click(&mark("confirm"));
-    page.sees_within(&mark("success"), 1, WITHIN);
-    page.sees(&mark("file-receipt"), paths.len() as u64);
-}
-
-/// The link that the first app shows after a tap on "add".
-fn ask(first_app: &Browser, edge: &Edge, scene: &str) -> String {
-    first_app.click(&mark("add-document"));
-    first_app.click(&mark(&format!("scene-{scene}")));
-    wait_for("the link", WITHIN, || {
-        Some(first_app.text(&mark("link-url"))).filter(|link| link.starts_with(&edge.origin()))
-    })
-}
 
 /// What poppler reads in a PDF.
 fn text_of_pdf(path: &Path) -> String {

@@ -7,21 +7,26 @@
 //! How strong the walls are depends on what the machine allows, see [`Walls`]; what is missing is
 //! said once at the start.
 
+mod group;
 mod programs;
+mod walls;
 mod watch;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read as _};
 #[cfg(unix)]
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use group::{Group, SIGXCPU, SIGXFSZ, signal};
 pub use programs::{Program, Programs};
+pub use walls::Walls;
+use walls::{walls, works};
 
 /// First wait for a program to end; it doubles up to [`LOOK_EVERY`].
 const LOOK_FIRST: Duration = Duration::from_millis(5);
@@ -30,8 +35,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// What a program may reserve beyond the memory that it may use, in bytes: LibreOffice and ffmpeg
 /// reserve some 3 GiB for stacks and mapped libraries without touching it.
 const ADDRESS_SPACE_EXTRA: u64 = 4 * 1024 * 1024 * 1024;
-/// How often it is looked whether killed processes are gone: 2 s in all.
-const DEATHS_LOOKED_AT: u32 = 400;
 /// Most of a program's words that are read, in bytes.
 const WORDS_MAX: u64 = 64 * 1024;
 /// Open files of one process.
@@ -125,17 +128,6 @@ pub enum RunError {
         /// What the system said.
         source: io::Error,
     },
-}
-
-/// What keeps a program in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Walls {
-    /// Namespaces of its own for network, processes, users and files, by bubblewrap.
-    Bubblewrap,
-    /// Namespaces of its own for network and processes; the files of this user can be read.
-    Unshare,
-    /// Limits only: neither network nor files are kept away.
-    None,
 }
 
 /// Runs programs. Cheap to clone.
@@ -327,140 +319,6 @@ impl Sandbox {
         command.args(words);
         command
     }
-}
-
-/// The words in front of a program that put it behind `walls`.
-fn walls(programs: &Programs, walls: Walls, folder: &Path, reads: &[&Path]) -> Vec<OsString> {
-    let mut words: Vec<OsString> = Vec::new();
-    let mut say = |new: &[&OsStr]| words.extend(new.iter().map(|w| (*w).to_owned()));
-    let setpriv = programs.get(Program::Setpriv);
-    match (
-        walls,
-        programs.get(Program::Bubblewrap),
-        programs.get(Program::Unshare),
-    ) {
-        (Walls::Bubblewrap, Some(bwrap), _) => {
-            say(&[bwrap.as_ref()]);
-            let plain = |words: &str| words.split(' ').map(OsString::from).collect::<Vec<_>>();
-            let mut fixed = plain(
-                "--unshare-all --die-with-parent --new-session --uid 65534 --gid 65534 \
-                 --hostname sandbox --proc /proc --dev /dev --tmpfs /tmp",
-            );
-            // Programs and libraries, fonts, and the settings that they cannot do without.
-            for place in [
-                "/usr",
-                "/bin",
-                "/sbin",
-                "/lib",
-                "/lib64",
-                "/etc/alternatives",
-                "/etc/fonts",
-                "/etc/ld.so.cache",
-                "/etc/libreoffice",
-                "/var/cache/fontconfig",
-            ] {
-                fixed.extend(plain(&format!("--ro-bind-try {place} {place}")));
-            }
-            words.extend(fixed);
-            let mut say = |new: &[&OsStr]| words.extend(new.iter().map(|w| (*w).to_owned()));
-            say(&["--bind".as_ref(), folder.as_ref(), folder.as_ref()]);
-            for path in reads {
-                say(&["--ro-bind".as_ref(), path.as_ref(), path.as_ref()]);
-            }
-            say(&["--chdir".as_ref(), folder.as_ref(), "--".as_ref()]);
-        }
-        (Walls::Unshare, _, Some(unshare)) => {
-            if let Some(setpriv) = setpriv {
-                say(&[setpriv.as_ref(), "--pdeathsig".as_ref(), "KILL".as_ref()]);
-            }
-            say(&[unshare.as_ref()]);
-            for word in [
-                "--net",
-                "--pid",
-                "--fork",
-                "--kill-child",
-                "--mount-proc",
-                "--",
-            ] {
-                say(&[word.as_ref()]);
-            }
-        }
-        _ => {
-            if let Some(setpriv) = setpriv {
-                say(&[setpriv.as_ref(), "--pdeathsig".as_ref(), "KILL".as_ref()]);
-            }
-        }
-    }
-    words
-}
-
-/// Whether a program can be run behind `kind` here.
-fn works(programs: &Programs, kind: Walls) -> bool {
-    let folder = PathBuf::from("/tmp");
-    let mut words = walls(programs, kind, &folder, &[]).into_iter();
-    let Some(first) = words.next() else {
-        return false;
-    };
-    let needed = match kind {
-        Walls::Bubblewrap => Program::Bubblewrap,
-        Walls::Unshare => Program::Unshare,
-        Walls::None => return true,
-    };
-    programs.get(needed).is_some()
-        && Command::new(first)
-            .args(words)
-            .arg("/usr/bin/true")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success())
-}
-
-/// A program and what it started; all killed when dropped.
-struct Group {
-    child: Child,
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        let members = watch::members(self.child.id());
-        // The group keeps its id while any of it lives; with none left this finds nothing.
-        #[cfg(unix)]
-        if let Some(pid) = i32::try_from(self.child.id())
-            .ok()
-            .and_then(rustix::process::Pid::from_raw)
-        {
-            let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        // Those in a namespace of their own die by the system's hand, a moment later; until then
-        // they could still write.
-        for _ in 0..DEATHS_LOOKED_AT {
-            if !members.iter().any(|pid| watch::lives(*pid)) {
-                break;
-            }
-            std::thread::sleep(LOOK_FIRST);
-        }
-    }
-}
-
-/// The file that was written was too long (Linux and BSD).
-const SIGXFSZ: i32 = 25;
-/// The processor time is used up (Linux and BSD).
-const SIGXCPU: i32 = 24;
-
-/// The signal that ended a program; bubblewrap and shells report it as 128 and more.
-fn signal(status: ExitStatus) -> Option<i32> {
-    #[cfg(unix)]
-    if let Some(signal) = status.signal() {
-        return Some(signal);
-    }
-    status
-        .code()
-        .filter(|code| *code > 128)
-        .map(|code| code - 128)
 }
 
 /// The beginning of what a program said.

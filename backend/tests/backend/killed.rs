@@ -1,84 +1,18 @@
 //! The real process, killed with SIGKILL in the middle of a stream of files.
 
-use std::io::{BufRead as _, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use chatlift_backend::clock::SystemClock;
-use chatlift_backend::ports::Clock as _;
 use chatlift_backend::store::Store;
 use chatlift_shared::digest::Sha256;
-use chatlift_shared::webhook::{self, HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP};
 use serde_json::Value;
 
-use crate::common::{KEY, SECRET, TestEdge, announce, bytes, event_id, file_id, link_id};
+use crate::common::process::Process;
+use crate::common::{TestEdge, announce, bytes, event_id, file_id, link_id};
 
 /// How often the process is killed when `CHATLIFT_TEST_KILLS` says nothing; 200 take some minutes.
 const KILLS: usize = 12;
 /// Files that stream in meanwhile: each is sent again to see that it is not delivered again.
 const FILES: u8 = 120;
-
-/// The program as it is shipped, on a port of its own; killed when dropped.
-struct Process {
-    child: Child,
-    url: String,
-}
-
-impl Process {
-    fn start(data: &Path, edge: &TestEdge) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_chatlift-backend"))
-            .env_clear()
-            .env("CHATLIFT_EDGE_URL", &edge.url)
-            .env("CHATLIFT_API_KEY", KEY)
-            .env("CHATLIFT_WEBHOOK_SECRET", SECRET)
-            .env("CHATLIFT_DATA_DIR", data)
-            .env("CHATLIFT_LISTEN", "127.0.0.1:0")
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program starts");
-        let mut log = BufReader::new(child.stderr.take().expect("a pipe")).lines();
-        let address = log
-            .by_ref()
-            .map_while(Result::ok)
-            .find_map(|line| Some(line.split_once("serving address=")?.1.trim().to_owned()))
-            .expect("the program serves");
-        // The pipe is read to its end, or the program would stop at a full one.
-        std::thread::spawn(move || log.map_while(Result::ok).for_each(drop));
-        Self {
-            child,
-            url: format!("http://{address}"),
-        }
-    }
-
-    fn kill(&mut self) {
-        self.child.kill().expect("SIGKILL");
-        self.child.wait().expect("it is dead");
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Sends an event; whether it was acknowledged.
-async fn tell(http: &reqwest::Client, url: &str, n: u8, event: &webhook::Event) -> bool {
-    let body = serde_json::to_vec(event).expect("JSON");
-    let now = SystemClock.now();
-    let signature = webhook::sign(&SECRET.parse().expect("a secret"), event_id(n), now, &body);
-    let sent = http
-        .post(format!("{url}/webhooks/chatlift"))
-        .header(HEADER_ID, event_id(n).to_string())
-        .header(HEADER_TIMESTAMP, now.secs().to_string())
-        .header(HEADER_SIGNATURE, signature)
-        .body(body)
-        .send()
-        .await;
-    sent.is_ok_and(|answer| answer.status() == 204)
-}
 
 /// Whether the process says that no job is under way.
 async fn all_done(url: &str, http: &reqwest::Client) -> bool {
@@ -107,7 +41,7 @@ async fn killed_again_and_again_every_file_is_delivered_once() {
     let kills: usize = std::env::var("CHATLIFT_TEST_KILLS")
         .map_or(KILLS, |n| n.parse().expect("a number of kills"));
     let files = FILES.min(u8::try_from(kills).unwrap_or(FILES));
-    let mut process = Process::start(data.path(), &edge);
+    let mut process = Process::start(data.path(), &edge, &[]);
     for kill in 0..kills {
         let n = u8::try_from(kill % usize::from(files)).expect("a file") + 1;
         let (content, media_type, formats) = match n % 2 {
@@ -116,13 +50,13 @@ async fn killed_again_and_again_every_file_is_delivered_once() {
         };
         edge.hold(file_id(n), &content, "\"v1\"");
         let event = announce(n, "a", media_type, &content, formats);
-        while !tell(&http, &process.url, n, &event).await {}
+        while process.tell(event_id(n), &event).await != Some(204) {}
         // Killed with this file somewhere on its way; where, chance decides.
         let mut chance = [0_u8; 1];
         getrandom::fill(&mut chance).expect("a random byte");
         tokio::time::sleep(Duration::from_millis(u64::from(chance[0]))).await;
         process.kill();
-        process = Process::start(data.path(), &edge);
+        process = Process::start(data.path(), &edge, &[]);
     }
     loop {
         let list = http

@@ -2,6 +2,7 @@
 
 mod common;
 mod convert;
+mod converted;
 mod fetch;
 mod first_app;
 mod killed;

@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-use crate::common::{Backend, TestEdge, announce, event_id, file_id, job};
+use crate::common::process::Process;
+use crate::common::{Backend, KEY, SECRET, TestEdge, announce, event_id, file_id, job};
 use chatlift_backend::store::Stage;
 
 fn jobs(data: &std::path::Path, words: &[&str]) -> (bool, String) {
@@ -64,6 +65,29 @@ async fn a_parked_job_is_listed_shown_and_done_after_a_retry_by_command() {
     let (good, said) = jobs(data.path(), &["dance"]);
     assert!(!good && said.contains("jobs list"), "{said}");
     backend.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_can_ask_whether_its_backend_is_ready() {
+    let data = tempfile::tempdir().expect("a folder");
+    let edge = TestEdge::start().await;
+    let mut process = Process::start(data.path(), &edge, &[]);
+    let address = process.url.trim_start_matches("http://").to_owned();
+    let ready = || {
+        let output = Command::new(env!("CARGO_BIN_EXE_chatlift-backend"))
+            .env_clear()
+            .env("CHATLIFT_API_KEY", KEY)
+            .env("CHATLIFT_WEBHOOK_SECRET", SECRET)
+            .env("CHATLIFT_DATA_DIR", data.path())
+            .env("CHATLIFT_LISTEN", &address)
+            .arg("ready")
+            .output()
+            .expect("the program runs");
+        output.status.success()
+    };
+    assert!(ready());
+    process.kill();
+    assert!(!ready());
 }
 
 #[tokio::test]

@@ -1,314 +1,94 @@
-//! Hostile and broken files: each ends in a named rejection, and the next job is unaffected.
+//! Hostile and broken files: each ends in a named rejection, within its limits of time and memory,
+//! and the next job is unaffected.
 
 use std::fs;
-use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chatlift_backend::pipeline::Rejection;
 use chatlift_backend::pipeline::convert::document::{Documents, LIMITS};
 use chatlift_backend::pipeline::convert::{Conversion, ConvertError, Converter as _};
 use chatlift_backend::sandbox::Limits;
-use chatlift_backend::store::Stage;
+use chatlift_backend::store::{Job, Stage, Store};
+use chatlift_shared::FileId;
 
-use crate::common::{Backend, TestEdge, announce, event_id, file_id};
-use crate::make::{self, program};
+use crate::common::process::Process;
+use crate::common::{TestEdge, announce, event_id, file_id};
+use crate::hostile_files;
+use crate::measure::Watch;
 
 const PDF: &str = "application/pdf";
-const OCTETS: &str = "application/octet-stream";
+/// Most memory that the backend and a converter may take together, in bytes: the largest that any
+/// converter is given, and what the backend takes by itself, with the image that it decodes.
+const MEMORY_MAX: u64 = LIMITS.memory + 512 * 1024 * 1024;
+const MIB: u64 = 1024 * 1024;
 
-/// A file, the type that the edge announces, the format that the app takes, and the rejection.
-struct Hostile {
-    name: &'static str,
-    content: Vec<u8>,
-    announced: &'static str,
-    format: &'static str,
-    rejection: Rejection,
-}
-
-fn hostile(
-    name: &'static str,
-    content: Vec<u8>,
-    announced: &'static str,
-    format: &'static str,
-    rejection: Rejection,
-) -> Hostile {
-    Hostile {
-        name,
-        content,
-        announced,
-        format,
-        rejection,
+/// The file's job when it has ended, as another process sees it.
+async fn ended(store: &Store, file: FileId) -> Job {
+    loop {
+        let job = store.job(file).await.expect("the store");
+        if let Some(job) = job.filter(|job| matches!(job.stage, Stage::Done | Stage::Parked)) {
+            return job;
+        }
+        tokio::time::sleep(Duration::from_millis(3)).await;
     }
 }
 
-fn half(path: &Path) -> Vec<u8> {
-    let mut bytes = fs::read(path).expect("a sample");
-    bytes.truncate(bytes.len() / 2);
-    bytes
-}
-
-/// A zip of one member of 300 MB of zeros, in 300 kB.
-fn bomb() -> Vec<u8> {
-    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    let options = zip::write::SimpleFileOptions::default();
-    archive.start_file("a.txt", options).expect("a member");
-    for _ in 0..300 {
-        archive.write_all(&vec![0; 1_000_000]).expect("zeros");
-    }
-    archive.finish().expect("a zip").into_inner()
-}
-
-fn nested(folder: &Path) -> Vec<u8> {
-    let path = make::zip(folder, "outer.zip", &["photos.zip"]).expect("a zip");
-    fs::read(path).expect("a zip")
-}
-
-/// A drawing that draws itself ten to the tenth times.
-fn laughs() -> Vec<u8> {
-    let mut svg = r#"<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"><g id="a0"><rect width="9" height="9"/></g>"#.to_owned();
-    for n in 1..=10 {
-        let uses = format!(r##"<use xlink:href="#a{}"/>"##, n - 1).repeat(10);
-        svg += &format!(r#"<g id="a{n}">{uses}</g>"#);
-    }
-    (svg + "</svg>").into_bytes()
-}
-
-/// A whole PNG of 30,000 x 30,000 pixels, in a hundred kilobytes.
-fn giant(folder: &Path) -> Vec<u8> {
-    let png = folder.join("giant.png");
-    let script = r#"
-import struct, sys, zlib
-def chunk(kind, body):
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-side = 30000
-rows = zlib.compress(bytes(1 + side // 8) * side, 9)
-open(sys.argv[1], "wb").write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0))
-    + chunk(b"IDAT", rows) + chunk(b"IEND", b""))
-"#;
-    let arguments = ["-c", script, png.to_str().expect("UTF-8")];
-    program("/usr/bin/python3", "python3", &arguments).expect("a PNG");
-    fs::read(png).expect("a PNG")
-}
-
-/// A docx that LibreOffice itself has locked, by its scripting interface.
-fn locked_docx(folder: &Path) -> Vec<u8> {
-    let script = folder.join("lock.py");
-    let program_text = r#"
-import subprocess, sys, time, uno
-from com.sun.star.beans import PropertyValue, NamedValue
-folder = sys.argv[1]
-office = subprocess.Popen(["soffice", "-env:UserInstallation=file://%s/lock-profile" % folder,
-    "--headless", "--norestore", "--accept=pipe,name=chatlift-lock;urp;"])
-def value(name, value):
-    made = PropertyValue(); made.Name = name; made.Value = value; return made
-def named(name, value):
-    made = NamedValue(); made.Name = name; made.Value = value; return made
-keys = uno.Any("[]com.sun.star.beans.NamedValue", (named("OOXPassword", "hush"), named("CryptoType", "Standard")))
-local = uno.getComponentContext()
-resolver = local.ServiceManager.createInstanceWithContext("com.sun.star.bridge.UnoUrlResolver", local)
-for _ in range(300):
-    try:
-        context = resolver.resolve("uno:pipe,name=chatlift-lock;urp;StarOffice.ComponentContext"); break
-    except Exception: time.sleep(0.1)
-desktop = context.ServiceManager.createInstanceWithContext("com.sun.star.frame.Desktop", context)
-for source, target, name in (("letter.docx", "locked.docx", "MS Word 2007 XML"), ("letter.odt", "locked.odt", "writer8"), ("letter.doc", "locked.doc", "MS Word 97")):
-    document = desktop.loadComponentFromURL("file://%s/%s" % (folder, source), "_blank", 0, (value("Hidden", True),))
-    document.storeToURL("file://%s/%s" % (folder, target), (value("FilterName", name),
-        value("EncryptionData", keys) if target == "locked.docx" else value("Password", "hush")))
-    document.close(True)
-try: desktop.terminate()
-except Exception: pass
-office.wait()
-"#;
-    fs::write(&script, program_text).expect("a script");
-    let arguments = [
-        script.to_str().expect("UTF-8"),
-        folder.to_str().expect("UTF-8"),
-    ];
-    program("/usr/bin/python3", "python3-uno", &arguments).expect("locked documents");
-    fs::read(folder.join("locked.docx")).expect("a docx")
-}
-
-fn locked_pdf(folder: &Path) -> Vec<u8> {
-    let (source, target) = (folder.join("letter.pdf"), folder.join("locked.pdf"));
-    let (source, target) = (
-        source.to_str().expect("UTF-8"),
-        target.to_str().expect("UTF-8"),
-    );
-    let arguments = ["--encrypt", "hush", "owner", "256", "--", source, target];
-    program("qpdf", "qpdf", &arguments).expect("a PDF");
-    fs::read(target).expect("a PDF")
+#[expect(clippy::disallowed_methods, reason = "real programs run in real time")]
+fn clock() -> Instant {
+    Instant::now()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_hostile_file_is_rejected_by_name_and_the_next_job_is_done() {
+async fn each_hostile_file_is_rejected_by_name_within_its_limits_and_the_next_job_is_done() {
     crate::sandbox();
     let samples = tempfile::tempdir().expect("a folder");
     let folder = samples.path();
-    make::all(folder).expect("the samples");
-    let docx = locked_docx(folder);
-    let read = |name: &str| fs::read(folder.join(name)).expect("a sample");
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.set_nonblocking(true).expect("a listener");
-    let address = listener.local_addr().expect("an address");
-    let playlist = format!("#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nhttp://{address}/a.ts\n");
-    let concat = format!("ffconcat version 1.0\nfile 'http://{address}/b.mp4'\n");
-
-    use Rejection::{ArchiveRefused, ImageTooLarge, PasswordProtected, Unreadable};
-    let files = [
-        hostile("bomb.zip", bomb(), "application/zip", PDF, ArchiveRefused),
-        hostile("outer.zip", nested(folder), OCTETS, PDF, ArchiveRefused),
-        hostile(
-            "giant.png",
-            giant(folder),
-            "image/png",
-            "image/jpeg",
-            ImageTooLarge,
-        ),
-        hostile(
-            "laughs.svg",
-            laughs(),
-            "image/svg+xml",
-            "image/png",
-            Unreadable,
-        ),
-        hostile(
-            "list.mp4",
-            playlist.clone().into(),
-            "video/mp4",
-            "audio/mpeg",
-            Unreadable,
-        ),
-        hostile(
-            "list.mkv",
-            playlist.into(),
-            "video/x-matroska",
-            "video/mp4",
-            Unreadable,
-        ),
-        hostile(
-            "list.mp3",
-            concat.into(),
-            "audio/mpeg",
-            "audio/mp4",
-            Unreadable,
-        ),
-        hostile(
-            "locked.pdf",
-            locked_pdf(folder),
-            PDF,
-            "image/jpeg",
-            PasswordProtected,
-        ),
-        hostile("kept.pdf", locked_pdf(folder), PDF, PDF, PasswordProtected),
-        hostile("locked.docx", docx, OCTETS, PDF, PasswordProtected),
-        hostile(
-            "locked.odt",
-            read("locked.odt"),
-            OCTETS,
-            PDF,
-            PasswordProtected,
-        ),
-        hostile(
-            "locked.doc",
-            read("locked.doc"),
-            OCTETS,
-            PDF,
-            PasswordProtected,
-        ),
-        hostile(
-            "half.docx",
-            half(&folder.join("letter.docx")),
-            OCTETS,
-            PDF,
-            Unreadable,
-        ),
-        hostile(
-            "half.doc",
-            half(&folder.join("letter.doc")),
-            "application/msword",
-            PDF,
-            Unreadable,
-        ),
-        hostile(
-            "half.xls",
-            half(&folder.join("table.xls")),
-            "application/vnd.ms-excel",
-            PDF,
-            Unreadable,
-        ),
-        hostile(
-            "half.pdf",
-            half(&folder.join("letter.pdf")),
-            PDF,
-            PDF,
-            Unreadable,
-        ),
-        hostile(
-            "half.mp4",
-            half(&folder.join("clip.mp4")),
-            "video/mp4",
-            "audio/mpeg",
-            Unreadable,
-        ),
-        hostile(
-            "half.mkv",
-            half(&folder.join("clip.mkv")),
-            "video/x-matroska",
-            "video/mp4",
-            Unreadable,
-        ),
-        hostile(
-            "half.heic",
-            half(&folder.join("flag.heic")),
-            "image/heif",
-            "image/jpeg",
-            Unreadable,
-        ),
-        hostile(
-            "half.jpg",
-            half(&folder.join("flag.jpg")),
-            "image/jpeg",
-            "image/jpeg",
-            Unreadable,
-        ),
-    ];
+    let files = hostile_files::all(folder, listener.local_addr().expect("an address"));
+    let good = fs::read(folder.join("flag.heic")).expect("a sample");
 
     let data = tempfile::tempdir().expect("a folder");
     let edge = TestEdge::start().await;
-    let backend = Backend::start(data.path(), &edge).await;
+    let process = Process::start(data.path(), &edge, &[("PATH", "/usr/bin:/bin")]);
+    let store = Store::open(&data.path().join("chatlift.db")).await;
+    let store = store.expect("the store");
+    println!("| file | rejection | ms | MiB together | largest program |");
+    println!("|---|---|---:|---:|---|");
     let mut wrong = Vec::new();
     for (n, file) in (1..).zip(&files) {
         edge.hold(file_id(n), &file.content, "\"v1\"");
         let event = announce(n, file.name, file.announced, &file.content, &[file.format]);
-        backend.tell(event_id(n), &event).await;
-        let ended = backend.ended(file_id(n)).await;
+        let (watch, begun) = (Watch::begin(process.child.id()), clock());
+        assert_eq!(process.tell(event_id(n), &event).await, Some(204));
+        let job = ended(&store, file_id(n)).await;
+        let (took, peak) = (begun.elapsed(), watch.end());
+        let (name, largest) = peak.largest();
         println!(
-            "{}: {:?} {:?} ({})",
+            "| {} | {} | {} | {} | {name} {} MiB |",
             file.name,
-            ended.stage,
-            ended.reason,
-            ended.last_error.unwrap_or_default().trim()
+            job.reason.as_deref().unwrap_or("none"),
+            took.as_millis(),
+            peak.together / MIB,
+            largest / MIB
         );
-        if ended.reason != Some(file.rejection.to_string()) {
-            wrong.push(file.name);
+        if job.reason != Some(file.rejection.to_string()) {
+            wrong.push((file.name, job.last_error));
         }
+        assert!(took <= LIMITS.time, "{} {took:?}", file.name);
+        assert!(peak.together <= MEMORY_MAX, "{} {peak:?}", file.name);
+        assert!(largest <= MEMORY_MAX, "{} {peak:?}", file.name);
 
         let n = n + 100;
-        let good = read("flag.heic");
         edge.hold(file_id(n), &good, "\"v1\"");
-        backend
-            .tell(
-                event_id(n),
-                &announce(n, "a.heic", "image/heif", &good, &["image/jpeg"]),
-            )
-            .await;
-        assert_eq!(backend.ended(file_id(n)).await.stage, Stage::Done);
+        let event = announce(n, "a.heic", "image/heif", &good, &["image/jpeg"]);
+        assert_eq!(process.tell(event_id(n), &event).await, Some(204));
+        assert_eq!(ended(&store, file_id(n)).await.stage, Stage::Done);
     }
-    backend.stop().await;
-    assert_eq!(wrong, [""; 0]);
+    drop(process);
+    assert_eq!(wrong, []);
     assert!(
         listener.accept().is_err(),
         "nobody called an outside address"
@@ -351,10 +131,21 @@ fn a_libreoffice_that_hangs_or_grows_is_killed_with_its_children_and_the_next_on
         (Limits { time, ..LIMITS }, Rejection::TookTooLong),
         (Limits { memory, ..LIMITS }, Rejection::TooComplex),
     ] {
+        let (watch, begun) = (Watch::begin(std::process::id()), clock());
         match convert(limits) {
             Err(ConvertError::Rejected { rejection, .. }) => assert_eq!(rejection, expected),
             other => panic!("{other:?}"),
         }
+        let office = watch.end().each.remove("soffice.bin").unwrap_or(0);
+        println!(
+            "LibreOffice with {:?} and {} MiB: {expected:?} after {} ms, {} MiB",
+            limits.time,
+            limits.memory / MIB,
+            begun.elapsed().as_millis(),
+            office / MIB
+        );
+        // It may overshoot between two looks, by what it takes in a tenth of a second.
+        assert!(office <= limits.memory + 400 * MIB, "{office}");
         assert_eq!(processes_of(&work), 0, "{expected:?}");
         convert(LIMITS).expect("the next one");
         assert!(fs::read(&result).expect("a PDF").starts_with(b"%PDF"));

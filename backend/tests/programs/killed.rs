@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use chatlift_backend::store::Stage;
 
+use crate::common::process::Process;
 use crate::common::{Backend, JumpingClock, TestEdge, announce, config, event_id, file_id};
 use crate::hostile::processes_of;
-use crate::process::Process;
 
 const PDF: &str = "application/pdf";
 

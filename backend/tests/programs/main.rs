@@ -9,10 +9,11 @@ mod make;
 mod clamd;
 mod families;
 mod hostile;
+mod hostile_files;
 mod killed;
+mod measure;
 mod place;
 mod postgres;
-mod process;
 mod sandbox;
 
 use chatlift_backend::sandbox::{Program, Programs, Sandbox, Walls};

@@ -9,8 +9,8 @@ use chatlift_backend::store::Store;
 use chatlift_shared::webhook::EventKind;
 use chatlift_shared::{EventId, FileId, UploadId};
 
+use crate::common::process::Process;
 use crate::common::{TestEdge, announce, link_id};
-use crate::process::Process;
 
 const JOBS: u16 = 500;
 

@@ -3,6 +3,7 @@
 //! edge in workerd is met in the workspace's `tests` crate.
 
 pub(crate) mod edge;
+pub(crate) mod process;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

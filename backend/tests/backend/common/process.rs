@@ -9,10 +9,10 @@ use chatlift_backend::ports::Clock as _;
 use chatlift_shared::EventId;
 use chatlift_shared::webhook::{self, Event, HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP};
 
-use crate::common::{KEY, SECRET, TestEdge};
+use super::{KEY, SECRET, TestEdge};
 
 pub(crate) struct Process {
-    child: Child,
+    pub(crate) child: Child,
     pub(crate) url: String,
     pub(crate) http: reqwest::Client,
 }

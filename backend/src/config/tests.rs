@@ -1,0 +1,72 @@
+use super::*;
+
+const GOOD: &[(&str, &str)] = &[
+    ("CHATLIFT_API_KEY", "clk_abc"),
+    (
+        "CHATLIFT_WEBHOOK_SECRET",
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    ),
+    ("CHATLIFT_DATA_DIR", "/tmp/x"),
+];
+
+fn read(changes: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    Config::read(|name| {
+        changes
+            .iter()
+            .chain(GOOD)
+            .find(|(n, _)| *n == name)
+            .map(|(_, value)| value.into())
+    })
+}
+
+#[test]
+fn three_variables_are_enough() {
+    let config = read(&[]).expect("a config");
+    assert_eq!(config.edge_url.as_str(), "http://127.0.0.1:8787/");
+    assert_eq!(config.app.as_str(), "demo");
+    assert_eq!(config.listen.port(), 8788);
+    assert_eq!(config.webhook_secrets.len(), 1);
+}
+
+#[test]
+fn each_wrong_variable_is_named_and_no_secret_is_repeated() {
+    for (variable, value) in [
+        ("CHATLIFT_EDGE_URL", "127.0.0.1:8787"),
+        ("CHATLIFT_EDGE_URL", "ftp://edge"),
+        ("CHATLIFT_EDGE_URL", "https://user:pass@edge"),
+        ("CHATLIFT_EDGE_URL", "https://edge/v1"),
+        ("CHATLIFT_APP", "De mo"),
+        ("CHATLIFT_API_KEY", ""),
+        ("CHATLIFT_API_KEY", "clk_hidden value"),
+        ("CHATLIFT_WEBHOOK_SECRET", ""),
+        ("CHATLIFT_WEBHOOK_SECRET", "whsec_hidden"),
+        ("CHATLIFT_DATA_DIR", ""),
+        ("CHATLIFT_LISTEN", "8788"),
+        ("CHATLIFT_CLAMD", "/run/clamd"),
+        ("CHATLIFT_DATABASE_URL", "mysql://u:hidden@h/d"),
+        ("CHATLIFT_APP_WEBHOOK_URL", "ftp://app"),
+        ("CHATLIFT_RETENTION_DAYS", "0"),
+        ("CHATLIFT_DISK_QUOTA_GIB", "0"),
+        ("RUST_LOG", "chatlift=loud"),
+    ] {
+        let error = read(&[(variable, value)]).expect_err(variable);
+        assert_eq!(error.variable, variable);
+        assert!(!error.to_string().contains("hidden"), "{error}");
+    }
+}
+
+#[test]
+fn several_webhook_secrets_may_be_live() {
+    let both = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw, whsec_AAAQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let config = read(&[("CHATLIFT_WEBHOOK_SECRET", both)]).expect("a config");
+    assert_eq!(config.webhook_secrets.len(), 2);
+}
+
+#[test]
+fn debug_output_holds_no_secret() {
+    let shown = format!("{:?}", read(&[]).expect("a config"));
+    assert!(
+        !shown.contains("clk_abc") && !shown.contains("MfKQ"),
+        "{shown}"
+    );
+}
