@@ -62,12 +62,15 @@ fn open(phone: &Browser, link: &Link, mood: &str) {
     phone.sees("html[data-state=program]", 1);
 }
 
-/// What the native side was asked.
-fn calls(phone: &Browser, api: &str) -> Vec<Value> {
+/// The parameters of what the native side was asked, once it was asked: a page that was loaded again
+/// asks anew.
+fn called(phone: &Browser, api: &str) -> Vec<Value> {
     let script =
         "return (window.bridgeCalls || []).filter(c => c.api === arguments[0]).map(c => c.params)";
-    let found = phone.session().script(script, &json!([api]));
-    found.as_array().cloned().unwrap_or_default()
+    wait_for(&format!("a call of {api}"), WITHIN, || {
+        let calls = phone.session().script(script, &json!([api]));
+        calls.as_array().filter(|calls| !calls.is_empty()).cloned()
+    })
 }
 
 /// The signature in what the native side was given, as the platform would compute it.
@@ -140,12 +143,12 @@ fn a_file_from_a_wecom_chat_arrives() {
     phone.sees(&row("ready"), 1);
     let name = phone.attribute(&row("ready"), "data-name");
     assert_eq!(name.as_deref(), Some("合同 final.pdf"));
-    let picked = calls(&phone, "chooseMessageFile");
+    let picked = called(&phone, "chooseMessageFile");
     assert_eq!(
         (&picked[0]["count"], &picked[0]["type"]),
         (&json!(10), &json!("file"))
     );
-    let accepted = calls(&phone, "agentConfig");
+    let accepted = called(&phone, "agentConfig");
     assert_eq!(accepted[0]["corpid"], "ww7ca4776b2a70000");
     assert_eq!(accepted[0]["agentid"], "1000247");
     let seen = stage.platforms.seen(&format!("{APP}-wecom"));
@@ -205,7 +208,7 @@ fn a_file_from_a_dingtalk_chat_goes_by_dingtalks_own_upload_with_the_same_checks
     );
     // The page shows it with its marks.
     phone.sees_within(&mark("file-receipt"), 1, WITHIN);
-    let accepted = calls(&phone, "runtime.permission.requestJsApis");
+    let accepted = called(&phone, "runtime.permission.requestJsApis");
     let seen = stage.platforms.seen(&format!("{APP}-dingtalk"));
     let names = ["timeStamp", "nonceStr", "signature"];
     check_signature(&accepted[0], names, seen.ticket("company"), &link);
@@ -236,12 +239,12 @@ fn a_file_from_a_feishu_chat_arrives_slice_by_slice() {
     phone.sees(&row("ready"), 1);
     let name = phone.attribute(&row("ready"), "data-name");
     assert_eq!(name.as_deref(), Some("方案 B.pdf"));
-    let accepted = calls(&phone, "config");
+    let accepted = called(&phone, "config");
     let seen = stage.platforms.seen(&format!("{APP}-feishu"));
     let names = ["timestamp", "nonceStr", "signature"];
     check_signature(&accepted[0], names, seen.ticket("company"), &link);
     assert_eq!(accepted[0]["appId"], "cli_9f1");
-    let reads = calls(&phone, "readFile");
+    let reads = called(&phone, "readFile");
     let slice = 768 * 1024;
     let expected = [
         json!({ "position": 0, "length": slice }),
@@ -298,7 +301,7 @@ fn wechat_opens_the_companys_mini_program_with_the_link() {
         launched,
         json!(["wx2bb22b22bbb2b2b2", "gh_0123456789ab", path])
     );
-    let verified = calls(&phone, "preVerifyJSAPI");
+    let verified = called(&phone, "preVerifyJSAPI");
     let seen = stage.platforms.seen(&format!("{APP}-wechat"));
     let names = ["verifyTimestamp", "verifyNonceStr", "verifySignature"];
     check_signature(&verified[0], names, seen.ticket("company"), &link);
