@@ -166,6 +166,21 @@ impl Browser {
         self.session.send_keys(&input, &lines.join("\n"));
     }
 
+    /// Opens a link and picks a file there, which then waits to be confirmed.
+    pub fn choose(&self, link: &str, path: &Path) {
+        self.open(link);
+        self.pick(&[path]);
+        self.sees(&row("ready"), 1);
+    }
+
+    /// Confirms on a network of this many bytes a second, and waits until the upload is under way.
+    /// Chromium only.
+    pub fn upload_at(&self, bytes_per_second: u64) {
+        self.session.slow(bytes_per_second);
+        self.click(&mark("confirm"));
+        self.sees(&row("uploading"), 1);
+    }
+
     /// Drops or pastes a file: `event` is `drop` or `paste`. A person's own gesture cannot be
     /// had headless; the events are those that it would cause.
     pub fn transfer(&self, event: &str, name: &str, media_type: &str, bytes: &[u8]) {

@@ -126,12 +126,8 @@ fn an_upload_goes_on_when_the_network_comes_back() {
         size: 60_000_000,
     };
     let path = file.write(phone.folder(), "offline.bin");
-    phone.open(&link.url);
-    phone.pick(&[&path]);
-    phone.sees(&row("ready"), 1);
-    phone.session().slow(20_000_000);
-    phone.click(&mark("confirm"));
-    phone.sees(&row("uploading"), 1);
+    phone.choose(&link.url, &path);
+    phone.upload_at(20_000_000);
     std::thread::sleep(Duration::from_secs(1));
     phone.session().offline(true);
     std::thread::sleep(Duration::from_secs(4));
@@ -157,12 +153,8 @@ fn an_upload_goes_on_when_the_edge_was_killed_and_is_back() {
         size: 100_000_000,
     };
     let path = file.write(phone.folder(), "killed.bin");
-    phone.open(&link.url);
-    phone.pick(&[&path]);
-    phone.sees(&row("ready"), 1);
-    phone.session().slow(20_000_000);
-    phone.click(&mark("confirm"));
-    phone.sees(&row("uploading"), 1);
+    phone.choose(&link.url, &path);
+    phone.upload_at(20_000_000);
     std::thread::sleep(Duration::from_secs(2));
     stage.edge.kill();
     std::thread::sleep(Duration::from_secs(3));
@@ -194,9 +186,7 @@ fn an_upload_goes_on_after_the_page_was_closed_with_the_parts_that_were_held() {
         size: 80_000_000,
     };
     let path = file.write(phone.folder(), "closed.bin");
-    phone.open(&link.url);
-    phone.pick(&[&path]);
-    phone.sees(&row("ready"), 1);
+    phone.choose(&link.url, &path);
     phone.session().slow(10_000_000);
     phone.click(&mark("confirm"));
     let announced = || {
@@ -213,9 +203,7 @@ fn an_upload_goes_on_after_the_page_was_closed_with_the_parts_that_were_held() {
     });
     phone.open("about:blank");
     phone.session().slow(500_000_000);
-    phone.open(&link.url);
-    phone.pick(&[&path]);
-    phone.sees(&row("ready"), 1);
+    phone.choose(&link.url, &path);
     phone.click(&mark("confirm"));
     phone.sees_within(&mark("success"), 1, WITHIN);
     let stored = app.get_link(link.id);
@@ -237,12 +225,8 @@ fn a_cancelled_upload_is_aborted_at_the_edge() {
         size: 100 * MIB,
     }
     .write(phone.folder(), "cancelled.bin");
-    phone.open(&link.url);
-    phone.pick(&[&path]);
-    phone.sees(&row("ready"), 1);
-    phone.session().slow(5_000_000);
-    phone.click(&mark("confirm"));
-    phone.sees(&row("uploading"), 1);
+    phone.choose(&link.url, &path);
+    phone.upload_at(5_000_000);
     wait_for("the upload at the edge", WITHIN, || {
         (app.get_link(link.id).uploads == 1).then_some(())
     });
@@ -264,12 +248,8 @@ fn a_link_that_is_revoked_during_an_upload_says_so() {
         size: 100 * MIB,
     }
     .write(phone.folder(), "revoked.bin");
-    phone.open(&link.url);
-    phone.pick(&[&path]);
-    phone.sees(&row("ready"), 1);
-    phone.session().slow(10_000_000);
-    phone.click(&mark("confirm"));
-    phone.sees(&row("uploading"), 1);
+    phone.choose(&link.url, &path);
+    phone.upload_at(10_000_000);
     assert_eq!(app.revoke(link.id).status, 204);
     let said = wait_for("a sentence", WITHIN, || {
         Some(format!(

@@ -132,9 +132,7 @@ fn a_file_of_300_mb_reaches_the_app_as_it_was_picked() {
         size: 300_000_000,
     };
     let path = file.write(phone.folder(), "holiday.mp4");
-    phone.open(&link);
-    phone.pick(&[&path]);
-    phone.sees(&row("ready"), 1);
+    phone.choose(&link, &path);
     phone.click(&mark("confirm"));
     phone.sees_within(&mark("success"), 1, Duration::from_secs(300));
     first_app.sees_within(
@@ -156,9 +154,7 @@ fn a_file_of_300_mb_goes_through_and_the_page_does_not_grow_with_it() {
         size: 300_000_000,
     };
     let path = file.write(phone.folder(), "holiday.mp4");
-    phone.open(&link.url);
-    phone.pick(&[&path]);
-    phone.sees(&row("ready"), 1);
+    phone.choose(&link.url, &path);
     let (heap_before, resident_before) = (phone.heap(), phone.resident());
     phone.click(&mark("confirm"));
     let (mut heap, mut resident, mut seen) = (0, 0, Vec::new());
