@@ -65,14 +65,16 @@ fn main() -> ExitCode {
     row("program shows it", |v| v.program, false);
     println!("\nloaded at a first visit, bytes of brotli:\n");
     for (path, bytes) in &loaded.all {
-        let shown = if path.starts_with("/u/") {
+        let shown = if path.ends_with("/page") {
+            "the rest of the texts"
+        } else if path.starts_with("/u/") {
             "the page"
         } else {
             path
         };
         println!("{bytes:>8}  {shown}");
     }
-    println!("{:>8}  in all", loaded.html + loaded.program);
+    println!("{:>8}  in all", loaded.sum());
     ExitCode::SUCCESS
 }
 

@@ -116,7 +116,9 @@ pub fn visit(phone: &Browser, url: &str, program: bool) -> Visit {
 pub struct Loaded {
     /// The document with its style.
     pub html: usize,
-    /// Scripts and WebAssembly.
+    /// The script that starts the program.
+    pub script: usize,
+    /// The program, WebAssembly.
     pub program: usize,
     /// Texts that are fetched while the person chooses.
     pub texts: usize,
@@ -125,16 +127,36 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// What has passed a gate since it was last asked.
+    /// What has passed a gate since it was last asked. A visit with a pick ends with the texts,
+    /// which the running program asks for: they are waited for, so that the sum is the same
+    /// whichever is faster, the network or who counts.
+    ///
+    /// # Panics
+    /// When no texts pass.
     #[must_use]
     pub fn through(gate: &Gate) -> Self {
-        let all = gate.passed();
-        let sum = |is: fn(&str) -> bool| all.iter().filter(|(p, _)| is(p)).map(|(_, n)| n).sum();
+        let is_texts = |path: &str| path.starts_with("/u/") && path.ends_with("/page");
+        let mut all = Vec::new();
+        crate::scratch::wait_for("the texts", std::time::Duration::from_secs(30), || {
+            all.extend(gate.passed());
+            all.iter().any(|(path, _)| is_texts(path)).then_some(())
+        });
+        // A browser's own idea, and no part of the page.
+        all.retain(|(path, _)| path != "/favicon.ico");
+        let sum =
+            |is: &dyn Fn(&str) -> bool| all.iter().filter(|(p, _)| is(p)).map(|(_, n)| n).sum();
         Self {
-            html: sum(|path| path.starts_with("/u/") && path.matches('/').count() == 2),
-            program: sum(|path| path.starts_with("/assets/")),
-            texts: sum(|path| path.starts_with("/u/") && path.ends_with("/page")),
+            html: sum(&|path| path.starts_with("/u/") && path.matches('/').count() == 2),
+            script: sum(&|path| path.starts_with("/assets/") && path.ends_with(".js")),
+            program: sum(&|path| path.starts_with("/assets/") && path.ends_with(".wasm")),
+            texts: sum(&is_texts),
             all,
         }
+    }
+
+    /// All of it.
+    #[must_use]
+    pub fn sum(&self) -> usize {
+        self.all.iter().map(|(_, bytes)| bytes).sum()
     }
 }
