@@ -1,5 +1,6 @@
 //! Fills the built page as the edge does, for a usual link, in each language and for a browser of
-//! its own and one of a chat app: what `cargo xtask sizes` weighs.
+//! its own and one of a chat app, and writes the rest of the texts that such a page asks for: what
+//! `cargo xtask sizes` weighs.
 //!
 //!     cargo run -p chatlift-edge --example served -- dist/index.html <folder>
 
@@ -7,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
-use chatlift_edge::core::{language, page};
+use chatlift_edge::core::{first, language, page};
 use chatlift_shared::api::{LinkState, PageData, PageLink};
 use chatlift_shared::limits::SINGLE_REQUEST_MAX;
 
@@ -44,6 +45,8 @@ fn write_all(built: &str, folder: &Path) -> Result<(), Box<dyn std::error::Error
             let address = format!("https://files.example.com/u/{}", data.token);
             let html = page::fill(&built, &data, &address, user_agent)?;
             fs::write(folder.join(format!("{lang}.{browser}.html")), html)?;
+            let rest = serde_json::to_vec(&first::rest(&data, user_agent))?;
+            fs::write(folder.join(format!("{lang}.{browser}.json")), rest)?;
         }
     }
     Ok(())

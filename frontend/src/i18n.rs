@@ -7,7 +7,7 @@
 use std::cell::{Cell, RefCell};
 
 use chatlift_frontend::format;
-use js_sys::{Array, Function, Reflect};
+use js_sys::{Array, Function, Object, Reflect};
 use wasm_bindgen::{JsCast as _, JsValue};
 
 use crate::{api, dom};
@@ -38,10 +38,13 @@ pub(crate) fn complete() {
         return;
     }
     dom::spawn(async {
-        match api::page(&["?lang=", &lang()].concat()).await {
+        match api::page(&["?texts=rest&lang=", &lang()].concat()).await {
             Ok(data) => {
-                if let Some(texts) = dom::get(&data.0, "messages") {
-                    set(lang(), texts);
+                if let Some(rest) = dom::get(&data.0, "messages") {
+                    TEXTS.with(|all| {
+                        let own = all.borrow().1.unchecked_ref::<Object>().clone();
+                        Object::assign(&own, rest.unchecked_ref());
+                    });
                 }
             }
             Err(_) => ASKED.set(false),
@@ -98,7 +101,7 @@ pub(crate) fn problem(code: &str) -> String {
 
 /// A moment (RFC 3339) in the reader's language and time zone.
 pub(crate) fn moment(rfc3339: &str) -> String {
-    let options = js_sys::Object::new();
+    let options = Object::new();
     for (name, value) in [
         ("day", "numeric"),
         ("month", "short"),

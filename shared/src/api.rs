@@ -310,7 +310,8 @@ pub struct PageData {
     /// The languages that there are, with their own names.
     pub languages: BTreeMap<String, String>,
     /// The page's texts in that language, by key. Embedded in the page: those that it needs at
-    /// its start. None with `?texts=none`.
+    /// its start. None with `?texts=none`; with `?texts=rest` only those that are not in the page
+    /// of that browser, and then no token, languages or link.
     pub messages: BTreeMap<String, String>,
     /// The link; absent when the token does not lead to one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

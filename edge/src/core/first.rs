@@ -1,8 +1,8 @@
 //! Which texts go into the page itself.
 //!
 //! Half of a locale is said when something went wrong, or when a backend has looked at the files.
-//! Such texts are not worth their bytes before the first paint: the page asks for the whole locale
-//! while its user is choosing (`GET /u/{token}/page`).
+//! Such texts are not worth their bytes before the first paint: the page asks
+//! for the others while its user is choosing (`GET /u/{token}/page?texts=rest`).
 
 use std::collections::BTreeMap;
 
@@ -19,6 +19,20 @@ const EARLY_PROBLEMS: [&str; 8] = [
     "internal",
     "offline",
     "too-large-here",
+];
+
+/// Problems of routes that are for backends: no page meets them.
+const FOR_BACKENDS: [&str; 10] = [
+    "api-key-missing",
+    "api-key-unknown",
+    "beyond-scene",
+    "download-url-invalid",
+    "event-not-found",
+    "idempotency-key-reused",
+    "method-not-allowed",
+    "precondition-failed",
+    "range-not-satisfiable",
+    "receipt-out-of-order",
 ];
 
 /// The texts that the page needs at its start, of all of `data`, for the browser that asks.
@@ -48,6 +62,37 @@ pub fn texts(data: &PageData, user_agent: &str) -> BTreeMap<String, String> {
     texts
         .map(|(key, text)| (key.clone(), text.clone()))
         .collect()
+}
+
+/// Whether a page that was opened may come to say the text of `key`: help for chat apps is in the
+/// page of whoever needs it, and the edge writes others itself.
+fn may_come(key: &str) -> bool {
+    match key.split_once('.') {
+        Some(("problem", code)) => !FOR_BACKENDS.contains(&code),
+        Some(("inapp" | "form" | "lang", _)) => false,
+        _ => true,
+    }
+}
+
+/// The texts that a page may need later, for one that was opened in the same browser: those that
+/// [`texts`] leaves out whatever the link, and nothing of the link.
+#[must_use]
+pub fn rest(data: &PageData, user_agent: &str) -> PageData {
+    let bare = PageData {
+        // Random, so it would be all weight.
+        token: String::new(),
+        languages: BTreeMap::new(),
+        link: None,
+        problem: None,
+        ..data.clone()
+    };
+    let early = texts(&bare, user_agent);
+    let messages = bare.messages.iter();
+    let messages = messages
+        .filter(|(key, _)| !early.contains_key(*key) && may_come(key))
+        .map(|(key, text)| (key.clone(), text.clone()))
+        .collect();
+    PageData { messages, ..bare }
 }
 
 #[cfg(test)]
@@ -109,5 +154,40 @@ mod tests {
             "inapp.where.wechat",
         ];
         assert_eq!(help, expected);
+    }
+
+    #[test]
+    fn the_page_and_the_rest_are_all_it_may_say_and_no_text_comes_twice() {
+        for lang in language::tags() {
+            let mut data = data(None);
+            data.messages = language::messages(lang);
+            let mut both = texts(&data, "");
+            let rest = rest(&data, "").messages;
+            for (key, text) in rest {
+                assert_eq!(both.insert(key.clone(), text), None, "{lang}: {key}");
+            }
+            data.messages.retain(|key, _| may_come(key));
+            assert_eq!(both, data.messages, "{lang}");
+        }
+    }
+
+    #[test]
+    fn the_rest_has_what_an_opened_link_may_come_to_say() {
+        // What the page was opened with is no reason to leave a text out: it may be another by now.
+        let rest = rest(&data(Some(ProblemCode::LinkRevoked)), "").messages;
+        for key in [
+            "problem.link-revoked",
+            "headline.link-revoked",
+            "rejected.gone",
+        ] {
+            assert!(rest.contains_key(key), "{key}");
+        }
+    }
+
+    #[test]
+    fn problems_of_backends_are_codes_that_there_are() {
+        for code in FOR_BACKENDS {
+            assert!(ProblemCode::ALL.iter().any(|p| p.code() == code), "{code}");
+        }
     }
 }

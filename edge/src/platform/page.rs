@@ -15,7 +15,7 @@ use super::{password, respond};
 use crate::config::Config;
 use crate::core::chat::page::Picker;
 use crate::core::link::{LinkView, refusal};
-use crate::core::{language, page};
+use crate::core::{first, language, page};
 use crate::ports::Failure;
 
 thread_local! {
@@ -224,7 +224,8 @@ pub(super) async fn asset(env: &Env, name: &str) -> Result<String, Failure> {
     response.text().await.map_err(broken("page asset"))
 }
 
-/// `GET /u/{token}/page`; with `texts=none`, for a page that has them, without the texts.
+/// `GET /u/{token}/page`; with `texts=none`, for a page that has them, without the texts; with
+/// `texts=rest` only those that are not in the page itself.
 pub(super) async fn json(
     service: &EdgeService,
     config: &Config,
@@ -233,8 +234,14 @@ pub(super) async fn json(
 ) -> Result<Response, Failure> {
     let (_, mut data) = data(service, config, request, token).await?;
     let url = request.url().map_err(broken("address"))?;
-    if url.query_pairs().any(|(k, v)| k == "texts" && v == "none") {
-        data.messages.clear();
+    let texts = url.query_pairs().find(|(name, _)| name == "texts");
+    match texts.as_ref().map(|(_, value)| &**value) {
+        Some("none") => data.messages.clear(),
+        Some("rest") => {
+            let user_agent = header(request, "user-agent").unwrap_or_default();
+            data = first::rest(&data, &user_agent);
+        }
+        _ => {}
     }
     respond::json(200, &data)
 }
