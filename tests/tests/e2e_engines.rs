@@ -260,6 +260,9 @@ fn without_script_the_form_uploads(engine: Engine) {
     wait_for("the page that says what became of it", WITHIN, || {
         phone.session().find("li.yes")
     });
+    let _ = stage
+        .receiver
+        .wait_stored(link.id, Sha256::of(&pdf()), WITHIN);
     let files = app.get_link(link.id).files;
     assert_eq!(
         files.iter().map(|f| f.sha256).collect::<Vec<_>>(),
