@@ -28,6 +28,9 @@ pub fn fill(text: &str, values: &[(&str, &str)]) -> String {
 
 /// A size as file managers write it: binary units with their usual short names, one decimal below
 /// ten. Rounded up, so that a limit is never written smaller than a file that passes it.
+///
+/// A left-to-right mark stands first: without it, Arabic text around it would show the unit before
+/// the number (Unicode Standard Annex #9, rule W7 needs a strong character).
 #[must_use]
 pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KB", "MB", "GB", "TB"];
@@ -44,9 +47,9 @@ pub fn size(bytes: u64) -> String {
     let unit = UNITS.get(unit).copied().unwrap_or_default();
     if tenths < 100 && !tenths.is_multiple_of(10) {
         let (whole, tenth) = (decimal(tenths / 10), decimal(tenths % 10));
-        [&whole, ".", &tenth, "\u{a0}", unit].concat()
+        ["\u{200e}", &whole, ".", &tenth, "\u{a0}", unit].concat()
     } else {
-        [&whole, "\u{a0}", unit].concat()
+        ["\u{200e}", &whole, "\u{a0}", unit].concat()
     }
 }
 
@@ -145,7 +148,10 @@ mod tests {
             (5 << 30, "5 GB"),
             (u64::MAX, "16777216 TB"),
         ] {
-            assert_eq!(size(bytes).replace('\u{a0}', " "), text);
+            assert_eq!(
+                size(bytes),
+                format!("\u{200e}{}", text.replace(' ', "\u{a0}"))
+            );
         }
     }
 

@@ -164,6 +164,10 @@ fn an_upload_goes_on_when_the_edge_was_killed_and_is_back() {
         "it was sent before the edge was killed"
     );
     assert_eq!(phone.count(&row("failed")), 0, "it gave up");
+    // Where nothing moves, there is neither a speed nor an end.
+    let note = phone.text("section.bar p.small");
+    assert!(note.contains("keep this page open"), "{note}");
+    assert!(!note.contains("/s") && !note.contains("left"), "{note}");
     stage.edge.start();
     phone.session().slow(500_000_000);
     phone.sees_within(&mark("success"), 1, WITHIN);

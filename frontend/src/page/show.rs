@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 
 use chatlift_frontend::format;
-use chatlift_frontend::uploader::Speed;
+use chatlift_frontend::uploader::{Speed, State, Transfer};
 use chatlift_frontend::wire::File as StoredFile;
 use reactive_graph::graph::untrack;
 
@@ -37,8 +37,16 @@ pub(crate) fn stored(file: StoredFile) {
 pub(crate) fn sync() {
     let Some((_, s)) = page() else { return };
     let now = dom::now();
+    let (mut moving, mut waiting) = (false, false);
     for row in s.rows.get_untracked() {
-        if let Some(view) = engine::read(row.key, |_, transfer| view(&row, transfer, now))
+        let look = |_, transfer: &Transfer| {
+            waiting |= transfer.is_waiting(now);
+            moving |= *transfer.state() == State::Uploading
+                && !transfer.is_waiting(now)
+                && !transfer.is_paused();
+            view(&row, transfer, now)
+        };
+        if let Some(view) = engine::read(row.key, look)
             && row.view.with_untracked(|old| *old != view)
         {
             row.view.set(view);
@@ -55,7 +63,8 @@ pub(crate) fn sync() {
     let files = ["queued", "uploading", "paused", "completing", "stored"];
     let files = files.into_iter().map(count).sum();
     let cut = !dom::online() && count("uploading") > 0;
-    let shown = !paused && live;
+    // While all that is under way waits for the network, there is neither a speed nor an end.
+    let shown = !paused && live && (moving || !waiting);
     let rest = progress.total.saturating_sub(progress.done);
     let sum = Sum {
         files,
