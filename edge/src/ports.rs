@@ -153,9 +153,9 @@ pub trait Stage {
     /// A body on its way in, or out again.
     type Body;
 
-    /// Keeps what arrives of a chunk, to the last byte before a cut; answers how many bytes of the
-    /// part are held then. Refuses a chunk that does not begin where they end.
-    async fn stage(&self, chunk: Chunk, body: Option<Self::Body>) -> Result<u64, Failure>;
+    /// Keeps what arrives of a chunk, to the last byte before a cut. Refuses a chunk that does not
+    /// begin where what is held of its part ends.
+    async fn stage(&self, chunk: Chunk, body: Option<Self::Body>) -> Result<Kept, Failure>;
 
     /// The part, of which all `length` bytes are held, as a stream of that length.
     async fn staged(&self, upload: UploadId, n: u16, length: u64) -> Result<Self::Body, Failure>;
@@ -174,9 +174,32 @@ pub struct Chunk {
     pub length: u64,
     /// Length of the whole part, in bytes.
     pub part_len: u64,
+    /// Digest of the whole part, where the sender says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Sha256>,
     /// The request that stages, where an upload takes bytes of one request at a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub writer: Option<u64>,
+}
+
+/// What is held of a part once a chunk of it has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kept {
+    /// So many bytes of its beginning are staged.
+    Staged(u64),
+    /// R2 has the part with the digest that the chunk says, and the link knows; nothing was kept.
+    Recorded,
+}
+
+impl Kept {
+    /// How many bytes are held of a part of `part_len` bytes.
+    #[must_use]
+    pub fn bytes(self, part_len: u64) -> u64 {
+        match self {
+            Self::Staged(bytes) => bytes,
+            Self::Recorded => part_len,
+        }
+    }
 }
 
 /// The links' Durable Objects. Each carries out its commands one after the other.

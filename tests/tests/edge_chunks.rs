@@ -81,6 +81,12 @@ fn what_arrived_before_a_cut_is_not_sent_again() {
         digest,
     );
     assert_eq!(rest.status, 204, "{}", rest.text());
+    // A page that was told of the beginning only does not send the part again.
+    for late in [offset, 0] {
+        let at = usize::try_from(late).expect("fits");
+        let held = chunk(&page, &upload, late, &part[at..at + 500_000], digest);
+        assert_eq!(held.status, 204, "{}", held.text());
+    }
     let known = page.announce_random("cut.bin", file);
     assert_eq!((known.staged.len(), known.parts.len()), (0, 1));
 

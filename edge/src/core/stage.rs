@@ -4,6 +4,7 @@
 //! or was cut, is kept as rows, and becomes R2's part when it is whole. Whatever arrived counts:
 //! the row that was being filled is written too when the stream breaks off.
 
+use chatlift_shared::digest::Sha256;
 use chatlift_shared::{Problem, ProblemCode};
 
 /// Size of a row, in bytes. SQLite in a Durable Object takes values of up to 2 MB
@@ -58,6 +59,14 @@ pub fn check(held: u64, offset: u64, length: u64, part_len: u64) -> Result<(), P
     Ok(())
 }
 
+/// Whether a part is there already, so that a chunk of it has nothing to bring: it is `recorded` with
+/// the digest that the chunk says its part has. The request of a page that was closed can make a
+/// part whole after the next page was told what is held; what differs is another file, and is taken.
+#[must_use]
+pub fn is_recorded(recorded: Option<Sha256>, said: Option<Sha256>) -> bool {
+    said.is_some() && said == recorded
+}
+
 /// The problem of a chunk that begins elsewhere than at `held`.
 #[must_use]
 pub fn offset_differs(held: u64) -> Problem {
@@ -86,6 +95,15 @@ mod tests {
             (ProblemCode::PartSizeWrong, Some(3))
         );
         assert!(check(9, 9, u64::MAX, 8).is_err());
+    }
+
+    #[test]
+    fn a_part_is_there_only_with_the_digest_that_the_chunk_says() {
+        let (one, two) = (Some(Sha256::of(b"1")), Some(Sha256::of(b"2")));
+        assert!(is_recorded(one, one));
+        for (recorded, said) in [(one, two), (None, one), (one, None), (None, None)] {
+            assert!(!is_recorded(recorded, said), "{recorded:?} {said:?}");
+        }
     }
 
     proptest! {

@@ -8,7 +8,7 @@ use worker::{Env, Headers, Method, ObjectNamespace, Request, RequestInit, Respon
 use super::counts;
 use super::setup::broken;
 use crate::core::command::{Answer, Command, Reply};
-use crate::ports::{Chunk, Failure, Links, Stage};
+use crate::ports::{Chunk, Failure, Kept, Links, Stage};
 
 /// Stubs of the objects that are bound as `LINKS`, each named by its link's id.
 #[derive(Debug)]
@@ -103,10 +103,10 @@ fn chunk_request(
 impl Stage for Stubs {
     type Body = ReadableStream;
 
-    async fn stage(&self, chunk: Chunk, body: Option<ReadableStream>) -> Result<u64, Failure> {
+    async fn stage(&self, chunk: Chunk, body: Option<ReadableStream>) -> Result<Kept, Failure> {
         let request = chunk_request(PATH_STAGE, &chunk, body)?;
         let mut response = self.send(chunk.upload.link(), request).await?;
-        let answer: Result<u64, Problem> = response.json().await.map_err(broken("link object"))?;
+        let answer: Result<Kept, Problem> = response.json().await.map_err(broken("link object"))?;
         answer.map_err(Failure::Refused)
     }
 
@@ -122,6 +122,7 @@ impl Stage for Stubs {
             offset: 0,
             length,
             part_len: length,
+            sha256: None,
             writer: None,
         };
         let request = chunk_request(PATH_STAGED, &chunk, None)?;

@@ -7,7 +7,7 @@
 use core::cell::{Cell, RefCell};
 use core::time::Duration;
 
-use chatlift_shared::{LinkId, Problem, Timestamp};
+use chatlift_shared::{LinkId, Problem, ProblemCode, Timestamp};
 use futures_util::StreamExt as _;
 use worker::{
     DurableObject, Env, FixedLengthStream, Request, Response, ResponseBody, Result, State,
@@ -26,7 +26,7 @@ use crate::core::link::LinkState;
 use crate::core::serial::{SerialCommand, may_write};
 use crate::core::stage as rules;
 use crate::core::work::{due, next_alarm};
-use crate::ports::{Chunk, Failure, Links};
+use crate::ports::{Chunk, Failure, Kept, Links};
 use crate::service::Service;
 
 /// Most pieces of work that one alarm does; the rest is left to the next, at once.
@@ -126,11 +126,39 @@ impl LinkObject {
             },
         };
         let answer = match self.execute(touch)? {
-            Ok(_) => self.keep(&chunk, &mut request).await?,
+            Ok(_) if self.is_recorded(&chunk)? => {
+                // Its connection is of no use for a next request while some of the body is unread.
+                if request.inner().body().is_some() {
+                    let mut stream = request.stream()?;
+                    while let Some(Ok(_)) = stream.next().await {}
+                }
+                Ok(Kept::Recorded)
+            }
+            Ok(_) => match self.keep(&chunk, &mut request).await? {
+                // Another request made the part whole while this one arrived.
+                Err(problem)
+                    if problem.code == ProblemCode::OffsetDiffers
+                        && self.is_recorded(&chunk)? =>
+                {
+                    Ok(Kept::Recorded)
+                }
+                kept => kept.map(Kept::Staged),
+            },
             Err(problem) => Err(problem),
         };
         self.set_alarm().await?;
         Response::from_bytes(serde_json::to_vec(&answer)?)
+    }
+
+    fn is_recorded(&self, chunk: &Chunk) -> Result<bool> {
+        let recorded = match chunk.sha256 {
+            Some(_) => store::part(&self.state.storage(), chunk.upload, chunk.n)?,
+            None => None,
+        };
+        Ok(rules::is_recorded(
+            recorded.map(|part| part.sha256),
+            chunk.sha256,
+        ))
     }
 
     async fn keep(

@@ -17,7 +17,7 @@ use worker::{Result, SqlStorageValue, Storage};
 
 use super::counts;
 use crate::core::decide::{Held, PartWrite};
-use crate::core::link::LinkState;
+use crate::core::link::{LinkState, Part};
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS link (id INTEGER PRIMARY KEY CHECK (id = 1), row TEXT NOT NULL);
@@ -91,6 +91,21 @@ fn table<K: FromStr + Ord, R: DeserializeOwned>(
             Ok((id, serde_json::from_str(&r.row)?))
         })
         .collect()
+}
+
+/// Reads a part that is recorded.
+pub(super) fn part(storage: &Storage, upload: UploadId, n: u16) -> Result<Option<Part>> {
+    let rows: Vec<PartRow> = storage
+        .sql()
+        .exec(
+            "SELECT n, row FROM part WHERE upload = ? AND n = ?",
+            vec![upload.to_string().into(), i32::from(n).into()],
+        )?
+        .to_array()?;
+    Ok(match rows.first() {
+        Some(part) => Some(serde_json::from_str(&part.row)?),
+        None => None,
+    })
 }
 
 /// Reads what is held of an upload.

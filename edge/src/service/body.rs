@@ -109,11 +109,11 @@ where
                     return other.map(|_| Some(0)).map_err(Into::into);
                 };
                 let chunk = chunk(walk, Segment { length, ..segment });
-                let held = self.links.stage(chunk, Some(body)).await?;
+                let kept = self.links.stage(chunk, Some(body)).await?;
                 match other {
                     // All of it had come, and R2 did not take it: it is tried again from the rows.
                     Err(error) if length == segment.length => Err(error.into()),
-                    _ => Ok(Some(held)),
+                    _ => Ok(Some(kept.bytes(segment.part_len))),
                 }
             }
         }
@@ -126,7 +126,8 @@ where
         feed: &mut impl Feed<Body = B::Body>,
     ) -> Result<u64, Failure> {
         let stage = async |body| self.links.stage(chunk(walk, segment), Some(body)).await;
-        feed.take(segment.length, stage).await.said
+        let kept = feed.take(segment.length, stage).await.said?;
+        Ok(kept.bytes(segment.part_len))
     }
 
     /// Passes on every part of which everything is staged and counts.
@@ -171,6 +172,7 @@ fn chunk(walk: &Walk<'_>, segment: Segment) -> Chunk {
         offset: segment.begin,
         length: segment.length,
         part_len: segment.part_len,
+        sha256: None,
         writer: Some(walk.writer),
     }
 }

@@ -29,8 +29,8 @@ use crate::core::stage;
 use crate::core::ticket::Ticket;
 use crate::core::work::{Send, due};
 use crate::ports::{
-    Bucket, BucketError, Chunk, CompleteError, Directory, Failure, Head, Incoming, Links, Put,
-    PutError, Stage, Webhooks, World,
+    Bucket, BucketError, Chunk, CompleteError, Directory, Failure, Head, Incoming, Kept, Links,
+    Put, PutError, Stage, Webhooks, World,
 };
 
 /// What an operation of the bucket does beside its work.
@@ -254,7 +254,7 @@ impl Links for Objects {
 impl Stage for Objects {
     type Body = Vec<u8>;
 
-    async fn stage(&self, chunk: Chunk, body: Option<Vec<u8>>) -> Result<u64, Failure> {
+    async fn stage(&self, chunk: Chunk, body: Option<Vec<u8>>) -> Result<Kept, Failure> {
         let touch = match chunk.writer {
             Some(writer) => Command::Serial(chunk.upload, SerialCommand::Touch { writer }),
             None => Command::Touch {
@@ -262,12 +262,19 @@ impl Stage for Objects {
             },
         };
         self.execute(chunk.upload.link(), touch).await?;
+        let held = self.held.borrow();
+        let recorded = held
+            .get(&chunk.upload)
+            .and_then(|held| held.parts.get(&chunk.n));
+        if stage::is_recorded(recorded.map(|part| part.sha256), chunk.sha256) {
+            return Ok(Kept::Recorded);
+        }
         let mut staged = self.staged.borrow_mut();
         let bytes = staged.entry((chunk.upload, chunk.n)).or_default();
         let held = bytes.len() as u64;
         stage::check(held, chunk.offset, chunk.length, chunk.part_len)?;
         bytes.extend(body.unwrap_or_default());
-        Ok(bytes.len() as u64)
+        Ok(Kept::Staged(bytes.len() as u64))
     }
 
     async fn staged(&self, upload: UploadId, n: u16, length: u64) -> Result<Vec<u8>, Failure> {
@@ -730,6 +737,36 @@ fn chunks_become_a_part_and_a_cut_one_counts_as_far_as_it_came() {
     assert!(edge.service.links.staged.borrow().is_empty());
     let again = edge.announce(link, &content).expect("the upload");
     assert_eq!(again.parts.len(), 1);
+    let parts = edge.send_parts(&upload, &content);
+    edge.complete(upload.id, &content, &parts).expect("a file");
+    edge.recover();
+    edge.check(link, 1);
+}
+
+/// The page sent the part again from its beginning, since the edge refused the chunk with offset 0.
+#[test]
+fn a_chunk_of_a_part_that_another_request_made_whole_is_answered_as_held() {
+    let edge = Edge::new();
+    let link = edge.link();
+    let content = large_pdf();
+    let upload = edge.announce(link, &content).expect("an upload");
+    let part = &content[..usize::try_from(PART_SIZE).expect("fits")];
+    send_part_1_in_chunks(&edge, &upload, part).expect("a part");
+    let ticket = edge.ticket(&upload);
+    let late = |offset: u64, said: Sha256| {
+        let chunk = edge
+            .service
+            .put_chunk(&ticket, 1, offset, 9, said, Some(vec![7; 9]));
+        block_on(chunk)
+    };
+    for offset in [1000, 0] {
+        assert_eq!(late(offset, Sha256::of(part)), Ok(None));
+    }
+    assert!(edge.service.links.staged.borrow().is_empty());
+    // Of another file, the part is taken anew.
+    let other = Sha256::of(b"another file's part");
+    assert_eq!(refusal(late(1000, other)), ProblemCode::OffsetDiffers);
+    assert_eq!(late(0, other), Ok(Some(9)));
     let parts = edge.send_parts(&upload, &content);
     edge.complete(upload.id, &content, &parts).expect("a file");
     edge.recover();

@@ -13,7 +13,7 @@ use crate::core::key::object_key;
 use crate::core::link::{Multipart, Part, Policy};
 use crate::core::sniff;
 use crate::core::ticket::Ticket;
-use crate::ports::{Bucket, Chunk, CompleteError, Failure, Links, PutError, Stage, World};
+use crate::ports::{Bucket, Chunk, CompleteError, Failure, Kept, Links, PutError, Stage, World};
 
 /// What a committed object was announced as.
 #[derive(Clone, Debug)]
@@ -175,7 +175,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     }
 
     /// Takes a chunk of a part, and the part when that makes it whole. Answers how many bytes of
-    /// the part are staged, or `None` when R2 has it.
+    /// the part are staged, or `None` when R2 has it, be it by another request.
     ///
     /// # Errors
     /// As [`Self::put_part`]; `offset-differs` with the right offset.
@@ -198,11 +198,13 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             offset,
             length,
             part_len,
+            sha256: Some(expected),
             writer: None,
         };
-        let held = self.links.stage(chunk, body).await?;
-        if held < part_len {
-            return Ok(Some(held));
+        match self.links.stage(chunk, body).await? {
+            Kept::Recorded => return Ok(None),
+            Kept::Staged(held) if held < part_len => return Ok(Some(held)),
+            Kept::Staged(_) => {}
         }
         let whole = self.links.staged(ticket.upload, n, part_len).await?;
         let put = self
