@@ -9,7 +9,7 @@ use crate::root::{at, npm_bin};
 use crate::run::{now, quiet, run, watched};
 use crate::tools::WASM_TARGET;
 use crate::worker::Worker;
-use crate::{Error, page, sizes, tools, worker};
+use crate::{Error, deploy, page, sizes, tools, worker};
 
 /// A layer of tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -219,6 +219,14 @@ fn build(tally: &mut Tally) -> Result<(), Error> {
     })?;
     if let Some((page, worker)) = built {
         tally.step("sizes", "sizes", || sizes::report(&page, &worker))?;
+        tally.step("deploy --dry-run", "deploy", || {
+            ["staging", "production"].into_iter().try_for_each(|env| {
+                deploy::hand_over(&deploy::Options {
+                    dry_run: true,
+                    env: env.to_owned(),
+                })
+            })
+        })?;
     }
     tally.built = true;
     Ok(())
