@@ -20,6 +20,7 @@ pub mod password;
 pub mod password_page;
 pub mod qr;
 pub mod range;
+pub mod rates;
 pub mod result;
 pub mod resumable;
 pub mod route;

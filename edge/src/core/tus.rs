@@ -9,6 +9,12 @@ use super::serial::{METADATA_MAX, PIECES_MAX, Role};
 /// The one version.
 pub const VERSION: &str = "1.0.0";
 
+/// The method that is meant: that of `X-HTTP-Method-Override`, where a client cannot send it.
+#[must_use]
+pub fn method(sent: &str, overridden: Option<&str>) -> String {
+    overridden.unwrap_or(sent).to_ascii_uppercase()
+}
+
 /// The extensions.
 pub const EXTENSIONS: &str = "creation,creation-with-upload,creation-defer-length,expiration,\
     checksum,termination,concatenation";

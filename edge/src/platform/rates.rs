@@ -2,16 +2,16 @@
 //! itself, without a call that anything waits for. Both bindings may be absent, as on a developer's
 //! machine.
 //!
-//! Not counted are requests that carry a file's bytes: how many they are goes by the file, and each
-//! needs a ticket or an upload that was counted.
+//! Which requests count is in [`crate::core::rates`].
 
 use chatlift_shared::token::verify;
 use chatlift_shared::{Problem, ProblemCode};
-use worker::{Env, Method, Request};
+use worker::{Env, Request};
 
 use super::request::header;
 use super::world::now;
 use super::{log, setup};
+use crate::core::rates::counts;
 use crate::ports::Failure;
 
 /// What a refused client waits, in seconds: the period of both bindings in wrangler.toml.
@@ -23,7 +23,8 @@ pub(super) async fn check(request: &Request, env: &Env) -> Result<(), Failure> {
     let Some(rest) = path.strip_prefix("/u/") else {
         return Ok(());
     };
-    if matches!(request.method(), Method::Put | Method::Patch) {
+    let overridden = header(request, "x-http-method-override");
+    if !counts(&request.inner().method(), overridden.as_deref(), &path) {
         return Ok(());
     }
     if let Some(address) = header(request, "cf-connecting-ip") {

@@ -85,13 +85,6 @@ fn refuse(problem: &Problem) -> Result<Response, Failure> {
     Ok(response)
 }
 
-/// The method that is meant, where a client cannot send it.
-fn method(request: &Request) -> String {
-    header(request, "x-http-method-override")
-        .unwrap_or_else(|| request.method().to_string())
-        .to_ascii_uppercase()
-}
-
 async fn answer(
     service: &EdgeService,
     config: &Config,
@@ -99,7 +92,8 @@ async fn answer(
     token: &str,
     upload: Option<&str>,
 ) -> Result<Answer, Failure> {
-    let method = method(request);
+    let overridden = header(request, "x-http-method-override");
+    let method = tus::method(request.method().as_ref(), overridden.as_deref());
     let claims = page::claims(config, request, token)?;
     if method == "OPTIONS" {
         return options(service, &claims).await;
