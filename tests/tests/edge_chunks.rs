@@ -1,6 +1,8 @@
 //! Parts that come in chunks: what arrived before a cut counts to the byte, and nothing of another
 //! file is joined to it.
 
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::time::Duration;
 
 use chatlift_shared::api::{HEADER_OFFSET, HEADER_TICKET, Staged, StagedPart, Upload};
@@ -95,6 +97,52 @@ fn what_arrived_before_a_cut_is_not_sent_again() {
         page.complete(upload.id, file.sha256(), &parts, &[]).ok(200);
     assert_eq!(Sha256::of(&app.content(stored.id, &[]).body), file.sha256());
     let _ = stage.receiver.wait_stored(link.id, file.sha256(), WITHIN);
+}
+
+/// What a page had under way when it was closed kept arriving, and each try of the next page was
+/// refused, since the part had grown meanwhile.
+#[test]
+fn the_chunk_that_came_last_takes_over_from_one_that_is_still_arriving() {
+    let stage = shared();
+    let app = stage.edge.app();
+    let page = app.page(&app.link(ANY_FILE));
+    let file = Random {
+        seed: 86,
+        size: 2_000_000,
+    };
+    let part = file.read(0, file.size);
+    let digest = Sha256::of(&part);
+    let upload = page.announce_random("over.bin", file);
+    let origin = stage.edge.origin();
+    let mut old = TcpStream::connect(origin.trim_start_matches("http://")).expect("the edge");
+    let head = format!(
+        "PUT {}/uploads/{}/parts/1 HTTP/1.1\r\nhost: edge\r\ncontent-length: {}\r\n{HEADER_OFFSET}: 0\r\nrepr-digest: {}\r\n{HEADER_TICKET}: {}\r\n\r\n",
+        page.url().trim_start_matches(&origin),
+        upload.id,
+        part.len(),
+        digest.to_header(),
+        upload.ticket,
+    );
+    old.write_all(head.as_bytes()).expect("a head");
+    old.write_all(&part[..600_000]).expect("a beginning");
+    wait_for("the beginning", WITHIN, || {
+        let known = page.announce_random("over.bin", file);
+        (!known.staged.is_empty()).then_some(())
+    });
+    let problem = refused(
+        &chunk(&page, &upload, 1_999_999, &part[1_999_999..], digest),
+        ProblemCode::OffsetDiffers,
+    );
+    let offset = problem.offset.expect("the place to go on");
+    let at = usize::try_from(offset).expect("fits");
+    assert!(at <= 600_000, "{at}");
+    // The old one goes on, if it still can, and nothing of it counts.
+    let _ = old.write_all(&part[600_000..1_200_000]);
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(
+        chunk(&page, &upload, offset, &part[at..], digest).status,
+        204
+    );
 }
 
 #[test]

@@ -4,8 +4,10 @@
 //! or was cut, is kept as rows, and becomes R2's part when it is whole. Whatever arrived counts:
 //! the row that was being filled is written too when the stream breaks off.
 
+use std::collections::BTreeMap;
+
 use chatlift_shared::digest::Sha256;
-use chatlift_shared::{Problem, ProblemCode};
+use chatlift_shared::{Problem, ProblemCode, UploadId};
 
 /// Size of a row, in bytes. SQLite in a Durable Object takes values of up to 2 MB
 /// (<https://developers.cloudflare.com/durable-objects/platform/limits/>); a row this small costs
@@ -38,6 +40,36 @@ impl Rows {
     #[must_use]
     pub fn finish(self) -> Option<Vec<u8>> {
         (!self.buffer.is_empty()).then_some(self.buffer)
+    }
+}
+
+/// Which request may add to a part: the one that came last. What a page had under way when it was
+/// closed goes on arriving, and the end of what is staged would run away from the next page.
+#[derive(Debug, Default)]
+pub struct Turns {
+    last: u64,
+    parts: BTreeMap<(UploadId, u16), u64>,
+}
+
+impl Turns {
+    /// The turn of a request that begins, which ends that of any before it.
+    pub fn take(&mut self, upload: UploadId, n: u16) -> u64 {
+        self.last += 1;
+        self.parts.insert((upload, n), self.last);
+        self.last
+    }
+
+    /// Whether it is still this request's turn.
+    #[must_use]
+    pub fn has(&self, upload: UploadId, n: u16, turn: u64) -> bool {
+        self.parts.get(&(upload, n)) == Some(&turn)
+    }
+
+    /// The request is over.
+    pub fn end(&mut self, upload: UploadId, n: u16, turn: u64) {
+        if self.has(upload, n, turn) {
+            self.parts.remove(&(upload, n));
+        }
     }
 }
 
@@ -104,6 +136,20 @@ mod tests {
         for (recorded, said) in [(one, two), (None, one), (one, None), (None, None)] {
             assert!(!is_recorded(recorded, said), "{recorded:?} {said:?}");
         }
+    }
+
+    #[test]
+    fn the_request_that_came_last_may_add_to_a_part() {
+        let upload = UploadId::new(chatlift_shared::LinkId::from_bytes([1; 12]), [2; 6]);
+        let mut turns = Turns::default();
+        let (old, beside) = (turns.take(upload, 1), turns.take(upload, 2));
+        assert!(turns.has(upload, 1, old) && turns.has(upload, 2, beside));
+        let new = turns.take(upload, 1);
+        assert!(!turns.has(upload, 1, old) && turns.has(upload, 1, new));
+        turns.end(upload, 1, old);
+        assert!(turns.has(upload, 1, new) && turns.has(upload, 2, beside));
+        turns.end(upload, 1, new);
+        assert!(!turns.has(upload, 1, new));
     }
 
     proptest! {

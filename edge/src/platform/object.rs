@@ -45,6 +45,7 @@ pub struct LinkObject {
     /// When the alarm is set for, as far as this instance knows.
     alarm_at: Cell<Option<Timestamp>>,
     watchers: Watchers,
+    turns: RefCell<rules::Turns>,
 }
 
 impl DurableObject for LinkObject {
@@ -55,6 +56,7 @@ impl DurableObject for LinkObject {
             cached: RefCell::new(None),
             alarm_at: Cell::new(None),
             watchers: Watchers::default(),
+            turns: RefCell::default(),
         }
     }
 
@@ -166,6 +168,18 @@ impl LinkObject {
         chunk: &Chunk,
         request: &mut Request,
     ) -> Result<core::result::Result<u64, Problem>> {
+        let turn = self.turns.borrow_mut().take(chunk.upload, chunk.n);
+        let kept = self.keep_in_turn(chunk, turn, request).await;
+        self.turns.borrow_mut().end(chunk.upload, chunk.n, turn);
+        kept
+    }
+
+    async fn keep_in_turn(
+        &self,
+        chunk: &Chunk,
+        turn: u64,
+        request: &mut Request,
+    ) -> Result<core::result::Result<u64, Problem>> {
         let storage = self.state.storage();
         let held = stage::staged(&storage, chunk.upload, chunk.n)?;
         if let Err(problem) = rules::check(held, chunk.offset, chunk.length, chunk.part_len) {
@@ -178,7 +192,7 @@ impl LinkObject {
             // A stream that breaks off ends the chunk early; what arrived is kept.
             while let Some(Ok(bytes)) = stream.next().await {
                 for row in rows.push(&bytes) {
-                    if let Err(problem) = self.may_write(chunk) {
+                    if let Err(problem) = self.may_write(chunk, turn, kept) {
                         return Ok(Err(problem));
                     }
                     match stage::append(&storage, chunk, kept, row)? {
@@ -188,7 +202,7 @@ impl LinkObject {
                 }
             }
         }
-        if let Err(problem) = self.may_write(chunk) {
+        if let Err(problem) = self.may_write(chunk, turn, kept) {
             return Ok(Err(problem));
         }
         match rows.finish() {
@@ -198,7 +212,10 @@ impl LinkObject {
     }
 
     /// Refuses rows of a request that another one has taken over from meanwhile.
-    fn may_write(&self, chunk: &Chunk) -> core::result::Result<(), Problem> {
+    fn may_write(&self, chunk: &Chunk, turn: u64, kept: u64) -> core::result::Result<(), Problem> {
+        if !self.turns.borrow().has(chunk.upload, chunk.n, turn) {
+            return Err(rules::offset_differs(kept));
+        }
         match (chunk.writer, &*self.cached.borrow()) {
             (Some(writer), Some(state)) => may_write(state, chunk.upload, writer),
             _ => Ok(()),
