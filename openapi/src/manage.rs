@@ -167,8 +167,12 @@ pub(crate) fn events() -> Vec<Operation> {
         )
         .header(
             "Last-Event-ID",
-            "Only what came after this event of the link.",
-            schema("EventId"),
+            "Only what came after this event of the link; empty, as if it were not there.",
+            json!({
+                "type": "string",
+                "pattern": "^(evt_[A-Za-z0-9_-]{24})?$",
+                "examples": ["evt_AQIDBAUGBwgJCgsMAAAAAAAA"]
+            }),
         )
         .answers_content(
             200,
