@@ -33,6 +33,19 @@ pub enum Failure {
     Broken(String),
 }
 
+impl Failure {
+    /// What a log line says of it: a problem's code without its detail, which may tell of what a
+    /// person sent.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Refused(problem) => problem.code.code().to_owned(),
+            Self::Bucket(error) => error.to_string(),
+            Self::Broken(reason) => reason.clone(),
+        }
+    }
+}
+
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
         Self::Refused(problem)
@@ -324,4 +337,20 @@ pub trait World {
     /// Called after R2 has committed an object and before the link knows of it. Does nothing but
     /// in a test that wants the edge to die right here.
     async fn after_r2_commit(&self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use chatlift_shared::ProblemCode;
+
+    use super::*;
+
+    #[test]
+    fn the_log_learns_a_problems_code_and_nothing_of_what_was_sent() {
+        let mut problem = Problem::new(ProblemCode::FileTypeNotAccepted);
+        problem.detail = Some("salary of 张三.pdf".to_owned());
+        problem.field = Some("salary of 张三.pdf".to_owned());
+        let failure = Failure::from(problem);
+        assert_eq!(failure.reason(), "file-type-not-accepted");
+    }
 }

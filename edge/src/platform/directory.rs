@@ -271,7 +271,7 @@ impl Directories {
             Ok(since) => since,
             Err(failure) => {
                 // An answer that does not come must not keep webhooks back.
-                log::error("directory", &[("reason", format!("{failure:?}"))]);
+                log::error("directory", &[("reason", failure.reason())]);
                 None
             }
         }

@@ -1,6 +1,8 @@
 //! Structured log lines. They name links, uploads, files and events by id; never tokens, keys, or
 //! names of files.
 
+use std::sync::Once;
+
 use serde_json::{Map, Value, json};
 use worker::{console_error, console_log};
 
@@ -12,6 +14,17 @@ pub(super) fn info(event: &str, fields: &[(&str, String)]) {
 /// Logs what went wrong, with its fields.
 pub(super) fn error(event: &str, fields: &[(&str, String)]) {
     console_error!("{}", line("error", event, fields));
+}
+
+/// Makes a panic a line as well. It tells the place only: the message may repeat what somebody sent.
+pub(super) fn panics() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        std::panic::set_hook(Box::new(|panic| {
+            let place = panic.location().map(ToString::to_string);
+            error("panic", &[("place", place.unwrap_or_default())]);
+        }));
+    });
 }
 
 fn line(level: &str, event: &str, fields: &[(&str, String)]) -> Value {

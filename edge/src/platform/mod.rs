@@ -37,7 +37,7 @@ use worker::{Context, Env, Request, Response, event};
 /// Every request of the edge comes in here.
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
-    console_error_panic_hook::set_once();
+    log::panics();
     let faults = setup::config(&env).is_ok_and(|c| c.faults);
     let path = request.path();
     counts::worker_request();

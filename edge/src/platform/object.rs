@@ -248,7 +248,7 @@ impl LinkObject {
         let command: Command = serde_json::from_str(&request.text().await?)?;
         match self.execute(command)? {
             Ok(Reply::Events(events)) => Response::from_stream(self.watchers.watch(&events)?),
-            Ok(other) => Err(worker::Error::RustError(format!("unexpected {other:?}"))),
+            Ok(_) => Err(worker::Error::RustError("the answer is not events".into())),
             Err(problem) => {
                 let mut response = Response::from_json(&problem)?;
                 response.headers_mut().set("chatlift-refused", "1")?;
@@ -290,7 +290,7 @@ impl LinkObject {
         else {
             return Ok(());
         };
-        let broken = |failure: Failure| worker::Error::RustError(format!("{failure:?}"));
+        let broken = |failure: Failure| worker::Error::RustError(failure.reason());
         let config = setup::config(&self.env).map_err(broken)?;
         let service = Service {
             links: Local(self),
@@ -311,10 +311,7 @@ impl LinkObject {
                 failed = true;
                 log::error(
                     "alarm work failed",
-                    &[
-                        ("link", link.to_string()),
-                        ("reason", format!("{failure:?}")),
-                    ],
+                    &[("link", link.to_string()), ("reason", failure.reason())],
                 );
             }
         }

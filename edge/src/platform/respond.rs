@@ -85,10 +85,11 @@ pub(super) fn no_content() -> Result<Response, Failure> {
 /// What a failed request is answered with. The detail of a fault of ours goes to the log only,
 /// under an id that the answer names.
 pub(super) fn failure(failure: Failure) -> worker::Result<Response> {
-    let (code, reason) = match failure {
+    let reason = failure.reason();
+    let code = match failure {
         Failure::Refused(problem) => return respond_problem(&problem),
-        Failure::Bucket(error) => (ProblemCode::StorageUnavailable, error.to_string()),
-        Failure::Broken(reason) => (ProblemCode::Internal, reason),
+        Failure::Bucket(_) => ProblemCode::StorageUnavailable,
+        Failure::Broken(_) => ProblemCode::Internal,
     };
     let id = format!("{:016x}", getrandom::u64().unwrap_or_default());
     log::error(
