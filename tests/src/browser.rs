@@ -157,11 +157,11 @@ impl Browser {
     }
 
     /// Picks files with the page's input.
-    pub fn pick(&self, paths: &[&Path]) {
+    pub fn pick(&self, paths: &[impl AsRef<Path>]) {
         let input = wait_for("the input", SEEN_WITHIN, || self.session.find("#pick"));
         let lines: Vec<_> = paths
             .iter()
-            .map(|path| path.display().to_string())
+            .map(|path| path.as_ref().display().to_string())
             .collect();
         self.session.send_keys(&input, &lines.join("\n"));
     }

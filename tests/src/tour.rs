@@ -229,7 +229,7 @@ impl Tour<'_> {
             self.write("empty.txt", b""),
             film,
         ];
-        phone.pick(&others.iter().map(PathBuf::as_path).collect::<Vec<_>>());
+        phone.pick(&others);
         phone.sees(&row("ready"), 4);
         look("picked");
         self.network.set(SLOW);

@@ -43,7 +43,7 @@ fn one_file_rests_and_one_is_given_up_while_the_others_arrive() {
         .map(|n| file(n).write(phone.folder(), NAMES[n]))
         .collect();
     phone.open(&network.url(&link.url));
-    phone.pick(&paths.iter().map(|p| p.as_path()).collect::<Vec<_>>());
+    phone.pick(&paths);
     phone.sees(&row("ready"), 4);
     phone.click(&mark("confirm"));
     phone.click(&format!("{} {}", of(NAMES[0]), mark("pause")));

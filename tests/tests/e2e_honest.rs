@@ -105,7 +105,7 @@ fn hundreds_of_files_arrive_and_the_same_file_counts_once() {
         .map(|file| file.write(phone.folder(), &format!("photo-{:03}.bin", file.seed)))
         .collect();
     phone.open(&link.url);
-    phone.pick(&paths.iter().map(|p| p.as_path()).collect::<Vec<_>>());
+    phone.pick(&paths);
     phone.sees_within(&row("ready"), FILES, WITHIN);
     phone.pick(&[&paths[7], &paths[8]]);
     assert!(
@@ -147,7 +147,7 @@ fn a_file_that_changes_or_vanishes_on_its_way_is_told_and_not_stored() {
         .map(|(name, seed)| file(seed).write(phone.folder(), name))
         .collect();
     phone.open(&network.url(&link.url));
-    phone.pick(&paths.iter().map(|p| p.as_path()).collect::<Vec<_>>());
+    phone.pick(&paths);
     phone.sees(&row("ready"), 4);
     phone.click(&mark("confirm"));
     wait_for("the first bytes", WITHIN, || {

@@ -23,7 +23,7 @@ const freePort = () =>
   });
 
 /** Writes a configuration whose worker has the program as a module, or has none. */
-function configure(name, port, withProgram) {
+function configure(port, withProgram) {
   const use = withProgram ? "import program from './program.wasm';" : "const program = null;";
   const script = `${use} export default { fetch: () => new Response(String(program)) };`;
   const module = withProgram ? `, (name = "program.wasm", wasm = embed "program.wasm")` : "";
@@ -37,13 +37,13 @@ const worker :Workerd.Worker = (
   modules = [(name = "main.js", esModule = ${JSON.stringify(script)})${module}],
 );
 `;
-  fs.writeFileSync(path.join(folder, name), config);
+  fs.writeFileSync(path.join(folder, "config.capnp"), config);
 }
 
 /** @returns {Promise<number>} milliseconds from workerd's start to its first answer */
 async function start(withProgram) {
   const port = await freePort();
-  configure("config.capnp", port, withProgram);
+  configure(port, withProgram);
   const begin = process.hrtime.bigint();
   const child = spawn(workerd.default, ["serve", "config.capnp"], { cwd: folder, stdio: ["ignore", "ignore", "inherit"] });
   const ended = new Promise((resolve) => child.once("exit", resolve));

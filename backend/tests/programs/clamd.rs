@@ -107,7 +107,7 @@ async fn an_infected_file_is_quarantined_and_a_clean_one_delivered() {
         .join("quarantine")
         .join(file_id(9).to_string());
     let is_held = || edge.lock().contents.contains_key(&file_id(9));
-    for _ in 0..2_000 {
+    for _ in 0..1_000 {
         if !theirs.exists() && !is_held() {
             break;
         }

@@ -2,7 +2,8 @@
 //!
 //! R2 takes parts of 5 MiB or more and nothing of a part that was cut. So what travels in chunks,
 //! or was cut, is kept as rows, and becomes R2's part when it is whole. Whatever arrived counts:
-//! the row that was being filled is written too when the stream breaks off.
+//! the row that was being filled is written too when the stream breaks off. Only a request that a
+//! later one takes over from ([`Turns`]) loses that row.
 
 use std::collections::BTreeMap;
 
