@@ -108,6 +108,58 @@ pub enum VerifyError {
     Signature,
 }
 
+/// What a webhook's headers say, before any signature was looked at.
+struct Received<'h> {
+    event: EventId,
+    id: &'h str,
+    timestamp: &'h str,
+    signatures: &'h str,
+}
+
+impl<'h> Received<'h> {
+    /// Reads the headers. A timestamp that is too far from `now` is refused.
+    fn read(
+        header: impl Fn(&'static str) -> Option<&'h str>,
+        now: Timestamp,
+    ) -> Result<Self, VerifyError> {
+        let get = |name| header(name).ok_or(VerifyError::Header(name));
+        let (id, timestamp) = (get(HEADER_ID)?, get(HEADER_TIMESTAMP)?);
+        let signatures = get(HEADER_SIGNATURE)?;
+        let event = id.parse().map_err(|_| VerifyError::Header(HEADER_ID))?;
+        let secs: i64 = timestamp
+            .parse()
+            .map_err(|_| VerifyError::Header(HEADER_TIMESTAMP))?;
+        let at = Timestamp::from_secs(secs);
+        if at.until(now) > TOLERANCE || now.until(at) > TOLERANCE {
+            return Err(VerifyError::Timestamp);
+        }
+        Ok(Self {
+            event,
+            id,
+            timestamp,
+            signatures,
+        })
+    }
+
+    /// The event's id, if any signature of this version is good.
+    fn signed(
+        &self,
+        version: &str,
+        is_good: impl Fn(&[u8]) -> bool,
+    ) -> Result<EventId, VerifyError> {
+        let of_version = |signature: &str| {
+            let encoded = signature.strip_prefix(version)?.strip_prefix(',')?;
+            STANDARD.decode(encoded).ok()
+        };
+        self.signatures
+            .split(' ')
+            .filter_map(of_version)
+            .any(|signature| is_good(&signature))
+            .then_some(self.event)
+            .ok_or(VerifyError::Signature)
+    }
+}
+
 /// Checks a webhook against the secrets that are live (several while one rotates).
 ///
 /// `header` looks a header up by its lower-case name. Returns the event's id. Signatures are
@@ -121,31 +173,13 @@ pub fn verify<'h>(
     body: &[u8],
     now: Timestamp,
 ) -> Result<EventId, VerifyError> {
-    let get = |name| header(name).ok_or(VerifyError::Header(name));
-    let id = get(HEADER_ID)?;
-    let timestamp = get(HEADER_TIMESTAMP)?;
-    let signatures = get(HEADER_SIGNATURE)?;
-    let event: EventId = id.parse().map_err(|_| VerifyError::Header(HEADER_ID))?;
-    let secs: i64 = timestamp
-        .parse()
-        .map_err(|_| VerifyError::Header(HEADER_TIMESTAMP))?;
-    let at = Timestamp::from_secs(secs);
-    if at.until(now) > TOLERANCE || now.until(at) > TOLERANCE {
-        return Err(VerifyError::Timestamp);
-    }
-    let matches = signatures
-        .split(' ')
-        .filter_map(|s| STANDARD.decode(s.strip_prefix("v1,")?).ok())
-        .any(|tag| {
-            secrets
-                .iter()
-                .any(|secret| mac(secret, id, timestamp, body).verify_slice(&tag).is_ok())
-        });
-    if matches {
-        Ok(event)
-    } else {
-        Err(VerifyError::Signature)
-    }
+    let received = Received::read(header, now)?;
+    received.signed("v1", |tag| {
+        let mac = |secret| mac(secret, received.id, received.timestamp, body);
+        secrets
+            .iter()
+            .any(|secret| mac(secret).verify_slice(tag).is_ok())
+    })
 }
 
 /// What a webhook's body says.

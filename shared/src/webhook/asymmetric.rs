@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signature, Signer as _, VerifyingKey};
 
-use super::{HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, TOLERANCE, VerifyError};
+use super::{Received, VerifyError};
 use crate::{EventId, Timestamp};
 
 /// A private key; its text form is `whsk_<base64 of the 32-byte seed>`. The 64 bytes of seed and
@@ -101,38 +101,19 @@ pub fn verify_asymmetric<'h>(
     body: &[u8],
     now: Timestamp,
 ) -> Result<EventId, VerifyError> {
-    let get = |name| header(name).ok_or(VerifyError::Header(name));
-    let (id, timestamp) = (get(HEADER_ID)?, get(HEADER_TIMESTAMP)?);
-    let signatures = get(HEADER_SIGNATURE)?;
-    let event: EventId = id.parse().map_err(|_| VerifyError::Header(HEADER_ID))?;
-    let secs: i64 = timestamp
-        .parse()
-        .map_err(|_| VerifyError::Header(HEADER_TIMESTAMP))?;
-    let at = Timestamp::from_secs(secs);
-    if at.until(now) > TOLERANCE || now.until(at) > TOLERANCE {
-        return Err(VerifyError::Timestamp);
-    }
-    let content = content(id, timestamp, body);
-    let matches = signatures
-        .split(' ')
-        .filter_map(|s| {
-            let bytes = STANDARD.decode(s.strip_prefix("v1a,")?).ok()?;
-            Signature::from_slice(&bytes).ok()
-        })
-        .any(|signature| {
+    let received = Received::read(header, now)?;
+    let content = content(received.id, received.timestamp, body);
+    received.signed("v1a", |bytes| {
+        Signature::from_slice(bytes).is_ok_and(|signature| {
             keys.iter()
                 .any(|key| key.0.verify_strict(&content, &signature).is_ok())
-        });
-    if matches {
-        Ok(event)
-    } else {
-        Err(VerifyError::Signature)
-    }
+        })
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Secret, signatures, verify};
+    use super::super::{HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, Secret, signatures, verify};
     use super::*;
     use crate::LinkId;
 
