@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io};
 
+use chatlift_shared::Timestamp;
 use chatlift_shared::mac::KeyRing;
 use serde_json::{Value, json};
 use xtask::process::Group;
@@ -14,10 +15,13 @@ use xtask::wrangler;
 use crate::client::App;
 use crate::fixtures::DOCX;
 use crate::http::send;
-use crate::scratch::{Folder, free_port};
+use crate::scratch::{Folder, free_port, now};
 
 /// How long workerd may take to answer; on a busy machine it has taken 10 s.
 const READY_WITHIN: Duration = Duration::from_secs(90);
+
+/// How long it may take once wrangler has told of an error, which may be one of the last run's.
+const READY_AFTER_ERROR: Duration = Duration::from_secs(5);
 
 /// The app that most scenarios play.
 pub const APP: &str = "demo";
@@ -249,6 +253,15 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// The line in which wrangler says why it cannot start. What the worker itself logs as an error
+/// stands behind the same mark, and is JSON.
+fn startup_error(log: &str) -> Option<&str> {
+    log.lines().find(|line| {
+        line.split_once("[ERROR]")
+            .is_some_and(|(_, text)| !text.trim_start().starts_with('{'))
+    })
+}
+
 /// A running edge, or one that was killed.
 #[derive(Debug)]
 pub struct Edge {
@@ -263,13 +276,29 @@ impl Edge {
     /// Starts it on the state that it has.
     ///
     /// # Panics
-    /// When it does not answer.
+    /// When it does not answer, with its last lines; soon, when wrangler has ended or has said why
+    /// it cannot start.
     pub fn start(&mut self) {
+        let before = self.log().len();
         let mut group = Group::spawn("edge", &self.command.command(), &self.log).expect("wrangler");
-        let probe = format!("{}/v1/links", self.origin());
-        group
-            .wait_until(READY_WITHIN, || send("GET", &probe, &[], None).is_ok())
-            .unwrap_or_else(|e| panic!("{e}"));
+        let probe = format!("{}/healthz", self.origin());
+        let mut error = None;
+        let mut answers = false;
+        let started = group.wait_until(READY_WITHIN, || {
+            answers = send("GET", &probe, &[], None).is_ok();
+            if error.is_none() {
+                let log = self.log();
+                error = startup_error(log.get(before..).unwrap_or_default())
+                    .map(|line| (line.to_owned(), now()));
+            }
+            let lost = |(_, at): &(String, Timestamp)| at.until(now()) > READY_AFTER_ERROR;
+            answers || error.as_ref().is_some_and(lost)
+        });
+        started.unwrap_or_else(|e| panic!("{e}"));
+        if !answers {
+            let line = error.map(|(line, _)| line).unwrap_or_default();
+            panic!("the edge does not start: {line}\n{}", group.tail(40));
+        }
         self.group = Some(group);
     }
 
@@ -319,6 +348,29 @@ impl Edge {
             .map_or(0, |group| group.resident("workerd"))
     }
 
+    /// Processor time that workerd has used for the edge since it was started: for the worker, its
+    /// objects, and what stands here for R2. wrangler's own worker in front of it, another process,
+    /// which listens on the edge's port, is left out.
+    #[must_use]
+    pub fn cpu(&self) -> Duration {
+        let port = format!(":{}", self.setup.port);
+        let is = |line: &str| line.contains("workerd serve") && !line.contains(&port);
+        let group = self.group.as_ref();
+        group.map_or(Duration::ZERO, |group| group.cpu(is))
+    }
+
+    /// Where workerd keeps objects of R2 and of Durable Objects.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.setup.folder.path().join("state")
+    }
+
+    /// The keys that sign links, as the edge's variable has them.
+    #[must_use]
+    pub fn link_keys(&self) -> &str {
+        &self.setup.keys
+    }
+
     /// The API key of the first app.
     #[must_use]
     pub fn api_key(&self) -> String {
@@ -347,14 +399,19 @@ impl Edge {
                 })
             })
         }
-        any(&self.setup.folder.path().join("state"), content)
+        any(&self.state(), content)
     }
 
-    /// All that it printed.
+    /// All that it printed, without colours, which wrangler gives errors in any case.
     #[must_use]
     pub fn log(&self) -> String {
         let text = fs::read(&self.log).unwrap_or_default();
-        String::from_utf8_lossy(&text).into_owned()
+        let text = String::from_utf8_lossy(&text);
+        let mut pieces = text.split("\u{1b}[");
+        let first = pieces.next().unwrap_or_default().to_owned();
+        pieces.fold(first, |plain, piece| {
+            plain + piece.split_once('m').map_or("", |(_, rest)| rest)
+        })
     }
 
     /// The last that it printed.
@@ -371,5 +428,18 @@ impl Drop for Edge {
         if std::thread::panicking() {
             eprintln!("the edge's last lines:\n{}", self.tail());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::startup_error;
+
+    #[test]
+    fn what_the_worker_logs_is_no_failure_to_start() {
+        let worker = "✘ [ERROR] {\"event\":\"webhook failed\"}\n";
+        assert_eq!(startup_error(worker), None);
+        let line = "✘ [ERROR] Durable Objects are not exported";
+        assert_eq!(startup_error(&format!("{worker}{line}\n")), Some(line));
     }
 }

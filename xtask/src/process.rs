@@ -180,6 +180,24 @@ impl Group {
             .sum()
     }
 
+    /// Processor time that programs of the group have used, their own and the kernel's for them. `is`
+    /// looks at a command line, its words separated by spaces. What has ended is not in it.
+    #[must_use]
+    pub fn cpu(&self, is: impl Fn(&str) -> bool) -> Duration {
+        /// Ticks a second in which /proc counts (`USER_HZ`, proc_pid_stat(5)).
+        const USER_HZ: u64 = 100;
+        let ticks = |pid: &u32| {
+            let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?;
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            // The 14th and 15th of all fields; the third is the first after the name.
+            let mut ticks = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+            let mut next = || ticks.next()?.parse::<u64>().ok();
+            is(&line.replace('\0', " ")).then(|| Some(next()? + next()?))?
+        };
+        let ticks: u64 = self.members().iter().filter_map(ticks).sum();
+        Duration::from_millis(ticks * 1000 / USER_HZ)
+    }
+
     /// Ids of the group's processes that still run.
     fn members(&self) -> Vec<u32> {
         let group = self.pid.as_raw_nonzero().get();
@@ -244,6 +262,22 @@ mod tests {
         );
         group.kill();
         assert_eq!(group.members(), Vec::<u32>::new());
+        let _ = fs::remove_file(log);
+    }
+
+    #[test]
+    fn the_processor_time_of_a_group_is_that_of_its_programs() {
+        let log = log("cpu");
+        let busy = shell("i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; echo up; sleep 60");
+        let mut group = Group::spawn("test", &busy, &log).expect("a group");
+        group
+            .wait_until(Duration::from_secs(60), || {
+                fs::read_to_string(&log).is_ok_and(|t| t.contains("up"))
+            })
+            .expect("a start");
+        let used = group.cpu(|line| line.starts_with("sh "));
+        assert!(used > Duration::from_millis(20), "{used:?}");
+        assert_eq!(group.cpu(|line| line.starts_with("sleep ")), Duration::ZERO);
         let _ = fs::remove_file(log);
     }
 

@@ -31,7 +31,7 @@ impl Edge {
         command
             .current_dir(&self.project)
             .arg(at("node_modules/wrangler/bin/wrangler.js"))
-            .args(["dev", "--ip", "127.0.0.1", "--log-level", "info"])
+            .args(["dev", "--ip", "127.0.0.1", "--log-level", "log"])
             .args(["--show-interactive-dev-session", "false"])
             .args(["--inspector-port", "0"])
             .arg("--port")
