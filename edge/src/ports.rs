@@ -2,12 +2,13 @@
 //! Workers; tests fulfil them in memory.
 
 use chatlift_shared::digest::Sha256;
-use chatlift_shared::{AppId, LinkId, Problem, Timestamp, UploadId};
+use chatlift_shared::{AppId, LinkId, Problem, ProblemCode, Timestamp, UploadId};
 use serde::{Deserialize, Serialize};
 
 use crate::core::chat::account::Account;
 use crate::core::chat::protocol::Call;
 use crate::core::command::{Command, Outcome, Reply};
+use crate::core::json;
 use crate::core::listing::{Entry, Query, ShardPage};
 use crate::core::tus::Algorithm;
 use crate::core::work::Send;
@@ -34,6 +35,22 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// JSON between parts of the edge cannot be read or written. Nothing of it is told.
+    #[must_use]
+    pub fn unreadable(what: &str, error: &serde_json::Error) -> Self {
+        Self::Broken(format!("{what}: {}", json::place(error)))
+    }
+
+    /// The code of the problem that it is answered with.
+    #[must_use]
+    pub const fn code(&self) -> ProblemCode {
+        match self {
+            Self::Refused(problem) => problem.code,
+            Self::Bucket(_) => ProblemCode::StorageUnavailable,
+            Self::Broken(_) => ProblemCode::Internal,
+        }
+    }
+
     /// What a log line says of it: a problem's code without its detail, which may tell of what a
     /// person sent.
     #[must_use]
@@ -52,8 +69,8 @@ impl From<Problem> for Failure {
     }
 }
 
-impl From<chatlift_shared::ProblemCode> for Failure {
-    fn from(code: chatlift_shared::ProblemCode) -> Self {
+impl From<ProblemCode> for Failure {
+    fn from(code: ProblemCode) -> Self {
         Self::Refused(code.into())
     }
 }
@@ -341,8 +358,6 @@ pub trait World {
 
 #[cfg(test)]
 mod tests {
-    use chatlift_shared::ProblemCode;
-
     use super::*;
 
     #[test]

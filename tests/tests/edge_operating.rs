@@ -5,13 +5,15 @@ use std::time::Duration;
 use chatlift_shared::ProblemCode;
 use chatlift_shared::api::DownloadUrl;
 use chatlift_tests::assertions::refused;
-use chatlift_tests::edge::{ANY_FILE, ORIGIN, Setup};
+use chatlift_tests::client::App;
+use chatlift_tests::edge::{ANY_FILE, MANY_FILES, ORIGIN, Setup};
 use chatlift_tests::fixtures::pdf;
-use chatlift_tests::http::send;
+use chatlift_tests::http::{Answer, send};
 use chatlift_tests::receiver::Receiver;
 use chatlift_tests::scratch::wait_for;
+use chatlift_tests::serial::{Serial, TUS};
 use chatlift_tests::stage::{Stage, shared};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const WITHIN: Duration = Duration::from_secs(30);
 
@@ -42,6 +44,121 @@ fn too_many_requests_about_a_link_or_from_an_address_are_told_to_wait() {
     assert_eq!(limited(&answers), 1, "from one address");
     // The backend is not counted.
     assert_eq!(app.get_link(busy.id).id, busy.id);
+}
+
+/// An edge that takes `limit` requests a minute by this binding.
+fn limited(name: &str, binding: &str, limit: u32) -> Stage {
+    Stage::with(Setup::new(name).with_wrangler(&format!(
+        "\n[[ratelimits]]\nname = \"{binding}\"\nnamespace_id = \"1\"\n\
+         simple = {{ limit = {limit}, period = 60 }}\n"
+    )))
+}
+
+/// The answer says to wait, as a client without a browser reads it.
+#[track_caller]
+fn told_to_wait(answer: &Answer) {
+    assert_eq!(answer.header("retry-after"), Some("60"));
+    assert_eq!(
+        answer.header("content-type"),
+        Some("application/problem+json")
+    );
+    let body: Value = serde_json::from_slice(&answer.body).expect("a problem");
+    let kind = body["type"].as_str().expect("a type");
+    assert!(kind.ends_with("/problems/rate-limited"), "{kind}");
+    assert_eq!(
+        refused(answer, ProblemCode::RateLimited).retry_after,
+        Some(60)
+    );
+}
+
+#[test]
+fn making_uploads_over_and_over_is_limited_and_their_bytes_are_not() {
+    const LIMIT: u32 = 5;
+    let stage = limited("rates-uploads", "RATE_LINK", LIMIT);
+    let app = stage.edge.app();
+    let begun = [("upload-complete", "?0"), ("upload-length", "100")];
+    for (way, headers) in [
+        ("/resumable", begun.as_slice()),
+        (
+            "/tus",
+            &[("tus-resumable", "1.0.0"), ("upload-length", "100")],
+        ),
+    ] {
+        let page = app.page(&app.link(MANY_FILES));
+        let answers: Vec<_> = (0..LIMIT + 3)
+            .map(|_| page.call("POST", way, headers, Some(&[])))
+            .collect();
+        let (made, over) = answers.split_at(LIMIT as usize);
+        for answer in made {
+            assert_eq!(answer.status, 201, "{way}: {}", answer.text());
+        }
+        for answer in over {
+            assert_eq!(answer.status, 429, "{way}: {}", answer.text());
+            told_to_wait(answer);
+            let version = (way == "/tus").then_some("1.0.0");
+            assert_eq!(answer.header("tus-resumable"), version);
+        }
+        // What was made goes on.
+        let upload = Serial::at(&page, &made[0]);
+        for offset in 0..u64::from(LIMIT) + 3 {
+            let answer = match way {
+                "/tus" => {
+                    let offset = offset.to_string();
+                    let headers = [
+                        ("tus-resumable", "1.0.0"),
+                        ("x-http-method-override", "PATCH"),
+                        ("content-type", TUS),
+                        ("upload-offset", &*offset),
+                    ];
+                    upload.call("POST", &headers, Some(b"x"))
+                }
+                _ => upload.append(offset, b"x", false, &[]),
+            };
+            assert_eq!(answer.status, 204, "{way}: {}", answer.text());
+        }
+        // To look at it counts.
+        assert_eq!(
+            upload
+                .call("HEAD", &[("tus-resumable", "1.0.0")], None)
+                .status,
+            429
+        );
+    }
+    let page = app.page(&app.link(MANY_FILES));
+    let files: Vec<_> = (0..LIMIT + 1)
+        .map(|_| page.send_file("a.pdf", &pdf(), &[]).status)
+        .collect();
+    assert_eq!(files, [201, 201, 201, 201, 201, 429]);
+}
+
+#[test]
+fn wrong_keys_from_one_address_are_limited_and_the_right_one_is_not() {
+    const LIMIT: u32 = 5;
+    let stage = limited("rates-keys", "RATE_KEY", LIMIT);
+    let app = stage.edge.app();
+    let link = app.link(ANY_FILE);
+    let path = format!("/v1/links/{}", link.id);
+    let guess = |n: u32| {
+        let stranger = App::new(stage.edge.origin(), format!("clk_{n:043}"));
+        stranger.call("GET", &path, &[], None)
+    };
+    for n in 0..LIMIT {
+        refused(&guess(n), ProblemCode::ApiKeyUnknown);
+    }
+    // Another path, method or key makes no difference.
+    told_to_wait(&guess(LIMIT));
+    let stranger = App::new(stage.edge.origin(), "x".to_owned());
+    told_to_wait(&stranger.call("POST", "/v1/links", &[], None));
+    told_to_wait(&stranger.call("GET", "/v1/links", &[], None));
+    // Who forgets the key guesses nothing.
+    let url = format!("{}{path}", stage.edge.origin());
+    let bare = send("GET", &url, &[], None).expect("an answer");
+    refused(&bare, ProblemCode::ApiKeyMissing);
+    // The backend that has the key goes on from the same address, as often as it likes.
+    for _ in 0..3 * LIMIT {
+        assert_eq!(app.get_link(link.id).id, link.id);
+    }
+    told_to_wait(&guess(LIMIT + 1));
 }
 
 #[test]

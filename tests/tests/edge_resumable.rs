@@ -81,7 +81,35 @@ fn limits_are_told_beforehand() {
     assert_eq!(answer.status, 204);
     let limit = format!("max-size={DOCUMENT_MAX}, max-append-size=100000000");
     assert_eq!(answer.header("upload-limit"), Some(&*limit));
-    assert_eq!(answer.header("accept-patch"), Some(PARTIAL));
+    assert_eq!(answer.header("allow"), Some("OPTIONS, POST, PUT"));
+    // Nothing is appended to this address.
+    assert_eq!(answer.header("accept-patch"), None);
+}
+
+#[test]
+fn an_upload_tells_its_methods_and_makes_no_others() {
+    let stage = shared();
+    let (_, page) = new_link(&stage, DOCUMENTS);
+    let upload = begin(&page, 1000);
+    for _ in 0..2 {
+        let answer = upload.call("OPTIONS", &[], None);
+        assert_eq!(answer.status, 204, "{}", answer.text());
+        let methods = "DELETE, GET, HEAD, OPTIONS, PATCH";
+        assert_eq!(answer.header("allow"), Some(methods));
+        assert_eq!(answer.header("accept-patch"), Some(PARTIAL));
+        assert_eq!(answer.header("upload-limit"), None);
+        // To ask changes nothing, and needs no upload that is still there.
+        let _ = upload.call("DELETE", &[], None);
+    }
+    let refusal = upload.call("POST", &[], Some(b"x"));
+    assert_eq!(
+        refusal.header("allow"),
+        Some("DELETE, GET, HEAD, OPTIONS, PATCH")
+    );
+    let (_, other) = new_link(&stage, DOCUMENTS);
+    let id = upload.path.rsplit('/').next().expect("an id");
+    let elsewhere = other.call("OPTIONS", &format!("/resumable/{id}"), &[], None);
+    refused(&elsewhere, 404, "?0", ProblemCode::UploadNotFound);
 }
 
 #[test]

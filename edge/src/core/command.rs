@@ -268,6 +268,26 @@ pub enum Reply {
     Password(Option<Hash>),
 }
 
+impl Reply {
+    /// Its kind. What is in it may tell of what a person sent.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Link(_) => "link",
+            Self::Room(_) => "room",
+            Self::Upload(_) => "upload",
+            Self::Serial(_) => "serial upload",
+            Self::Pieces(_) => "pieces",
+            Self::Sealed(_) => "sealed upload",
+            Self::File(_) => "file",
+            Self::Event(_) => "event",
+            Self::Events(_) => "events",
+            Self::Password(_) => "password",
+        }
+    }
+}
+
 /// An upload that takes parts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenUpload {

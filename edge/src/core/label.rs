@@ -1,4 +1,7 @@
-//! A name for each route, for counters: few, and without anything that a request says.
+//! What counters and log lines say of a request: the name of its route, of which there are few and
+//! which hold nothing that a request says; and which refusals have a line.
+
+use chatlift_shared::ProblemCode;
 
 use super::route::{ManageRoute, PageRoute, Route, parse};
 
@@ -33,9 +36,26 @@ pub fn label(method: &str, path: &str) -> &'static str {
     }
 }
 
+/// Whether the refusal of a request about a link is worth a line. Whoever has no key, or asks too
+/// often, could fill the log with them.
+#[must_use]
+pub const fn is_logged(code: ProblemCode) -> bool {
+    !matches!(
+        code,
+        ProblemCode::ApiKeyMissing | ProblemCode::ApiKeyUnknown | ProblemCode::RateLimited
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_without_a_key_fills_the_log() {
+        assert!(is_logged(ProblemCode::FileTooLarge));
+        assert!(!is_logged(ProblemCode::ApiKeyUnknown));
+        assert!(!is_logged(ProblemCode::RateLimited));
+    }
 
     #[test]
     fn a_name_holds_nothing_of_the_request() {

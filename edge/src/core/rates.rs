@@ -1,6 +1,8 @@
-//! Which requests count towards the limits on requests.
+//! Which requests count towards the limits on requests, and for whom.
 
-use chatlift_shared::UploadId;
+use std::net::IpAddr;
+
+use chatlift_shared::{ProblemCode, UploadId};
 
 use super::route::{PageRoute, Route, parse};
 use super::tus;
@@ -24,9 +26,53 @@ pub fn counts(method: &str, overridden: Option<&str>, path: &str) -> bool {
     }
 }
 
+/// Whether a refused request to a backend's route counts as a guess at an API key. The right key is
+/// never limited, however often it is used and whoever guesses from the same address: it is 256
+/// random bits that keep a guess from being right, and a backend that shares its address with
+/// others must go on.
+#[must_use]
+pub const fn is_guess(code: ProblemCode) -> bool {
+    matches!(code, ProblemCode::ApiKeyUnknown)
+}
+
+/// Whom an address stands for. One subscriber has a whole /64 of IPv6 (RFC 6177 section 2), and
+/// could be another one of it with each request.
+#[must_use]
+pub fn sender(address: &str) -> String {
+    match address.parse() {
+        Ok(IpAddr::V6(v6)) => match v6.to_ipv4_mapped() {
+            Some(v4) => v4.to_string(),
+            None => {
+                let [a, b, c, d, ..] = v6.segments();
+                format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+            }
+        },
+        _ => address.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_wrong_key_is_a_guess() {
+        for code in ProblemCode::ALL.iter() {
+            let guess = *code == ProblemCode::ApiKeyUnknown;
+            assert_eq!(is_guess(*code), guess, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn a_sender_of_many_addresses_is_one() {
+        assert_eq!(sender("192.0.2.1"), "192.0.2.1");
+        assert_eq!(sender("::ffff:192.0.2.1"), "192.0.2.1");
+        let one = sender("2001:db8:1:2:3:4:5:6");
+        assert_eq!(one, "2001:db8:1:2::/64");
+        assert_eq!(sender("2001:db8:1:2::9"), one);
+        assert_ne!(sender("2001:db8:1:3::9"), one);
+        assert_eq!(sender("no address"), "no address");
+    }
 
     const UPLOAD: &str = "upl_AAAAAAAAAAAAAAAAAAAAAAAA";
 

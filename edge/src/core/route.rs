@@ -98,6 +98,39 @@ pub enum PageRoute {
     Resumable(Option<String>),
 }
 
+impl Route {
+    /// The link that the path of a route for backends names, by its own id or by that of what came
+    /// by it.
+    #[must_use]
+    pub fn link(&self) -> Option<LinkId> {
+        match self {
+            Self::ReadLink(id)
+            | Self::RevokeLink(id)
+            | Self::Manage(
+                ManageRoute::Extend(id)
+                | ManageRoute::Close(id)
+                | ManageRoute::Events(id)
+                | ManageRoute::Qr(id, _),
+            ) => Some(*id),
+            Self::ReadFile(id)
+            | Self::DeleteFile(id)
+            | Self::FileContent(id)
+            | Self::FileReceipt(id)
+            | Self::Manage(ManageRoute::DownloadUrl(id)) => Some(id.link()),
+            Self::Redeliver(id) => Some(id.link()),
+            Self::CreateLink
+            | Self::Manage(
+                ManageRoute::List | ManageRoute::Endpoint | ManageRoute::EnableEndpoint,
+            )
+            | Self::WebhookKeys(_)
+            | Self::Download(_)
+            | Self::Page(..)
+            | Self::Health
+            | Self::Asset => None,
+        }
+    }
+}
+
 /// Finds the route. `HEAD` goes where `GET` goes.
 ///
 /// # Errors
@@ -241,7 +274,9 @@ fn allow<R: Clone>(method: &str, routes: &[(&str, R)]) -> Result<R, Problem> {
         })
 }
 
-fn not_allowed(methods: &str) -> Problem {
+/// A path does not take the method; it takes these.
+#[must_use]
+pub fn not_allowed(methods: &str) -> Problem {
     Problem::new(ProblemCode::MethodNotAllowed).detail(format!("Use {methods}."))
 }
 
@@ -293,6 +328,21 @@ mod tests {
         for n in ["0x1", "-1", "", "99999999999999999999"] {
             let path = format!("/u/t/uploads/{upload}/parts/{n}");
             assert_eq!(code("PUT", &path), ProblemCode::PartOutOfRange, "{n}");
+        }
+    }
+
+    #[test]
+    fn a_route_for_backends_knows_its_link() {
+        let link = Some(LinkId::from_bytes([0; 12]));
+        for (path, expected) in [
+            ("/v1/links/lnk_AAAAAAAAAAAAAAAA", link),
+            ("/v1/links/lnk_AAAAAAAAAAAAAAAA/events", link),
+            ("/v1/files/fil_AAAAAAAAAAAAAAAAAAAAAAAA/content", link),
+            ("/v1/links", None),
+            ("/u/t/page", None),
+        ] {
+            let route = parse("GET", path).expect("a route");
+            assert_eq!(route.link(), expected, "{path}");
         }
     }
 

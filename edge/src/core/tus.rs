@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chatlift_shared::{LinkId, Problem, ProblemCode, UploadId};
 
+use super::route::{PageRoute, Route, parse};
 use super::serial::{METADATA_MAX, PIECES_MAX, Role};
 
 /// The one version.
@@ -13,6 +14,16 @@ pub const VERSION: &str = "1.0.0";
 #[must_use]
 pub fn method(sent: &str, overridden: Option<&str>) -> String {
     overridden.unwrap_or(sent).to_ascii_uppercase()
+}
+
+/// Whether a path is one of this protocol.
+#[must_use]
+pub fn is_tus(path: &str) -> bool {
+    // Its routes take any method, and answer in the protocol's words.
+    matches!(
+        parse("OPTIONS", path),
+        Ok(Route::Page(_, PageRoute::Tus(_)))
+    )
 }
 
 /// The extensions.

@@ -74,7 +74,7 @@ pub(super) async fn chunks(env: &Env) -> core::result::Result<Chunks, Failure> {
     }
     let json = page::asset(env, "chat.json").await?;
     let chunks: Chunks =
-        serde_json::from_str(&json).map_err(|e| Failure::Broken(format!("chat.json: {e}")))?;
+        serde_json::from_str(&json).map_err(|e| Failure::unreadable("chat.json", &e))?;
     CHUNKS.set(Some(chunks.clone()));
     Ok(chunks)
 }
@@ -120,7 +120,7 @@ async fn tickets(env: &Env, want: &Want) -> core::result::Result<Tickets, Failur
     if let Some(held) = held.filter(|tickets| tickets.are_fresh(now())) {
         return Ok(held);
     }
-    let json = serde_json::to_string(want).map_err(|e| Failure::Broken(e.to_string()))?;
+    let json = serde_json::to_string(want).map_err(|e| Failure::unreadable("chat object", &e))?;
     let mut init = RequestInit::new();
     init.with_method(Method::Post)
         .with_body(Some(JsValue::from_str(&json)));
@@ -139,7 +139,7 @@ async fn tickets(env: &Env, want: &Want) -> core::result::Result<Tickets, Failur
         .map_err(broken("chat object"))?;
     let text = response.text().await.map_err(broken("chat object"))?;
     let answer: core::result::Result<Tickets, Trouble> =
-        serde_json::from_str(&text).map_err(|e| Failure::Broken(e.to_string()))?;
+        serde_json::from_str(&text).map_err(|e| Failure::unreadable("chat object", &e))?;
     let tickets = answer.map_err(Problem::from)?;
     HELD.with_borrow_mut(|held| held.insert(key, tickets.clone()));
     Ok(tickets)
@@ -176,14 +176,18 @@ impl DurableObject for ChatObject {
         }
     }
 
-    async fn fetch(&self, mut request: Request) -> Result<Response> {
-        let want: Want = serde_json::from_str(&request.text().await?)?;
-        let answer = self.join(want).await;
-        Response::from_bytes(serde_json::to_vec(&answer)?)
+    async fn fetch(&self, request: Request) -> Result<Response> {
+        self.answer(request).await.map_err(log::thrown)
     }
 }
 
 impl ChatObject {
+    async fn answer(&self, mut request: Request) -> Result<Response> {
+        let want: Want = serde_json::from_str(&request.text().await?)?;
+        let answer = self.join(want).await;
+        Response::from_bytes(serde_json::to_vec(&answer)?)
+    }
+
     /// Waits for the fetch under way, or begins one.
     fn join(&self, want: Want) -> Flight {
         let mut flight = self.inner.flight.borrow_mut();
@@ -193,7 +197,7 @@ impl ChatObject {
         let inner = Rc::clone(&self.inner);
         let begun = async move {
             let answer = inner.serve(&want).await.unwrap_or_else(|error| {
-                log::error("chat tickets failed", &[("reason", format!("{error:?}"))]);
+                log::error("chat tickets failed", &[("reason", error.reason())]);
                 Err(Trouble::Unavailable)
             });
             inner.flight.replace(None);
@@ -227,10 +231,11 @@ impl Inner {
         let answer = service::tickets(&self.vault, account, &Internet, &Workers::new(None)).await;
         let after = self.vault.borrow().clone();
         if after != before {
-            let json = serde_json::to_string(&after).map_err(|e| Failure::Broken(e.to_string()))?;
+            let json =
+                serde_json::to_string(&after).map_err(|e| Failure::unreadable("chat vault", &e))?;
             // What was fetched is good even if it cannot be kept.
             if let Err(error) = self.storage.put(VAULT, json).await {
-                log::error("chat vault not kept", &[("reason", error.to_string())]);
+                log::error("chat vault not kept", &[("reason", log::text(&error))]);
             }
         }
         Ok(answer)

@@ -1,11 +1,9 @@
 //! Uploads from apps' own pages: the headers by which a browser lets them.
 
-use chatlift_shared::token::{TokenError, verify};
 use worker::{Env, Headers, Method, Request, Response};
 
 use super::request::header;
-use super::setup;
-use super::world::now;
+use super::{about, setup};
 use crate::core::cors::{MAX_AGE, METHODS, REQUEST_HEADERS, RESPONSE_HEADERS, allows};
 
 /// The origin of the request, if its page may use the link. A token that has ended still says
@@ -15,10 +13,7 @@ pub(super) fn origin(request: &Request, env: &Env) -> Option<String> {
     let path = request.path();
     let token = path.strip_prefix("/u/")?.split('/').next()?;
     let config = setup::config(env).ok()?;
-    let claims = match verify(&config.keys, token, now()) {
-        Ok(claims) | Err(TokenError::Expired(claims)) => claims,
-        Err(_) => return None,
-    };
+    let claims = about::claims(config, token)?;
     allows(&config.app(&claims.app)?.origins, &origin).then_some(origin)
 }
 

@@ -72,7 +72,26 @@ impl DurableObject for DirectoryObject {
         }
     }
 
-    async fn fetch(&self, mut request: Request) -> Result<Response> {
+    async fn fetch(&self, request: Request) -> Result<Response> {
+        self.answer(request).await.map_err(log::thrown)
+    }
+
+    async fn alarm(&self) -> Result<Response> {
+        let before = Timestamp::from_millis(now().millis() - KEEP.as_millis() as i64);
+        let dropped = self.run(
+            "DELETE FROM link WHERE (created_at, id) IN
+                 (SELECT created_at, id FROM link WHERE created_at < ? LIMIT ?)",
+            vec![millis(before), SWEEP_MAX.into()],
+        )?;
+        let more = dropped >= SWEEP_MAX as usize;
+        let wait = if more { Duration::from_secs(10) } else { SWEEP };
+        self.state.storage().set_alarm(wait).await?;
+        Response::empty()
+    }
+}
+
+impl DirectoryObject {
+    async fn answer(&self, mut request: Request) -> Result<Response> {
         let ask: Ask = serde_json::from_str(&request.text().await?)?;
         if !self.ready.get() {
             self.run(SCHEMA, vec![])?;
@@ -101,19 +120,6 @@ impl DurableObject for DirectoryObject {
             }
         };
         Response::from_bytes(serde_json::to_vec(&answer)?)
-    }
-
-    async fn alarm(&self) -> Result<Response> {
-        let before = Timestamp::from_millis(now().millis() - KEEP.as_millis() as i64);
-        let dropped = self.run(
-            "DELETE FROM link WHERE (created_at, id) IN
-                 (SELECT created_at, id FROM link WHERE created_at < ? LIMIT ?)",
-            vec![millis(before), SWEEP_MAX.into()],
-        )?;
-        let more = dropped >= SWEEP_MAX as usize;
-        let wait = if more { Duration::from_secs(10) } else { SWEEP };
-        self.state.storage().set_alarm(wait).await?;
-        Response::empty()
     }
 }
 
@@ -234,7 +240,7 @@ impl Directories {
         name: &str,
         ask: &Ask,
     ) -> core::result::Result<T, Failure> {
-        let json = serde_json::to_string(ask).map_err(|e| Failure::Broken(e.to_string()))?;
+        let json = serde_json::to_string(ask).map_err(|e| Failure::unreadable("directory", &e))?;
         let mut init = RequestInit::new();
         init.with_method(Method::Post)
             .with_body(Some(JsValue::from_str(&json)));

@@ -46,15 +46,15 @@ impl Stubs {
             .id_from_name(&link.to_string())
             .and_then(|id| id.get_stub())
             .map_err(broken("stub"))?;
-        let mut response = stub
+        let response = stub
             .fetch_with_request(request)
             .await
             .map_err(broken("link object"))?;
         if response.status_code() == 200 {
             return Ok(response);
         }
-        let text = response.text().await.map_err(broken("link object"))?;
-        Err(Failure::Broken(format!("link object: {text}")))
+        let status = response.status_code();
+        Err(Failure::Broken(format!("link object: status {status}")))
     }
 }
 
@@ -65,7 +65,8 @@ impl Stubs {
         link: LinkId,
         command: &Command,
     ) -> Result<ResponseBody, Failure> {
-        let json = serde_json::to_string(command).map_err(|e| Failure::Broken(e.to_string()))?;
+        let json =
+            serde_json::to_string(command).map_err(|e| Failure::unreadable("command", &e))?;
         let mut init = RequestInit::new();
         init.with_method(Method::Post)
             .with_body(Some(JsValue::from_str(&json)));
@@ -87,7 +88,7 @@ fn chunk_request(
     chunk: &Chunk,
     body: Option<ReadableStream>,
 ) -> Result<Request, Failure> {
-    let json = serde_json::to_string(chunk).map_err(|e| Failure::Broken(e.to_string()))?;
+    let json = serde_json::to_string(chunk).map_err(|e| Failure::unreadable("chunk", &e))?;
     let headers = Headers::new();
     headers
         .set(HEADER_CHUNK, &json)
@@ -135,7 +136,8 @@ impl Stage for Stubs {
 
 impl Links for Stubs {
     async fn execute(&self, link: LinkId, command: Command) -> Result<Reply, Failure> {
-        let json = serde_json::to_string(&command).map_err(|e| Failure::Broken(e.to_string()))?;
+        let json =
+            serde_json::to_string(&command).map_err(|e| Failure::unreadable("command", &e))?;
         let mut init = RequestInit::new();
         init.with_method(Method::Post)
             .with_body(Some(JsValue::from_str(&json)));
@@ -144,7 +146,7 @@ impl Links for Stubs {
         let mut response = self.send(link, request).await?;
         let text = response.text().await.map_err(broken("link object"))?;
         let answer: Answer =
-            serde_json::from_str(&text).map_err(|e| Failure::Broken(e.to_string()))?;
+            serde_json::from_str(&text).map_err(|e| Failure::unreadable("link object", &e))?;
         answer.map_err(Failure::Refused)
     }
 }

@@ -1,10 +1,13 @@
-//! Structured log lines. They name links, uploads, files and events by id; never tokens, keys, or
-//! names of files.
+//! Structured log lines. They name links, uploads, files and events by id; never tokens, keys,
+//! passwords, names of files, or what an app gave with a link. `edge_log.rs` in the tests reads what
+//! the edge prints in workerd and holds it to that.
 
 use std::sync::Once;
 
 use serde_json::{Map, Value, json};
-use worker::{console_error, console_log};
+use worker::{Error, console_error, console_log};
+
+use crate::core::json::place;
 
 /// Logs what happened, with its fields.
 pub(super) fn info(event: &str, fields: &[(&str, String)]) {
@@ -25,6 +28,21 @@ pub(super) fn panics() {
             error("panic", &[("place", place.unwrap_or_default())]);
         }));
     });
+}
+
+/// What an error of the platform says, without what serde would repeat of its input.
+pub(super) fn text(error: &Error) -> String {
+    match error {
+        Error::SerdeJsonError(error) => place(error),
+        Error::SerdeWasmBindgenError(_) => "a value of another form".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// An error that may leave a Durable Object: the platform logs what is thrown, and so does the
+/// worker that called.
+pub(super) fn thrown(error: Error) -> Error {
+    Error::RustError(text(&error))
 }
 
 fn line(level: &str, event: &str, fields: &[(&str, String)]) -> Value {

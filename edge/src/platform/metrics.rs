@@ -18,6 +18,6 @@ pub(super) fn count(env: &Env, route: &'static str, problem: &'static str, statu
         .add_double(f64::from(status))
         .write_to(&dataset);
     if let Err(error) = written {
-        log::error("metrics", &[("reason", error.to_string())]);
+        log::error("metrics", &[("reason", log::text(&error))]);
     }
 }

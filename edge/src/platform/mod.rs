@@ -1,6 +1,7 @@
 //! The shell on Cloudflare Workers: turns requests into calls of the service and answers into
 //! responses. Compiled for WebAssembly only.
 
+mod about;
 mod bucket;
 mod chat;
 mod content;
@@ -30,9 +31,28 @@ mod watch;
 mod webhooks;
 mod world;
 
-use crate::core::label::label;
-use crate::ports::Failure;
+use chatlift_shared::ProblemCode;
 use worker::{Context, Env, Request, Response, event};
+
+use crate::core::label::{is_logged, label};
+use crate::core::route;
+use crate::core::tus::{VERSION, is_tus};
+use crate::ports::Failure;
+
+/// An answer, with why it is a refusal where it is one in the words of a protocol.
+struct Answered {
+    response: Response,
+    refused: Option<ProblemCode>,
+}
+
+impl From<Response> for Answered {
+    fn from(response: Response) -> Self {
+        Self {
+            response,
+            refused: None,
+        }
+    }
+}
 
 /// Every request of the edge comes in here.
 #[event(fetch)]
@@ -53,26 +73,46 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
     {
         return response;
     }
+    let link = about::link(&env, request.method().as_ref(), &path);
     let answer = match rates::check(&request, &env).await {
         Ok(()) => routes::dispatch(request, &env).await,
         Err(failure) => Err(failure),
     };
-    let problem = match &answer {
-        Err(Failure::Refused(problem)) => problem.code.code(),
-        Err(_) => "failed",
-        Ok(_) => "",
+    let mut about = vec![("route", label.to_owned())];
+    about.extend(link.map(|link| ("link", link.to_string())));
+    let failed = matches!(&answer, Err(Failure::Bucket(_) | Failure::Broken(_)));
+    let Answered {
+        mut response,
+        refused,
+    } = match answer {
+        Ok(answered) => answered,
+        Err(Failure::Refused(problem)) => Answered {
+            response: respond::problem(&problem)?,
+            refused: Some(problem.code),
+        },
+        Err(fault) => respond::fault(&fault, &about)?.into(),
     };
-    let mut response = match answer {
-        Ok(response) => response,
-        Err(failure) => respond::failure(failure)?,
+    let counted = match refused {
+        Some(code) => code.code(),
+        None if failed => "failed",
+        None => "",
     };
-    metrics::count(&env, label, problem, response.status_code());
+    metrics::count(&env, label, counted, response.status_code());
+    if let Some(code) = refused.filter(|code| link.is_some() && is_logged(*code)) {
+        about.push(("code", code.code().to_owned()));
+        log::info("refused", &about);
+    }
     if let Some(origin) = &origin {
         cors::allow(&mut response, origin)?;
     }
     if response.status_code() == 405 && !response.headers().has("allow")? {
-        let allow = crate::core::route::methods(&path);
+        let allow = route::methods(&path);
         response.headers_mut().set("allow", &allow)?;
+    }
+    if is_tus(&path) {
+        // Every answer has it (tus 1.0, "Tus-Resumable"), also one that never reached the protocol.
+        let headers = response.headers_mut();
+        headers.set("tus-resumable", VERSION)?;
     }
     if faults {
         // An answer of the static assets has headers that are fixed, and needs none of this.

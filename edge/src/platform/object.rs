@@ -60,7 +60,24 @@ impl DurableObject for LinkObject {
         }
     }
 
-    async fn fetch(&self, mut request: Request) -> Result<Response> {
+    async fn fetch(&self, request: Request) -> Result<Response> {
+        self.answer(request).await.map_err(log::thrown)
+    }
+
+    async fn alarm(&self) -> Result<Response> {
+        counts::alarm();
+        self.alarm_at.set(None);
+        // An error here would have the platform retry for two minutes and then never again.
+        if let Err(error) = self.work().await {
+            log::error("alarm failed", &[("reason", log::text(&error))]);
+            self.state.storage().set_alarm(RETRY).await?;
+        }
+        Response::empty()
+    }
+}
+
+impl LinkObject {
+    async fn answer(&self, mut request: Request) -> Result<Response> {
         match request.path().as_str() {
             links::PATH_STAGE => return self.stage(request).await,
             links::PATH_STAGED => return self.staged(&request),
@@ -73,19 +90,6 @@ impl DurableObject for LinkObject {
         Response::from_bytes(serde_json::to_vec(&answer?)?)
     }
 
-    async fn alarm(&self) -> Result<Response> {
-        counts::alarm();
-        self.alarm_at.set(None);
-        // An error here would have the platform retry for two minutes and then never again.
-        if let Err(error) = self.work().await {
-            log::error("alarm failed", &[("reason", error.to_string())]);
-            self.state.storage().set_alarm(RETRY).await?;
-        }
-        Response::empty()
-    }
-}
-
-impl LinkObject {
     /// Carries out a command: load, decide, store.
     fn execute(&self, command: Command) -> Result<Answer> {
         let storage = self.state.storage();
@@ -279,7 +283,10 @@ impl LinkObject {
     async fn work(&self) -> Result<()> {
         if let Err(problem) = self.execute(Command::Tick)? {
             // The object was never given a link.
-            log::error("alarm without a link", &[("problem", problem.title)]);
+            log::error(
+                "alarm without a link",
+                &[("code", problem.code.code().to_owned())],
+            );
             return Ok(());
         }
         let Some((link, policy, work)) = self
@@ -332,7 +339,7 @@ impl Links for Local<'_> {
     ) -> core::result::Result<Reply, Failure> {
         match self.0.execute(command) {
             Ok(answer) => answer.map_err(Failure::Refused),
-            Err(error) => Err(Failure::Broken(error.to_string())),
+            Err(error) => Err(Failure::Broken(log::text(&error))),
         }
     }
 }

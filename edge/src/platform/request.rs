@@ -2,7 +2,8 @@
 
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::JSON_BODY_MAX;
-use chatlift_shared::{Problem, ProblemCode, disposition};
+use chatlift_shared::token::Claims;
+use chatlift_shared::{Problem, ProblemCode, UploadId, disposition};
 use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
 use worker::Request;
@@ -107,6 +108,13 @@ fn whole_numbers<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     let mut value = serde_json::from_slice(bytes).ok()?;
     json::whole_numbers(&mut value);
     serde_json::from_value(value).ok()
+}
+
+/// The upload that a path names, if there is one and it is of the token's link.
+pub(super) fn own(claims: &Claims, upload: Option<UploadId>) -> Result<UploadId, Problem> {
+    upload
+        .filter(|id| id.link() == claims.link)
+        .ok_or_else(|| ProblemCode::UploadNotFound.into())
 }
 
 /// An `invalid-request` problem.

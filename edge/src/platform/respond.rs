@@ -15,7 +15,7 @@ const RETRY_AFTER: &str = "2";
 
 /// JSON with a status.
 pub(super) fn json(status: u16, body: &impl Serialize) -> Result<Response, Failure> {
-    respond_json(status, "application/json", body).map_err(|e| Failure::Broken(e.to_string()))
+    respond_json(status, "application/json", body).map_err(broken("answer"))
 }
 
 /// What the page may load and do (CSP Level 3). `wasm-unsafe-eval` lets it compile its own
@@ -79,29 +79,31 @@ pub(super) fn redirect(status: u16, path: &str) -> Result<Response, Failure> {
 pub(super) fn no_content() -> Result<Response, Failure> {
     Response::empty()
         .map(|r| r.with_status(204))
-        .map_err(|e| Failure::Broken(e.to_string()))
+        .map_err(broken("answer"))
 }
 
-/// What a failed request is answered with. The detail of a fault of ours goes to the log only,
-/// under an id that the answer names.
-pub(super) fn failure(failure: Failure) -> worker::Result<Response> {
-    let reason = failure.reason();
-    let code = match failure {
-        Failure::Refused(problem) => return respond_problem(&problem),
-        Failure::Bucket(_) => ProblemCode::StorageUnavailable,
-        Failure::Broken(_) => ProblemCode::Internal,
-    };
+/// What a fault of ours is answered with. Its detail goes to the log only, under an id that the
+/// answer names. `about` says what the request was about.
+pub(super) fn fault(
+    failure: &Failure,
+    about: &[(&'static str, String)],
+) -> worker::Result<Response> {
+    let code = failure.code();
     let id = format!("{:016x}", getrandom::u64().unwrap_or_default());
-    log::error(
-        "request failed",
-        &[("instance", id.clone()), ("reason", reason)],
-    );
-    let mut problem = Problem::new(code);
-    problem.instance = Some(id);
-    respond_problem(&problem)
+    let mut fields = vec![
+        ("instance", id.clone()),
+        ("code", code.code().to_owned()),
+        ("reason", failure.reason()),
+    ];
+    fields.extend_from_slice(about);
+    log::error("request failed", &fields);
+    let mut answer = Problem::new(code);
+    answer.instance = Some(id);
+    problem(&answer)
 }
 
-fn respond_problem(problem: &Problem) -> worker::Result<Response> {
+/// A refusal.
+pub(super) fn problem(problem: &Problem) -> worker::Result<Response> {
     let mut response = respond_json(problem.status, MEDIA_TYPE, problem)?;
     let headers = response.headers_mut();
     if let Some(secs) = problem.retry_after {

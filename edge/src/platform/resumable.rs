@@ -10,13 +10,14 @@ use chatlift_shared::{Problem, ProblemCode, UploadId};
 use worker::{Request, Response};
 
 use super::feed::Stream;
-use super::request::{self, header, invalid};
+use super::request::{self, header, invalid, own};
 use super::setup::{EdgeService, broken};
 use super::tus::{announced, log_stored};
-use super::{page, respond, world};
+use super::{Answered, page, respond, world};
 use crate::config::Config;
 use crate::core::command::FoundFile;
 use crate::core::resumable;
+use crate::core::route::not_allowed;
 use crate::core::serial::{
     BODY_MAX, Phase, Protocol, Role, SerialView, body_too_large, with_status,
 };
@@ -45,7 +46,7 @@ impl<F: Into<Failure>> From<F> for Refusal {
 
 /// Methods of the address of all uploads, and of that of one.
 const METHODS: &str = "OPTIONS, POST, PUT";
-const UPLOAD_METHODS: &str = "DELETE, GET, HEAD, PATCH";
+const UPLOAD_METHODS: &str = "DELETE, GET, HEAD, OPTIONS, PATCH";
 
 type Answer = Result<Response, Refusal>;
 
@@ -56,9 +57,9 @@ pub(super) async fn serve(
     request: &Request,
     token: &str,
     upload: Option<&str>,
-) -> Result<Response, Failure> {
+) -> Result<Answered, Failure> {
     match answer(service, config, request, token, upload).await {
-        Ok(response) => Ok(response),
+        Ok(response) => Ok(response.into()),
         Err(Refusal {
             failure: Failure::Refused(problem),
             provided,
@@ -69,7 +70,10 @@ pub(super) async fn serve(
                 let methods = upload.map_or(METHODS, |_| UPLOAD_METHODS);
                 set(&mut response, "allow", methods)?;
             }
-            Ok(response)
+            Ok(Answered {
+                response,
+                refused: Some(problem.code),
+            })
         }
         Err(refusal) => Err(refusal.failure),
     }
@@ -81,9 +85,9 @@ fn refuse(
     max_size: Option<u64>,
 ) -> Result<Response, Failure> {
     let (status, body) = resumable::problem(problem, provided);
-    let mut response = respond::failure(Failure::Refused(with_status(problem.clone(), status)))
-        .map_err(broken("answer"))?;
-    let text = serde_json::to_vec(&body).map_err(|e| Failure::Broken(e.to_string()))?;
+    let mut response =
+        respond::problem(&with_status(problem.clone(), status)).map_err(broken("answer"))?;
+    let text = serde_json::to_vec(&body).map_err(|e| Failure::unreadable("answer", &e))?;
     let headers = response.headers().clone();
     response = Response::from_bytes(text)
         .map_err(broken("answer"))?
@@ -123,40 +127,41 @@ async fn answer(
         return match method.as_str() {
             "OPTIONS" => Ok(options(service, &claims).await?),
             "POST" | "PUT" => create(service, request, &claims, token).await,
-            _ => Err(not_allowed(METHODS)),
+            _ => Err(not_allowed(METHODS).into()),
         };
     };
-    let upload: UploadId = upload
-        .parse()
-        .ok()
-        .filter(|id: &UploadId| id.link() == claims.link)
-        .ok_or(ProblemCode::UploadNotFound)?;
+    let upload = own(&claims, upload.parse().ok())?;
     match method.as_str() {
         "HEAD" | "GET" => {
             let protocol = Protocol::Resumable;
             let view = service.look(&claims.app, upload, protocol).await?;
             Ok(state(&view)?)
         }
+        "OPTIONS" => Ok(upload_options()?),
         "PATCH" => append(service, request, &claims, upload).await,
         "DELETE" => {
             service.abort_serial(upload, Protocol::Resumable).await?;
             Ok(respond::no_content()?)
         }
-        _ => Err(not_allowed(UPLOAD_METHODS)),
+        _ => Err(not_allowed(UPLOAD_METHODS).into()),
     }
-}
-
-fn not_allowed(methods: &str) -> Refusal {
-    Problem::new(ProblemCode::MethodNotAllowed)
-        .detail(format!("Use {methods}."))
-        .into()
 }
 
 async fn options(service: &EdgeService, claims: &Claims) -> Result<Response, Failure> {
     let policy = service.read_link(claims.link).await?.link.policy;
     let mut response = respond::no_content()?;
+    set(&mut response, "allow", METHODS)?;
     let limit = resumable::limit(policy.max_file_size, BODY_MAX, None);
     set(&mut response, "upload-limit", &limit)?;
+    Ok(response)
+}
+
+/// What one upload takes: its methods (RFC 9110 section 9.3.7) and what is appended (RFC 5789
+/// section 3.1). No `Upload-Limit`, which would say that uploads can be made here (the draft,
+/// section "Limits"); `HEAD` tells the upload's own.
+fn upload_options() -> Result<Response, Failure> {
+    let mut response = respond::no_content()?;
+    set(&mut response, "allow", UPLOAD_METHODS)?;
     set(&mut response, "accept-patch", resumable::MEDIA_TYPE)?;
     Ok(response)
 }

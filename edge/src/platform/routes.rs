@@ -13,9 +13,9 @@ use chatlift_shared::token::{Claims, mint};
 use chatlift_shared::{Problem, ProblemCode, UploadId};
 use worker::{Env, Request, Response};
 
-use super::request::{self, header, invalid};
+use super::request::{self, header, invalid, own};
 use super::setup::{self, EdgeService, broken};
-use super::{chat, form, log, manage, page, password, respond, resumable, tus};
+use super::{Answered, chat, form, log, manage, page, password, rates, respond, resumable, tus};
 use crate::config::{App, Config};
 use crate::core::command::FoundFile;
 use crate::core::link::{LinkRow, LinkView};
@@ -27,11 +27,11 @@ use crate::ports::Failure;
 const HEADER_FAULT: &str = "chatlift-fault";
 
 /// Answers a request.
-pub(super) async fn dispatch(request: Request, env: &Env) -> Result<Response, Failure> {
+pub(super) async fn dispatch(request: Request, env: &Env) -> Result<Answered, Failure> {
     // The platform's own text: `worker` takes a method that it does not know for GET.
     let route = route::parse(&request.inner().method(), &request.path())?;
     if route == Route::Asset {
-        return asset(request, env).await;
+        return asset(request, env).await.map(Into::into);
     }
     let config = setup::config(env)?;
     let fault = config
@@ -39,7 +39,13 @@ pub(super) async fn dispatch(request: Request, env: &Env) -> Result<Response, Fa
         .then(|| header(&request, HEADER_FAULT))
         .flatten();
     let service = setup::service(env, fault)?;
-    match route {
+    let response = match route {
+        Route::Page(token, PageRoute::Tus(upload)) => {
+            return tus::serve(&service, config, &request, &token, upload.as_deref()).await;
+        }
+        Route::Page(token, PageRoute::Resumable(upload)) => {
+            return resumable::serve(&service, config, &request, &token, upload.as_deref()).await;
+        }
         Route::Page(token, route) => {
             page_route(&service, config, env, request, &token, route).await
         }
@@ -47,11 +53,12 @@ pub(super) async fn dispatch(request: Request, env: &Env) -> Result<Response, Fa
         Route::Download(text) => manage::download(&service, config, &request, &text).await,
         Route::Health => respond::json(200, &serde_json::json!({ "status": "ok" })),
         Route::Manage(route) => {
-            let app = authorized(config, &request)?;
+            let app = authorized(config, env, &request).await?;
             manage::route(&service, config, env, app, request, route).await
         }
-        route => backend_route(&service, config, request, route).await,
-    }
+        route => backend_route(&service, config, env, request, route).await,
+    };
+    response.map(Into::into)
 }
 
 async fn asset(request: Request, env: &Env) -> Result<Response, Failure> {
@@ -82,27 +89,37 @@ fn explain(code: &str) -> Result<Response, Failure> {
 }
 
 /// The app whose API key the request bears.
-fn authorized<'c>(config: &'c Config, request: &Request) -> Result<&'c App, Failure> {
+async fn authorized<'c>(
+    config: &'c Config,
+    env: &Env,
+    request: &Request,
+) -> Result<&'c App, Failure> {
+    match bearer(config, request) {
+        Ok(app) => Ok(app),
+        Err(refusal) => Err(rates::refused_key(request, env, refusal).await),
+    }
+}
+
+fn bearer<'c>(config: &'c Config, request: &Request) -> Result<&'c App, Problem> {
     let missing = || Problem::new(ProblemCode::ApiKeyMissing).field("Authorization");
     let value = header(request, "authorization").ok_or_else(missing)?;
     let (scheme, key) = value.split_once(' ').ok_or_else(missing)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(missing().into());
+        return Err(missing());
     }
-    config.app_of_key(key.trim()).ok_or_else(|| {
-        Problem::new(ProblemCode::ApiKeyUnknown)
-            .field("Authorization")
-            .into()
-    })
+    config
+        .app_of_key(key.trim())
+        .ok_or_else(|| Problem::new(ProblemCode::ApiKeyUnknown).field("Authorization"))
 }
 
 async fn backend_route(
     service: &EdgeService,
     config: &Config,
+    env: &Env,
     mut request: Request,
     route: Route,
 ) -> Result<Response, Failure> {
-    let app = authorized(config, &request)?;
+    let app = authorized(config, env, &request).await?;
     match route {
         Route::CreateLink => {
             let idempotency_key = header(&request, "idempotency-key");
@@ -175,12 +192,6 @@ async fn page_route(
             let claims = page::genuine(config, token)?;
             return password::enter(service, config, &mut request, token, &claims).await;
         }
-        PageRoute::Tus(upload) => {
-            return tus::serve(service, config, &request, token, upload.as_deref()).await;
-        }
-        PageRoute::Resumable(upload) => {
-            return resumable::serve(service, config, &request, token, upload.as_deref()).await;
-        }
         _ => {}
     }
     let claims = page::claims(config, &request, token)?;
@@ -200,13 +211,13 @@ async fn page_route(
             put_part(service, config, &request, &claims, upload, n).await
         }
         PageRoute::Complete(upload) => {
-            own(&claims, upload)?;
+            let upload = own(&claims, Some(upload))?;
             let body: CompleteUpload = request::json(&mut request).await?;
             let found = service.complete(&claims.app, upload, body).await?;
             stored(200, found)
         }
         PageRoute::Abort(upload) => {
-            own(&claims, upload)?;
+            let upload = own(&claims, Some(upload))?;
             service.abort_upload(upload).await?;
             respond::no_content()
         }
@@ -217,15 +228,6 @@ async fn page_route(
         | PageRoute::Password
         | PageRoute::Tus(_)
         | PageRoute::Resumable(_) => Err(ProblemCode::NotFound.into()),
-    }
-}
-
-/// Refuses an upload that is not of the token's link.
-fn own(claims: &Claims, upload: UploadId) -> Result<(), Problem> {
-    if upload.link() == claims.link {
-        Ok(())
-    } else {
-        Err(ProblemCode::UploadNotFound.into())
     }
 }
 
@@ -249,6 +251,7 @@ async fn put_file(
     let length = request::content_length(request)?;
     let sha256 = request::digest(request, "Content-Digest")?;
     let name = request::file_name(request)?;
+    service.world.may_panic(&name);
     let body = request::body(request)?;
     let found = service
         .put_file(&claims.app, claims.link, name, length, sha256, body)
@@ -309,7 +312,7 @@ async fn put_part(
     upload: UploadId,
     n: u64,
 ) -> Result<Response, Failure> {
-    own(claims, upload)?;
+    let upload = own(claims, Some(upload))?;
     let ticket = header(request, HEADER_TICKET)
         .and_then(|text| ticket::read(&config.keys, &text, super::world::now()))
         .filter(|ticket| ticket.upload == upload)

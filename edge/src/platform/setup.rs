@@ -6,6 +6,7 @@ use worker::Env;
 
 use super::bucket::R2;
 use super::links::Stubs;
+use super::log;
 use super::world::Workers;
 use crate::config::{Config, ConfigError, RawConfig};
 use crate::ports::Failure;
@@ -48,5 +49,5 @@ pub(super) fn service(env: &Env, fault: Option<String>) -> Result<EdgeService, F
 
 /// A failure of the platform.
 pub(super) fn broken(what: &str) -> impl FnOnce(worker::Error) -> Failure + '_ {
-    move |error| Failure::Broken(format!("{what}: {error}"))
+    move |error| Failure::Broken(format!("{what}: {}", log::text(&error)))
 }

@@ -6,10 +6,11 @@ use chatlift_shared::{Problem, ProblemCode, UploadId};
 use worker::{Headers, Request, Response};
 
 use super::feed::Stream;
-use super::request::{header, invalid};
+use super::request::{header, invalid, own};
 use super::setup::{EdgeService, broken};
-use super::{log, page, respond};
+use super::{Answered, log, page, respond};
 use crate::config::Config;
+use crate::core::route::not_allowed;
 use crate::core::serial::{
     BODY_MAX, Phase, Protocol, Role, SerialView, body_too_large, http_date, with_status,
 };
@@ -31,12 +32,13 @@ pub(super) async fn serve(
     request: &Request,
     token: &str,
     upload: Option<&str>,
-) -> Result<Response, Failure> {
-    let mut response = match answer(service, config, request, token, upload).await {
-        Ok((status, headers)) => bare(status, &headers)?,
-        Err(Failure::Refused(problem)) => refuse(&problem)?,
-        Err(other) => respond::failure(other).map_err(broken("answer"))?,
+) -> Result<Answered, Failure> {
+    let problem = match answer(service, config, request, token, upload).await {
+        Ok((status, headers)) => return Ok(bare(status, &headers)?.into()),
+        Err(Failure::Refused(problem)) => problem,
+        Err(other) => return Err(other),
     };
+    let mut response = refuse(&problem)?;
     if response.status_code() == 405 {
         let methods = upload.map_or(METHODS, |_| UPLOAD_METHODS);
         response
@@ -44,11 +46,10 @@ pub(super) async fn serve(
             .set("allow", methods)
             .map_err(broken("headers"))?;
     }
-    response
-        .headers_mut()
-        .set("tus-resumable", tus::VERSION)
-        .map_err(broken("headers"))?;
-    Ok(response)
+    Ok(Answered {
+        response,
+        refused: Some(problem.code),
+    })
 }
 
 fn bare(status: u16, headers: &[(&'static str, String)]) -> Result<Response, Failure> {
@@ -70,7 +71,7 @@ fn refuse(problem: &Problem) -> Result<Response, Failure> {
     };
     let offset = problem.offset;
     let version = problem.status == 412;
-    let mut response = respond::failure(Failure::Refused(problem)).map_err(broken("answer"))?;
+    let mut response = respond::problem(&problem).map_err(broken("answer"))?;
     let headers = response.headers_mut();
     if let Some(offset) = offset {
         headers
@@ -108,26 +109,16 @@ async fn answer(
     let Some(upload) = upload else {
         return match method.as_str() {
             "POST" => create(service, request, &claims, &base).await,
-            _ => Err(not_allowed(METHODS)),
+            _ => Err(not_allowed(METHODS).into()),
         };
     };
-    let upload: UploadId = upload
-        .parse()
-        .ok()
-        .filter(|id: &UploadId| id.link() == claims.link)
-        .ok_or(ProblemCode::UploadNotFound)?;
+    let upload = own(&claims, upload.parse().ok())?;
     match method.as_str() {
         "HEAD" => look(service, &claims, upload, &base).await,
         "PATCH" => patch(service, request, &claims, upload).await,
         "DELETE" => end(service, upload).await,
-        _ => Err(not_allowed(UPLOAD_METHODS)),
+        _ => Err(not_allowed(UPLOAD_METHODS).into()),
     }
-}
-
-fn not_allowed(methods: &str) -> Failure {
-    Problem::new(ProblemCode::MethodNotAllowed)
-        .detail(format!("Use {methods}."))
-        .into()
 }
 
 async fn options(service: &EdgeService, claims: &Claims) -> Result<Answer, Failure> {

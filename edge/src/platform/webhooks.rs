@@ -84,7 +84,8 @@ impl Endpoints<'_> {
             .app(&event.app)
             .ok_or("the app is no longer configured")?;
         let now = world::now();
-        let text = |e: worker::Error| e.to_string();
+        // The platform's own words may repeat the endpoint's address, which is the app's.
+        let text = |_: worker::Error| "the request could not be made".to_owned();
         let headers = Headers::new();
         let id = event.event.to_string();
         let signature = signatures(
@@ -114,7 +115,6 @@ impl Endpoints<'_> {
         let fetch = Fetch::Request(request);
         let send = core::pin::pin!(fetch.send_with_signal(&signal));
         match select(send, core::pin::pin!(Delay::from(TIMEOUT))).await {
-            // The platform's own words may repeat the endpoint's address, which is the app's.
             Either::Left((response, _)) => response
                 .map(answered)
                 .map_err(|_| "no connection".to_owned()),

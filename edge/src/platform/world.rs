@@ -9,6 +9,9 @@ use crate::ports::{Failure, World};
 /// Never answer after R2 has committed and before the link knows.
 const HANG_AFTER_R2_COMMIT: &str = "hang-after-r2-commit";
 
+/// Panic, with what was sent in the message.
+const PANIC: &str = "panic";
+
 /// The Worker's own clock and random numbers.
 #[derive(Debug)]
 pub(super) struct Workers {
@@ -18,6 +21,11 @@ pub(super) struct Workers {
 impl Workers {
     pub(super) const fn new(fault: Option<String>) -> Self {
         Self { fault }
+    }
+
+    /// Panics where a test asks for it, as careless code would: with what somebody sent.
+    pub(super) fn may_panic(&self, sent: &str) {
+        assert!(self.fault.as_deref() != Some(PANIC), "careless: {sent}");
     }
 }
 

@@ -59,9 +59,12 @@ async fn renew<P: Platforms, W: World>(
         platforms.failed(account, what, reason);
         Renewal::Failed(trouble)
     };
-    let no = |what: &str, no: No| match no {
-        No::Refused { .. } => say(what, Trouble::Refused, &no.to_string()),
-        No::Garbled => say(what, Trouble::Unavailable, &no.to_string()),
+    let no = |what: &str, no: No, token: &str| {
+        let trouble = match no {
+            No::Refused { .. } => Trouble::Refused,
+            No::Garbled => Trouble::Unavailable,
+        };
+        say(what, trouble, &account.redacted(&no.to_string(), token))
     };
     let silent = |what: &str, reason: String| say(what, Trouble::Unavailable, &reason);
 
@@ -74,7 +77,7 @@ async fn renew<P: Platforms, W: World>(
             let asked_at = world.now();
             let body = platforms.call(&account.token_call()).await;
             let body = body.map_err(|reason| silent("token", reason))?;
-            let token = read_token(&body, asked_at).map_err(|e| no("token", e))?;
+            let token = read_token(&body, asked_at).map_err(|e| no("token", e, ""))?;
             let value = token.value().to_owned();
             vault.borrow_mut().keep_token(token);
             value
@@ -88,7 +91,7 @@ async fn renew<P: Platforms, W: World>(
         match read_ticket(&body, asked_at) {
             Ok(ticket) => tickets.push((kind, ticket)),
             Err(No::Refused { .. }) if was_held => return Err(Renewal::OldToken),
-            Err(error) => return Err(no("ticket", error)),
+            Err(error) => return Err(no("ticket", error, &token)),
         }
     }
     let mut vault = vault.borrow_mut();
@@ -131,7 +134,9 @@ mod tests {
             }
             if call.url.contains("/gettoken") {
                 if self.wrong_secret.get() {
-                    return Ok(r#"{"errcode":40001,"errmsg":"invalid credential"}"#.to_owned());
+                    // With the secret in its words, as no platform should.
+                    let errmsg = format!("invalid credential {}", call.url);
+                    return Ok(format!(r#"{{"errcode":40001,"errmsg":"{errmsg}"}}"#));
                 }
                 self.tokens.set(self.tokens.get() + 1);
                 let n = self.tokens.get();
@@ -244,15 +249,19 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_account_says_so_and_the_log_has_the_platforms_words() {
+    fn a_refused_account_says_so_and_the_log_has_the_platforms_words_without_the_secret() {
         let stage = Stage::new();
         stage.wecom.wrong_secret.set(true);
         assert_eq!(stage.ask(0), Err(Trouble::Refused));
         let failures = stage.wecom.failures.borrow();
-        assert_eq!(
-            *failures,
-            ["token: refused with code 40001: invalid credential"]
+        let [told] = failures.as_slice() else {
+            panic!("{failures:?}")
+        };
+        assert!(
+            told.starts_with("token: refused with code 40001: invalid credential"),
+            "{told}"
         );
+        assert!(told.ends_with("corpsecret=[redacted]"), "{told}");
     }
 
     #[test]

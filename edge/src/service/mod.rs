@@ -48,7 +48,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
 
 /// An answer that does not belong to its command.
 fn unexpected(reply: &Reply) -> Failure {
-    Failure::Broken(format!("unexpected reply {reply:?}"))
+    Failure::Broken(format!("unexpected reply {}", reply.name()))
 }
 
 #[cfg(test)]

@@ -15,6 +15,9 @@ pub type Accounts = BTreeMap<Platform, Account>;
 /// Where Feishu serves its SDK. It is nowhere else to be had, and its licence is not ours to ship.
 const FEISHU_SDK: &str = "https://lf1-cdn-tos.bytegoofy.com/goofy/lark/op/h5-js-sdk-1.5.23.js";
 
+/// Most characters of a platform's words that are logged.
+const WORDS_MAX: usize = 200;
+
 /// A company's account on a chat platform.
 #[derive(Clone, Debug)]
 pub struct Account {
@@ -33,6 +36,22 @@ pub struct Account {
     /// WeChat's mini program.
     pub mini_program: Option<MiniProgram>,
     pub(super) secret: Secret,
+}
+
+impl Account {
+    /// A platform's words about the account, for the log: at most [`WORDS_MAX`] characters, without
+    /// its secret and without `token`, which a platform might repeat.
+    #[must_use]
+    pub fn redacted(&self, words: &str, token: &str) -> String {
+        let secrets = [self.secret.expose(), token];
+        let hidden = secrets
+            .iter()
+            .filter(|secret| !secret.is_empty())
+            .fold(words.to_owned(), |words, secret| {
+                words.replace(secret, "[redacted]")
+            });
+        hidden.chars().take(WORDS_MAX).collect()
+    }
 }
 
 /// The company's mini program in WeChat: `miniprogram/` under an app id of its own.
