@@ -210,11 +210,13 @@ fn the_log_leads_to_each_failure_and_tells_nothing_that_was_sent() {
     spoil(&stage.edge);
     stage.edge.start();
     let answer = page.call("GET", "/page", &[], None);
-    let problem = refused(&answer, ProblemCode::Internal);
+    assert_eq!(answer.status, 500, "{}", answer.text());
+    let problem = answer.problem();
     let instance = problem.instance.expect("an id");
-    let failed = told(&stage.edge, "request failed");
-    let line = failed.iter().find(|l| l["instance"] == instance);
-    let line = line.unwrap_or_else(|| panic!("no line for {instance}"));
+    let line = wait_for("the line of the answer's id", WITHIN, || {
+        let failed = told(&stage.edge, "request failed");
+        failed.into_iter().find(|l| l["instance"] == instance)
+    });
     assert_eq!(line["link"], link.id.to_string(), "{line}");
     assert_eq!(line["code"], "internal", "{line}");
     assert!(
