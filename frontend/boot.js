@@ -5,7 +5,7 @@
 // program cannot run here: then style/page.css shows index.html as the plain form that it is.
 // When not even this file runs, the style shows the form by itself after some seconds.
 
-import init from "./page.js";
+import { imports, start } from "./page.js";
 
 const root = document.documentElement;
 const input = document.getElementById("pick");
@@ -37,6 +37,19 @@ function opened() {
   navigator.sendBeacon(location.pathname.replace(/\/$/, "") + "/opened");
 }
 
+/** Compiles the program while it arrives, where the browser can, and starts it. */
+async function load() {
+  const answer = await fetch(PROGRAM);
+  let program;
+  try {
+    program = await WebAssembly.instantiateStreaming(answer, imports());
+  } catch {
+    // No such function here, or the program came without its type: its bytes have not been read.
+    program = await WebAssembly.instantiate(await answer.arrayBuffer(), imports());
+  }
+  start(program.instance);
+}
+
 function show(state) {
   root.dataset.state = state;
   input.removeEventListener("change", keep);
@@ -47,6 +60,4 @@ document.addEventListener("visibilitychange", opened);
 opened();
 input.addEventListener("change", keep);
 keep();
-Promise.resolve()
-  .then(() => init({ module_or_path: PROGRAM }))
-  .then(() => show("program"), () => show("form"));
+load().then(() => show("program"), () => show("form"));

@@ -5,7 +5,9 @@
 // - exports that the page never calls, and all that only they need: `server_fn`, which Leptos
 //   always brings, exports adapters of JavaScript streams;
 // - the functions of the glue that are then imported by nobody;
-// - names: wasm-bindgen's end in 16 random characters each, which no compression gets rid of.
+// - names: wasm-bindgen's end in 16 random characters each, which no compression gets rid of;
+// - the glue's own ways of fetching the program: boot.js has one, and needs what it imports and how
+//   it is started.
 //
 // The result is checked: every import has its function in the glue.
 
@@ -17,7 +19,9 @@ const MVP = ["--mvp-features", "--enable-mutable-globals"];
 // A second round finds what the first uncovered; control flow that was put together anew compresses better.
 // Twice is the least: a third time weighs more again.
 const ANEW = ["--flatten", "--rereloop", "-Oz"];
-const AGAIN = [...ANEW, "-Oz", ...ANEW];
+// The first kibibyte of memory is the end of the stack, which nothing points into; so an offset that is
+// added to an address may become part of the instruction that uses it.
+const AGAIN = ["--low-memory-unused", ...ANEW, "-Oz", ...ANEW, "--reorder-locals"];
 const UNUSED = /intounderlying|WASM_SPLIT_MARKER|__abort_handler|__instance_terminated|^main$/;
 
 let js = readFileSync(glue, "utf8");
@@ -26,6 +30,11 @@ let js = readFileSync(glue, "utf8");
 js = js.replace(/^export class IntoUnderlying\w+ \{\n[\s\S]*?\n\}\n/gm, "");
 js = js.replace(/^if \(Symbol\.dispose\) IntoUnderlying.*\n/gm, "");
 js = js.replace(/^const IntoUnderlying\w+Finalization = [\s\S]*?;\n(?=\w|\n|\/)/gm, "");
+
+const loader = js.indexOf("async function __wbg_load(");
+if (loader < 0) throw new Error("the glue loads its program in another way than it did");
+js = `${js.slice(0, loader)}export { __wbg_get_imports as imports, __wbg_finalize_init as start };\n`;
+js = js.replace(/^ *wasm(Instance|Module) = .*\n/gm, "").replace("let wasmModule, wasmInstance, wasm;", "let wasm;");
 
 const exported = WebAssembly.Module.exports(new WebAssembly.Module(readFileSync(program)));
 const graph = [{ name: "page", root: true, reaches: [] }];
