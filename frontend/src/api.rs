@@ -373,9 +373,9 @@ fn answer(xhr: &XmlHttpRequest) -> Result<Js, Failure> {
     let retry_after = xhr.get_response_header("retry-after").ok().flatten();
     // An HTTP date is passed over: the page's clock may be wrong.
     let seconds = retry_after.and_then(|text| format::number(&text));
-    Err(Failure::Edge(Refusal {
+    Err(Failure::Edge(Box::new(Refusal {
         status,
         retry_after_ms: seconds.map(|seconds| seconds.saturating_mul(1000)),
         ..wire::problem(&body)
-    }))
+    })))
 }

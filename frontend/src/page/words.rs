@@ -1,7 +1,7 @@
 //! What is said of a file on its way.
 
 use chatlift_frontend::format;
-use chatlift_frontend::uploader::{Failure, Refusal, State, Transfer};
+use chatlift_frontend::uploader::{Failure, State, Transfer};
 use chatlift_shared::ProblemCode;
 
 use super::{Row, View};
@@ -55,22 +55,17 @@ pub(super) fn view(row: &Row, transfer: &Transfer, now: f64) -> View {
 /// What to say of a failure, and whether trying again can help.
 fn explain(row: &Row, failure: &Failure) -> (String, bool) {
     use ProblemCode as P;
-    match failure {
-        Failure::Network if !dom::online() => (problem("offline"), true),
-        Failure::Network => (problem("edge-down"), true),
-        Failure::Unreadable => (problem("file-unreadable"), false),
-        Failure::Edge(Refusal {
-            code: None, status, ..
-        }) if *status >= 500 => (problem("edge-down"), true),
-        Failure::Edge(Refusal { code: None, .. }) => (problem("internal"), true),
-        Failure::Edge(Refusal {
-            code: Some(P::FileTooLarge),
-            limit: Some(limit),
-            ..
-        }) => (too_large(row.size, *limit), false),
-        Failure::Edge(Refusal {
-            code: Some(code), ..
-        }) => {
+    let refusal = match failure {
+        Failure::Network if !dom::online() => return (problem("offline"), true),
+        Failure::Network => return (problem("edge-down"), true),
+        Failure::Unreadable => return (problem("file-unreadable"), false),
+        Failure::Edge(refusal) => refusal,
+    };
+    match (refusal.code, refusal.limit) {
+        (None, _) if refusal.status >= 500 => (problem("edge-down"), true),
+        (None, _) => (problem("internal"), true),
+        (Some(P::FileTooLarge), Some(limit)) => (too_large(row.size, limit), false),
+        (Some(code), _) => {
             let for_good = matches!(
                 code,
                 P::FileTooLarge
@@ -87,6 +82,7 @@ fn explain(row: &Row, failure: &Failure) -> (String, bool) {
         }
     }
 }
+
 pub(super) fn too_large(size: u64, limit: u64) -> String {
     tf(
         "problem.too-large-here",

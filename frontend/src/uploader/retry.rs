@@ -48,8 +48,8 @@ pub enum Failure {
     Network,
     /// The device no longer gives the file's bytes.
     Unreadable,
-    /// The edge said no.
-    Edge(Refusal),
+    /// The edge said no. Boxed: most of what is passed about is no failure, and would be as large.
+    Edge(Box<Refusal>),
 }
 
 /// What the edge said.
@@ -129,11 +129,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn edge(code: ProblemCode) -> Failure {
-        Failure::Edge(Refusal {
+        Failure::Edge(Box::new(Refusal {
             status: code.status(),
             code: Some(code),
             ..Refusal::default()
-        })
+        }))
     }
 
     #[test]
@@ -187,10 +187,10 @@ mod tests {
             (404, Remedy::GiveUp),
             (413, Remedy::GiveUp),
         ] {
-            let failure = Failure::Edge(Refusal {
+            let failure = Failure::Edge(Box::new(Refusal {
                 status,
                 ..Refusal::default()
-            });
+            }));
             assert_eq!(failure.remedy(), remedy, "{status}");
         }
     }

@@ -21,12 +21,12 @@ fn digest(key: Key, n: u16) -> Sha256 {
 }
 
 fn refusal(code: ProblemCode, parts: Vec<u16>) -> Failure {
-    Failure::Edge(Refusal {
+    Failure::Edge(Box::new(Refusal {
         status: code.status(),
         code: Some(code),
         parts,
         ..Refusal::default()
-    })
+    }))
 }
 
 /// What the edge has of one file.
@@ -77,12 +77,12 @@ impl Edge {
         }
         let held = self.staged.get(&n).copied().unwrap_or(0);
         if held != chunk.from {
-            let failure = Failure::Edge(Refusal {
+            let failure = Failure::Edge(Box::new(Refusal {
                 status: 409,
                 code: Some(ProblemCode::OffsetDiffers),
                 offset: Some(held),
                 ..Refusal::default()
-            });
+            }));
             return Some(Event::Failed(Job::Send(chunk), failure));
         }
         let offset = held + arrived;
@@ -314,12 +314,12 @@ fn a_wait_that_the_edge_asked_for_is_kept_whatever_else_happens() {
             }
         }
     }
-    let busy = Failure::Edge(Refusal {
+    let busy = Failure::Edge(Box::new(Refusal {
         status: 503,
         code: Some(ProblemCode::StorageUnavailable),
         retry_after_ms: Some(5_000),
         ..Refusal::default()
-    });
+    }));
     batch.on(1, 1, Event::Failed(sending[0], busy), 0.0, true, 0.5);
     // Another part succeeds, and the device says that it is back online.
     let event = edge.answer(1, size, sending[1]);

@@ -161,10 +161,10 @@ impl Transfer {
 
     /// The edge's answer makes no sense for this file.
     fn give_up_on_answer(&mut self) {
-        self.state = State::Failed(Failure::Edge(Refusal {
+        self.state = State::Failed(Failure::Edge(Box::new(Refusal {
             status: 500,
             code: Some(ProblemCode::Internal),
             ..Refusal::default()
-        }));
+        })));
     }
 }
