@@ -8,7 +8,7 @@ use chatlift_frontend::wire::Link;
 use super::el::At;
 use super::rows::track;
 use crate::i18n::{t, tf, tn};
-use crate::page::{self, Phase, Signals};
+use crate::page::{self, Phase, RowState, Signals};
 
 pub(super) fn bar(at: &At, link: &Link, s: Signals) {
     let phase = s.phase.get();
@@ -24,7 +24,7 @@ pub(super) fn bar(at: &At, link: &Link, s: Signals) {
 }
 
 fn confirm(bar: &At, link: &Link, s: Signals) {
-    let ready = page::count(s, "ready");
+    let ready = page::count(s, RowState::Ready);
     if ready == 0 {
         bar.say("p.small", &t("confirm.none"));
         return;
@@ -32,7 +32,7 @@ fn confirm(bar: &At, link: &Link, s: Signals) {
     let size: u64 = s.rows.with(|rows| {
         let ready = rows
             .iter()
-            .filter(|row| row.view.with(|view| view.state == "ready"));
+            .filter(|row| row.view.with(|view| view.state == RowState::Ready));
         ready.map(|row| row.size).sum()
     });
     let note = tf(
@@ -107,7 +107,7 @@ fn note(s: Signals) -> String {
 }
 
 fn failed(bar: &At, s: Signals) {
-    let failed = page::count(s, "failed");
+    let failed = page::count(s, RowState::Failed);
     bar.say("p.sum", &tn("result.failed", failed, &[]));
     let retry = s
         .rows
@@ -119,7 +119,7 @@ fn failed(bar: &At, s: Signals) {
         );
     }
     // Only when there is something to go on with.
-    if page::count(s, "stored") > 0 {
+    if page::count(s, RowState::Stored) > 0 {
         bar.say(
             "button.btn soft|type=button|data-testid=skip|data-do=skip",
             &tn("result.skip", failed, &[]),

@@ -9,7 +9,7 @@ use super::el::At;
 use super::icons::{CROSS, PAUSE, RESUME, TICK};
 use crate::i18n::{t, tf};
 use crate::live::LiveView;
-use crate::page::{Row, Signals};
+use crate::page::{Row, RowState, Signals};
 
 pub(super) fn rows_of(at: &At, _: &Link, s: Signals) {
     let rows = s.rows.get();
@@ -52,7 +52,7 @@ fn row(list: &At, row: Row) {
     let item = list.el("li.row|data-testid=file-row");
     item.attr("data-name", &row.name)
         .live_attr("data-state", move || {
-            Some(view.with(|view| view.state.to_owned()))
+            Some(view.with(|view| view.state.name().to_owned()))
         });
     glyph(&item, &row.name);
     let line = item.el("div");
@@ -61,9 +61,12 @@ fn row(list: &At, row: Row) {
     // The size is in the note while bytes move, so that the line keeps its length.
     let meta = line.el("p.meta");
     let (first, note) = (meta.el("span"), meta.el("span"));
-    first.live_text(move || match view.with(|view| view.state) {
-        "uploading" => String::new(),
-        _ => size.clone(),
+    first.live_text(move || {
+        if view.with(|view| view.state == RowState::Uploading) {
+            String::new()
+        } else {
+            size.clone()
+        }
     });
     note.live_text(move || view.with(|view| view.note.clone()));
     let key = format::decimal(row.key.into());
@@ -92,19 +95,19 @@ fn row(list: &At, row: Row) {
     track.live_attr("hidden", move || (!under_way(view)).then(String::new));
     let full = row.name;
     item.el("div.acts").draw_for(
-        Box::new(move || view.with(|view| view.state)),
+        Box::new(move || view.with(|view| view.state.name())),
         Box::new(move |at| buttons(at, view, &key, &full)),
     );
 }
 
 fn under_way(view: LiveView) -> bool {
-    view.with(|view| matches!(view.state, "queued" | "uploading" | "paused" | "completing"))
+    view.with(|view| view.state.is_under_way())
 }
 
 /// Holds a file and takes it off the list; a tick when it is stored.
 fn buttons(at: &At, view: LiveView, key: &str, name: &str) {
-    let state = view.with(|view| view.state);
-    if state == "stored" {
+    let state = view.with(|view| Some(view.state));
+    if state == Some(RowState::Stored) {
         return at.icon("tick", TICK);
     }
     let button = |spec: &str, label: &str, svg: &str| {
@@ -115,12 +118,12 @@ fn buttons(at: &At, view: LiveView, key: &str, name: &str) {
             .icon("", svg);
     };
     match state {
-        "paused" => button(
+        Some(RowState::Paused) => button(
             "button.x|type=button|data-place=hold|data-testid=resume|data-do=resume",
             "row.resume",
             RESUME,
         ),
-        "queued" | "uploading" => button(
+        Some(RowState::Queued | RowState::Uploading) => button(
             "button.x|type=button|data-place=hold|data-testid=pause|data-do=pause",
             "row.pause",
             PAUSE,

@@ -6,7 +6,7 @@ use chatlift_frontend::{accept, format};
 use super::el::At;
 use super::icons::PLUS;
 use crate::i18n::{find, t, tf, tn};
-use crate::page::{self, Phase, Signals};
+use crate::page::{self, Phase, RowState, Signals};
 use crate::pickers;
 
 pub(super) fn zone(at: &At, link: &Link, s: Signals) {
@@ -21,7 +21,7 @@ pub(super) fn zone(at: &At, link: &Link, s: Signals) {
         return;
     }
     let picked = s.rows.with(|rows| !rows.is_empty());
-    let full = page::count(s, "ready") >= s.left.get() as usize;
+    let full = page::count(s, RowState::Ready) >= s.left.get() as usize;
     if picked && full {
         return;
     }

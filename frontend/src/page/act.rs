@@ -5,7 +5,7 @@ use chatlift_frontend::uploader::Key;
 use wasm_bindgen::JsCast as _;
 use web_sys::{Element, Event};
 
-use super::{Phase, follow, page, show, wake};
+use super::{Phase, RowState, follow, page, show, wake};
 use crate::i18n::t;
 use crate::live::LiveView;
 use crate::{dom, engine};
@@ -49,17 +49,13 @@ fn act(what: &str, key: Option<Key>) {
         ("pause", key) => pause(key, true),
         ("resume", key) => pause(key, false),
         ("remove", Some(key)) => remove(&[key]),
-        ("cancel-all", _) => give_up(is_on_its_way),
-        ("skip", _) => give_up(|state| state == "failed"),
+        ("cancel-all", _) => give_up(RowState::is_under_way),
+        ("skip", _) => give_up(|state| state == RowState::Failed),
         ("copy", _) => copy(),
         _ => {
             let _ = dom::window().location().reload();
         }
     }
-}
-
-fn is_on_its_way(state: &str) -> bool {
-    matches!(state, "queued" | "uploading" | "paused" | "completing")
 }
 
 /// Copies the page's address, to be opened in another browser.
@@ -89,7 +85,7 @@ fn remove(keys: &[Key]) {
 }
 
 /// Goes on without some of the files.
-fn give_up(which: fn(&str) -> bool) {
+fn give_up(which: fn(RowState) -> bool) {
     let Some((_, s)) = page() else { return };
     let rows = s.rows.get_untracked();
     let given_up: Vec<Key> = rows
@@ -116,7 +112,10 @@ fn pause(key: Option<Key>, paused: bool) {
 pub(crate) fn confirm() {
     let Some((link, s)) = page() else { return };
     for row in s.rows.get_untracked() {
-        if row.view.with_untracked(|view| view.state == "ready") {
+        if row
+            .view
+            .with_untracked(|view| view.state == RowState::Ready)
+        {
             engine::start(row.key, row.size, link.single_request_max);
         }
     }

@@ -46,11 +46,47 @@ pub(crate) struct Row {
     pub(crate) view: LiveView,
 }
 
+/// How far a picked file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RowState {
+    Ready,
+    Refused,
+    Queued,
+    Uploading,
+    Paused,
+    Completing,
+    Stored,
+    Failed,
+}
+
+impl RowState {
+    /// The `data-state`, see `components`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Refused => "refused",
+            Self::Queued => "queued",
+            Self::Uploading => "uploading",
+            Self::Paused => "paused",
+            Self::Completing => "completing",
+            Self::Stored => "stored",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Whether it is begun and not at an end.
+    pub(crate) fn is_under_way(self) -> bool {
+        matches!(
+            self,
+            Self::Queued | Self::Uploading | Self::Paused | Self::Completing
+        )
+    }
+}
+
 /// What a row shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct View {
-    /// The `data-state`, see `components`.
-    pub(crate) state: &'static str,
+    pub(crate) state: RowState,
     pub(crate) percent: u8,
     /// The same with what is on its way.
     pub(crate) reach: u8,
@@ -138,7 +174,7 @@ pub(crate) fn takes(s: Signals) -> bool {
 }
 
 /// How many rows are in `state`; tracked.
-pub(crate) fn count(s: Signals, state: &str) -> usize {
+pub(crate) fn count(s: Signals, state: RowState) -> usize {
     s.rows.with(|rows| {
         rows.iter()
             .filter(|row| row.view.with(|view| view.state == state))

@@ -9,7 +9,7 @@ use reactive_graph::graph::untrack;
 use web_sys::File;
 
 use super::words::too_large;
-use super::{Phase, Row, View, count, page, takes};
+use super::{Phase, Row, RowState, View, count, page, takes};
 use crate::engine;
 use crate::i18n::{complete, problem, t};
 use crate::live::LiveView;
@@ -24,7 +24,8 @@ pub(crate) fn add(files: Vec<File>) {
     if !untrack(|| takes(s)) {
         return;
     }
-    let mut room = (s.left.get_untracked() as usize).saturating_sub(untrack(|| count(s, "ready")));
+    let mut room =
+        (s.left.get_untracked() as usize).saturating_sub(untrack(|| count(s, RowState::Ready)));
     let (mut already, mut left_out) = (0, 0);
     let mut added = Vec::new();
     for file in files {
@@ -41,7 +42,11 @@ pub(crate) fn add(files: Vec<File>) {
             KEYS.set(key);
             let ready = error.is_empty();
             let view = View {
-                state: if ready { "ready" } else { "refused" },
+                state: if ready {
+                    RowState::Ready
+                } else {
+                    RowState::Refused
+                },
                 percent: 0,
                 reach: 0,
                 note: if ready {

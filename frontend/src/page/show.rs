@@ -8,7 +8,7 @@ use chatlift_frontend::wire::File as StoredFile;
 use reactive_graph::graph::untrack;
 
 use super::words::view;
-use super::{Phase, Signals, Sum, count, follow, page, wake};
+use super::{Phase, RowState, Signals, Sum, count, follow, page, wake};
 use crate::i18n::tf;
 use crate::live::LiveView;
 use crate::{dom, engine};
@@ -37,7 +37,7 @@ pub(crate) fn stored(file: StoredFile) {
 pub(crate) fn sync() {
     let Some((_, s)) = page() else { return };
     let now = dom::now();
-    let (mut moving, mut waiting) = (false, false);
+    let (mut files, mut moving, mut waiting) = (0, false, false);
     for row in s.rows.get_untracked() {
         let look = |_, transfer: &Transfer| {
             waiting |= transfer.is_waiting(now);
@@ -51,18 +51,21 @@ pub(crate) fn sync() {
         {
             row.view.set(view);
         }
+        let state = row.view.with_untracked(|view| Some(view.state));
+        files += usize::from(
+            state.is_some_and(|state| state.is_under_way() || state == RowState::Stored),
+        );
     }
     let (progress, live, carried) = engine::progress();
-    let count = |state: &str| untrack(|| count(s, state));
-    let paused = count("paused") > 0 && count("uploading") + count("queued") == 0;
+    let count = |state| untrack(|| count(s, state));
+    let paused =
+        count(RowState::Paused) > 0 && count(RowState::Uploading) + count(RowState::Queued) == 0;
     let speed = SPEED.with(|speed| {
         let mut speed = speed.borrow_mut();
         speed.sample(now, carried);
         *speed
     });
-    let files = ["queued", "uploading", "paused", "completing", "stored"];
-    let files = files.into_iter().map(count).sum();
-    let cut = !dom::online() && count("uploading") > 0;
+    let cut = !dom::online() && count(RowState::Uploading) > 0;
     // While all that is under way waits for the network, there is neither a speed nor an end.
     let shown = !paused && live && (moving || !waiting);
     let rest = progress.total.saturating_sub(progress.done);
@@ -106,7 +109,7 @@ pub(crate) fn sync_soon() {
 
 /// Nothing is on its way any more.
 fn settle(s: Signals, was: Phase) {
-    let failed = untrack(|| count(s, "failed"));
+    let failed = untrack(|| count(s, RowState::Failed));
     let phase = if failed > 0 {
         Phase::Settled
     } else if s.arrived.get_untracked() > 0 {

@@ -4,7 +4,7 @@ use chatlift_frontend::format;
 use chatlift_frontend::uploader::{Failure, State, Transfer};
 use chatlift_shared::ProblemCode;
 
-use super::{Row, View};
+use super::{Row, RowState, View};
 use crate::dom;
 use crate::i18n::{problem, t, tf};
 
@@ -13,27 +13,27 @@ pub(super) fn view(row: &Row, transfer: &Transfer, now: f64) -> View {
     let text = format::decimal(percent.into());
     let values = [("percent", text.as_str())];
     let (state, note) = match transfer.state() {
-        _ if transfer.is_paused() => ("paused", tf("state.paused", &values)),
-        State::Queued => ("queued", t("state.queued")),
+        _ if transfer.is_paused() => (RowState::Paused, tf("state.paused", &values)),
+        State::Queued => (RowState::Queued, t("state.queued")),
         State::Uploading if transfer.is_waiting(now) && !dom::online() => {
-            ("uploading", tf("state.offline", &values))
+            (RowState::Uploading, tf("state.offline", &values))
         }
         State::Uploading if transfer.is_waiting(now) => {
-            ("uploading", tf("state.retrying", &values))
+            (RowState::Uploading, tf("state.retrying", &values))
         }
         State::Uploading => {
             let size = format::size(row.size);
             (
-                "uploading",
+                RowState::Uploading,
                 tf("state.uploading", &[("percent", &text), ("size", &size)]),
             )
         }
-        State::Completing => ("completing", t("state.completing")),
-        State::Stored => ("stored", t("state.stored")),
+        State::Completing => (RowState::Completing, t("state.completing")),
+        State::Stored => (RowState::Stored, t("state.stored")),
         State::Failed(failure) => {
             let (error, can_retry) = explain(row, failure);
             return View {
-                state: "failed",
+                state: RowState::Failed,
                 percent,
                 reach: percent,
                 note: String::new(),
