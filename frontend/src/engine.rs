@@ -293,7 +293,7 @@ pub(crate) fn finish() {
 /// What the edge's answer to a job says; nothing if it cannot be read.
 fn understand(key: Key, job: Job, answer: &api::Js) -> Option<Event> {
     Some(match job {
-        Job::Announce => Event::Announced(wire::upload(answer)?),
+        Job::Announce => Event::Announced(Box::new(wire::upload(answer)?)),
         Job::Send(chunk) => match wire::offset(answer) {
             Some(offset) => Event::Staged { n: chunk.n, offset },
             None => Event::Sent(chunk.n),

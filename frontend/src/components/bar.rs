@@ -26,7 +26,7 @@ pub(super) fn bar(at: &At, link: &Link, s: Signals) {
 fn confirm(bar: &At, link: &Link, s: Signals) {
     let ready = page::count(s, RowState::Ready);
     if ready == 0 {
-        bar.say("p.small", &t("confirm.none"));
+        bar.say("p.small", t("confirm.none"));
         return;
     }
     let size: u64 = s.rows.with(|rows| {
@@ -39,10 +39,10 @@ fn confirm(bar: &At, link: &Link, s: Signals) {
         "confirm.note",
         &[("size", &format::size(size)), ("app", &link.app_name)],
     );
-    bar.say("p.small", &note);
+    bar.say("p.small", note);
     bar.say(
         "button.btn|type=button|data-testid=confirm|data-do=confirm",
-        &tn("confirm.button", ready, &[]),
+        tn("confirm.button", ready, &[]),
     );
 }
 
@@ -79,7 +79,7 @@ fn progress(bar: &At, s: Signals) {
     }
     acts.say(
         "button.again|type=button|data-testid=cancel-all|data-do=cancel-all",
-        &t("progress.cancel"),
+        t("progress.cancel"),
     );
 }
 
@@ -108,21 +108,21 @@ fn note(s: Signals) -> String {
 
 fn failed(bar: &At, s: Signals) {
     let failed = page::count(s, RowState::Failed);
-    bar.say("p.sum", &tn("result.failed", failed, &[]));
+    bar.say("p.sum", tn("result.failed", failed, &[]));
     let retry = s
         .rows
         .with(|rows| rows.iter().any(|row| row.view.with(|view| view.can_retry)));
     if retry {
         bar.say(
             "button.btn|type=button|data-testid=retry|data-do=retry",
-            &t("result.retry"),
+            t("result.retry"),
         );
     }
     // Only when there is something to go on with.
     if page::count(s, RowState::Stored) > 0 {
         bar.say(
             "button.btn soft|type=button|data-testid=skip|data-do=skip",
-            &tn("result.skip", failed, &[]),
+            tn("result.skip", failed, &[]),
         );
     }
 }

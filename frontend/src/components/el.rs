@@ -75,11 +75,9 @@ impl At {
         self
     }
 
-    /// Adds an element with a text.
-    pub(super) fn say(&self, spec: &str, text: &str) -> Self {
-        let child = self.el(spec);
-        child.text(text);
-        child
+    /// Adds an element with a text. It is taken, so that not every caller has to drop it.
+    pub(super) fn say(&self, spec: &str, text: String) {
+        self.el(spec).text(&text);
     }
 
     /// Adds an icon of `icons`, which says nothing to screen readers.

@@ -17,19 +17,19 @@ pub(super) fn files(at: &At, link: &Link, s: Signals) {
         return;
     }
     let card = at.el("section.card");
-    card.say("h2.sub", &t("files.label"));
+    card.say("h2.sub", t("files.label"));
     let list = card.el("ul.rows");
     for one in &files {
         file(&list, link, one);
     }
     let details = card.el("details");
-    details.say("summary", &t("success.details"));
+    details.say("summary", t("success.details"));
     let details = details.el("dl");
     for file in &files {
-        details.say("dt", &file.name).attr("dir", "auto");
-        details.say("dd|data-testid=address", &file.address);
+        details.el("dt").text(&file.name).attr("dir", "auto");
+        details.el("dd|data-testid=address").text(&file.address);
         let digest = [&t("success.digest"), " ", &file.sha256].concat();
-        details.say("dd", &digest);
+        details.say("dd", digest);
     }
 }
 
@@ -48,7 +48,7 @@ fn file(list: &At, link: &Link, file: &StoredFile) {
     glyph(&row, &file.name);
     let line = row.el("div");
     name(&line, &file.name);
-    line.say("p.meta", &format::size(file.size));
+    line.say("p.meta", format::size(file.size));
     if marks == 0 {
         let known = receipt.and_then(|receipt| {
             let code = receipt.code.as_deref()?;
@@ -61,7 +61,7 @@ fn file(list: &At, link: &Link, file: &StoredFile) {
             Some(reason) => tf("receipt.rejected-why", &[app, ("reason", reason)]),
             None => tf("receipt.rejected", &[app]),
         };
-        line.say("p.why", &said);
+        line.say("p.why", said);
         return;
     }
     let list = line.el("ol.marks");
@@ -74,9 +74,9 @@ fn file(list: &At, link: &Link, file: &StoredFile) {
         if done {
             mark.icon("tick", TICK);
         }
-        mark.say("span", &tf(key, &[app]));
+        mark.say("span", tf(key, &[app]));
         if !done {
-            mark.say("span.vh", &t("mark.pending"));
+            mark.say("span.vh", t("mark.pending"));
         }
     }
 }

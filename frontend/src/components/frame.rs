@@ -27,18 +27,21 @@ pub(super) fn head(link: &Link) {
 pub(super) fn foot(at: &At, link: Option<&Link>, languages: Languages) {
     let foot = at.el("footer.foot");
     if let Some(link) = link {
-        foot.say("p", &tf("foot.to", &[("app", &link.app_name)]));
+        foot.say("p", tf("foot.to", &[("app", &link.app_name)]));
         let until = moment(&link.expires_at);
-        foot.say("p", &tf("foot.until", &[("date", &until)]));
+        foot.say("p", tf("foot.until", &[("date", &until)]));
     }
     let own = lang();
     let nav = foot.el("nav");
     nav.attr("aria-label", &t("foot.languages"));
     for (tag, name) in languages {
         if tag == own {
-            nav.say("span|aria-current=true", &name).attr("lang", &tag);
+            nav.el("span|aria-current=true")
+                .text(&name)
+                .attr("lang", &tag);
         } else {
-            nav.say("a|data-testid=language", &name)
+            nav.el("a|data-testid=language")
+                .text(&name)
                 .attr("href", &["?lang=", &tag].concat())
                 .attr("lang", &tag)
                 .attr("hreflang", &tag);

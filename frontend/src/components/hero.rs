@@ -19,12 +19,12 @@ pub(super) fn hero(at: &At, link: &Link, s: Signals) {
 fn success(at: &At, link: &Link, s: Signals) {
     let hero = at.el("section.card hero|data-testid=success|data-code=stored|role=status");
     hero.icon("badge good", BIG_TICK);
-    hero.say("h2", &tn("success.title", s.arrived.get(), &[]));
-    hero.say("p", &tf("success.next", &[("app", &link.app_name)]));
+    hero.say("h2", tn("success.title", s.arrived.get(), &[]));
+    hero.say("p", tf("success.next", &[("app", &link.app_name)]));
     let left = s.left.get() as usize;
     if left > 0 {
         let date = moment(&link.expires_at);
-        hero.say("p", &tn("success.more", left, &[("date", &date)]));
+        hero.say("p", tn("success.more", left, &[("date", &date)]));
     }
     back(&hero, link);
 }
@@ -33,7 +33,9 @@ fn success(at: &At, link: &Link, s: Signals) {
 fn back(at: &At, link: &Link) {
     if let Some(url) = &link.return_url {
         let back = tf("success.back", &[("app", &link.app_name)]);
-        at.say("a.btn|data-testid=back", &back).attr("href", url);
+        at.el("a.btn|data-testid=back")
+            .text(&back)
+            .attr("href", url);
     }
 }
 
@@ -49,19 +51,23 @@ pub(super) fn problem(at: &At, code: &str) -> At {
     let hero = at.el("section.card hero|data-testid=problem|role=alert");
     hero.attr("data-code", code).icon(class, svg);
     let headline = find(&["headline.", code].concat());
-    hero.say("h2", &headline.unwrap_or_else(|| t("headline.other")));
-    hero.say("p", &sentence(code));
+    hero.say("h2", headline.unwrap_or_else(|| t("headline.other")));
+    hero.say("p", sentence(code));
     hero
 }
 
 /// The edge did not answer, so there is no text but the built-in one.
 pub(crate) fn no_answer(at: &At) {
-    let [headline, english, chinese, again] = NO_ANSWER;
     let main = at.el("main");
     let hero = main.el("section.card hero|data-testid=problem|data-code=edge-down|role=alert");
     hero.icon("badge bad", ALERT);
-    hero.say("h2", headline);
-    hero.say("p", english);
-    hero.say("p|lang=zh-CN", chinese);
-    hero.say("button.btn|type=button|data-do=reload", again);
+    let elements = [
+        "h2",
+        "p",
+        "p|lang=zh-CN",
+        "button.btn|type=button|data-do=reload",
+    ];
+    for (spec, text) in elements.iter().zip(NO_ANSWER) {
+        hero.el(spec).text(text);
+    }
 }

@@ -32,7 +32,7 @@ pub(super) fn glyph(at: &At, name: &str) {
     } else {
         String::new()
     };
-    at.say("span.glyph|aria-hidden=true", &label);
+    at.say("span.glyph|aria-hidden=true", label);
 }
 
 /// A name that loses its middle when it is too long. Isolated, so that one written from right to
@@ -43,8 +43,8 @@ pub(super) fn name(at: &At, name: &str) {
     whole.attr("title", name);
     // The halves stand from left to right, since only a name that runs so is cut.
     let whole = whole.el("span|dir=ltr");
-    whole.say("bdi", head);
-    whole.say("bdi.tail", tail);
+    whole.el("bdi").text(head);
+    whole.el("bdi.tail").text(tail);
 }
 
 fn row(list: &At, row: Row) {
@@ -76,13 +76,11 @@ fn row(list: &At, row: Row) {
         if error.is_empty() {
             return;
         }
-        at.say("p.why|role=alert|data-testid=file-error", &error);
+        at.say("p.why|role=alert|data-testid=file-error", error);
         if can_retry {
-            at.say(
-                "button.again|type=button|data-testid=retry|data-do=retry",
-                &t("row.retry"),
-            )
-            .attr("data-key", &own);
+            at.el("button.again|type=button|data-testid=retry|data-do=retry")
+                .text(&t("row.retry"))
+                .attr("data-key", &own);
         }
     });
     let label = tf("row.progress", &[("name", &row.name)]);

@@ -15,7 +15,7 @@ pub(super) fn zone(at: &At, link: &Link, s: Signals) {
     pickers::set_accept(&link.accept, s.left.get() > 1, &t("pick.button"), open);
     let said = s.notice.get();
     if !said.is_empty() {
-        at.say("p.note|role=status|data-testid=notice", &said);
+        at.say("p.note|role=status|data-testid=notice", said);
     }
     if !open {
         return;
@@ -40,10 +40,10 @@ pub(super) fn zone(at: &At, link: &Link, s: Signals) {
     };
     let label = zone.el(spec);
     label.icon("plus", PLUS);
-    label.say("span", &t(key));
-    zone.say("p.rules", &rules(link, s.left.get()));
+    label.say("span", t(key));
+    zone.say("p.rules", rules(link, s.left.get()));
     if !again {
-        zone.say("p.drop", &t("pick.drop"));
+        zone.say("p.drop", t("pick.drop"));
         help(&zone);
     }
 }
@@ -54,11 +54,11 @@ fn help(zone: &At) {
     let Some(app) = pickers::app() else { return };
     let help = zone.el("details.help|data-testid=in-app-help");
     help.attr("data-app", app.id);
-    help.say("summary", &tf("inapp.title", &[("chat", app.name)]));
+    help.say("summary", tf("inapp.title", &[("chat", app.name)]));
     let where_files = find(&["inapp.where.", app.id].concat());
-    help.say("p", &where_files.unwrap_or_else(|| t("inapp.where.other")));
-    help.say("p", &t(app.open_key()));
-    help.say("button.again|type=button|data-do=copy", &t("inapp.copy"));
+    help.say("p", where_files.unwrap_or_else(|| t("inapp.where.other")));
+    help.say("p", t(app.open_key()));
+    help.say("button.again|type=button|data-do=copy", t("inapp.copy"));
 }
 
 /// What is accepted, how large, how many: as the edge writes it into index.html.

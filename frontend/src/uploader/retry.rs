@@ -100,6 +100,10 @@ impl Failure {
         self.refusal()?.code
     }
 
+    pub(super) fn is_network(&self) -> bool {
+        matches!(self, Self::Network)
+    }
+
     pub(super) fn remedy(&self) -> Remedy {
         let (status, code) = match self {
             Self::Network => return Remedy::Retry,

@@ -103,7 +103,7 @@ impl Edge {
                 self.stored += 1;
                 Event::Stored
             }
-            Job::Announce => Event::Announced(self.upload(size)),
+            Job::Announce => Event::Announced(Box::new(self.upload(size))),
             Job::Digest(n) => Event::Digested {
                 n,
                 digest: digest(key, n),
@@ -187,7 +187,7 @@ fn parts_of_another_size_than_was_thought_are_digested_anew() {
     assert_eq!(early, Job::Digest(1));
     let mut upload = Edge::default().upload(size);
     upload.part_size = 3 * PART;
-    batch.on(key, run, Event::Announced(upload), 0.0, true, 0.5);
+    batch.on(key, run, Event::Announced(Box::new(upload)), 0.0, true, 0.5);
     let old = Event::Digested {
         n: 1,
         digest: digest(1, 1),

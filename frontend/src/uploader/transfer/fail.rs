@@ -88,14 +88,14 @@ impl Transfer {
     pub(super) fn retry(&mut self, failure: Failure, now: f64, online: bool, random: f64) {
         // Several requests cut off together are one failed try.
         if self.attempts == 0 || self.not_before <= now {
-            let patient = !online && failure == Failure::Network;
+            let patient = !online && failure.is_network();
             if self.attempts >= ATTEMPTS_MAX && !patient {
                 self.state = State::Failed(failure);
                 return;
             }
             self.attempts += u32::from(self.attempts < ATTEMPTS_MAX);
         }
-        if failure == Failure::Network {
+        if failure.is_network() {
             self.cut_at = self.cut_at.or(Some(now));
         }
         let asked = failure.refusal().and_then(|refusal| refusal.retry_after_ms);

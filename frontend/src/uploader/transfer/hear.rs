@@ -58,7 +58,7 @@ impl Transfer {
             Event::Failed(job, failure) => {
                 self.ended(job, &failure);
                 // Requests of a paused file are cut by the page itself.
-                if !(self.paused && failure == Failure::Network) {
+                if !(self.paused && failure.is_network()) {
                     self.failed(failure, now, online, random);
                 }
             }
@@ -119,7 +119,7 @@ impl Transfer {
         }
     }
 
-    fn announced(&mut self, upload: Upload) {
+    fn announced(&mut self, upload: Box<Upload>) {
         let count = match upload.part_size {
             0 => 0,
             part_size => part_count(self.size, part_size),

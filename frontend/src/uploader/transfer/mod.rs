@@ -54,7 +54,7 @@ pub enum Job {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The edge answered the announcement.
-    Announced(Upload),
+    Announced(Box<Upload>),
     /// Part `n` has this digest; `whole` is the file's, with the last part.
     Digested {
         /// The part, from 1.
@@ -108,7 +108,7 @@ pub struct Transfer {
     whole: bool,
     state: State,
     /// What the edge answered to the latest announcement.
-    upload: Option<Upload>,
+    upload: Option<Box<Upload>>,
     /// That answer still holds.
     announced: bool,
     parts: Vec<Part>,
@@ -180,7 +180,7 @@ impl Transfer {
     /// The announced upload, to send parts with.
     #[must_use]
     pub fn upload(&self) -> Option<&Upload> {
-        self.upload.as_ref()
+        self.upload.as_deref()
     }
 
     /// The digest of part `n`, once it is known.
