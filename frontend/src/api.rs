@@ -318,11 +318,12 @@ fn begin(
             last.set((dom::now(), if all { whose.1 } else { STALL_MS }));
             loaded(bytes);
         });
-        xhr.upload()?
-            .set_onprogress(Some(listener.as_ref().unchecked_ref()));
+        if let Some(upload) = dom::get(&xhr, "upload") {
+            dom::set(&upload, "onprogress", listener.as_ref());
+        }
         progress = Some(listener);
     }
-    let ended = Promise::new(&mut |resolve: Function, _| xhr.set_onloadend(Some(&resolve)));
+    let ended = Promise::new(&mut |resolve: Function, _| dom::set(&xhr, "onloadend", resolve));
     match body.dyn_ref::<Blob>() {
         Some(blob) => xhr.send_with_opt_blob(Some(blob))?,
         None => xhr.send_with_opt_str(body.as_string().as_deref())?,
@@ -365,7 +366,7 @@ fn answer(xhr: &XmlHttpRequest) -> Result<Js, Failure> {
     if status == 0 {
         return Err(Failure::Network);
     }
-    let text = xhr.response_text().ok().flatten().unwrap_or_default();
+    let text = dom::text(xhr, "responseText");
     let body = Js(JSON::parse(&text).unwrap_or_default());
     if (200..300).contains(&status) {
         return Ok(body);

@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use js_sys::{Function, Promise, Reflect};
 use wasm_bindgen::prelude::*;
-use web_sys::{Document, Event, EventTarget, Window};
+use web_sys::{Document, Element, Event, EventTarget, Window};
 
 /// The window. The page's program runs nowhere else.
 pub(crate) fn window() -> Window {
@@ -15,6 +15,13 @@ pub(crate) fn window() -> Window {
 pub(crate) fn document() -> Document {
     // `document` cannot fail in a window, and a panic's text would only cost bytes.
     Reflect::get(&js_sys::global(), &"document".into())
+        .unwrap_or_default()
+        .unchecked_into()
+}
+
+/// The `<html>` element.
+pub(crate) fn html() -> Element {
+    get(&document(), "documentElement")
         .unwrap_or_default()
         .unchecked_into()
 }
@@ -65,13 +72,34 @@ pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) {
 
 /// What the browser says that it is.
 pub(crate) fn user_agent() -> String {
-    window().navigator().user_agent().unwrap_or_default()
+    text(&window().navigator(), "userAgent")
 }
 
 /// Calls `object[name](argument)`, if there is such a function: for what not every browser has.
 pub(crate) fn call(object: &JsValue, name: &str, argument: &str) -> Option<JsValue> {
     let function: Function = get(object, name)?.dyn_into().ok()?;
     function.call1(object, &argument.into()).ok()
+}
+
+/// A part of the page's address, as `Location` names it.
+pub(crate) fn address(part: &str) -> String {
+    text(&window().location(), part)
+}
+
+/// A text that an object has; empty if it has none. Properties that are asked for once in a while are
+/// read and set by their names: each getter of web-sys is loaded with its glue by everybody.
+pub(crate) fn text(object: &JsValue, name: &str) -> String {
+    let value = get(object, name).and_then(|value| value.as_string());
+    value.unwrap_or_default()
+}
+
+/// Sets a property of an object.
+pub(crate) fn set(object: &JsValue, name: &str, value: impl Into<JsValue>) {
+    set_value(object, name, &value.into());
+}
+
+fn set_value(object: &JsValue, name: &str, value: &JsValue) {
+    let _ = Reflect::set(object, &name.into(), value);
 }
 
 /// A property of an object; nothing if it is undefined or null.

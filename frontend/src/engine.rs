@@ -51,7 +51,9 @@ pub(crate) fn has(file: &File) -> bool {
     let (size, modified) = (file.size(), file.last_modified());
     FILES.with(|files| {
         files.borrow().iter().any(|(_, known)| {
-            known.size() == size && known.last_modified() == modified && known.name() == file.name()
+            known.size() == size
+                && known.last_modified() == modified
+                && dom::text(known, "name") == dom::text(file, "name")
         })
     })
 }
@@ -249,7 +251,7 @@ fn ask(key: Key, run: u32, job: Job, file: &File, reading: &Reading) -> Option<a
         );
         page::sync_soon();
     });
-    let name = file.name();
+    let name = dom::text(file, "name");
     let patience = BATCH.with(|batch| batch.borrow().patience_ms(job));
     let whose = api::For(key, patience);
     Some(match job {

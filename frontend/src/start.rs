@@ -15,18 +15,14 @@ use crate::{dom, i18n, page, pickers};
 pub(crate) fn start() {
     let embedded = dom::document()
         .get_element_by_id("chatlift-page")
-        .and_then(|element| element.text_content())
-        .and_then(|text| JSON::parse(&text).ok());
+        .and_then(|element| JSON::parse(&dom::text(&element, "textContent")).ok());
     match embedded.filter(|data| data.is_object()) {
         Some(data) => show(Some(Js(data))),
         None => dom::spawn(async {
-            let location = dom::window().location();
-            let hash = location.hash().unwrap_or_default();
-            let path = location.pathname().unwrap_or_default();
+            let (hash, path) = (dom::address("hash"), dom::address("pathname"));
             let token = hash.strip_prefix('#').or_else(|| path.strip_prefix("/u/"));
             api::set_token(token.unwrap_or_default().to_owned());
-            let query = location.search().unwrap_or_default();
-            show(api::page(&query).await.ok());
+            show(api::page(&dom::address("search")).await.ok());
         }),
     }
 }
@@ -48,9 +44,7 @@ fn show(data: Option<Js>) {
     let owner = reactive_graph::owner::Owner::new();
     owner.with(draw);
     std::mem::forget(owner);
-    if let Some(html) = dom::document().document_element() {
-        let _ = html.set_attribute("data-state", "program");
-    }
+    let _ = dom::html().set_attribute("data-state", "program");
     // After the page stands: files picked before the program ran are taken over now.
     pickers::start();
     page::listen();
@@ -65,13 +59,10 @@ fn head(shown: bool) {
 
 /// Draws what the data say; nothing if they cannot be read.
 fn draw(at: &At, data: &Js) -> Option<()> {
-    let document = dom::document();
     let text = |name: &str| data.get(name)?.text();
     let lang = text("lang")?;
     api::set_token(text("token")?);
-    if let Some(html) = document.document_element() {
-        let _ = html.set_attribute("lang", &lang);
-    }
+    let _ = dom::html().set_attribute("lang", &lang);
     i18n::set(lang, data.get("messages")?.0);
     let languages = languages(&data.get("languages")?);
     let code = data
@@ -80,7 +71,8 @@ fn draw(at: &At, data: &Js) -> Option<()> {
     let link = data.get("link").as_ref().and_then(wire::link);
     head(link.is_some() && code.is_none());
     if let Some(link) = link {
-        document.set_title(&[&link.title, " · ", &link.app_name].concat());
+        let title = [&link.title, " · ", &link.app_name].concat();
+        dom::set(&dom::document(), "title", title);
         let (link, signals) = page::open(link, code);
         components::page(at, &link, signals, languages);
     } else {

@@ -84,7 +84,7 @@ impl At {
     pub(super) fn icon(&self, class: &str, svg: &str) {
         let icon = self.el("span|aria-hidden=true");
         icon.attr("class", class);
-        icon.node.set_inner_html(svg);
+        dom::set(&icon.node, "innerHTML", svg);
     }
 
     /// A text that follows signals.
@@ -169,7 +169,7 @@ impl At {
 
 /// A selector of what has the focus in `node`, if it is one of our buttons.
 fn focused(node: &Element) -> Option<String> {
-    let active = dom::document().active_element()?;
+    let active: Element = dom::get(&dom::document(), "activeElement")?.unchecked_into();
     if !node.contains(Some(&active)) {
         return None;
     }

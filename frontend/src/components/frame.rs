@@ -14,9 +14,7 @@ pub(super) fn head(link: &Link) {
     let texts = [initial.as_str(), &asks, &link.title, &link.hint];
     for (id, text) in ["initial", "asks", "title", "hint"].iter().zip(texts) {
         if let Some(element) = dom::document().get_element_by_id(id)
-            && element
-                .text_content()
-                .is_none_or(|own| own.trim().is_empty())
+            && dom::text(&element, "textContent").trim().is_empty()
         {
             element.set_text_content(Some(text));
         }

@@ -26,7 +26,7 @@ pub(crate) fn listen() {
         if engine::progress().1 {
             event.prevent_default();
             // Older browsers ask only for this.
-            let _ = js_sys::Reflect::set(&event, &"returnValue".into(), &"".into());
+            dom::set(&event, "returnValue", "");
         }
     });
     follow::poll();
@@ -61,7 +61,7 @@ fn act(what: &str, key: Option<Key>) {
 /// Copies the page's address, to be opened in another browser.
 fn copy() {
     let Some((_, s)) = page() else { return };
-    let address = dom::window().location().href().unwrap_or_default();
+    let address = dom::address("href");
     let clipboard = dom::get(&dom::window().navigator(), "clipboard");
     let copied = clipboard.and_then(|clipboard| dom::call(&clipboard, "writeText", &address));
     // Without a clipboard, the address itself can be copied by hand.

@@ -10,9 +10,9 @@ use web_sys::File;
 
 use super::words::too_large;
 use super::{Phase, Row, RowState, View, count, page, takes};
-use crate::engine;
 use crate::i18n::{complete, problem, t};
 use crate::live::LiveView;
+use crate::{dom, engine};
 
 thread_local! {
     static KEYS: Cell<Key> = const { Cell::new(0) };
@@ -30,8 +30,8 @@ pub(crate) fn add(files: Vec<File>) {
     let mut added = Vec::new();
     for file in files {
         // The size of a file: whole and not negative.
-        let (name, size) = (file.name(), file.size() as u64);
-        let error = refusal(&link, &name, size, &file.type_());
+        let (name, size) = (dom::text(&file, "name"), file.size() as u64);
+        let error = refusal(&link, &name, size, &dom::text(&file, "type"));
         if engine::has(&file) {
             already += 1;
         } else if error.is_empty() && room == 0 {

@@ -1,14 +1,16 @@
 //! Files dropped anywhere on the page.
 
-use wasm_bindgen::JsCast as _;
-use web_sys::{DataTransfer, DragEvent, Event};
+use js_sys::Array;
+use wasm_bindgen::JsValue;
+use web_sys::Event;
 
 use crate::{dom, page};
 
 /// What is dragged over the page, if it is files.
-fn dragged(event: &Event) -> Option<DataTransfer> {
-    let data = event.unchecked_ref::<DragEvent>().data_transfer()?;
-    data.types().includes(&"Files".into(), 0).then_some(data)
+fn dragged(event: &Event) -> Option<JsValue> {
+    let data = dom::get(event, "dataTransfer")?;
+    let types = Array::from(&dom::get(&data, "types")?);
+    types.includes(&"Files".into(), 0).then_some(data)
 }
 
 pub(super) fn start() {
@@ -22,11 +24,7 @@ pub(super) fn start() {
     });
     dom::listen(&document, "dragleave", |event| {
         // Leaving the window has no element that is entered instead.
-        if event
-            .unchecked_ref::<DragEvent>()
-            .related_target()
-            .is_none()
-        {
+        if dom::get(&event, "relatedTarget").is_none() {
             show(false);
         }
     });
@@ -34,15 +32,12 @@ pub(super) fn start() {
         if let Some(data) = dragged(&event) {
             event.prevent_default();
             show(false);
-            page::add(super::files(data.files()));
+            page::add(super::files(&data, "files"));
         }
     });
 }
 
 fn show(dragging: bool) {
-    if let Some(body) = dom::document().body() {
-        let _ = body
-            .class_list()
-            .toggle_with_force("dragging", dragging && page::is_open());
-    }
+    let shown = dragging && page::is_open();
+    let _ = dom::html().toggle_attribute_with_force("data-dragging", shown);
 }

@@ -5,16 +5,13 @@
 //! still ends here.
 
 use chatlift_frontend::in_app::{self, InApp};
-use js_sys::{Array, Reflect};
-use wasm_bindgen::JsCast as _;
-use web_sys::HtmlInputElement;
+use wasm_bindgen::JsValue;
+use web_sys::Element;
 
 use crate::{dom, page};
 
-fn input() -> Option<HtmlInputElement> {
-    dom::document()
-        .get_element_by_id("pick")
-        .map(|input| input.unchecked_into())
+fn input() -> Option<Element> {
+    dom::document().get_element_by_id("pick")
 }
 
 pub(super) fn start() {
@@ -24,17 +21,15 @@ pub(super) fn start() {
     dom::listen(&input, "change", move |_| take(&own));
 }
 
-fn take(input: &HtmlInputElement) {
-    let mut files = super::files(input.files());
+fn take(input: &Element) {
+    let mut files = super::files(input, "files");
     // What `boot.js` kept of earlier picks, where the browser could not add them to the input.
-    if let Some(early) = dom::get(input, "early") {
-        files.extend(Array::from(&early).iter().map(|file| file.unchecked_into()));
-        let _ = Reflect::delete_property(input, &"early".into());
-    }
+    files.extend(super::files(input, "early"));
+    dom::set(input, "early", JsValue::NULL);
     if !files.is_empty() {
         page::add(files);
         // So that the same file, removed and picked again, is a change.
-        input.set_value("");
+        dom::set(input, "value", "");
     }
 }
 
@@ -42,9 +37,16 @@ fn take(input: &HtmlInputElement) {
 pub(crate) fn set_accept(accept: &[String], several: bool, label: &str, open: bool) {
     let Some(input) = input() else { return };
     let user_agent = dom::user_agent();
-    input.set_accept(&in_app::accept_attribute(accept, &user_agent));
-    input.set_multiple(several && in_app::takes_several(&user_agent));
-    input.set_disabled(!open);
+    let accept = in_app::accept_attribute(accept, &user_agent);
+    let several = several && in_app::takes_several(&user_agent);
+    let properties: [(&str, JsValue); 3] = [
+        ("accept", accept.into()),
+        ("multiple", several.into()),
+        ("disabled", (!open).into()),
+    ];
+    for (name, value) in properties {
+        dom::set(&input, name, value);
+    }
     let _ = input.set_attribute("aria-label", label);
 }
 

@@ -6,6 +6,12 @@ mod paste;
 
 pub(crate) use input::{app, set_accept};
 
+use js_sys::Array;
+use wasm_bindgen::{JsCast as _, JsValue};
+use web_sys::File;
+
+use crate::dom;
+
 /// Listens to all ways, and takes over what was picked before the program ran.
 pub(crate) fn start() {
     input::start();
@@ -13,8 +19,11 @@ pub(crate) fn start() {
     paste::start();
 }
 
-/// The files of a list of the browser.
-fn files(list: Option<web_sys::FileList>) -> Vec<web_sys::File> {
-    let Some(list) = list else { return Vec::new() };
-    (0..list.length()).filter_map(|at| list.get(at)).collect()
+/// The files that an object of the browser has under a name.
+fn files(of: &JsValue, name: &str) -> Vec<File> {
+    let Some(list) = dom::get(of, name) else {
+        return Vec::new();
+    };
+    let list = Array::from(&list);
+    list.iter().map(|file| file.unchecked_into()).collect()
 }
