@@ -64,8 +64,7 @@ impl<T> Clone for Live<T> {
 impl<T> Copy for Live<T> {}
 
 impl<T> Live<T> {
-    pub(crate) fn new(value: T, slot: fn(&State) -> &Slot<T>) -> Self {
-        STATE.with(|state| slot(state).value.replace(value));
+    pub(crate) fn of(slot: fn(&State) -> &Slot<T>) -> Self {
         Self { slot }
     }
 

@@ -11,8 +11,8 @@ use crate::i18n::{t, tf, tn};
 use crate::page::{self, Phase, RowState, Signals};
 
 pub(super) fn bar(at: &At, link: &Link, s: Signals) {
-    let phase = s.phase.get();
-    if phase == Phase::Done || s.rows.with(Vec::is_empty) {
+    let phase = s.phase().get();
+    if phase == Phase::Done || s.rows().with(Vec::is_empty) {
         return;
     }
     let bar = at.el("section.bar");
@@ -29,7 +29,7 @@ fn confirm(bar: &At, link: &Link, s: Signals) {
         bar.say("p.small", t("confirm.none"));
         return;
     }
-    let size: u64 = s.rows.with(|rows| {
+    let size: u64 = s.rows().with(|rows| {
         let ready = rows
             .iter()
             .filter(|row| row.view.with(|view| view.state == RowState::Ready));
@@ -49,18 +49,23 @@ fn confirm(bar: &At, link: &Link, s: Signals) {
 fn progress(bar: &At, s: Signals) {
     let sum = bar.el("p.sum");
     sum.el("span")
-        .live_text(move || tn("progress.title", s.sum.with(|sum| sum.files), &[]));
-    sum.el("span")
-        .live_text(move || [&format::decimal(s.sum.with(|sum| sum.percent.into())), "%"].concat());
+        .live_text(move || tn("progress.title", s.sum().with(|sum| sum.files), &[]));
+    sum.el("span").live_text(move || {
+        [
+            &format::decimal(s.sum().with(|sum| sum.percent.into())),
+            "%",
+        ]
+        .concat()
+    });
     track(
         bar,
         "div.track|role=progressbar|data-testid=progress-all",
         &t("progress.label"),
-        Rc::new(move || s.sum.with(|sum| (sum.percent, sum.reach))),
+        Rc::new(move || s.sum().with(|sum| (sum.percent, sum.reach))),
     );
     bar.el("p.small").live_text(move || note(s));
     let acts = bar.el("div.pair");
-    let paused = move || s.sum.with(|sum| sum.paused);
+    let paused = move || s.sum().with(|sum| sum.paused);
     let hold = acts.el("button.again|type=button");
     hold.live_text(move || {
         t(if paused() {
@@ -84,7 +89,7 @@ fn progress(bar: &At, s: Signals) {
 }
 
 fn note(s: Signals) -> String {
-    let sum = s.sum.get();
+    let sum = s.sum().get();
     if sum.cut {
         return t("progress.offline");
     }
@@ -110,7 +115,7 @@ fn failed(bar: &At, s: Signals) {
     let failed = page::count(s, RowState::Failed);
     bar.say("p.sum", tn("result.failed", failed, &[]));
     let retry = s
-        .rows
+        .rows()
         .with(|rows| rows.iter().any(|row| row.view.with(|view| view.can_retry)));
     if retry {
         bar.say(

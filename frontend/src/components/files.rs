@@ -11,9 +11,9 @@ use crate::i18n::{find, t, tf};
 use crate::page::{Phase, Signals};
 
 pub(super) fn files(at: &At, link: &Link, s: Signals) {
-    let files = s.files.get();
-    let busy = matches!(s.phase.get(), Phase::Sending | Phase::Settled);
-    if files.is_empty() || busy || s.rows.with(|rows| !rows.is_empty()) {
+    let files = s.files().get();
+    let busy = matches!(s.phase().get(), Phase::Sending | Phase::Settled);
+    if files.is_empty() || busy || s.rows().with(|rows| !rows.is_empty()) {
         return;
     }
     let card = at.el("section.card");

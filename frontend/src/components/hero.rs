@@ -8,8 +8,8 @@ use crate::i18n::{NO_ANSWER, find, moment, problem as sentence, t, tf, tn};
 use crate::page::{Phase, Signals};
 
 pub(super) fn hero(at: &At, link: &Link, s: Signals) {
-    let trouble = s.trouble.get();
-    if s.phase.get() == Phase::Done {
+    let trouble = s.trouble().get();
+    if s.phase().get() == Phase::Done {
         success(at, link, s);
     } else if let Some(code) = trouble {
         back(&problem(at, &code), link);
@@ -19,9 +19,9 @@ pub(super) fn hero(at: &At, link: &Link, s: Signals) {
 fn success(at: &At, link: &Link, s: Signals) {
     let hero = at.el("section.card hero|data-testid=success|data-code=stored|role=status");
     hero.icon("badge good", BIG_TICK);
-    hero.say("h2", tn("success.title", s.arrived.get(), &[]));
+    hero.say("h2", tn("success.title", s.arrived().get(), &[]));
     hero.say("p", tf("success.next", &[("app", &link.app_name)]));
-    let left = s.left.get() as usize;
+    let left = s.left().get() as usize;
     if left > 0 {
         let date = moment(&link.expires_at);
         hero.say("p", tn("success.more", left, &[("date", &date)]));

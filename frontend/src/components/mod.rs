@@ -50,7 +50,7 @@ pub(crate) fn page(at: &At, link: &Rc<Link>, s: Signals, languages: Languages) {
     frame::head(link);
     let main = at.el("main");
     main.live_attr("data-phase", move || {
-        (s.phase.get() == Phase::Done).then(|| "done".to_owned())
+        (s.phase().get() == Phase::Done).then(|| "done".to_owned())
     });
     for piece in [hero::hero, rows::rows_of, zone::zone, files::files] {
         let link = link.clone();
@@ -60,7 +60,7 @@ pub(crate) fn page(at: &At, link: &Rc<Link>, s: Signals, languages: Languages) {
     let own = link.clone();
     at.el("div.stick").draw(move |at| bar::bar(at, &own, s));
     at.el("p.vh|role=status|aria-live=polite")
-        .live_text(move || s.live.get());
+        .live_text(move || s.live().get());
 }
 
 /// The page of a token that leads to no link.

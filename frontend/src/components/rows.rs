@@ -12,7 +12,7 @@ use crate::live::LiveView;
 use crate::page::{Row, RowState, Signals};
 
 pub(super) fn rows_of(at: &At, _: &Link, s: Signals) {
-    let rows = s.rows.get();
+    let rows = s.rows().get();
     if rows.is_empty() {
         return;
     }

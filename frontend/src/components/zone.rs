@@ -12,20 +12,20 @@ use crate::pickers;
 pub(super) fn zone(at: &At, link: &Link, s: Signals) {
     // The label opens the input, so the two change together.
     let open = page::takes(s);
-    pickers::set_accept(&link.accept, s.left.get() > 1, &t("pick.button"), open);
-    let said = s.notice.get();
+    pickers::set_accept(&link.accept, s.left().get() > 1, &t("pick.button"), open);
+    let said = s.notice().get();
     if !said.is_empty() {
         at.say("p.note|role=status|data-testid=notice", said);
     }
     if !open {
         return;
     }
-    let picked = s.rows.with(|rows| !rows.is_empty());
-    let full = page::count(s, RowState::Ready) >= s.left.get() as usize;
+    let picked = s.rows().with(|rows| !rows.is_empty());
+    let full = page::count(s, RowState::Ready) >= s.left().get() as usize;
     if picked && full {
         return;
     }
-    let again = picked || s.phase.get() == Phase::Done;
+    let again = picked || s.phase().get() == Phase::Done;
     let zone = at.el("div.zone|data-testid=drop-zone");
     let (spec, key) = if again {
         (
@@ -41,7 +41,7 @@ pub(super) fn zone(at: &At, link: &Link, s: Signals) {
     let label = zone.el(spec);
     label.icon("plus", PLUS);
     label.say("span", t(key));
-    zone.say("p.rules", rules(link, s.left.get()));
+    zone.say("p.rules", rules(link, s.left().get()));
     if !again {
         zone.say("p.drop", t("pick.drop"));
         help(&zone);

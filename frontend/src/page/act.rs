@@ -65,7 +65,7 @@ fn copy() {
     let clipboard = dom::get(&dom::window().navigator(), "clipboard");
     let copied = clipboard.and_then(|clipboard| dom::call(&clipboard, "writeText", &address));
     // Without a clipboard, the address itself can be copied by hand.
-    s.notice.set(match copied {
+    s.notice().set(match copied {
         Some(_) => t("inapp.copied"),
         None => address,
     });
@@ -78,8 +78,8 @@ fn remove(keys: &[Key]) {
         engine::drop_file(key);
         LiveView::forget(key);
     }
-    s.notice.set(String::new());
-    s.rows
+    s.notice().set(String::new());
+    s.rows()
         .update(|rows| rows.retain(|row| !keys.contains(&row.key)));
     engine::pump();
 }
@@ -87,7 +87,7 @@ fn remove(keys: &[Key]) {
 /// Goes on without some of the files.
 fn give_up(which: fn(RowState) -> bool) {
     let Some((_, s)) = page() else { return };
-    let rows = s.rows.get_untracked();
+    let rows = s.rows().get_untracked();
     let given_up: Vec<Key> = rows
         .iter()
         .filter(|row| row.view.with_untracked(|view| which(view.state)))
@@ -100,7 +100,7 @@ fn give_up(which: fn(RowState) -> bool) {
 fn pause(key: Option<Key>, paused: bool) {
     let Some((_, s)) = page() else { return };
     show::forget_speed();
-    for row in s.rows.get_untracked() {
+    for row in s.rows().get_untracked() {
         if key.is_none_or(|key| key == row.key) {
             engine::pause(row.key, paused);
         }
@@ -111,7 +111,7 @@ fn pause(key: Option<Key>, paused: bool) {
 /// Sends what was picked.
 pub(crate) fn confirm() {
     let Some((link, s)) = page() else { return };
-    for row in s.rows.get_untracked() {
+    for row in s.rows().get_untracked() {
         if row
             .view
             .with_untracked(|view| view.state == RowState::Ready)
@@ -119,21 +119,21 @@ pub(crate) fn confirm() {
             engine::start(row.key, row.size, link.single_request_max);
         }
     }
-    s.notice.set(String::new());
-    s.arrived.set(0);
-    s.phase.set(Phase::Sending);
+    s.notice().set(String::new());
+    s.arrived().set(0);
+    s.phase().set(Phase::Sending);
     engine::pump();
 }
 
 /// Sends a file that failed once more; all that can be, if `key` is `None`.
 pub(crate) fn retry(key: Option<Key>) {
     let Some((link, s)) = page() else { return };
-    for row in s.rows.get_untracked() {
+    for row in s.rows().get_untracked() {
         let wanted = key.is_none_or(|key| key == row.key);
         if wanted && row.view.with_untracked(|view| view.can_retry) {
             engine::start(row.key, row.size, link.single_request_max);
         }
     }
-    s.phase.set(Phase::Sending);
+    s.phase().set(Phase::Sending);
     engine::pump();
 }

@@ -115,50 +115,71 @@ pub(crate) struct Sum {
     pub(crate) left: Option<u32>,
 }
 
-/// What changes on the page.
+/// What changes on the page. It is nothing by itself, so that every closure of a view can have one.
 #[derive(Clone, Copy)]
-pub(crate) struct Signals {
-    pub(crate) phase: Live<Phase>,
-    pub(crate) rows: Live<Vec<Row>>,
-    pub(crate) sum: Live<Sum>,
+pub(crate) struct Signals;
+
+impl Signals {
+    pub(crate) fn phase(self) -> Live<Phase> {
+        Live::of(|state| &state.phase)
+    }
+
+    pub(crate) fn rows(self) -> Live<Vec<Row>> {
+        Live::of(|state| &state.rows)
+    }
+
+    pub(crate) fn sum(self) -> Live<Sum> {
+        Live::of(|state| &state.sum)
+    }
+
     /// What the link has, oldest first.
-    pub(crate) files: Live<Vec<StoredFile>>,
+    pub(crate) fn files(self) -> Live<Vec<StoredFile>> {
+        Live::of(|state| &state.files)
+    }
+
     /// How many of them came from this visit's last pick.
-    pub(crate) arrived: Live<usize>,
+    pub(crate) fn arrived(self) -> Live<usize> {
+        Live::of(|state| &state.arrived)
+    }
+
     /// How many more the link takes.
-    pub(crate) left: Live<u32>,
+    pub(crate) fn left(self) -> Live<u32> {
+        Live::of(|state| &state.left)
+    }
+
     /// Why the link takes none, by its problem's code.
-    pub(crate) trouble: Live<Option<String>>,
+    pub(crate) fn trouble(self) -> Live<Option<String>> {
+        Live::of(|state| &state.trouble)
+    }
+
     /// What came of the last pick, if it is worth a word.
-    pub(crate) notice: Live<String>,
+    pub(crate) fn notice(self) -> Live<String> {
+        Live::of(|state| &state.notice)
+    }
+
     /// For screen readers.
-    pub(crate) live: Live<String>,
+    pub(crate) fn live(self) -> Live<String> {
+        Live::of(|state| &state.live)
+    }
 }
 
 thread_local! {
-    static PAGE: RefCell<Option<(Rc<Link>, Signals)>> = const { RefCell::new(None) };
+    static LINK: RefCell<Option<Rc<Link>>> = const { RefCell::new(None) };
 }
 
 /// Takes the link over.
 pub(crate) fn open(link: Link, trouble: Option<String>) -> (Rc<Link>, Signals) {
-    let signals = Signals {
-        phase: Live::new(Phase::Picking, |state| &state.phase),
-        rows: Live::new(Vec::new(), |state| &state.rows),
-        sum: Live::new(Sum::default(), |state| &state.sum),
-        files: Live::new(link.files.clone(), |state| &state.files),
-        arrived: Live::new(0, |state| &state.arrived),
-        left: Live::new(link.files_left, |state| &state.left),
-        trouble: Live::new(trouble, |state| &state.trouble),
-        notice: Live::new(String::new(), |state| &state.notice),
-        live: Live::new(String::new(), |state| &state.live),
-    };
-    let page = (Rc::new(link), signals);
-    PAGE.with(|own| own.replace(Some(page.clone())));
-    page
+    let s = Signals;
+    s.files().set(link.files.clone());
+    s.left().set(link.files_left);
+    s.trouble().set(trouble);
+    let link = Rc::new(link);
+    LINK.with(|own| own.replace(Some(link.clone())));
+    (link, s)
 }
 
 fn page() -> Option<(Rc<Link>, Signals)> {
-    PAGE.with(|page| page.borrow().clone())
+    LINK.with(|link| Some((link.borrow().clone()?, Signals)))
 }
 
 /// Whether files can be picked now.
@@ -168,14 +189,14 @@ pub(crate) fn is_open() -> bool {
 
 /// Whether files can be picked now; tracked by the caller's view.
 pub(crate) fn takes(s: Signals) -> bool {
-    s.trouble.with(Option::is_none)
-        && s.left.get() > 0
-        && matches!(s.phase.get(), Phase::Picking | Phase::Done)
+    s.trouble().with(Option::is_none)
+        && s.left().get() > 0
+        && matches!(s.phase().get(), Phase::Picking | Phase::Done)
 }
 
 /// How many rows are in `state`; tracked.
 pub(crate) fn count(s: Signals, state: RowState) -> usize {
-    s.rows.with(|rows| {
+    s.rows().with(|rows| {
         rows.iter()
             .filter(|row| row.view.with(|view| view.state == state))
             .count()

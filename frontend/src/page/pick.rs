@@ -25,7 +25,7 @@ pub(crate) fn add(files: Vec<File>) {
         return;
     }
     let mut room =
-        (s.left.get_untracked() as usize).saturating_sub(untrack(|| count(s, RowState::Ready)));
+        (s.left().get_untracked() as usize).saturating_sub(untrack(|| count(s, RowState::Ready)));
     let (mut already, mut left_out) = (0, 0);
     let mut added = Vec::new();
     for file in files {
@@ -72,11 +72,11 @@ pub(crate) fn add(files: Vec<File>) {
             notice.push(crate::i18n::tn(key, n, &[]));
         }
     }
-    s.notice.set(format::join(&notice, " "));
+    s.notice().set(format::join(&notice, " "));
     if !added.is_empty() {
         complete();
-        s.phase.set(Phase::Picking);
-        s.rows.update(|rows| rows.extend(added));
+        s.phase().set(Phase::Picking);
+        s.rows().update(|rows| rows.extend(added));
     }
 }
 

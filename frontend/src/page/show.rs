@@ -24,13 +24,13 @@ pub(crate) fn stored(file: StoredFile) {
     let Some((_, s)) = page() else { return };
     // The same file twice is one that was retried after its answer got lost.
     if !s
-        .files
+        .files()
         .with_untracked(|files| files.iter().any(|known| known.id == file.id))
     {
-        s.files.update(|files| files.push(file));
-        s.left.update(|left| *left = left.saturating_sub(1));
+        s.files().update(|files| files.push(file));
+        s.left().update(|left| *left = left.saturating_sub(1));
     }
-    s.arrived.update(|arrived| *arrived += 1);
+    s.arrived().update(|arrived| *arrived += 1);
 }
 
 /// Shows how the machine stands.
@@ -38,7 +38,7 @@ pub(crate) fn sync() {
     let Some((_, s)) = page() else { return };
     let now = dom::now();
     let (mut files, mut moving, mut waiting) = (0, false, false);
-    for row in s.rows.get_untracked() {
+    for row in s.rows().get_untracked() {
         let look = |_, transfer: &Transfer| {
             waiting |= transfer.is_waiting(now);
             moving |= *transfer.state() == State::Uploading
@@ -80,18 +80,18 @@ pub(crate) fn sync() {
         rate: speed.per_second().filter(|_| shown),
         left: speed.seconds_left(rest).filter(|_| shown),
     };
-    if s.sum.with_untracked(|old| *old != sum) {
+    if s.sum().with_untracked(|old| *old != sum) {
         // Each quarter is worth a word, not each percent.
-        if sum.percent / 25 != s.sum.with_untracked(|old| old.percent / 25) && live {
-            s.live.set(tf(
+        if sum.percent / 25 != s.sum().with_untracked(|old| old.percent / 25) && live {
+            s.live().set(tf(
                 "progress.live",
                 &[("percent", &format::decimal(sum.percent.into()))],
             ));
         }
-        s.sum.set(sum);
+        s.sum().set(sum);
     }
     wake::wakeful();
-    let phase = s.phase.get_untracked();
+    let phase = s.phase().get_untracked();
     if !live && matches!(phase, Phase::Sending | Phase::Settled) {
         settle(s, phase);
     }
@@ -112,7 +112,7 @@ fn settle(s: Signals, was: Phase) {
     let failed = untrack(|| count(s, RowState::Failed));
     let phase = if failed > 0 {
         Phase::Settled
-    } else if s.arrived.get_untracked() > 0 {
+    } else if s.arrived().get_untracked() > 0 {
         Phase::Done
     } else {
         Phase::Picking
@@ -125,20 +125,20 @@ fn settle(s: Signals, was: Phase) {
             engine::finish();
         }
         engine::clear();
-        for row in s.rows.get_untracked() {
+        for row in s.rows().get_untracked() {
             LiveView::forget(row.key);
         }
-        s.rows.set(Vec::new());
-        s.live.set(crate::i18n::tn(
+        s.rows().set(Vec::new());
+        s.live().set(crate::i18n::tn(
             "success.title",
-            s.arrived.get_untracked(),
+            s.arrived().get_untracked(),
             &[],
         ));
         dom::window().scroll_to_with_x_and_y(0.0, 0.0);
     } else if phase == Phase::Settled {
-        s.live.set(crate::i18n::tn("result.failed", failed, &[]));
+        s.live().set(crate::i18n::tn("result.failed", failed, &[]));
     }
-    s.phase.set(phase);
+    s.phase().set(phase);
     SPEED.with(|speed| speed.borrow_mut().reset());
     follow::poll();
 }
