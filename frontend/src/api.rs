@@ -35,8 +35,8 @@ const STALL_MS: f64 = 5_000.0;
 type UnderWay = (u32, XmlHttpRequest, Rc<Cell<(f64, f64)>>);
 
 thread_local! {
-    static TOKEN: RefCell<String> = RefCell::default();
-    static UNDER_WAY: RefCell<Vec<UnderWay>> = RefCell::default();
+    static TOKEN: RefCell<String> = const { RefCell::new(String::new()) };
+    static UNDER_WAY: RefCell<Vec<UnderWay>> = const { RefCell::new(Vec::new()) };
     /// Whether [`look`] is due.
     static LOOKING: Cell<bool> = const { Cell::new(false) };
 }

@@ -29,13 +29,13 @@ const DONE_WAITS_MS: [f64; 5] = [1_000.0, 2_000.0, 4_000.0, 8_000.0, 16_000.0];
 
 thread_local! {
     static BATCH: RefCell<Batch> = RefCell::default();
-    static FILES: RefCell<Vec<(Key, File)>> = RefCell::default();
+    static FILES: RefCell<Vec<(Key, File)>> = const { RefCell::new(Vec::new()) };
     /// Digests of whole files, as far as they have come, by file and run.
-    static WHOLES: RefCell<Vec<(Key, u32, Hash)>> = RefCell::default();
+    static WHOLES: RefCell<Vec<(Key, u32, Hash)>> = const { RefCell::new(Vec::new()) };
     /// When the next timed [`pump`] is due.
     static DUE: Cell<f64> = const { Cell::new(0.0) };
     /// The files that were stored, by the pick.
-    static STORED: RefCell<Vec<(Key, String)>> = RefCell::default();
+    static STORED: RefCell<Vec<(Key, String)>> = const { RefCell::new(Vec::new()) };
     /// Whether the edge is asked from time to time whether it can be reached.
     static PROBING: Cell<bool> = const { Cell::new(false) };
 }

@@ -13,7 +13,8 @@ use wasm_bindgen::{JsCast as _, JsValue};
 use crate::{api, dom};
 
 thread_local! {
-    static TEXTS: RefCell<(String, JsValue)> = RefCell::default();
+    static TEXTS: RefCell<(String, JsValue)> =
+        const { RefCell::new((String::new(), JsValue::UNDEFINED)) };
 }
 
 /// Said when not even the texts could be had.
