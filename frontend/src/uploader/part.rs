@@ -34,6 +34,8 @@ pub(super) struct Part {
     pub(super) held: Option<Sha256>,
     /// Bytes of its beginning that the edge holds.
     pub(super) offset: u64,
+    /// The most that `offset` has been.
+    pub(super) furthest: u64,
     pub(super) sending: Sending,
     /// A request was cut, so the edge may hold more: it is asked before anything is sent.
     pub(super) unsure: bool,
@@ -46,6 +48,7 @@ impl Part {
         digest: None,
         held: None,
         offset: 0,
+        furthest: 0,
         sending: Sending::Todo,
         unsure: false,
         mismatches: 0,
@@ -54,6 +57,15 @@ impl Part {
     /// Whether it can be sent now.
     pub(super) fn is_ready(&self) -> bool {
         self.digest.is_some() && !self.unsure && self.sending == Sending::Todo
+    }
+
+    /// The edge holds its first `offset` bytes. Answers whether it never held as many: what shrinks
+    /// and grows again is no progress.
+    pub(super) fn reach(&mut self, offset: u64) -> bool {
+        let further = offset > self.furthest;
+        self.offset = offset;
+        self.furthest = self.furthest.max(offset);
+        further
     }
 
     /// Goes by what the edge said that it holds.

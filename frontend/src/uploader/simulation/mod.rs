@@ -406,6 +406,46 @@ fn a_part_that_the_page_before_made_whole_is_not_sent_again() {
     assert_eq!((state(&batch), of_part_1), (State::Stored, 1));
 }
 
+/// Two tabs send one file. `other` says where the other page's chunk has brought part 1 when this
+/// one's arrives, by how many there were.
+fn beside_another_page(other: impl Fn(u64) -> Option<u64>) -> (State, u64) {
+    let size = 2 * PART;
+    let (mut batch, mut edge) = (one(size), Edge::default());
+    let (mut now, mut of_part_1) = (0.0, 0);
+    while batch.is_live() {
+        let Some((key, run, job)) = batch.next(now) else {
+            now = batch.wakes_at(now).expect("a wait");
+            continue;
+        };
+        if let Job::Send(chunk) = job
+            && chunk.n == 1
+        {
+            of_part_1 += 1;
+            assert!(of_part_1 < 1_000, "it does not end");
+            if let Some(offset) = other(of_part_1) {
+                edge.staged.insert(1, offset);
+            }
+        }
+        let event = edge.answer(key, size, job);
+        batch.on(key, run, event, now, true, 0.5);
+    }
+    (state(&batch), of_part_1)
+}
+
+#[test]
+fn what_another_page_sends_of_the_file_is_no_failed_try() {
+    let times = 3 * u64::from(ATTEMPTS_MAX);
+    let (state, chunks) = beside_another_page(|n| (n <= times).then_some(n * CHUNK_MIN));
+    assert_eq!(state, State::Stored);
+    assert!(chunks > times, "{chunks}");
+}
+
+#[test]
+fn a_beginning_that_shrinks_and_grows_again_is_given_up() {
+    let (state, _) = beside_another_page(|n| Some((n % 2 + 1) * CHUNK_MIN));
+    assert!(matches!(state, State::Failed(_)), "{state:?}");
+}
+
 #[test]
 fn a_file_that_changes_again_and_again_is_given_up() {
     let mut batch = one(2 * PART);

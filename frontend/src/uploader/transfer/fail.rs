@@ -17,8 +17,10 @@ const RESENDS_MAX: u8 = 3;
 const MISMATCHES_MAX: u8 = 2;
 
 impl Transfer {
-    /// A job is no longer under way.
-    pub(super) fn ended(&mut self, job: Job, failure: &Failure) {
+    /// A job is no longer under way. Answers whether the edge holds more for all that: another page
+    /// sends the same file, and what it sends counts here too.
+    pub(super) fn ended(&mut self, job: Job, failure: &Failure) -> bool {
+        let mut further = false;
         match job {
             Job::Send(chunk) => {
                 let code = failure.code();
@@ -31,7 +33,7 @@ impl Transfer {
                         part.offset = 0;
                         part.mismatches += 1;
                     }
-                    part.offset = offset.unwrap_or(part.offset);
+                    further = offset.is_some_and(|offset| part.reach(offset));
                 }
                 self.ask |= cut;
             }
@@ -42,6 +44,7 @@ impl Transfer {
                 self.state = State::Uploading;
             }
         }
+        further && failure.remedy() == Remedy::GoOn
     }
 
     pub(super) fn failed(&mut self, failure: Failure, now: f64, online: bool, random: f64) {

@@ -56,9 +56,11 @@ impl Transfer {
             }
             Event::Stored => self.state = State::Stored,
             Event::Failed(job, failure) => {
-                self.ended(job, &failure);
+                let further = self.ended(job, &failure);
                 // Requests of a paused file are cut by the page itself.
-                if !(self.paused && failure.is_network()) {
+                if further {
+                    self.hurry(true);
+                } else if !(self.paused && failure.is_network()) {
                     self.failed(failure, now, online, random);
                 }
             }
@@ -99,7 +101,7 @@ impl Transfer {
         let (start, end) = self.range(n)?;
         let part = self.part_mut(n)?;
         let gained = offset > part.offset;
-        part.offset = offset.min(end - start);
+        let _ = part.reach(offset.min(end - start));
         part.sending = Sending::Todo;
         self.ticket_worked = true;
         if gained {
