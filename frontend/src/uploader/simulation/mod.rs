@@ -12,6 +12,7 @@ use chatlift_shared::limits::MIB;
 use super::*;
 
 mod faults;
+mod large;
 mod network;
 
 const PART: u64 = 8 * MIB;
