@@ -28,7 +28,7 @@ pub(crate) struct State {
     pub(crate) rows: Slot<Vec<Row>>,
     pub(crate) sum: Slot<Sum>,
     pub(crate) files: Slot<Vec<File>>,
-    pub(crate) arrived: Slot<usize>,
+    pub(crate) arrived: Slot<bool>,
     pub(crate) left: Slot<u32>,
     pub(crate) trouble: Slot<Option<String>>,
     pub(crate) notice: Slot<String>,

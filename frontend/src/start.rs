@@ -69,7 +69,7 @@ fn draw(at: &At, data: &Js) -> Option<()> {
         .get("problem")
         .and_then(|problem| problem.get("code")?.text());
     let link = data.get("link").as_ref().and_then(wire::link);
-    head(link.is_some() && code.is_none());
+    head(link.is_some());
     if let Some(link) = link {
         let title = [&link.title, " · ", &link.app_name].concat();
         dom::set(&dom::document(), "title", title);

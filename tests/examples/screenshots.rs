@@ -15,10 +15,13 @@ use chatlift_tests::tour::{STATES, tour};
 use serde_json::json;
 
 /// A language, and the widths (CSS pixels) and themes that it is drawn in.
-const LOOKS: [(&str, &[(u32, &str)]); 3] = [
+const LOOKS: [(&str, &[(u32, &str)]); 6] = [
     ("en", &[(360, "light"), (360, "dark"), (768, "light")]),
     ("ar", &[(360, "light"), (360, "dark"), (768, "light")]),
-    ("zh-CN", &[(360, "light")]),
+    ("zh-CN", &[(360, "light"), (360, "dark")]),
+    ("zh-TW", &[(360, "light")]),
+    ("ja", &[(360, "light")]),
+    ("es", &[(360, "light")]),
 ];
 
 /// The page of a browser with its scripts off, which no tour can come to.

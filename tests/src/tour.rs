@@ -119,6 +119,9 @@ impl Tour<'_> {
         let _ = app.page(&full).store("a.pdf", &pdf());
         self.open(&full.url);
         let _ = self.phone.problem();
+        // Who asked stands above what became of it.
+        self.phone.sees("#head:not([hidden]) h1", 1);
+        let _ = self.phone.read("#asks");
         look("full");
 
         let session = self.phone.session();
@@ -146,6 +149,10 @@ impl Tour<'_> {
         block(&["*.wasm"]);
         self.open(&link.url);
         self.phone.sees("html[data-state=form]", 1);
+        let gap = "return document.querySelector('.zone').getBoundingClientRect().top
+            - document.querySelector('#pick').getBoundingClientRect().bottom";
+        let gap = session.script(gap, &json!([]));
+        assert_eq!(gap.as_f64(), Some(0.0), "the input stands outside its card");
         look("form");
         let good = self.write("invoice.pdf", &pdf());
         let bad = self.write("program.pdf", &elf());
@@ -193,6 +200,8 @@ impl Tour<'_> {
         self.gate.release();
         // Looking may have taken longer than the page waits for an answer; then it asks again.
         self.phone.sees_within(&mark("success"), 1, WITHIN);
+        let success = self.phone.text(&mark("success"));
+        assert!(success.contains('5'), "of all files that are listed: {success}");
         look("done");
         self.phone.click("section.card details summary");
         look("details");

@@ -7,14 +7,16 @@ use super::el::At;
 use crate::dom;
 use crate::i18n::{lang, moment, t, tf};
 
-/// Fills the head of index.html, where the edge has not done so.
-pub(super) fn head(link: &Link) {
+/// Fills the head of index.html, where the edge has not done so; anew where it says what is wrong with
+/// the link, which the page says below. What a link that takes nothing asks for needs no hint.
+pub(super) fn head(link: &Link, trouble: bool) {
     let initial: String = link.app_name.chars().take(1).collect();
     let asks = tf("head.asks", &[("app", &link.app_name)]);
-    let texts = [initial.as_str(), &asks, &link.title, &link.hint];
+    let hint = if trouble { "" } else { &link.hint };
+    let texts = [initial.as_str(), &asks, &link.title, hint];
     for (id, text) in ["initial", "asks", "title", "hint"].iter().zip(texts) {
         if let Some(element) = dom::document().get_element_by_id(id)
-            && dom::text(&element, "textContent").trim().is_empty()
+            && (trouble || dom::text(&element, "textContent").trim().is_empty())
         {
             element.set_text_content(Some(text));
         }

@@ -19,7 +19,7 @@ pub(super) fn hero(at: &At, link: &Link, s: Signals) {
 fn success(at: &At, link: &Link, s: Signals) {
     let hero = at.el("section.card hero|data-testid=success|data-code=stored|role=status");
     hero.icon("badge good", BIG_TICK);
-    hero.say("h2", tn("success.title", s.arrived().get(), &[]));
+    hero.say("h2", tn("success.title", s.files().with(Vec::len), &[]));
     hero.say("p", tf("success.next", &[("app", &link.app_name)]));
     let left = s.left().get() as usize;
     if left > 0 {

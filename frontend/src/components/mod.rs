@@ -47,7 +47,7 @@ pub(crate) type Languages = Vec<(String, String)>;
 
 /// The whole page of a link.
 pub(crate) fn page(at: &At, link: &Rc<Link>, s: Signals, languages: Languages) {
-    frame::head(link);
+    frame::head(link, s.trouble().with_untracked(Option::is_some));
     let main = at.el("main");
     main.live_attr("data-phase", move || {
         (s.phase().get() == Phase::Done).then(|| "done".to_owned())

@@ -120,7 +120,7 @@ pub(crate) fn confirm() {
         }
     }
     s.notice().set(String::new());
-    s.arrived().set(0);
+    s.arrived().set(false);
     s.phase().set(Phase::Sending);
     engine::pump();
 }

@@ -137,8 +137,8 @@ impl Signals {
         Live::of(|state| &state.files)
     }
 
-    /// How many of them came from this visit's last pick.
-    pub(crate) fn arrived(self) -> Live<usize> {
+    /// Whether some of them came from this visit's last pick.
+    pub(crate) fn arrived(self) -> Live<bool> {
         Live::of(|state| &state.arrived)
     }
 

@@ -30,7 +30,7 @@ pub(crate) fn stored(file: StoredFile) {
         s.files().update(|files| files.push(file));
         s.left().update(|left| *left = left.saturating_sub(1));
     }
-    s.arrived().update(|arrived| *arrived += 1);
+    s.arrived().set(true);
 }
 
 /// Shows how the machine stands.
@@ -112,7 +112,7 @@ fn settle(s: Signals, was: Phase) {
     let failed = untrack(|| count(s, RowState::Failed));
     let phase = if failed > 0 {
         Phase::Settled
-    } else if s.arrived().get_untracked() > 0 {
+    } else if s.arrived().get_untracked() {
         Phase::Done
     } else {
         Phase::Picking
@@ -131,7 +131,7 @@ fn settle(s: Signals, was: Phase) {
         s.rows().set(Vec::new());
         s.live().set(crate::i18n::tn(
             "success.title",
-            s.arrived().get_untracked(),
+            s.files().with_untracked(Vec::len),
             &[],
         ));
         dom::window().scroll_to_with_x_and_y(0.0, 0.0);
