@@ -334,7 +334,7 @@ mod tests {
         let whole = api::Upload {
             id: upload_id(),
             ticket: "t".into(),
-            size: 20 << 20,
+            size: (5 << 30) + 1,
             part_size: 8 << 20,
             parts: vec![HeldPart {
                 n: 2,

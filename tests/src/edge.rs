@@ -39,6 +39,8 @@ pub const ANY_FILE: &str = "any-file";
 pub const SMALL: &str = "small-files";
 /// Anything, but one.
 pub const ONE_FILE: &str = "one-file";
+/// One file of at most 8 GiB.
+pub const LARGE: &str = "large-file";
 /// Anything, as many as a link can take.
 pub const MANY_FILES: &str = "many-files";
 
@@ -87,6 +89,13 @@ fn apps(webhook_url: &str) -> Value {
         1 << 30,
         1,
     );
+    let large = scene(
+        LARGE,
+        names("A large file", "一个大文件"),
+        &["*/*"],
+        8 << 30,
+        1,
+    );
     let many = scene(
         MANY_FILES,
         names("Many files", "许多文件"),
@@ -105,7 +114,7 @@ fn apps(webhook_url: &str) -> Value {
     pages["join"] = json!("pdf");
     json!([
         { "id": APP, "origins": [ORIGIN], "name": names("Harbour Insurance", "海港保险"), "webhook_url": webhook_url,
-          "scenes": [documents, any, small, one, many, pages] },
+          "scenes": [documents, any, small, one, large, many, pages] },
         { "id": OTHER_APP, "name": names("Other", "其他"), "webhook_url": webhook_url,
           "scenes": [any] }
     ])

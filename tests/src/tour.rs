@@ -201,7 +201,10 @@ impl Tour<'_> {
         // Looking may have taken longer than the page waits for an answer; then it asks again.
         self.phone.sees_within(&mark("success"), 1, WITHIN);
         let success = self.phone.text(&mark("success"));
-        assert!(success.contains('5'), "of all files that are listed: {success}");
+        assert!(
+            success.contains('5'),
+            "of all files that are listed: {success}"
+        );
         look("done");
         self.phone.click("section.card details summary");
         look("details");

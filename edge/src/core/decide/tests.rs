@@ -1,6 +1,7 @@
 //! The state machine: what each command makes of each state, and random sequences of commands
 //! against the invariants.
 
+mod large;
 mod manage;
 
 use std::cell::RefCell;
