@@ -167,8 +167,12 @@ pub trait Bucket {
     /// What is known of an object, if there is one.
     async fn head(&self, key: &str) -> Result<Option<Head>, BucketError>;
 
-    /// The first `length` bytes of an object, or fewer.
-    async fn read_head(&self, key: &str, length: u64) -> Result<Vec<u8>, BucketError>;
+    /// What is known of an object, and its first `length` bytes or fewer, if there is one.
+    async fn read_head(
+        &self,
+        key: &str,
+        length: u64,
+    ) -> Result<Option<(Head, Vec<u8>)>, BucketError>;
 
     /// Digest of a whole object, read as a stream.
     async fn digest(&self, key: &str) -> Result<Sha256, BucketError>;

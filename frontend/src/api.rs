@@ -128,23 +128,24 @@ pub(crate) fn announce(whose: For, name: &str, size: f64, head: &[u8]) -> Answer
     call(whose, "POST", "/uploads", &json_body(), &body, None)
 }
 
-/// Sends a chunk of an upload; `digest` is that of its whole part.
+/// Sends a chunk of an upload; the first of `digests` is that of its whole part, and those to
+/// complete the file with follow where it completes it.
 pub(crate) fn send_chunk(
     whose: For,
     upload: &Upload,
     chunk: Chunk,
-    digest: Sha256,
+    digests: (Sha256, Option<(Sha256, Sha256)>),
     body: &Blob,
     loaded: Loaded,
 ) -> Answer {
-    let path = [
-        "/uploads/",
-        &upload.id,
-        "/parts/",
-        &format::decimal(chunk.n.into()),
-    ]
-    .concat();
-    let digest = digest_header(&digest);
+    let n = format::decimal(chunk.n.into());
+    let mut path = ["/uploads/", &upload.id, "/parts/", &n].concat();
+    if let Some((sha256, parts)) = &digests.1 {
+        for text in ["?sha256=", &hex(sha256), "&parts_sha256=", &hex(parts)] {
+            path.push_str(text);
+        }
+    }
+    let digest = digest_header(&digests.0);
     let ticket = (HEADER_TICKET, upload.ticket.clone());
     if chunk.direct {
         let headers = [ticket, ("content-digest", digest)];

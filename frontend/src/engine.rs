@@ -263,8 +263,12 @@ fn ask(key: Key, run: u32, job: Job, file: &File, reading: &Reading) -> Option<a
             let (from, to) = (start + chunk.from as f64, start + chunk.to as f64);
             let body = file.slice_with_f64_and_f64(from, to).ok()?;
             read(key, |_, transfer| {
-                let (upload, digest) = (transfer.upload()?, transfer.part_digest(chunk.n)?);
-                Some(api::send_chunk(whose, upload, chunk, digest, &body, loaded))
+                let whole = transfer.digests().filter(|_| chunk.ends);
+                let digests = (transfer.part_digest(chunk.n)?, whole);
+                let upload = transfer.upload()?;
+                Some(api::send_chunk(
+                    whose, upload, chunk, digests, &body, loaded,
+                ))
             })??
         }
         Job::Complete => read(key, |_, transfer| {
@@ -294,18 +298,19 @@ pub(crate) fn finish() {
 
 /// What the edge's answer to a job says; nothing if it cannot be read.
 fn understand(key: Key, job: Job, answer: &api::Js) -> Option<Event> {
-    Some(match job {
-        Job::Announce => Event::Announced(Box::new(wire::upload(answer)?)),
-        Job::Send(chunk) => match wire::offset(answer) {
-            Some(offset) => Event::Staged { n: chunk.n, offset },
-            None => Event::Sent(chunk.n),
-        },
-        Job::Whole | Job::Complete | Job::Digest(_) => {
-            let file = wire::file(answer)?;
-            STORED.with(|stored| stored.borrow_mut().push((key, file.id.clone())));
-            page::stored(file);
-            Event::Stored
-        }
+    if let Job::Announce = job {
+        return Some(Event::Announced(Box::new(wire::upload(answer)?)));
+    }
+    // Any other answer with a file is that it is stored.
+    if let Some(file) = wire::file(answer) {
+        STORED.with(|stored| stored.borrow_mut().push((key, file.id.clone())));
+        page::stored(file);
+        return Some(Event::Stored);
+    }
+    let Job::Send(chunk) = job else { return None };
+    Some(match wire::offset(answer) {
+        Some(offset) => Event::Staged { n: chunk.n, offset },
+        None => Event::Sent(chunk.n),
     })
 }
 

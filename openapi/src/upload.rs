@@ -305,7 +305,16 @@ fn parts() -> Vec<Operation> {
         )
         .describe(
             "A whole part has a `Content-Digest`. A chunk has an `Upload-Offset` and the whole \
-             part's `Repr-Digest`; what arrives of it counts, even when it is cut.",
+             part's `Repr-Digest`; what arrives of it counts, even when it is cut. A part may name \
+             the digests that `complete` takes: with the last part the upload is completed then, \
+             and the answer is the file. If it cannot be with these digests, the part is held and \
+             `complete` tells why.",
+        )
+        .query("sha256", "Digest of the whole file.", schema("Sha256"))
+        .query(
+            "parts_sha256",
+            "Digest of the parts' digests in order; comes with `sha256`.",
+            schema("Sha256"),
         )
         .needs_header("Upload-Ticket", "The upload's ticket.", text())
         .header("Content-Digest", "Digest of the part.", digest())
@@ -320,6 +329,12 @@ fn parts() -> Vec<Operation> {
         .curl(&format!("-H 'Content-Digest: {}'", examples::DIGEST_HEADER))
         .curl("--data-binary @invoice.pdf")
         .answers(
+            200,
+            "It was the last part, and the file is stored.",
+            "PageFile",
+            &[("file", examples::page_file())],
+        )
+        .answers(
             202,
             "The chunk is held; its part is not whole yet.",
             "Staged",
@@ -328,6 +343,7 @@ fn parts() -> Vec<Operation> {
         .answers_empty(204, "The part is held.")
         .problems(&[LinkTokenInvalid, PasswordRequired, LinkExpired, LinkRevoked])
         .problems(&[
+            FileTypeNotAccepted,
             UploadNotFound,
             UploadAborted,
             UploadTicketInvalid,

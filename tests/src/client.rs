@@ -234,6 +234,25 @@ impl Page {
         )
     }
 
+    /// Sends a part, to complete the upload if it is the last.
+    #[must_use]
+    pub fn send_last(
+        &self,
+        upload: &Upload,
+        n: u64,
+        bytes: &[u8],
+        (sha256, parts_sha256): (Sha256, Sha256),
+    ) -> Answer {
+        let digest = Sha256::of(bytes).to_header();
+        let id = upload.id;
+        self.call(
+            "PUT",
+            &format!("/uploads/{id}/parts/{n}?sha256={sha256}&parts_sha256={parts_sha256}"),
+            &[("content-digest", &digest), (HEADER_TICKET, &upload.ticket)],
+            Some(bytes),
+        )
+    }
+
     /// Sends the parts that the edge does not hold, and returns all of them.
     ///
     /// # Panics

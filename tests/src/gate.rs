@@ -29,6 +29,8 @@ pub enum Rule {
     Drop,
     /// The edge answers, and the browser hears of it only after [`Gate::release`].
     Hold,
+    /// As [`Rule::Hold`], if the edge answers with this status.
+    HoldStatus(u16),
     /// The answer has one more header.
     Header((&'static str, &'static str)),
 }
@@ -135,7 +137,8 @@ impl Gate {
 
     /// Lets all that is held back go, and holds nothing more.
     pub fn release(&self) {
-        lock(&self.inner.rules).retain(|(_, rule)| !matches!(rule, Rule::Hold));
+        lock(&self.inner.rules)
+            .retain(|(_, rule)| !matches!(rule, Rule::Hold | Rule::HoldStatus(_)));
         *lock(&self.inner.held) = 0;
         self.inner.released.notify_all();
     }
@@ -183,7 +186,14 @@ impl Inner {
             Some(Rule::Header(header)) => Some(header),
             _ => None,
         };
-        if matches!(rule, Some(Rule::Hold)) {
+        let holds = match rule {
+            Some(Rule::Hold) => true,
+            Some(Rule::HoldStatus(status)) => {
+                answer.split(' ').nth(1) == Some(status.to_string().as_str())
+            }
+            _ => false,
+        };
+        if holds {
             let mut held = lock(&self.held);
             *held += 1;
             while *held > 0 {

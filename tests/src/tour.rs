@@ -193,7 +193,7 @@ impl Tour<'_> {
         };
         let path = film.write(self.phone.folder(), "holiday.mp4");
         self.phone.pick(&[&path]);
-        self.gate.rule("/complete", Rule::Hold);
+        self.gate.rule("/parts/1", Rule::HoldStatus(200));
         self.phone.click(&mark("confirm"));
         self.phone.sees_within(&row("completing"), 1, WITHIN);
         look("finishing");

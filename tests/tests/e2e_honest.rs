@@ -41,18 +41,18 @@ const WATCH: &str = r#"
       { subtree: true, childList: true, attributes: true, characterData: true });
     look();"#;
 
-/// One file goes in chunks and is completed, the other in one request; the edge has stored both,
-/// and its answers are held back.
+/// One file goes in chunks, the last of which completes it, the other in one request; the edge has
+/// stored both, and its answers are held back.
 #[test]
 fn a_hundred_percent_is_not_shown_before_the_edge_has_answered() {
     let stage = shared();
     let link = stage.edge.app().link(ANY_FILE);
-    for (name, size, held) in [
-        ("chunks.bin", 3_000_000, "/complete"),
-        ("whole.bin", 100_000, "/files"),
+    for (name, size, (path, rule)) in [
+        ("chunks.bin", 3_000_000, ("/parts/1", Rule::HoldStatus(200))),
+        ("whole.bin", 100_000, ("/files", Rule::Hold)),
     ] {
         let gate = Gate::before(&stage.edge.origin());
-        gate.rule(held, Rule::Hold);
+        gate.rule(path, rule);
         let phone = Browser::english();
         let path = Random { seed: size, size }.write(phone.folder(), name);
         phone.open(&gate.url(&link.url));

@@ -1,7 +1,7 @@
 //! Parts, tickets and completions that the edge must refuse. After each, nothing is stored and the
 //! backend has heard nothing.
 
-use chatlift_shared::api::{HEADER_TICKET, HeldPart, LinkState};
+use chatlift_shared::api::{HEADER_TICKET, HeldPart, LinkState, PageFile};
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::{ProblemCode, UploadId, limits};
 use chatlift_tests::assertions::{nothing_stored, refused, without_trace};
@@ -73,6 +73,71 @@ fn completing_with_parts_of_another_file_is_refused() {
             &page.complete(upload.id, file.sha256(), &parts, &[]),
             ProblemCode::PartsDiffer,
         );
+    });
+}
+
+#[test]
+fn the_last_part_makes_the_file_whichever_it_is() {
+    let app = shared().edge.app();
+    let page = app.page(&app.link(ANY_FILE));
+    let file = Random {
+        seed: 31,
+        size: 2 * PART + 9,
+    };
+    let upload = page.announce_random("last.bin", file);
+    let read = |n: u64| file.read((n - 1) * PART, PART);
+    let parts = Sha256::of_parts((1..=3).map(|n| Sha256::of(&read(n))));
+    for n in [3, 1] {
+        let sent = page.send_last(&upload, n, &read(n), (file.sha256(), parts));
+        assert_eq!(sent.status, 204, "{}", sent.text());
+    }
+    let sent = page.send_last(&upload, 2, &read(2), (file.sha256(), parts));
+    let stored: PageFile = sent.ok(200);
+    assert_eq!((stored.size, stored.sha256), (file.size, file.sha256()));
+    assert_eq!(Sha256::of(&app.content(stored.id, &[]).body), file.sha256());
+    // Who did not hear of it asks for the file.
+    let again = page.send_last(&upload, 2, &read(2), (file.sha256(), parts));
+    refused(&again, ProblemCode::UploadBusy);
+    let held: Vec<_> = (1..=3)
+        .map(|n| HeldPart {
+            n,
+            sha256: Sha256::of(&read(n.into())),
+        })
+        .collect();
+    let asked: PageFile = page.complete(upload.id, file.sha256(), &held, &[]).ok(200);
+    assert_eq!(asked.id, stored.id);
+}
+
+#[test]
+fn a_last_part_with_digests_that_are_not_right_is_held_and_makes_no_file() {
+    without_trace(ANY_FILE, |_, page| {
+        let file = Random {
+            seed: 32,
+            size: PART + 5,
+        };
+        let upload = page.announce_random("wrong.bin", file);
+        let (first, second) = (file.read(0, PART), file.read(PART, PART));
+        assert_eq!(page.send_part(&upload, 1, &first).status, 204);
+        let path = format!("/uploads/{}/parts/2", upload.id);
+        for (query, field) in [
+            (format!("sha256={}", file.sha256()), "parts_sha256"),
+            (format!("parts_sha256={}", file.sha256()), "sha256"),
+            ("sha256=00".to_owned(), "sha256"),
+        ] {
+            let digest = Sha256::of(&second).to_header();
+            let headers = [
+                ("content-digest", &*digest),
+                (HEADER_TICKET, &upload.ticket),
+            ];
+            let answer = page.call("PUT", &format!("{path}?{query}"), &headers, Some(&second));
+            let problem = refused(&answer, ProblemCode::InvalidRequest);
+            assert_eq!(problem.field.as_deref(), Some(field));
+        }
+        let wrong = (file.sha256(), Sha256::of(b"of other parts"));
+        let sent = page.send_last(&upload, 2, &second, wrong);
+        assert_eq!(sent.status, 204, "{}", sent.text());
+        let known = page.announce_random("wrong.bin", file);
+        assert_eq!(known.parts.len(), 2);
     });
 }
 

@@ -101,6 +101,9 @@ pub enum Command {
         n: u16,
         /// The part.
         part: Part,
+        /// What to seal the upload with, if this is the last of its parts.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seal: Option<Seal>,
     },
     /// A chunk is about to be staged: does the upload take parts?
     Touch {
@@ -138,12 +141,8 @@ pub enum Command {
     Seal {
         /// The upload.
         upload: UploadId,
-        /// Drawn by the worker.
-        attempt: u64,
-        /// Digest of the whole file.
-        sha256: Sha256,
-        /// Digest of the parts' digests.
-        parts_sha256: Sha256,
+        /// What with.
+        seal: Seal,
     },
     /// R2 has the object, and its type is accepted: it is a file, and its event is in the outbox.
     Commit {
@@ -223,6 +222,17 @@ pub enum Command {
     },
     /// Time has passed.
     Tick,
+}
+
+/// What an upload is sealed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seal {
+    /// Drawn by the worker.
+    pub attempt: u64,
+    /// Digest of the whole file.
+    pub sha256: Sha256,
+    /// Digest of the parts' digests.
+    pub parts_sha256: Sha256,
 }
 
 /// How a try to send an event ended.
@@ -318,6 +328,8 @@ pub struct Sealed {
     pub etags: Vec<String>,
     /// Digest of the whole, where it is known before the object is there.
     pub sha256: Option<Sha256>,
+    /// The attempt that it is sealed for.
+    pub attempt: u64,
 }
 
 /// A file and what the worker needs to serve it.

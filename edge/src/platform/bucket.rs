@@ -24,18 +24,23 @@ impl R2 {
             .map_err(broken("binding FILES"))
     }
 
+    /// An object; `None` if there is none.
+    async fn get(&self, key: &str, range: Option<Range>) -> Result<Option<Object>, BucketError> {
+        counts::r2_class_b();
+        let mut get = self.0.get(key);
+        if let Some(range) = range {
+            get = get.range(range);
+        }
+        get.execute().await.map_err(failed("get"))
+    }
+
     /// A stream of an object's content, and the object; `None` if there is none.
     pub(super) async fn open(
         &self,
         key: &str,
         range: Option<Range>,
     ) -> Result<Option<(Object, ResponseBody)>, BucketError> {
-        counts::r2_class_b();
-        let mut get = self.0.get(key);
-        if let Some(range) = range {
-            get = get.range(range);
-        }
-        let Some(object) = get.execute().await.map_err(failed("get"))? else {
+        let Some(object) = self.get(key, range).await? else {
             return Ok(None);
         };
         let body = match object.body() {
@@ -57,6 +62,13 @@ fn js_failed(operation: &'static str) -> impl FnOnce(JsValue) -> BucketError {
     move |error| BucketError {
         operation,
         reason: format!("{error:?}"),
+    }
+}
+
+fn head_of(object: &Object) -> Head {
+    Head {
+        size: object.size(),
+        etag: object.etag(),
     }
 }
 
@@ -216,26 +228,23 @@ impl Bucket for R2 {
     async fn head(&self, key: &str) -> Result<Option<Head>, BucketError> {
         counts::r2_class_b();
         let object = self.0.head(key).await.map_err(failed("head"))?;
-        Ok(object.map(|o| Head {
-            size: o.size(),
-            etag: o.etag(),
-        }))
+        Ok(object.as_ref().map(head_of))
     }
 
-    async fn read_head(&self, key: &str, length: u64) -> Result<Vec<u8>, BucketError> {
-        counts::r2_class_b();
+    async fn read_head(
+        &self,
+        key: &str,
+        length: u64,
+    ) -> Result<Option<(Head, Vec<u8>)>, BucketError> {
         let range = Range::OffsetWithLength { offset: 0, length };
-        let object = self
-            .0
-            .get(key)
-            .range(range)
-            .execute()
-            .await
-            .map_err(failed("get"))?;
-        match object.as_ref().and_then(Object::body) {
-            Some(body) => body.bytes().await.map_err(failed("get")),
-            None => Ok(Vec::new()),
-        }
+        let Some(object) = self.get(key, Some(range)).await? else {
+            return Ok(None);
+        };
+        let bytes = match object.body() {
+            Some(body) => body.bytes().await.map_err(failed("get"))?,
+            None => Vec::new(),
+        };
+        Ok(Some((head_of(&object), bytes)))
     }
 
     async fn digest(&self, key: &str) -> Result<Sha256, BucketError> {

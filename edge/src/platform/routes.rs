@@ -22,6 +22,7 @@ use crate::core::link::{LinkRow, LinkView};
 use crate::core::route::{self, PageRoute, Route};
 use crate::core::{language, name, ticket};
 use crate::ports::Failure;
+use crate::service::uploads::{Sent, SentPart, check_part};
 
 /// Header by which a test asks for a fault, where `FAULTS` is on.
 const HEADER_FAULT: &str = "chatlift-fault";
@@ -318,39 +319,62 @@ async fn put_part(
         .filter(|ticket| ticket.upload == upload)
         .ok_or_else(|| Problem::new(ProblemCode::UploadTicketInvalid).field("Upload-Ticket"))?;
     let length = request::content_length(request)?;
-    if let Some(offset) = header(request, HEADER_OFFSET) {
-        return put_chunk(service, request, &ticket, n, &offset, length).await;
+    let complete = completion(request)?;
+    let offset = header(request, HEADER_OFFSET);
+    // The digest of a chunk is that of the whole part (RFC 9530 section 3): what is checked when the
+    // part is whole.
+    let name = match offset {
+        Some(_) => "Repr-Digest",
+        None => "Content-Digest",
+    };
+    let sha256 = request::digest(request, name)?
+        .ok_or_else(|| Problem::new(ProblemCode::DigestMissing).field(name))?;
+    let part = SentPart {
+        n,
+        sha256,
+        complete,
+    };
+    let sent = match offset {
+        Some(offset) => {
+            let offset = offset
+                .parse()
+                .map_err(|_| invalid("Upload-Offset", "Give a number of bytes."))?;
+            let body = request.inner().body();
+            service
+                .put_chunk(&ticket, part, offset, length, body)
+                .await?
+        }
+        None => {
+            check_part(&ticket, n, length)?;
+            let body = request::body(request)?;
+            service.put_part(&ticket, part, length, body).await?
+        }
+    };
+    match sent {
+        Sent::Staged(offset) => respond::json(202, &Staged { offset }),
+        Sent::Part => respond::no_content(),
+        Sent::File(found) => stored(200, *found),
     }
-    let expected = request::digest(request, "Content-Digest")?
-        .ok_or_else(|| Problem::new(ProblemCode::DigestMissing).field("Content-Digest"))?;
-    crate::service::uploads::check_part(&ticket, n, length)?;
-    let body = request::body(request)?;
-    service.put_part(&ticket, n, length, expected, body).await?;
-    respond::no_content()
 }
 
-/// A chunk of a part. Its `Repr-Digest` is that of the whole part (RFC 9530 section 3): what is
-/// checked when the part is whole.
-async fn put_chunk(
-    service: &EdgeService,
-    request: &Request,
-    ticket: &ticket::Ticket,
-    n: u64,
-    offset: &str,
-    length: u64,
-) -> Result<Response, Failure> {
-    let offset = offset
-        .parse()
-        .map_err(|_| invalid("Upload-Offset", "Give a number of bytes."))?;
-    let expected = request::digest(request, "Repr-Digest")?
-        .ok_or_else(|| Problem::new(ProblemCode::DigestMissing).field("Repr-Digest"))?;
-    let body = request.inner().body();
-    match service
-        .put_chunk(ticket, n, offset, length, expected, body)
-        .await?
-    {
-        Some(offset) => respond::json(202, &Staged { offset }),
-        None => respond::no_content(),
+/// What a part's address says to complete the upload with.
+fn completion(request: &Request) -> Result<Option<CompleteUpload>, Failure> {
+    let url = request.url().map_err(broken("address"))?;
+    let digest = |name: &str| {
+        let Some((_, hex)) = url.query_pairs().find(|(key, _)| key == name) else {
+            return Ok(None);
+        };
+        let digest = hex.parse().map(Some);
+        digest.map_err(|_| invalid(name, "Give a SHA-256 in lower-case hex."))
+    };
+    match (digest("sha256")?, digest("parts_sha256")?) {
+        (Some(sha256), Some(parts_sha256)) => Ok(Some(CompleteUpload {
+            sha256,
+            parts_sha256,
+        })),
+        (None, None) => Ok(None),
+        (None, _) => Err(invalid("sha256", "Give both digests, or none.")),
+        (_, None) => Err(invalid("parts_sha256", "Give both digests, or none.")),
     }
 }
 

@@ -8,20 +8,22 @@ use crate::core::stage::offset_differs;
 use crate::ports::Chunk;
 
 #[derive(serde::Deserialize)]
-struct Sum {
+struct End {
     held: u64,
 }
 
 /// How many bytes of a part are staged.
 pub(super) fn staged(storage: &Storage, upload: UploadId, n: u16) -> Result<u64> {
-    let sum: Sum = storage
+    // Rows follow each other without a gap, so the last one tells.
+    let last: Vec<End> = storage
         .sql()
         .exec(
-            "SELECT COALESCE(SUM(LENGTH(bytes)), 0) AS held FROM stage WHERE upload = ? AND n = ?",
+            "SELECT offset + LENGTH(bytes) AS held FROM stage WHERE upload = ? AND n = ?
+             ORDER BY offset DESC LIMIT 1",
             vec![upload.to_string().into(), i32::from(n).into()],
         )?
-        .one()?;
-    Ok(sum.held)
+        .to_array()?;
+    Ok(last.first().map_or(0, |end| end.held))
 }
 
 /// Adds a row at `begin`, if the part is staged up to there and the chunk does not run over: another

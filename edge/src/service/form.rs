@@ -141,6 +141,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             upload: opened.id,
             n,
             part,
+            seal: None,
         };
         self.tell(opened.id, record).await
     }

@@ -1,6 +1,7 @@
 //! The service against a bucket and links in memory. The bucket can store and then report
 //! failure, and any step can be the last one before the worker dies.
 
+mod last_part;
 mod serial;
 
 use std::cell::{Cell, RefCell};
@@ -19,6 +20,7 @@ use futures::executor::block_on;
 mod manage;
 
 use super::Service;
+use super::uploads::{Sent, SentPart};
 use crate::config::{App, Config, tests as config};
 use crate::core::command::{Command, OpenUpload, Outcome, Reply};
 use crate::core::decide::{Held, PartWrite, decide};
@@ -81,6 +83,21 @@ impl Memory {
 
 fn etag(bytes: &[u8]) -> String {
     Sha256::of(bytes).to_string()
+}
+
+fn head_of(bytes: &[u8]) -> Head {
+    Head {
+        size: bytes.len() as u64,
+        etag: etag(bytes),
+    }
+}
+
+fn part(n: u64, sha256: Sha256) -> SentPart {
+    SentPart {
+        n,
+        sha256,
+        complete: None,
+    }
 }
 
 impl Bucket for Memory {
@@ -166,21 +183,22 @@ impl Bucket for Memory {
     }
 
     async fn head(&self, key: &str) -> Result<Option<Head>, BucketError> {
-        self.step("head", |s| {
-            s.objects.get(key).map(|o| Head {
-                size: o.len() as u64,
-                etag: etag(o),
-            })
-        })
+        self.step("head", |s| s.objects.get(key).map(|o| head_of(o)))
     }
 
-    async fn read_head(&self, key: &str, length: u64) -> Result<Vec<u8>, BucketError> {
+    async fn read_head(
+        &self,
+        key: &str,
+        length: u64,
+    ) -> Result<Option<(Head, Vec<u8>)>, BucketError> {
         self.step("read head", |s| {
-            let object = s.objects.get(key).cloned().unwrap_or_default();
-            object
-                .into_iter()
-                .take(usize::try_from(length).expect("short"))
-                .collect()
+            s.objects.get(key).map(|object| {
+                let length = usize::try_from(length).expect("short");
+                (
+                    head_of(object),
+                    object.iter().copied().take(length).collect(),
+                )
+            })
         })
     }
 
@@ -463,10 +481,9 @@ impl Edge {
             .zip(content.chunks(size))
             .map(|(n, part)| {
                 let sha256 = Sha256::of(part);
-                let put =
-                    self.service
-                        .put_part(&ticket, n, part.len() as u64, sha256, part.to_vec());
-                block_on(put).expect("a part");
+                let (sent, length) = (self::part(n, sha256), part.len() as u64);
+                let put = self.service.put_part(&ticket, sent, length, part.to_vec());
+                assert_eq!(block_on(put), Ok(Sent::Part));
                 sha256
             })
             .collect()
@@ -678,7 +695,7 @@ fn a_part_that_was_overwritten_is_asked_for_again() {
     let ticket = edge.ticket(&upload);
     let last = edge
         .service
-        .put_part(&ticket, 3, 5, parts[2], b"wrong".to_vec());
+        .put_part(&ticket, part(3, parts[2]), 5, b"wrong".to_vec());
     assert_eq!(refusal(block_on(last)), ProblemCode::DigestMismatch);
     assert_eq!(
         refusal(edge.complete(upload.id, &content, &parts)),
@@ -709,21 +726,21 @@ fn send_part_1_in_chunks(edge: &Edge, upload: &OpenUpload, part: &[u8]) -> Resul
     let chunk = |offset: usize, length: usize, arrives: usize| {
         let body = part[offset..offset + arrives].to_vec();
         let (offset, length) = (offset as u64, length as u64);
-        let put = edge
-            .service
-            .put_chunk(&ticket, 1, offset, length, expected, Some(body));
+        let put =
+            edge.service
+                .put_chunk(&ticket, self::part(1, expected), offset, length, Some(body));
         block_on(put)
     };
-    assert_eq!(chunk(0, 1000, 700)?, Some(700));
+    assert_eq!(chunk(0, 1000, 700)?, Sent::Staged(700));
     let elsewhere = chunk(1000, 500, 500);
     assert_eq!(refusal(elsewhere), ProblemCode::OffsetDiffers);
-    assert_eq!(chunk(700, 300, 300)?, Some(1000));
+    assert_eq!(chunk(700, 300, 300)?, Sent::Staged(1000));
     let rest = part.len() - 1000;
     assert_eq!(
         refusal(chunk(1000, rest + 1, 0)),
         ProblemCode::PartSizeWrong
     );
-    chunk(1000, rest, rest).map(|staged| assert_eq!(staged, None))
+    chunk(1000, rest, rest).map(|sent| assert_eq!(sent, Sent::Part))
 }
 
 #[test]
@@ -754,19 +771,19 @@ fn a_chunk_of_a_part_that_another_request_made_whole_is_answered_as_held() {
     send_part_1_in_chunks(&edge, &upload, part).expect("a part");
     let ticket = edge.ticket(&upload);
     let late = |offset: u64, said: Sha256| {
-        let chunk = edge
-            .service
-            .put_chunk(&ticket, 1, offset, 9, said, Some(vec![7; 9]));
+        let chunk =
+            edge.service
+                .put_chunk(&ticket, self::part(1, said), offset, 9, Some(vec![7; 9]));
         block_on(chunk)
     };
     for offset in [1000, 0] {
-        assert_eq!(late(offset, Sha256::of(part)), Ok(None));
+        assert_eq!(late(offset, Sha256::of(part)), Ok(Sent::Part));
     }
     assert!(edge.service.links.staged.borrow().is_empty());
     // Of another file, the part is taken anew.
     let other = Sha256::of(b"another file's part");
     assert_eq!(refusal(late(1000, other)), ProblemCode::OffsetDiffers);
-    assert_eq!(late(0, other), Ok(Some(9)));
+    assert_eq!(late(0, other), Ok(Sent::Staged(9)));
     let parts = edge.send_parts(&upload, &content);
     edge.complete(upload.id, &content, &parts).expect("a file");
     edge.recover();
@@ -782,23 +799,21 @@ fn a_beginning_of_another_file_is_not_joined() {
     let ticket = edge.ticket(&upload);
     let first = edge.service.put_chunk(
         &ticket,
-        1,
+        part(1, Sha256::of(b"another file's part")),
         0,
         9,
-        Sha256::of(b"another file's part"),
         Some(b"%PDF-9.9\n".to_vec()),
     );
-    assert_eq!(block_on(first), Ok(Some(9)));
+    assert_eq!(block_on(first), Ok(Sent::Staged(9)));
     let again = edge.announce(link, &content).expect("the upload");
     assert_eq!(again.staged, [StagedPart { n: 1, offset: 9 }]);
     let part = &content[..usize::try_from(PART_SIZE).expect("fits")];
     let length = PART_SIZE - 9;
     let rest = edge.service.put_chunk(
         &ticket,
-        1,
+        self::part(1, Sha256::of(part)),
         9,
         length,
-        Sha256::of(part),
         Some(part[9..].to_vec()),
     );
     assert_eq!(refusal(block_on(rest)), ProblemCode::DigestMismatch);
@@ -929,7 +944,7 @@ fn a_part_for_an_upload_that_was_cancelled_is_told_so() {
     edge.recover();
     let part = edge
         .service
-        .put_part(&ticket, 3, 5, Sha256::of(b"bytes"), b"bytes".to_vec());
+        .put_part(&ticket, part(3, Sha256::of(b"bytes")), 5, b"bytes".to_vec());
     assert_eq!(refusal(block_on(part)), ProblemCode::UploadAborted);
 }
 

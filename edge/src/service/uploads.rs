@@ -7,13 +7,35 @@ use chatlift_shared::media::MediaRange;
 use chatlift_shared::{AppId, LinkId, Problem, ProblemCode, UploadId};
 
 use super::{Service, unexpected};
-use crate::core::command::{Command, FoundFile, OpenUpload, Reply, Sealed};
+use crate::core::command::{Command, FoundFile, OpenUpload, Reply, Seal, Sealed};
 use crate::core::decide::PARTS_NAMED;
 use crate::core::key::object_key;
 use crate::core::link::{Multipart, Part, Policy};
 use crate::core::sniff;
 use crate::core::ticket::Ticket;
 use crate::ports::{Bucket, Chunk, CompleteError, Failure, Kept, Links, PutError, Stage, World};
+
+/// A part, as its sender tells of it.
+#[derive(Clone, Copy, Debug)]
+pub struct SentPart {
+    /// Part number, from 1.
+    pub n: u64,
+    /// Digest of the whole part.
+    pub sha256: Sha256,
+    /// What to complete the upload with, if this is the last of its parts to be there.
+    pub complete: Option<CompleteUpload>,
+}
+
+/// What became of a part, or of a chunk of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// So many bytes of the part's beginning are staged.
+    Staged(u64),
+    /// R2 has the part.
+    Part,
+    /// It was the last, and the upload is a file.
+    File(Box<FoundFile>),
+}
 
 /// What a committed object was announced as.
 #[derive(Clone, Debug)]
@@ -116,38 +138,34 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         }
     }
 
-    /// Takes a part. `length` is the body's; the ticket was verified by the caller.
+    /// Takes a part, and makes the upload a file if that is asked for and it was the last. `length`
+    /// is the body's; the ticket was verified by the caller.
     ///
     /// No Durable Object is asked before the bytes flow.
     ///
     /// # Errors
-    /// `part-out-of-range`, `part-size-wrong`, `digest-mismatch`; what the link refuses.
+    /// `part-out-of-range`, `part-size-wrong`, `digest-mismatch`; what the link refuses; with the
+    /// last part as [`Self::complete`]. An upload that cannot be completed with what the sender says
+    /// has its part all the same, and `complete` tells why.
     pub async fn put_part(
         &self,
         ticket: &Ticket,
-        n: u64,
+        part: SentPart,
         length: u64,
-        expected: Sha256,
         body: B::Body,
-    ) -> Result<(), Failure> {
-        let n = check_part(ticket, n, length)?;
-        let key = object_key(&ticket.app, ticket.upload);
+    ) -> Result<Sent, Failure> {
+        let n = check_part(ticket, part.n, length)?;
+        let upload = ticket.upload;
+        let key = object_key(&ticket.app, upload);
         let put = match self
             .bucket
             .put_part(&key, &ticket.r2_upload_id, n, body)
             .await
         {
-            Ok(put) if put.sha256 == expected => put,
+            Ok(put) if put.sha256 == part.sha256 => put,
             Ok(_) => {
                 // R2 took the wrong bytes in place of any right ones.
-                self.tell(
-                    ticket.upload,
-                    Command::ForgetPart {
-                        upload: ticket.upload,
-                        n,
-                    },
-                )
-                .await?;
+                self.tell(upload, Command::ForgetPart { upload, n }).await?;
                 return Err(Problem::new(ProblemCode::DigestMismatch)
                     .field("Content-Digest")
                     .into());
@@ -155,61 +173,65 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             Err(error) => {
                 // R2 has no such multipart upload any more when the upload was ended meanwhile;
                 // the link knows why.
-                self.why_ended(ticket.upload).await?;
+                self.why_ended(upload).await?;
                 return Err(error.into());
             }
         };
-        let part = Part {
-            etag: put.etag,
-            sha256: put.sha256,
-        };
-        self.tell(
-            ticket.upload,
-            Command::RecordPart {
-                upload: ticket.upload,
-                n,
-                part,
+        let record = Command::RecordPart {
+            upload,
+            n,
+            part: Part {
+                etag: put.etag,
+                sha256: put.sha256,
             },
-        )
-        .await
+            seal: part.complete.map(|request| self.seal(request)),
+        };
+        match (
+            self.links.execute(upload.link(), record).await?,
+            part.complete,
+        ) {
+            (Reply::Done, _) => Ok(Sent::Part),
+            (Reply::File(found), _) => Ok(Sent::File(found)),
+            (Reply::Sealed(sealed), Some(request)) => self
+                .complete_sealed(&ticket.app, upload, request, sealed)
+                .await
+                .map(|found| Sent::File(Box::new(found))),
+            (other, _) => Err(unexpected(&other)),
+        }
     }
 
-    /// Takes a chunk of a part, and the part when that makes it whole. Answers how many bytes of
-    /// the part are staged, or `None` when R2 has it, be it by another request.
+    /// Takes a chunk of a part, and the part when that makes it whole.
     ///
     /// # Errors
     /// As [`Self::put_part`]; `offset-differs` with the right offset.
     pub async fn put_chunk(
         &self,
         ticket: &Ticket,
-        n: u64,
+        part: SentPart,
         offset: u64,
         length: u64,
-        expected: Sha256,
         body: Option<B::Body>,
-    ) -> Result<Option<u64>, Failure>
+    ) -> Result<Sent, Failure>
     where
         L: Stage<Body = B::Body>,
     {
-        let (n, part_len) = part_of(ticket, n)?;
+        let (n, part_len) = part_of(ticket, part.n)?;
         let chunk = Chunk {
             upload: ticket.upload,
             n,
             offset,
             length,
             part_len,
-            sha256: Some(expected),
+            sha256: Some(part.sha256),
             writer: None,
         };
         match self.links.stage(chunk, body).await? {
-            Kept::Recorded => return Ok(None),
-            Kept::Staged(held) if held < part_len => return Ok(Some(held)),
+            Kept::Recorded => return Ok(Sent::Part),
+            Kept::Staged(held) if held < part_len => return Ok(Sent::Staged(held)),
             Kept::Staged(_) => {}
         }
         let whole = self.links.staged(ticket.upload, n, part_len).await?;
-        let put = self
-            .put_part(ticket, n.into(), part_len, expected, whole)
-            .await;
+        let put = self.put_part(ticket, part, part_len, whole).await;
         if let Err(Failure::Refused(problem)) = &put
             && problem.code == ProblemCode::DigestMismatch
         {
@@ -219,7 +241,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             };
             self.tell(ticket.upload, unstage).await?;
         }
-        put.map(|()| None)
+        put
     }
 
     /// Fails with the link's own reason if the upload no longer takes parts.
@@ -238,18 +260,35 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         upload: UploadId,
         request: CompleteUpload,
     ) -> Result<FoundFile, Failure> {
-        let attempt = self.world.random();
         let seal = Command::Seal {
             upload,
-            attempt,
-            sha256: request.sha256,
-            parts_sha256: request.parts_sha256,
+            seal: self.seal(request),
         };
         let sealed = match self.links.execute(upload.link(), seal).await? {
             Reply::Sealed(sealed) => sealed,
             Reply::File(found) => return Ok(*found),
             other => return Err(unexpected(&other)),
         };
+        self.complete_sealed(app, upload, request, sealed).await
+    }
+
+    /// An attempt to complete an upload.
+    fn seal(&self, request: CompleteUpload) -> Seal {
+        Seal {
+            attempt: self.world.random(),
+            sha256: request.sha256,
+            parts_sha256: request.parts_sha256,
+        }
+    }
+
+    async fn complete_sealed(
+        &self,
+        app: &AppId,
+        upload: UploadId,
+        request: CompleteUpload,
+        sealed: Sealed,
+    ) -> Result<FoundFile, Failure> {
+        let attempt = sealed.attempt;
         let key = object_key(app, upload);
         self.complete_in_r2(upload, attempt, &key, &sealed).await?;
         self.world.after_r2_commit().await;
@@ -385,14 +424,13 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             sha256,
             expected,
         } = announced;
-        let head = match self.bucket.head(key).await? {
-            Some(head) if head.size == size => head,
+        let (head, beginning) = match self.bucket.read_head(key, HEAD_MAX.min(size)).await? {
+            Some((head, beginning)) if head.size == size => (head, beginning),
             _ => {
                 self.withdraw(upload, attempt, key).await?;
                 return Err(ProblemCode::UploadAborted.into());
             }
         };
-        let beginning = self.bucket.read_head(key, HEAD_MAX.min(size)).await?;
         let media_type = match check_type(&policy.accept, &beginning, name) {
             Ok(media_type) => media_type.to_owned(),
             Err(problem) => {

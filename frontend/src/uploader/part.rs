@@ -13,6 +13,8 @@ pub struct Chunk {
     pub to: u64,
     /// A whole part that goes straight into storage: the edge keeps nothing of it if it is cut.
     pub direct: bool,
+    /// It ends its part: if no other is missing then, the edge completes the upload with it.
+    pub ends: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,6 +41,8 @@ pub(super) struct Part {
     pub(super) sending: Sending,
     /// A request was cut, so the edge may hold more: it is asked before anything is sent.
     pub(super) unsure: bool,
+    /// That request would have ended the part, so the edge may have it.
+    pub(super) unheard: bool,
     /// Times that what arrived had another digest.
     pub(super) mismatches: u8,
 }
@@ -51,6 +55,7 @@ impl Part {
         furthest: 0,
         sending: Sending::Todo,
         unsure: false,
+        unheard: false,
         mismatches: 0,
     };
 
@@ -66,6 +71,15 @@ impl Part {
         self.offset = offset;
         self.furthest = self.furthest.max(offset);
         further
+    }
+
+    /// Whether the edge has all of it, or may have.
+    pub(super) fn may_be_held(&self) -> bool {
+        match self.sending {
+            Sending::Held => true,
+            Sending::Under { chunk, .. } => chunk.ends,
+            Sending::Todo => self.unheard,
+        }
     }
 
     /// Goes by what the edge said that it holds.

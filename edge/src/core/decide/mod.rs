@@ -190,7 +190,12 @@ impl Step<'_> {
                 size,
                 multipart,
             } => self.open(upload, name, size, multipart),
-            Command::RecordPart { upload, n, part } => self.record_part(upload, n, part),
+            Command::RecordPart {
+                upload,
+                n,
+                part,
+                seal,
+            } => self.record_part(upload, n, part, seal),
             Command::Resize { upload, size } => self.resize(upload, size),
             Command::Touch { upload } => self.take_parts(upload).map(|()| Reply::Done),
             Command::Unstage { upload, n } => self.unstage(upload, n),
@@ -202,12 +207,10 @@ impl Step<'_> {
                 size,
                 sha256,
             } => self.reserve(upload, attempt, name, size, sha256),
-            Command::Seal {
-                upload,
-                attempt,
-                sha256,
-                parts_sha256,
-            } => self.seal(upload, attempt, sha256, parts_sha256),
+            Command::Seal { upload, seal } => {
+                let parts = (self.held)(upload).parts;
+                self.seal(upload, seal, parts)
+            }
             Command::Commit {
                 upload,
                 attempt,

@@ -381,6 +381,7 @@ impl Step<'_> {
             multipart,
             etags,
             sha256,
+            attempt,
         }))
     }
 

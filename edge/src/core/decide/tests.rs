@@ -15,7 +15,7 @@ use proptest::prelude::*;
 
 use super::uploads::SPARE_UPLOADS;
 use super::*;
-use crate::core::command::Outcome;
+use crate::core::command::{Outcome, Seal};
 use crate::core::link::{EventRow, Policy, Words};
 use crate::core::listing::Listed;
 use crate::core::serial::{Protocol, Role, Serial, SerialCommand};
@@ -119,12 +119,7 @@ impl Kept {
     fn send_parts(&mut self, n: u8, size: u64) {
         for part in 1..=part_count(size, part_size(size)) {
             let n_part = u16::try_from(part).expect("few parts");
-            self.run(Command::RecordPart {
-                upload: id(n),
-                n: n_part,
-                part: part_of(n_part),
-            })
-            .expect("a part");
+            self.run(record(n, n_part)).expect("a part");
         }
     }
 
@@ -171,12 +166,36 @@ fn open(n: u8, size: u64) -> Command {
     }
 }
 
-fn seal(n: u8, size: u64, attempt: u64) -> Command {
-    Command::Seal {
-        upload: id(n),
+fn seal_of(size: u64, attempt: u64) -> Seal {
+    Seal {
         attempt,
         sha256: Sha256::of(b"whole"),
         parts_sha256: parts_digest(size),
+    }
+}
+
+fn record(upload: u8, n: u16) -> Command {
+    Command::RecordPart {
+        upload: id(upload),
+        n,
+        part: part_of(n),
+        seal: None,
+    }
+}
+
+fn record_last(upload: u8, n: u16, size: u64, attempt: u64) -> Command {
+    Command::RecordPart {
+        upload: id(upload),
+        n,
+        part: part_of(n),
+        seal: Some(seal_of(size, attempt)),
+    }
+}
+
+fn seal(n: u8, size: u64, attempt: u64) -> Command {
+    Command::Seal {
+        upload: id(n),
+        seal: seal_of(size, attempt),
     }
 }
 
@@ -228,16 +247,46 @@ fn complete_twice_returns_the_same_file() {
 }
 
 #[test]
+fn the_last_part_seals_the_upload_and_no_other_does() {
+    let (mut kept, size) = (Kept::new(2), 20 * MIB);
+    kept.open(1, size);
+    for n in [3, 1] {
+        assert_eq!(kept.run(record_last(1, n, size, 1)), Ok(Reply::Done));
+    }
+    match kept.run(record_last(1, 2, size, 2)).expect("sealed") {
+        Reply::Sealed(sealed) => {
+            assert_eq!((sealed.attempt, sealed.size), (2, size));
+            assert_eq!(sealed.etags, [1, 2, 3].map(|n| part_of(n).etag));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(
+        kept.refused(record_last(1, 2, size, 3)),
+        ProblemCode::UploadBusy
+    );
+    let file = kept.run(commit(1, 2)).expect("a file");
+    assert_eq!(kept.run(record_last(1, 2, size, 4)), Ok(file));
+    assert_eq!(kept.bodies("file.stored"), 1);
+}
+
+#[test]
+fn a_last_part_is_kept_when_its_upload_cannot_be_sealed() {
+    let (mut kept, size) = (Kept::new(1), 20 * MIB);
+    kept.open(1, size);
+    kept.run(record(1, 1)).expect("a part");
+    kept.run(record(1, 2)).expect("a part");
+    // The digest of other parts.
+    assert_eq!(kept.run(record_last(1, 3, MIB, 1)), Ok(Reply::Done));
+    assert_eq!(kept.refused(seal(1, MIB, 1)), ProblemCode::PartsDiffer);
+    assert!(matches!(kept.run(seal(1, size, 1)), Ok(Reply::Sealed(_))));
+}
+
+#[test]
 fn the_same_file_announced_again_is_the_same_upload_with_its_parts() {
     let mut kept = Kept::new(1);
     let size = 20 * MIB;
     kept.open(1, size);
-    kept.run(Command::RecordPart {
-        upload: id(1),
-        n: 2,
-        part: part_of(2),
-    })
-    .expect("a part");
+    kept.run(record(1, 2)).expect("a part");
     let again = Command::Announce {
         name: "file-1.pdf".into(),
         size,
@@ -295,12 +344,7 @@ fn what_breaks_the_rules_is_refused() {
     );
     assert_eq!(kept.refused(seal(9, MIB, 1)), ProblemCode::UploadNotFound);
     kept.open(1, 20 * MIB);
-    kept.run(Command::RecordPart {
-        upload: id(1),
-        n: 2,
-        part: part_of(2),
-    })
-    .expect("a part");
+    kept.run(record(1, 2)).expect("a part");
     let missing = kept
         .run(seal(1, 20 * MIB, 1))
         .expect_err("parts are missing");
@@ -334,12 +378,7 @@ fn an_ended_link_takes_nothing_and_aborts_what_is_under_way() {
         kept.run(end).expect("the end");
         assert_eq!(kept.refused(reserve(2, 1)), code);
         assert_eq!(kept.refused(seal(1, MIB, 1)), code);
-        let record = Command::RecordPart {
-            upload: id(1),
-            n: 1,
-            part: part_of(1),
-        };
-        assert_eq!(kept.refused(record), code);
+        assert_eq!(kept.refused(record(1, 1)), code);
         assert_eq!(kept.bodies(event), usize::from(event != "none"));
         assert!(kept.held.borrow().is_empty());
         assert!(matches!(
@@ -539,12 +578,7 @@ fn progress_counts_the_bytes_that_are_held() {
     let mut kept = Kept::new(3);
     let size = 20 * MIB;
     kept.open(1, size);
-    kept.run(Command::RecordPart {
-        upload: id(1),
-        n: 1,
-        part: part_of(1),
-    })
-    .expect("a part");
+    kept.run(record(1, 1)).expect("a part");
     let staged = StagedPart {
         n: 2,
         offset: 70_000,
@@ -751,11 +785,9 @@ fn any_command() -> impl Strategy<Value = Command> {
     let size = prop_oneof![Just(0), Just(1), Just(MIB), Just(20 * MIB), Just(21 * MIB)];
     prop_oneof![
         (n.clone(), size.clone()).prop_map(|(n, size)| open(n, size)),
-        (n.clone(), 1_u16..4).prop_map(|(n, part)| Command::RecordPart {
-            upload: id(n),
-            n: part,
-            part: part_of(part)
-        }),
+        (n.clone(), 1_u16..4).prop_map(|(n, part)| record(n, part)),
+        (n.clone(), 1_u16..4, size.clone(), 0_u64..3)
+            .prop_map(|(n, part, size, attempt)| record_last(n, part, size, attempt)),
         (n.clone(), size.clone()).prop_map(|(n, size)| reserve(n + 10, size)),
         (n.clone(), size, 0_u64..3).prop_map(|(n, size, attempt)| seal(n, size, attempt)),
         (0_u8..25, 0_u64..3).prop_map(|(n, attempt)| commit(n, attempt)),

@@ -1,12 +1,14 @@
 //! Uploads: announced, opened, filled, sealed, committed or ended.
 
+use std::collections::BTreeMap;
+
 use chatlift_shared::api::{HeldPart, LinkState as Status};
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::part_count;
 use chatlift_shared::webhook::{EventKind, FileStored};
 use chatlift_shared::{Problem, ProblemCode, Timestamp, UploadId};
 
-use super::super::command::{Answer, OpenUpload, Reply, Sealed};
+use super::super::command::{Answer, OpenUpload, Reply, Seal, Sealed};
 use super::super::link::{Multipart, Part, StoredFile, UploadRow, UploadState};
 use super::super::work::STUCK_AFTER;
 use super::{PARTS_NAMED, PartWrite, Step};
@@ -170,14 +172,30 @@ impl Step<'_> {
         }
     }
 
-    pub(super) fn record_part(&mut self, upload: UploadId, n: u16, part: Part) -> Answer {
+    /// Records a part, and seals the upload if that was the last. What keeps it from being sealed is
+    /// no problem of the part: who then asks to complete the upload is told.
+    pub(super) fn record_part(
+        &mut self,
+        upload: UploadId,
+        n: u16,
+        part: Part,
+        seal: Option<Seal>,
+    ) -> Answer {
         // A part that was sent twice, and the first one led to the end.
         if let UploadState::Stored(_) = self.upload(upload)?.state {
-            return Ok(Reply::Done);
+            return match seal {
+                Some(_) => self.found_file(upload.into()),
+                None => Ok(Reply::Done),
+            };
         }
         self.take_parts(upload)?;
-        self.parts.push(PartWrite::Put(upload, n, part));
-        Ok(Reply::Done)
+        self.parts.push(PartWrite::Put(upload, n, part.clone()));
+        let Some(seal) = seal else {
+            return Ok(Reply::Done);
+        };
+        let mut parts = (self.held)(upload).parts;
+        parts.insert(n, part);
+        Ok(self.seal(upload, seal, parts).unwrap_or(Reply::Done))
     }
 
     pub(super) fn resize(&mut self, upload: UploadId, size: u64) -> Answer {
@@ -271,13 +289,18 @@ impl Step<'_> {
         Ok(self.room())
     }
 
+    /// Seals an upload of which these `parts` are held. A refusal changes nothing.
     pub(super) fn seal(
         &mut self,
         upload: UploadId,
-        attempt: u64,
-        sha256: Sha256,
-        parts_sha256: Sha256,
+        seal: Seal,
+        parts: BTreeMap<u16, Part>,
     ) -> Answer {
+        let Seal {
+            attempt,
+            sha256,
+            parts_sha256,
+        } = seal;
         let row = self.upload(upload)?;
         if row.serial.is_some() {
             return Err(ProblemCode::UploadNotFound.into());
@@ -302,11 +325,10 @@ impl Step<'_> {
                 multipart.clone()
             }
         };
-        let held = (self.held)(upload).parts;
         let count = part_count(size, multipart.part_size);
         let missing: Vec<u16> = (1..=count)
             .filter_map(|n| u16::try_from(n).ok())
-            .filter(|n| !held.contains_key(n))
+            .filter(|n| !parts.contains_key(n))
             .take(PARTS_NAMED)
             .collect();
         if !missing.is_empty() {
@@ -314,10 +336,10 @@ impl Step<'_> {
             problem.parts = missing;
             return Err(problem);
         }
-        if Sha256::of_parts(held.values().map(|p| p.sha256)) != parts_sha256 {
+        if Sha256::of_parts(parts.values().map(|p| p.sha256)) != parts_sha256 {
             return Err(Problem::new(ProblemCode::PartsDiffer).field("parts_sha256"));
         }
-        let etags = held.into_values().map(|p| p.etag).collect();
+        let etags = parts.into_values().map(|p| p.etag).collect();
         self.set(
             upload,
             UploadState::Completing {
@@ -335,6 +357,7 @@ impl Step<'_> {
             multipart,
             etags,
             sha256: Some(sha256),
+            attempt,
         }))
     }
 

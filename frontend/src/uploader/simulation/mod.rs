@@ -36,7 +36,9 @@ struct Edge {
     parts: BTreeMap<u16, Sha256>,
     staged: BTreeMap<u16, u64>,
     stored: u32,
-    /// Bytes of content that arrived.
+    /// It was announced when it was stored already.
+    begun_anew: bool,
+    /// Bytes of content that arrived and were kept.
     carried: u64,
 }
 
@@ -64,13 +66,13 @@ impl Edge {
     fn take(&mut self, key: Key, size: u64, chunk: Chunk, arrived: u64) -> Option<Event> {
         let n = chunk.n;
         let len = PART.min(size - (u64::from(n) - 1) * PART);
+        // Of a part that goes straight into storage nothing is held when it is cut.
+        if chunk.direct && arrived < len {
+            return None;
+        }
         self.carried += arrived;
         if chunk.direct {
-            if arrived < len {
-                return None;
-            }
-            self.parts.insert(n, digest(key, n));
-            return Some(Event::Sent(n));
+            return Some(self.hold(key, size, chunk));
         }
         // Another request made the part whole meanwhile.
         if self.parts.get(&n) == Some(&digest(key, n)) {
@@ -92,8 +94,38 @@ impl Edge {
             return Some(Event::Staged { n, offset });
         }
         self.staged.remove(&n);
-        self.parts.insert(n, digest(key, n));
-        Some(Event::Sent(n))
+        Some(self.hold(key, size, chunk))
+    }
+
+    /// Has a whole part, and completes the file with the last one.
+    fn hold(&mut self, key: Key, size: u64, chunk: Chunk) -> Event {
+        self.parts.insert(chunk.n, digest(key, chunk.n));
+        match self.complete(key, size) {
+            Ok(()) => Event::Stored,
+            Err(_) => Event::Sent(chunk.n),
+        }
+    }
+
+    /// Makes a file of the parts; again, it is the same file.
+    fn complete(&mut self, key: Key, size: u64) -> Result<(), Failure> {
+        if self.stored > 0 {
+            return Ok(());
+        }
+        let count = u16::try_from(size.div_ceil(PART)).expect("few parts");
+        let missing: Vec<_> = (1..=count)
+            .filter(|n| !self.parts.contains_key(n))
+            .collect();
+        if !missing.is_empty() {
+            return Err(refusal(ProblemCode::PartsMissing, missing));
+        }
+        if (1..=count).any(|n| self.parts[&n] != digest(key, n)) {
+            return Err(refusal(ProblemCode::PartsDiffer, Vec::new()));
+        }
+        self.stored += 1;
+        // An announcement does not find it any more.
+        self.parts.clear();
+        self.staged.clear();
+        Ok(())
     }
 
     /// A right answer to a job.
@@ -104,7 +136,10 @@ impl Edge {
                 self.stored += 1;
                 Event::Stored
             }
-            Job::Announce => Event::Announced(Box::new(self.upload(size))),
+            Job::Announce => {
+                self.begun_anew |= self.stored > 0;
+                Event::Announced(Box::new(self.upload(size)))
+            }
             Job::Digest(n) => Event::Digested {
                 n,
                 digest: digest(key, n),
@@ -113,19 +148,10 @@ impl Edge {
             Job::Send(chunk) => self
                 .take(key, size, chunk, chunk.to - chunk.from)
                 .expect("nothing is cut"),
-            Job::Complete => {
-                let missing: Vec<_> = (1..=count)
-                    .filter(|n| !self.parts.contains_key(n))
-                    .collect();
-                if !missing.is_empty() {
-                    return Event::Failed(job, refusal(ProblemCode::PartsMissing, missing));
-                }
-                if (1..=count).any(|n| self.parts[&n] != digest(key, n)) {
-                    return Event::Failed(job, refusal(ProblemCode::PartsDiffer, Vec::new()));
-                }
-                self.stored += 1;
-                Event::Stored
-            }
+            Job::Complete => match self.complete(key, size) {
+                Ok(()) => Event::Stored,
+                Err(failure) => Event::Failed(job, failure),
+            },
         }
     }
 }
@@ -169,7 +195,9 @@ fn a_large_file_goes_in_parts() {
     let (mut batch, mut edge) = (one(2 * PART + 1), Edge::default());
     let jobs = run(&mut batch, &mut edge, 2 * PART + 1);
     assert_eq!(jobs.first(), Some(&Job::Announce));
-    assert_eq!(jobs.last(), Some(&Job::Complete));
+    // The last part makes it a file.
+    assert!(matches!(jobs.last(), Some(Job::Send(_))), "{jobs:?}");
+    assert!(!jobs.contains(&Job::Complete));
     for n in 1..=3 {
         assert!(jobs.contains(&Job::Digest(n)) && sends(&jobs, n) > 0, "{n}");
     }
@@ -239,7 +267,7 @@ fn parts_that_the_edge_misses_are_sent_again() {
     let (mut batch, mut edge) = (one(size), Edge::default());
     let mut sent_twice = false;
     while let Some((key, run, job)) = batch.next(0.0) {
-        if job == Job::Complete && !sent_twice {
+        if matches!(job, Job::Send(chunk) if chunk.n == 3 && chunk.ends) && !sent_twice {
             sent_twice = true;
             edge.parts.remove(&2);
         }
@@ -257,9 +285,9 @@ fn an_aborted_upload_is_announced_anew_once() {
     let mut announced = 0;
     while let Some((key, run, job)) = batch.next(0.0) {
         announced += u32::from(job == Job::Announce);
-        let event = match job {
-            Job::Complete => Event::Failed(job, refusal(ProblemCode::UploadAborted, Vec::new())),
-            job => edge.answer(key, size, job),
+        let event = match edge.answer(key, size, job) {
+            Event::Stored => Event::Failed(job, refusal(ProblemCode::UploadAborted, Vec::new())),
+            event => event,
         };
         batch.on(key, run, event, 0.0, true, 0.5);
     }

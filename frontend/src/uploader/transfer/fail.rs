@@ -29,6 +29,7 @@ impl Transfer {
                 if let Some(part) = self.part_mut(chunk.n) {
                     part.sending = Sending::Todo;
                     part.unsure = cut;
+                    part.unheard = cut && chunk.ends;
                     if code == Some(ProblemCode::DigestMismatch) {
                         part.offset = 0;
                         part.mismatches += 1;
@@ -36,6 +37,7 @@ impl Transfer {
                     further = offset.is_some_and(|offset| part.reach(offset));
                 }
                 self.ask |= cut;
+                self.state = State::Uploading;
             }
             Job::Digest(_) => (self.digesting, self.stale) = (false, false),
             Job::Whole | Job::Announce | Job::Complete => {
@@ -49,20 +51,25 @@ impl Transfer {
 
     pub(super) fn failed(&mut self, failure: Failure, now: f64, online: bool, random: f64) {
         let changed = |part: &Part| part.mismatches > MISMATCHES_MAX;
-        match failure.remedy() {
+        let remedy = failure.remedy();
+        let unheard = self.parts.iter().any(|part| part.unheard);
+        if matches!(remedy, Remedy::Resend | Remedy::Announce) {
+            self.parts.iter_mut().for_each(|part| part.unheard = false);
+        }
+        match remedy {
             Remedy::Retry if self.parts.iter().any(changed) => self.state = State::Failed(failure),
             Remedy::Retry => self.retry(failure, now, online, random),
             // No wait: the answer says all. Still an attempt, so that it ends.
             Remedy::GoOn if self.attempts < ATTEMPTS_MAX => self.attempts += 1,
+            // It is no file yet; what is held of the parts that were cut is to be heard.
+            Remedy::Resend if unheard => self.ask = true,
             Remedy::Resend if self.resends < RESENDS_MAX => {
                 self.resends += 1;
                 let named = failure.refusal().map_or(&[][..], |r| r.parts.as_slice());
                 for &n in named {
                     // One that is under way arrives by itself.
-                    if self
-                        .part(n)
-                        .is_some_and(|part| part.sending == Sending::Held)
-                        && let Some(part) = self.part_mut(n)
+                    if let Some(part) = self.part_mut(n)
+                        && !matches!(part.sending, Sending::Under { .. })
                     {
                         (part.sending, part.offset) = (Sending::Todo, 0);
                     }

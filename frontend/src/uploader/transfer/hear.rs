@@ -54,7 +54,11 @@ impl Transfer {
                 self.hurry(true);
                 return measured;
             }
-            Event::Stored => self.state = State::Stored,
+            Event::Stored => {
+                let last = self.find(|part| matches!(part.sending, Sending::Under { .. }));
+                self.state = State::Stored;
+                return self.measure(last?, now, true);
+            }
             Event::Failed(job, failure) => {
                 let further = self.ended(job, &failure);
                 // Requests of a paused file are cut by the page itself.
@@ -84,6 +88,13 @@ impl Transfer {
                 {
                     *loaded = bytes.min(chunk.to - chunk.from);
                 }
+                let progress = self.progress();
+                if chunk.ends
+                    && self.sha256.is_some()
+                    && progress.done + progress.moving >= self.size
+                {
+                    self.state = State::Completing;
+                }
             }
             _ => {}
         }
@@ -104,6 +115,7 @@ impl Transfer {
         let _ = part.reach(offset.min(end - start));
         part.sending = Sending::Todo;
         self.ticket_worked = true;
+        self.state = State::Uploading;
         if gained {
             self.hurry(true);
         } else {
@@ -140,7 +152,8 @@ impl Transfer {
         for part in &mut self.parts {
             // One that is under way says by itself what comes of it.
             if !matches!(part.sending, Sending::Under { .. }) {
-                (part.held, part.offset, part.unsure) = (None, 0, false);
+                (part.held, part.offset) = (None, 0);
+                (part.unsure, part.unheard) = (false, false);
             }
         }
         for held in &upload.parts {

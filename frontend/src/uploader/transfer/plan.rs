@@ -22,6 +22,10 @@ impl Transfer {
             self.busy = slot;
             return slot.then(|| self.begin(Job::Whole));
         }
+        // An announcement would not find a file that is stored, and would begin it anew.
+        if self.may_be_stored() {
+            return (self.under_way() == 0 && !self.busy).then(|| self.complete());
+        }
         if self.renew && self.under_way() == 0 {
             self.renew = false;
             self.announced = false;
@@ -52,11 +56,22 @@ impl Transfer {
             && self.sha256.is_some()
             && self.parts.iter().all(|part| part.sending == Sending::Held)
         {
-            self.busy = true;
-            self.state = State::Completing;
-            return Some(Job::Complete);
+            return Some(self.complete());
         }
         None
+    }
+
+    /// Whether the edge may have completed the file without this page having heard of it.
+    fn may_be_stored(&self) -> bool {
+        self.sha256.is_some()
+            && self.parts.iter().any(|part| part.unheard)
+            && self.parts.iter().all(Part::may_be_held)
+    }
+
+    fn complete(&mut self) -> Job {
+        self.busy = true;
+        self.state = State::Completing;
+        Job::Complete
     }
 
     fn send(&mut self, n: u16, grant: Grant<'_>) -> Option<Job> {
@@ -77,7 +92,9 @@ impl Transfer {
             from,
             to,
             direct,
+            ends: to == len,
         };
+        part.unheard = false;
         part.sending = Sending::Under {
             chunk,
             loaded: 0,
