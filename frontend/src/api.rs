@@ -128,13 +128,13 @@ pub(crate) fn announce(whose: For, name: &str, size: f64, head: &[u8]) -> Answer
     call(whose, "POST", "/uploads", &json_body(), &body, None)
 }
 
-/// Sends a chunk of an upload; the first of `digests` is that of its whole part, and those to
-/// complete the file with follow where it completes it.
+/// Sends a chunk of an upload; the first of `digests` is that of its whole part, if it is known yet,
+/// and those to complete the file with follow where it may complete it.
 pub(crate) fn send_chunk(
     whose: For,
     upload: &Upload,
     chunk: Chunk,
-    digests: (Sha256, Option<(Sha256, Sha256)>),
+    digests: (Option<Sha256>, Option<(Sha256, Sha256)>),
     body: &Blob,
     loaded: Loaded,
 ) -> Answer {
@@ -145,17 +145,18 @@ pub(crate) fn send_chunk(
             path.push_str(text);
         }
     }
-    let digest = digest_header(&digests.0);
-    let ticket = (HEADER_TICKET, upload.ticket.clone());
-    if chunk.direct {
-        let headers = [ticket, ("content-digest", digest)];
-        return call(whose, "PUT", &path, &headers, body, Some(loaded));
+    let mut headers = vec![(HEADER_TICKET, upload.ticket.clone())];
+    if !chunk.direct {
+        headers.push((HEADER_OFFSET, format::decimal(chunk.from)));
     }
-    let headers = [
-        ticket,
-        ("repr-digest", digest),
-        (HEADER_OFFSET, format::decimal(chunk.from)),
-    ];
+    if let Some(digest) = &digests.0 {
+        let name = if chunk.direct {
+            "content-digest"
+        } else {
+            "repr-digest"
+        };
+        headers.push((name, digest_header(digest)));
+    }
     call(whose, "PUT", &path, &headers, body, Some(loaded))
 }
 

@@ -323,7 +323,11 @@ fn parts() -> Vec<Operation> {
             "Where the chunk begins, in bytes from the start of its part.",
             json!({ "type": "string", "pattern": "^[0-9]+$" }),
         )
-        .header("Repr-Digest", "Digest of the whole part.", digest())
+        .header(
+            "Repr-Digest",
+            "Digest of the whole part; needed with the chunk that ends it.",
+            digest(),
+        )
         .takes_content("The part or the chunk.", bytes())
         .curl("-H \"Upload-Ticket: $UPLOAD_TICKET\"")
         .curl(&format!("-H 'Content-Digest: {}'", examples::DIGEST_HEADER))

@@ -321,31 +321,32 @@ async fn put_part(
     let length = request::content_length(request)?;
     let complete = completion(request)?;
     let offset = header(request, HEADER_OFFSET);
-    // The digest of a chunk is that of the whole part (RFC 9530 section 3): what is checked when the
-    // part is whole.
-    let name = match offset {
-        Some(_) => "Repr-Digest",
-        None => "Content-Digest",
-    };
-    let sha256 = request::digest(request, name)?
-        .ok_or_else(|| Problem::new(ProblemCode::DigestMissing).field(name))?;
-    let part = SentPart {
-        n,
-        sha256,
-        complete,
-    };
     let sent = match offset {
         Some(offset) => {
             let offset = offset
                 .parse()
                 .map_err(|_| invalid("Upload-Offset", "Give a number of bytes."))?;
+            // That of the whole part (RFC 9530 section 3): what is checked when the part is whole.
+            let sha256 = request::digest(request, "Repr-Digest")?;
+            let part = SentPart {
+                n,
+                sha256,
+                complete,
+            };
             let body = request.inner().body();
             service
                 .put_chunk(&ticket, part, offset, length, body)
                 .await?
         }
         None => {
+            let sha256 = request::digest(request, "Content-Digest")?
+                .ok_or_else(|| Problem::new(ProblemCode::DigestMissing).field("Content-Digest"))?;
             check_part(&ticket, n, length)?;
+            let part = SentPart {
+                n,
+                sha256: Some(sha256),
+                complete,
+            };
             let body = request::body(request)?;
             service.put_part(&ticket, part, length, body).await?
         }

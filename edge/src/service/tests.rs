@@ -95,7 +95,7 @@ fn head_of(bytes: &[u8]) -> Head {
 fn part(n: u64, sha256: Sha256) -> SentPart {
     SentPart {
         n,
-        sha256,
+        sha256: Some(sha256),
         complete: None,
     }
 }

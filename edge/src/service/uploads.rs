@@ -20,8 +20,8 @@ use crate::ports::{Bucket, Chunk, CompleteError, Failure, Kept, Links, PutError,
 pub struct SentPart {
     /// Part number, from 1.
     pub n: u64,
-    /// Digest of the whole part.
-    pub sha256: Sha256,
+    /// Digest of the whole part. A chunk that does not end its part may come without.
+    pub sha256: Option<Sha256>,
     /// What to complete the upload with, if this is the last of its parts to be there.
     pub complete: Option<CompleteUpload>,
 }
@@ -155,6 +155,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         body: B::Body,
     ) -> Result<Sent, Failure> {
         let n = check_part(ticket, part.n, length)?;
+        let expected = part.sha256.ok_or(ProblemCode::DigestMissing)?;
         let upload = ticket.upload;
         let key = object_key(&ticket.app, upload);
         let put = match self
@@ -162,7 +163,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             .put_part(&key, &ticket.r2_upload_id, n, body)
             .await
         {
-            Ok(put) if put.sha256 == part.sha256 => put,
+            Ok(put) if put.sha256 == expected => put,
             Ok(_) => {
                 // R2 took the wrong bytes in place of any right ones.
                 self.tell(upload, Command::ForgetPart { upload, n }).await?;
@@ -203,7 +204,8 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     /// Takes a chunk of a part, and the part when that makes it whole.
     ///
     /// # Errors
-    /// As [`Self::put_part`]; `offset-differs` with the right offset.
+    /// As [`Self::put_part`]; `offset-differs` with the right offset; `digest-missing` where the chunk
+    /// ends its part.
     pub async fn put_chunk(
         &self,
         ticket: &Ticket,
@@ -216,13 +218,18 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         L: Stage<Body = B::Body>,
     {
         let (n, part_len) = part_of(ticket, part.n)?;
+        if part.sha256.is_none() && offset.saturating_add(length) >= part_len {
+            return Err(Problem::new(ProblemCode::DigestMissing)
+                .field("Repr-Digest")
+                .into());
+        }
         let chunk = Chunk {
             upload: ticket.upload,
             n,
             offset,
             length,
             part_len,
-            sha256: Some(part.sha256),
+            sha256: part.sha256,
             writer: None,
         };
         match self.links.stage(chunk, body).await? {

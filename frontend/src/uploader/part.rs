@@ -59,9 +59,17 @@ impl Part {
         mismatches: 0,
     };
 
-    /// Whether it can be sent now.
+    /// Whether it can be sent now, to its end.
     pub(super) fn is_ready(&self) -> bool {
-        self.digest.is_some() && !self.unsure && self.sending == Sending::Todo
+        self.digest.is_some() && self.may_begin()
+    }
+
+    /// Whether its beginning can be sent now. It takes a digest to tell whether what the edge holds
+    /// is the same, and to end it.
+    pub(super) fn may_begin(&self) -> bool {
+        !self.unsure
+            && self.sending == Sending::Todo
+            && self.held.is_none_or(|_| self.digest.is_some())
     }
 
     /// The edge holds its first `offset` bytes. Answers whether it never held as many: what shrinks

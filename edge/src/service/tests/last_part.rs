@@ -46,7 +46,7 @@ impl Scene {
         let bytes = self.content.chunks(size).nth(n - 1).expect("a part");
         let sent = SentPart {
             n: n as u64,
-            sha256: self.parts[n - 1],
+            sha256: Some(self.parts[n - 1]),
             complete: Some(complete),
         };
         let ticket = self.edge.ticket(&self.upload);

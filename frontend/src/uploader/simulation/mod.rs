@@ -223,7 +223,10 @@ fn parts_of_another_size_than_was_thought_are_digested_anew() {
         whole: None,
     };
     batch.on(key, run, old, 0.0, true, 0.5);
-    assert_eq!(batch.next(0.0), Some((key, run, Job::Digest(1))));
+    let next = std::iter::from_fn(|| batch.next(0.0));
+    let sends = |job: &Job| matches!(job, Job::Send(_));
+    let digests: Vec<_> = next.map(|next| next.2).filter(|job| !sends(job)).collect();
+    assert_eq!(digests, [Job::Digest(1)]);
     let (whole, all) = (Sha256::of(b"whole"), Sha256::of(b"all"));
     let new = Event::Digested {
         n: 1,

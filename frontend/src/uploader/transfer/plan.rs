@@ -1,6 +1,7 @@
 //! What a file does next.
 
 use super::super::batch::CONCURRENCY;
+use super::super::pace::CHUNK_MIN;
 use super::super::part::{Chunk, Part, Sending};
 use super::{Grant, Job, State, Transfer};
 
@@ -40,7 +41,7 @@ impl Transfer {
         }
         if !announce
             && slot
-            && let Some(n) = self.find(Part::is_ready)
+            && let Some(n) = self.find(Part::is_ready).or_else(|| self.early())
         {
             return self.send(n, grant);
         }
@@ -59,6 +60,25 @@ impl Transfer {
             return Some(self.complete());
         }
         None
+    }
+
+    /// A part whose beginning can be sent while it is digested, so that the line is not idle at the
+    /// start: one of the first that have no digest. Not where the edge holds something: a request of
+    /// the page before may be making a part whole, which only a digest tells.
+    fn early(&self) -> Option<u16> {
+        let upload = self.upload.as_ref()?;
+        if !upload.parts.is_empty() || !upload.staged.is_empty() {
+            return None;
+        }
+        let undigested = (1..)
+            .zip(&self.parts)
+            .filter(|(_, part)| part.digest.is_none());
+        let mut first = undigested.take(CONCURRENCY);
+        let (n, _) = first.find(|(n, part)| {
+            let rest = self.range(*n).map(|(start, end)| end - start - part.offset);
+            part.may_begin() && rest.is_some_and(|rest| rest > 2 * CHUNK_MIN)
+        })?;
+        Some(n)
     }
 
     /// Whether the edge may have completed the file without this page having heard of it.
@@ -82,16 +102,17 @@ impl Transfer {
         // Losing every part in flight must cost less than a hundredth of the file.
         let cheap = len.saturating_mul(100 * CONCURRENCY as u64) <= size;
         let direct = from == 0 && cheap && grant.network.is_fast(len);
-        let to = if direct {
-            len
-        } else {
-            from + grant.network.chunk(len - from, grant.others)
+        let ready = part.is_ready();
+        let to = match from + grant.network.chunk(len - from, grant.others) {
+            _ if direct && ready => len,
+            to if to == len && !ready => from + (len - from) / 2,
+            to => to,
         };
         let chunk = Chunk {
             n,
             from,
             to,
-            direct,
+            direct: direct && ready,
             ends: to == len,
         };
         part.unheard = false;
