@@ -17,6 +17,7 @@ fn a_file_beyond_4_gib_is_stored_with_all_its_parts() {
         upload: id(1),
         n: 642,
         part: part_of(642),
+        seal: None,
     };
     assert_eq!(kept.refused(beyond), ProblemCode::PartOutOfRange);
     assert_eq!(kept.held.borrow()[&id(1)].parts.len(), 641);
