@@ -63,22 +63,18 @@ impl Transfer {
     }
 
     /// A part whose beginning can be sent while it is digested, so that the line is not idle at the
-    /// start: one of the first that have no digest. Not where the edge holds something: a request of
+    /// start: the first that has no digest. One alone: parts that begin together end together, and
+    /// the line is idle while the edge stores them. Not where the edge holds something: a request of
     /// the page before may be making a part whole, which only a digest tells.
     fn early(&self) -> Option<u16> {
         let upload = self.upload.as_ref()?;
         if !upload.parts.is_empty() || !upload.staged.is_empty() {
             return None;
         }
-        let undigested = (1..)
-            .zip(&self.parts)
-            .filter(|(_, part)| part.digest.is_none());
-        let mut first = undigested.take(CONCURRENCY);
-        let (n, _) = first.find(|(n, part)| {
-            let rest = self.range(*n).map(|(start, end)| end - start - part.offset);
-            part.may_begin() && rest.is_some_and(|rest| rest > 2 * CHUNK_MIN)
-        })?;
-        Some(n)
+        let n = self.find(|part| part.digest.is_none())?;
+        let (start, end) = self.range(n)?;
+        let part = self.part(n)?;
+        (part.may_begin() && end - start - part.offset > 2 * CHUNK_MIN).then_some(n)
     }
 
     /// Whether the edge may have completed the file without this page having heard of it.
