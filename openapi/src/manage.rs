@@ -101,12 +101,16 @@ fn code(form: &str, id: &str, summary: &str, media_type: &str) -> Operation {
         _ => "/v1/links/{link_id}/qr.png",
     };
     operation(Tag::Links, "get", path, id, summary)
+        .describe(
+            "As long as the link's page opens: also for a completed link, not for one that is \
+             expired or revoked.",
+        )
         .answers_content(
             200,
             "The code of the link's address.",
             json!({ (media_type): { "schema": { "type": "string" } } }),
         )
-        .problems(&[LinkNotFound])
+        .problems(&[LinkNotFound, LinkExpired, LinkRevoked])
 }
 
 /// Those of files.

@@ -321,23 +321,38 @@ fn a_link_is_shown_as_a_qr_code() {
     let stage = shared();
     let app = stage.edge.app();
     let link = app.link(ANY_FILE);
-    let code = |app: &App, form: &str| {
-        app.call(
-            "GET",
-            &format!("/v1/links/{}/qr.{form}", link.id),
-            &[],
-            None,
-        )
+    let code = |app: &App, link: &Link, form: &str| {
+        let path = format!("/v1/links/{}/qr.{form}", link.id);
+        app.call("GET", &path, &[], None)
     };
-    let svg = code(&app, "svg");
+    let svg = code(&app, &link, "svg");
     assert_eq!(svg.header("content-type"), Some("image/svg+xml"));
     assert!(svg.text().starts_with("<svg "), "{}", svg.text());
-    let png = code(&app, "png");
+    let png = code(&app, &link, "png");
     assert_eq!(png.header("content-type"), Some("image/png"));
     assert!(png.body.starts_with(b"\x89PNG\r\n\x1a\n"));
     refused(
-        &code(&stage.edge.other_app(), "png"),
+        &code(&stage.edge.other_app(), &link, "png"),
         ProblemCode::LinkNotFound,
     );
-    refused(&code(&app, "gif"), ProblemCode::NotFound);
+    refused(&code(&app, &link, "gif"), ProblemCode::NotFound);
+    // The page of a link that has its files still opens, that of a revoked one does not.
+    let (full, revoked) = (app.link(ANY_FILE), app.link(ANY_FILE));
+    let close = format!("/v1/links/{}/close", full.id);
+    assert_eq!(app.call("POST", &close, &[], Some(&json!({}))).status, 200);
+    assert_eq!(app.revoke(revoked.id).status, 204);
+    for form in ["svg", "png"] {
+        assert_eq!(code(&app, &full, form).status, 200);
+        refused(&code(&app, &revoked, form), ProblemCode::LinkRevoked);
+    }
+}
+
+#[test]
+fn an_expired_link_has_no_qr_code() {
+    let stage = shared();
+    let app = stage.edge.app();
+    let link = app.link_with(json!({ "scene": ANY_FILE, "expires_in": 1 }));
+    std::thread::sleep(now().until(link.expires_at) + Duration::from_millis(50));
+    let path = format!("/v1/links/{}/qr.svg", link.id);
+    refused(&app.call("GET", &path, &[], None), ProblemCode::LinkExpired);
 }

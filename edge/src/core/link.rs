@@ -422,6 +422,18 @@ pub const fn refusal(status: Status) -> Option<ProblemCode> {
     }
 }
 
+/// Why the page of a link does not open at `now`, if it does not. That of a completed link opens as
+/// long as its address is good: there is a success to look back on.
+#[must_use]
+pub fn closed(link: &LinkRow, now: Timestamp) -> Option<ProblemCode> {
+    match link.status {
+        Status::Active | Status::Completed => {
+            (link.expires_at <= now).then_some(ProblemCode::LinkExpired)
+        }
+        ended @ (Status::Expired | Status::Revoked) => refusal(ended),
+    }
+}
+
 /// The upload that a file was.
 #[must_use]
 pub fn upload_of(file: FileId) -> UploadId {
@@ -455,9 +467,8 @@ mod tests {
         );
     }
 
-    #[test]
-    fn link_row_json_unchanged() {
-        let row = LinkRow {
+    fn row() -> LinkRow {
+        LinkRow {
             id: LinkId::from_bytes([0; 12]),
             app: "demo".parse().expect("an app id"),
             scene: "any".parse().expect("a scene id"),
@@ -481,7 +492,35 @@ mod tests {
             words: Words::default(),
             password: None,
             listed: Listed::default(),
-        };
+        }
+    }
+
+    #[test]
+    fn a_page_opens_until_its_link_ends() {
+        let second = |n| Timestamp::from_secs(n);
+        for (status, before, after) in [
+            (Status::Active, None, Some(ProblemCode::LinkExpired)),
+            (Status::Completed, None, Some(ProblemCode::LinkExpired)),
+            (
+                Status::Expired,
+                Some(ProblemCode::LinkExpired),
+                Some(ProblemCode::LinkExpired),
+            ),
+            (
+                Status::Revoked,
+                Some(ProblemCode::LinkRevoked),
+                Some(ProblemCode::LinkRevoked),
+            ),
+        ] {
+            let link = LinkRow { status, ..row() };
+            assert_eq!(closed(&link, second(0)), before, "{status:?}");
+            assert_eq!(closed(&link, second(1)), after, "{status:?}");
+        }
+    }
+
+    #[test]
+    fn link_row_json_unchanged() {
+        let row = row();
         assert_eq!(
             serde_json::to_string(&row).expect("JSON"),
             r#"{"id":"lnk_AAAAAAAAAAAAAAAA","app":"demo","scene":"any","bucket":"b","policy":{"accept":["image/*"],"max_file_size":1,"max_files":2,"formats":[],"file_retention":3},"subject":null,"metadata":{},"created_at":"1970-01-01T00:00:00.000Z","expires_at":"1970-01-01T00:00:01.000Z","status":"active","request":null,"next_event":0}"#

@@ -51,7 +51,7 @@ pub(super) async fn route(
         }
         ManageRoute::Events(id) => events(service, app, &request, id).await,
         ManageRoute::Qr(id, form) => {
-            let view = service.link_of(app, id).await?;
+            let view = service.link_to_show(app, id).await?;
             let url = api_link(config, &request, view)?.url;
             code(&url, form)
         }

@@ -8,7 +8,7 @@ use super::links::of;
 use super::{Service, unexpected};
 use crate::config::{App, LINK_LIFETIME_MAX};
 use crate::core::command::{Command, Reply};
-use crate::core::link::LinkView;
+use crate::core::link::{LinkView, closed};
 use crate::core::listing::{self, Query};
 use crate::core::overrides::within;
 use crate::core::password::{Hash, ITERATIONS, Password};
@@ -45,6 +45,18 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         };
         self.ask_for_link(id, of(app, ProblemCode::LinkNotFound, extend))
             .await
+    }
+
+    /// A link whose address is to be shown: its page opens.
+    ///
+    /// # Errors
+    /// `link-not-found`, `link-expired`, `link-revoked`.
+    pub async fn link_to_show(&self, app: &App, id: LinkId) -> Result<LinkView, Failure> {
+        let view = self.link_of(app, id).await?;
+        match closed(&view.link, self.world.now()) {
+            None => Ok(view),
+            Some(code) => Err(code.into()),
+        }
     }
 
     /// Has a link take no more files.

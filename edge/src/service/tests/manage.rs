@@ -126,6 +126,26 @@ fn the_list_catches_up_after_it_was_down() {
     assert_eq!(list(Some("nobody"), None), []);
 }
 
+/// The QR code of a revoked link was drawn: whoever scanned it met a page that is over.
+#[test]
+fn a_link_is_shown_as_long_as_its_page_opens() {
+    let edge = Edge::new();
+    let (open, full, revoked) = (edge.link(), edge.link(), edge.link());
+    let show = |link| {
+        let shown = edge.service.link_to_show(edge.app(), link);
+        block_on(shown).map(|view| view.link.id)
+    };
+    block_on(edge.service.close(edge.app(), full)).expect("closed");
+    block_on(edge.service.revoke(edge.app(), revoked)).expect("revoked");
+    assert_eq!(show(open), Ok(open));
+    assert_eq!(show(full), Ok(full));
+    assert_eq!(code(show(revoked)), ProblemCode::LinkRevoked);
+    pass(&edge, 604_800);
+    assert_eq!(code(show(open)), ProblemCode::LinkExpired);
+    assert_eq!(code(show(full)), ProblemCode::LinkExpired);
+    assert_eq!(code(show(revoked)), ProblemCode::LinkRevoked);
+}
+
 #[test]
 fn a_link_is_extended_within_its_scene_and_ninety_days() {
     let edge = Edge::new();
