@@ -122,7 +122,8 @@ async fn answer(
     upload: Option<&str>,
 ) -> Answer {
     let claims = page::claims(config, request, token)?;
-    let method = request.method().to_string();
+    // The platform's own text: `worker` takes a method that it does not know for GET.
+    let method = request.inner().method();
     let Some(upload) = upload else {
         return match method.as_str() {
             "OPTIONS" => Ok(options(service, &claims).await?),

@@ -20,6 +20,7 @@ use crate::config::{App, Config};
 use crate::core::command::FoundFile;
 use crate::core::link::{LinkRow, LinkView};
 use crate::core::route::{self, PageRoute, Route};
+use crate::core::tus::number;
 use crate::core::{language, name, ticket};
 use crate::ports::Failure;
 use crate::service::uploads::{Sent, SentPart, check_part};
@@ -323,9 +324,7 @@ async fn put_part(
     let offset = header(request, HEADER_OFFSET);
     let sent = match offset {
         Some(offset) => {
-            let offset = offset
-                .parse()
-                .map_err(|_| invalid("Upload-Offset", "Give a number of bytes."))?;
+            let offset = number("Upload-Offset", &offset)?;
             // That of the whole part (RFC 9530 section 3): what is checked when the part is whole.
             let sha256 = request::digest(request, "Repr-Digest")?;
             let part = SentPart {

@@ -94,8 +94,13 @@ async fn answer(
     upload: Option<&str>,
 ) -> Result<Answer, Failure> {
     let overridden = header(request, "x-http-method-override");
-    let method = tus::method(request.method().as_ref(), overridden.as_deref());
+    // The platform's own text: `worker` takes a method that it does not know for GET.
+    let method = tus::method(&request.inner().method(), overridden.as_deref());
     let claims = page::claims(config, request, token)?;
+    let methods = upload.map_or(METHODS, |_| UPLOAD_METHODS);
+    if !methods.split(", ").any(|known| known == method) {
+        return Err(not_allowed(methods).into());
+    }
     if method == "OPTIONS" {
         return options(service, &claims).await;
     }
