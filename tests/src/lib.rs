@@ -24,6 +24,7 @@ pub mod openapi;
 pub mod outside;
 pub mod platforms;
 pub mod receiver;
+pub mod schemathesis;
 pub mod scratch;
 pub mod serial;
 pub mod stage;

@@ -1,28 +1,30 @@
 //! schemathesis, unmodified, tries the edge by its document: what the document allows and what it
-//! forbids. All checks are on; none may fail, and no answer may be a 5xx.
+//! forbids. All checks are on; none may fail, no answer may be a 5xx, and every operation must have
+//! succeeded: behind a 404 nothing is tried.
 
-use std::fs;
 use std::process::Command;
 
-use chatlift_tests::edge::ANY_FILE;
+use chatlift_tests::edge::{APP, Setup};
+use chatlift_tests::openapi::Judge;
+use chatlift_tests::platforms::Platforms;
+use chatlift_tests::schemathesis::{Ground, successes};
 use chatlift_tests::scratch::Folder;
-use chatlift_tests::stage::shared;
+use chatlift_tests::stage::Stage;
 use xtask::{conformance, python};
 
 #[test]
 fn schemathesis_finds_nothing() {
     let full = std::env::var_os(conformance::FULL).is_some();
     let program = python::program("schemathesis").unwrap_or_else(|e| panic!("{e}"));
-    let stage = shared();
+    let platforms = Platforms::start();
+    let stage = Stage::with(
+        Setup::new("schemathesis-edge")
+            .with_var("CHAT", &platforms.chat(&[APP]))
+            .with_var("CHAT_SECRETS", &Platforms::secrets(&[APP])),
+    );
     let app = stage.edge.app();
-    let page = app.page(&app.link(ANY_FILE));
     let folder = Folder::new("schemathesis");
-    let config = folder.path().join("schemathesis.toml");
-    let hooks = folder.path().join("schemathesis_hooks.py");
-    // A generated token is never one that the edge has signed.
-    let token = format!("[parameters]\n\"path.token\" = \"{}\"\n\n", page.token());
-    fs::write(&config, token + include_str!("../src/schemathesis.toml")).expect("a file");
-    fs::write(&hooks, include_str!("../src/schemathesis_hooks.py")).expect("a file");
+    let ground = Ground::lay(folder.path(), &app);
     // The same cases every time within the test command; others at each run with all the time.
     let bounds: &[&str] = if full {
         &["--max-examples", "60"]
@@ -40,7 +42,7 @@ fn schemathesis_finds_nothing() {
     let status = Command::new(program)
         .current_dir(folder.path())
         .arg("--config-file")
-        .arg(&config)
+        .arg(ground.config())
         .args([
             "run",
             "--checks",
@@ -57,5 +59,24 @@ fn schemathesis_finds_nothing() {
         .env("NO_COLOR", "1")
         .status()
         .expect("schemathesis");
+    let answers = ground.answers();
+    println!("answers by operation:");
+    for (operation, statuses) in &answers {
+        println!(
+            "  {operation}: {} with 2xx of {statuses:?}",
+            successes(statuses)
+        );
+    }
     assert!(status.success(), "schemathesis found something: {status}");
+    let judge = Judge::new(stage.edge.origin());
+    let failed: Vec<&str> = judge
+        .operations()
+        .map(|(id, ..)| id)
+        .filter(|id| {
+            answers
+                .get(*id)
+                .is_none_or(|statuses| successes(statuses) == 0)
+        })
+        .collect();
+    assert!(failed.is_empty(), "never succeeded: {failed:?}");
 }
