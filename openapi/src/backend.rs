@@ -3,13 +3,13 @@
 use chatlift_shared::ProblemCode::{
     BeyondScene, BodyTooLarge, EventNotFound, FileDeleted, FileNotFound, IdempotencyKeyReused,
     InvalidRequest, LinkNotFound, PreconditionFailed, RangeNotSatisfiable, ReceiptOutOfOrder,
-    SceneUnknown,
+    SceneUnknown, StorageUnavailable,
 };
 use serde_json::{Value, json};
 
 use crate::examples;
 use crate::manage;
-use crate::operation::{Operation, Tag, operation};
+use crate::operation::{Operation, Tag, digest, operation};
 
 fn text() -> Value {
     json!({ "type": "string" })
@@ -182,6 +182,7 @@ fn content() -> Operation {
             FileDeleted,
             PreconditionFailed,
             RangeNotSatisfiable,
+            StorageUnavailable,
         ]),
     )
 }
@@ -222,7 +223,7 @@ pub(crate) fn content_answers(operation: Operation) -> Operation {
                 status,
                 "Repr-Digest",
                 "`sha-256=:<base64>:` of the whole file (RFC 9530).",
-                json!({ "type": "string", "pattern": "^sha-256=:[A-Za-z0-9+/]{43}=:$" }),
+                digest(),
             );
     }
     for status in [200, 206] {

@@ -12,7 +12,9 @@ mod examples;
 mod manage;
 mod operation;
 pub mod reference;
+mod resumable;
 mod schemas;
+mod tus;
 mod upload;
 mod webhooks;
 
@@ -28,10 +30,8 @@ Make a link, send it into any chat, and hear of the files that come back.
 **Authenticate** with `Authorization: Bearer <API key>`. What lies under `/u/` wants the link's token \
 in the path instead.
 
-**Errors** are `application/problem+json` (RFC 9457) with a stable `code`. Any call can also meet \
-`internal` (500) and, where it reads or stores bytes, `storage-unavailable` (503, try again after \
-`Retry-After`). A path that there is not answers `not-found`, a method that a path does not take \
-`method-not-allowed` with `Allow`. Who asks too often meets `rate-limited` (429, with `Retry-After`).
+**Errors** are `application/problem+json` (RFC 9457) with a stable `code`. A path that there is not answers `not-found`, a method that a path does not take \
+`method-not-allowed` with `Allow`. What is answered with a `Retry-After` may be tried again.
 
 **Requests** refuse fields that they do not know, so that a misspelt one is noticed. **Answers** may \
 gain fields. Times are UTC (RFC 3339), sizes are bytes, lengths of texts are characters.
@@ -45,6 +45,8 @@ pub fn document() -> Value {
     for operation in backend::operations()
         .into_iter()
         .chain(upload::operations())
+        .chain(tus::operations())
+        .chain(resumable::operations())
     {
         let (method, path) = (operation.method, operation.path);
         let item = paths.entry(path).or_insert_with(|| json!({}));
@@ -132,6 +134,12 @@ mod tests {
     }
 
     #[test]
+    fn no_text_leads_into_the_source() {
+        let text = document().to_string();
+        assert!(!text.contains("[`"), "a link of rustdoc");
+    }
+
+    #[test]
     fn answers_never_hold_null() {
         let document = document();
         for (name, schema) in document["components"]["schemas"]
@@ -157,7 +165,33 @@ mod tests {
             })
             // One route of two forms; its comment names the first.
             .chain(["get /v1/links/{}/qr.png".to_owned()])
+            .chain(protocol(
+                "tus",
+                include_str!("../../edge/src/platform/tus.rs"),
+            ))
+            .chain(protocol(
+                "resumable",
+                include_str!("../../edge/src/platform/resumable.rs"),
+            ))
             .collect()
+    }
+
+    /// The routes of an upload protocol, which answers whatever the method: those that it allows.
+    fn protocol(name: &str, source: &str) -> Vec<String> {
+        let of = |constant: &str, path: &str| -> Vec<String> {
+            let start = format!("const {constant}: &str = \"");
+            let methods = source
+                .lines()
+                .find_map(|line| line.strip_prefix(&start)?.strip_suffix("\";"))
+                .unwrap_or_else(|| panic!("no {constant} of {name}"));
+            let methods = methods.split(", ");
+            methods
+                .map(|method| format!("{} {path}", method.to_lowercase()))
+                .collect()
+        };
+        let all = format!("/u/{{}}/{name}");
+        let one = format!("{all}/{{}}");
+        [of("METHODS", &all), of("UPLOAD_METHODS", &one)].concat()
     }
 
     /// A path with nothing in its braces.

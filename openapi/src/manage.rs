@@ -3,7 +3,7 @@
 use chatlift_shared::ProblemCode::{
     BeyondScene, BodyTooLarge, DownloadUrlInvalid, FileDeleted, FileNotFound, InvalidRequest,
     LinkExpired, LinkFull, LinkNotFound, LinkRevoked, NotFound, PreconditionFailed,
-    RangeNotSatisfiable,
+    RangeNotSatisfiable, StorageUnavailable,
 };
 use chatlift_shared::limits::{LIST_DEFAULT, LIST_MAX};
 use serde_json::{Value, json};
@@ -31,7 +31,11 @@ pub(crate) fn links() -> Vec<Operation> {
                  is always right. A page may hold fewer links than were asked for and still have a \
                  `next` one.",
         )
-        .query("cursor", "The `next` of the page before.", text())
+        .query(
+            "cursor",
+            "The `next` of the page before.",
+            json!({ "type": "string", "pattern": "^[A-Za-z0-9_-]+$" }),
+        )
         .query("state", "Only links in this state.", schema("LinkState"))
         .query("subject", "Only links with this subject.", text())
         .query(
@@ -128,6 +132,7 @@ pub(crate) fn files() -> Vec<Operation> {
             "CreateDownloadUrl",
             &[("a_minute", json!({ "expires_in": 60 }))],
         )
+        .or_nothing()
         .answers(
             201,
             "The address.",
@@ -149,6 +154,7 @@ pub(crate) fn files() -> Vec<Operation> {
                 FileDeleted,
                 PreconditionFailed,
                 RangeNotSatisfiable,
+                StorageUnavailable,
             ]),
         ),
     ]

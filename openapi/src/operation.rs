@@ -1,8 +1,11 @@
 //! One operation of the document, put together piece by piece.
 
+use chatlift_shared::token::TOKEN_MAX;
 use chatlift_shared::{ProblemCode, problem};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+
+use crate::examples;
 
 /// The part of the reference that an operation stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,17 +18,23 @@ pub(crate) enum Tag {
     Events,
     /// Uploading, for whoever has a link.
     Upload,
+    /// Uploading by tus.
+    Tus,
+    /// Uploading by Resumable Uploads for HTTP.
+    Resumable,
     /// What needs no credential at all.
     Service,
 }
 
 impl Tag {
     /// All of them, in the order of the reference.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Links,
         Self::Files,
         Self::Events,
         Self::Upload,
+        Self::Tus,
+        Self::Resumable,
         Self::Service,
     ];
 
@@ -36,6 +45,8 @@ impl Tag {
             Self::Files => "Files",
             Self::Events => "Events",
             Self::Upload => "Upload",
+            Self::Tus => "Tus",
+            Self::Resumable => "Resumable",
             Self::Service => "Service",
         }
     }
@@ -51,6 +62,18 @@ impl Tag {
             Self::Upload => {
                 "What the upload page calls. The link's token is the credential; no API key goes here."
             }
+            Self::Tus => {
+                "tus 1.0 (https://tus.io/protocols/resumable-upload), for whoever has a tus client. \
+                 The link's token is the credential. `docs/upload-protocols.md` says what a schema \
+                 cannot: the extensions, what a cut keeps, how pieces are joined. Refusals are \
+                 problems as everywhere, with the protocol's statuses; those of `HEAD` have no body."
+            }
+            Self::Resumable => {
+                "Resumable Uploads for HTTP (draft-ietf-httpbis-resumable-upload-12, interop version \
+                 9), without the interim response 104. The link's token is the credential. \
+                 `docs/upload-protocols.md` says how an upload goes. Of the refusals, another offset \
+                 and lengths that differ have the draft's own problem `type`; every `code` is ours."
+            }
             Self::Service => "About the edge itself.",
         }
     }
@@ -59,6 +82,14 @@ impl Tag {
     const fn wants_key(self) -> bool {
         matches!(self, Self::Links | Self::Files | Self::Events)
     }
+}
+
+/// A `Content-Digest` or `Repr-Digest` (RFC 9530). The last letter has two bits that carry nothing,
+/// and must be zero.
+pub(crate) fn digest() -> Value {
+    json!({
+        "type": "string", "pattern": "^sha-256=:[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=:$"
+    })
 }
 
 /// A reference to a schema.
@@ -75,6 +106,7 @@ pub(crate) struct Operation {
     parameters: Vec<Value>,
     responses: Map<String, Value>,
     curl: Vec<String>,
+    counted: bool,
 }
 
 /// Begins an operation. Parameters of the path are found by their names in it.
@@ -106,6 +138,7 @@ pub(crate) fn operation(
         parameters,
         responses: Map::new(),
         curl: Vec::new(),
+        counted: path.starts_with("/u/"),
     }
 }
 
@@ -125,7 +158,7 @@ fn path_parameter(name: &str) -> Value {
             "The part's number, from 1.",
         ),
         _ => (
-            json!({ "type": "string", "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$" }),
+            json!({ "type": "string", "pattern": "^[A-Za-z0-9_-]+$", "maxLength": TOKEN_MAX }),
             "The link's token: the last part of its address.",
         ),
     };
@@ -178,10 +211,34 @@ impl Operation {
         self
     }
 
+    /// Whose JSON body need not be there.
+    pub(crate) fn or_nothing(mut self) -> Self {
+        if let Some(body) = self.value.get_mut("requestBody") {
+            body["required"] = json!(false);
+        }
+        self
+    }
+
     /// A body of other content: the value of `content` in the document.
-    pub(crate) fn takes_content(mut self, text: &str, content: Value) -> Self {
-        let body = json!({ "required": true, "description": text, "content": content });
+    pub(crate) fn takes_content(self, text: &str, content: Value) -> Self {
+        self.body(true, text, content)
+    }
+
+    /// As [`Self::takes_content`], of a body that need not be there.
+    pub(crate) fn may_take_content(self, text: &str, content: Value) -> Self {
+        self.body(false, text, content)
+    }
+
+    fn body(mut self, required: bool, text: &str, content: Value) -> Self {
+        let body = json!({ "required": required, "description": text, "content": content });
         self.value.insert("requestBody".into(), body);
+        self
+    }
+
+    /// It carries bytes of an upload that was counted when it was made: no limit on requests holds.
+    /// Stands before [`Self::problems`].
+    pub(crate) fn uncounted(mut self) -> Self {
+        self.counted = false;
         self
     }
 
@@ -242,34 +299,88 @@ impl Operation {
         self
     }
 
+    /// A header that an answer may have, of answers that are there already.
+    pub(crate) fn may_have_header(
+        mut self,
+        statuses: &[u16],
+        name: &str,
+        text: &str,
+        schema: &Value,
+    ) -> Self {
+        for status in statuses {
+            if let Some(response) = self.responses.get_mut(&status.to_string()) {
+                response["headers"][name] = json!({ "description": text, "schema": schema });
+            }
+        }
+        self
+    }
+
+    /// What an answer holds that has content only sometimes, which OpenAPI cannot say.
+    pub(crate) fn sometimes_holds(mut self, status: u16, schema_name: &str) -> Self {
+        if let Some(response) = self.responses.get_mut(&status.to_string()) {
+            response["x-sometimes-content"] =
+                json!({ "application/json": { "schema": schema(schema_name) } });
+        }
+        self
+    }
+
     /// The problems that it answers with, by their codes. What every operation can meet is added.
     pub(crate) fn problems(mut self, codes: &[ProblemCode]) -> Self {
         let mut all = codes.to_vec();
         if self.tag.wants_key() {
             all.extend([ProblemCode::ApiKeyMissing, ProblemCode::ApiKeyUnknown]);
         }
+        // Of operations with a key only wrong keys are counted.
+        if self.counted || self.tag.wants_key() {
+            all.push(ProblemCode::RateLimited);
+        }
         if self.tag != Tag::Service {
             all.push(ProblemCode::Internal);
         }
         for code in all {
-            let name = code.code();
-            let response = self
-                .responses
-                .entry(code.status().to_string())
-                .or_insert_with(|| json!({ "description": "" }));
-            let titles = response["description"].as_str().unwrap_or_default();
-            let separator = if titles.is_empty() { "" } else { " " };
-            response["description"] = json!(format!("{titles}{separator}{}.", code.title()));
-            let content = &mut response["content"][problem::MEDIA_TYPE];
-            content["schema"] = schema("Problem");
-            content["examples"][name] = json!({ "$ref": format!("#/components/examples/{name}") });
-            for (header, text, pattern) in headers_of(code) {
-                response["headers"][header] = json!({
-                    "description": text, "schema": { "type": "string", "pattern": pattern }
-                });
-            }
+            self.problem(code.status(), code);
         }
         self
+    }
+
+    /// Problems that have another status here than elsewhere.
+    pub(crate) fn problems_as(mut self, status: u16, codes: &[ProblemCode]) -> Self {
+        for code in codes {
+            self.problem(status, *code);
+        }
+        self
+    }
+
+    fn problem(&mut self, status: u16, code: ProblemCode) {
+        let name = code.code();
+        let response = self
+            .responses
+            .entry(status.to_string())
+            .or_insert_with(|| json!({ "description": "" }));
+        let titles = response["description"].as_str().unwrap_or_default();
+        let title = format!("{}.", code.title());
+        if titles.contains(&title) {
+            return;
+        }
+        let separator = if titles.is_empty() { "" } else { " " };
+        response["description"] = json!(format!("{titles}{separator}{title}"));
+        for (header, text, pattern) in headers_of(code) {
+            response["headers"][header] = json!({
+                "description": text, "schema": { "type": "string", "pattern": pattern }
+            });
+        }
+        if self.method == "head" {
+            return;
+        }
+        let content = &mut response["content"][problem::MEDIA_TYPE];
+        content["schema"] = schema("Problem");
+        content["examples"][name] = if status == code.status() {
+            json!({ "$ref": format!("#/components/examples/{name}") })
+        } else {
+            let mut problem = examples::problem(code);
+            problem.status = status;
+            json!({ "summary": code.title(), "value": problem })
+        };
     }
 
     /// One more argument of the curl line.
@@ -289,9 +400,13 @@ impl Operation {
                 fixed => fixed.to_owned(),
             })
             .collect();
-        let sends = self.value.contains_key("requestBody");
+        let sends = self
+            .value
+            .get("requestBody")
+            .is_some_and(|body| body["required"] == true);
         let method = match (self.method, sends) {
             ("get", _) | ("post", true) => String::new(),
+            ("head", _) => "-I ".to_owned(),
             (method, _) => format!("-X {} ", method.to_uppercase()),
         };
         let mut line = format!("curl -s {method}\"$EDGE{}\"", path.join("/"));

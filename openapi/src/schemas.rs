@@ -1,13 +1,21 @@
 //! The document's schemas: derived from the types, made exact by the limits.
 
 use chatlift_shared::limits::{
-    ACCEPT_MAX, DOWNLOAD_SECS_MAX, FILE_SIZE_MAX, LINK_FILES_MAX, METADATA_ENTRIES_MAX,
-    METADATA_KEY_MAX, METADATA_VALUE_MAX, PASSWORD_MAX, PASSWORD_MIN, REASON_MAX, RECEIPT_CODE_MAX,
-    SUBJECT_MAX,
+    ACCEPT_MAX, DOWNLOAD_SECS_MAX, FILE_SIZE_MAX, HEAD_MAX, HINT_MAX, LANGUAGES_MAX,
+    LINK_FILES_MAX, METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX, PASSWORD_MAX,
+    PASSWORD_MIN, REASON_MAX, RECEIPT_CODE_MAX, SUBJECT_MAX, TITLE_MAX,
 };
 use chatlift_shared::{api, chat, digest, id, problem, text, time, webhook};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
+
+/// A media range: `*/*`, or a type and `*` or a subtype (RFC 9110 section 12.5.1).
+const MEDIA_RANGE: &str = "^(\\*/\\*|[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/(\\*|[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}))$";
+
+/// Longest address to return to, in bytes, and longest language tag, in characters (RFC 5646
+/// section 4.4.1): as the edge's `overrides` have them.
+const RETURN_URL_MAX: usize = 2000;
+const LANGUAGE_TAG_MAX: usize = 35;
 
 /// Longest lifetime of a link, in seconds: 90 days, the edge's `LINK_LIFETIME_MAX`.
 const LIFETIME_MAX: u64 = 90 * 24 * 60 * 60;
@@ -163,7 +171,21 @@ fn limits(schemas: &mut Map<String, Value>) {
     set(
         "CreateLink",
         "accept",
-        json!({ "minItems": 1, "maxItems": ACCEPT_MAX }),
+        json!({
+            "minItems": 1, "maxItems": ACCEPT_MAX,
+            "items": { "type": "string", "pattern": MEDIA_RANGE }
+        }),
+    );
+    // The edge asks this of each language of a title; here the shorter form can say it.
+    set(
+        "CreateLink",
+        "title",
+        json!({ "maxLength": TITLE_MAX, "pattern": "\\S" }),
+    );
+    set(
+        "CreateLink",
+        "return_url",
+        json!({ "maxLength": RETURN_URL_MAX, "format": "uri" }),
     );
     set(
         "CreateLink",
@@ -191,6 +213,19 @@ fn limits(schemas: &mut Map<String, Value>) {
     set(
         "CreateUpload",
         "head",
-        json!({ "contentEncoding": "base64" }),
+        json!({
+            "contentEncoding": "base64", "minLength": 4, "maxLength": HEAD_MAX.div_ceil(3) * 4,
+            "pattern": "^[A-Za-z0-9+/]+={0,2}$"
+        }),
     );
+    schemas["LocalizedText"]["oneOf"] = json!([
+        { "type": "string", "description": "One text for everybody.", "maxLength": HINT_MAX },
+        {
+            "type": "object",
+            "description": "Text by language tag, such as `{\"en\": \"...\", \"zh-CN\": \"...\"}`.",
+            "minProperties": 1, "maxProperties": LANGUAGES_MAX,
+            "propertyNames": { "type": "string", "maxLength": LANGUAGE_TAG_MAX },
+            "additionalProperties": { "type": "string", "maxLength": HINT_MAX }
+        }
+    ]);
 }

@@ -5,19 +5,15 @@ use chatlift_shared::ProblemCode::{
     FileEmpty, FileTooLarge, FileTypeNotAccepted, InvalidRequest, LengthRequired, LinkExpired,
     LinkFull, LinkNotFound, LinkRevoked, LinkTokenInvalid, OffsetDiffers, PartOutOfRange,
     PartSizeWrong, PartsDiffer, PartsMissing, PasswordLocked, PasswordRequired, PasswordWrong,
-    UploadAborted, UploadNotFound, UploadTicketInvalid,
+    StorageUnavailable, UploadAborted, UploadBusy, UploadNotFound, UploadTicketInvalid,
 };
 use serde_json::{Value, json};
 
 use crate::examples;
-use crate::operation::{Operation, Tag, named, operation, schema};
+use crate::operation::{Operation, Tag, digest, named, operation, schema};
 
 fn text() -> Value {
     json!({ "type": "string" })
-}
-
-fn digest() -> Value {
-    json!({ "type": "string", "pattern": "^sha-256=:[A-Za-z0-9+/]{43}=:$" })
 }
 
 fn bytes() -> Value {
@@ -63,7 +59,11 @@ fn page() -> Vec<Operation> {
         json!({ "multipart/form-data": { "schema": {
             "type": "object", "properties": { "files": {
                 "type": "array", "minItems": 1,
-                "items": { "type": "string", "contentMediaType": "application/octet-stream" }
+                // `format` is what generators of clients know a file by.
+                "items": {
+                    "type": "string", "format": "binary",
+                    "contentMediaType": "application/octet-stream"
+                }
             } }
         } } }),
     )
@@ -96,7 +96,7 @@ fn page() -> Vec<Operation> {
         .answers_content(404, "A page that says that the link is none.", html.clone())
         .answers_content(410, "A page that says that the link is over.", html)
         .problems(&[]),
-        form.problems(&[]),
+        form.problems(&[StorageUnavailable]),
         operation(
             Tag::Upload,
             "get",
@@ -253,6 +253,7 @@ fn files() -> Vec<Operation> {
             FileTypeNotAccepted,
             FileEmpty,
             DigestMismatch,
+            StorageUnavailable,
         ]),
         operation(
             Tag::Upload,
@@ -290,6 +291,7 @@ fn files() -> Vec<Operation> {
             FileTooLarge,
             FileTypeNotAccepted,
             FileEmpty,
+            StorageUnavailable,
         ]),
     ]
 }
@@ -316,7 +318,12 @@ fn parts() -> Vec<Operation> {
             "Digest of the parts' digests in order; comes with `sha256`.",
             schema("Sha256"),
         )
-        .needs_header("Upload-Ticket", "The upload's ticket.", text())
+        .uncounted()
+        .needs_header(
+            "Upload-Ticket",
+            "The upload's ticket.",
+            json!({ "type": "string", "pattern": "^[A-Za-z0-9_-]+$" }),
+        )
         .header("Content-Digest", "Digest of the part.", digest())
         .header(
             "Upload-Offset",
@@ -358,6 +365,7 @@ fn parts() -> Vec<Operation> {
             PartOutOfRange,
             PartSizeWrong,
             DigestMismatch,
+            StorageUnavailable,
         ]),
         operation(
             Tag::Upload,
@@ -377,13 +385,7 @@ fn parts() -> Vec<Operation> {
             "PageFile",
             &[("file", examples::page_file())],
         )
-        .problems(&[
-            LinkTokenInvalid,
-            PasswordRequired,
-            LinkExpired,
-            LinkRevoked,
-            LinkFull,
-        ])
+        .problems(&OF_THE_LINK)
         .problems(&[
             InvalidRequest,
             BodyTooLarge,
@@ -391,7 +393,9 @@ fn parts() -> Vec<Operation> {
             UploadAborted,
             PartsMissing,
             PartsDiffer,
+            UploadBusy,
             FileTypeNotAccepted,
+            StorageUnavailable,
         ]),
         operation(
             Tag::Upload,
@@ -401,12 +405,8 @@ fn parts() -> Vec<Operation> {
             "Abort an upload",
         )
         .answers_empty(204, "Its parts are gone, or will be soon.")
-        .problems(&[
-            LinkTokenInvalid,
-            PasswordRequired,
-            LinkExpired,
-            UploadNotFound,
-        ]),
+        .problems(&OF_ITS_TOKEN)
+        .problems(&[UploadNotFound, UploadBusy]),
     ]
 }
 

@@ -144,8 +144,14 @@ fn webhook(kind: &Kind) -> Value {
             ),
             header(
                 HEADER_SIGNATURE,
-                "`v1,<base64>`; several with a space between while a secret rotates.",
-                json!({ "type": "string" }),
+                "`v1,<base64>` by the app's webhook secret; and, where the app has webhook keys, \
+                 `v1a,<base64>` by each of them (Ed25519; `get_webhook_keys` has what verifies). \
+                 Several with a space between: while a secret or key rotates, and where there are \
+                 both.",
+                json!({
+                    "type": "string",
+                    "pattern": "^v1a?,[A-Za-z0-9+/]+=*( v1a?,[A-Za-z0-9+/]+=*)*$"
+                }),
             ),
         ],
         "requestBody": { "required": true, "content": { "application/json": {

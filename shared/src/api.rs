@@ -438,8 +438,8 @@ pub struct CreateUpload {
     pub name: String,
     /// Its size in bytes.
     pub size: u64,
-    /// Its first bytes, [`crate::limits::HEAD_MAX`] at most, in base64: so that a type that is not
-    /// accepted is refused before the rest travels. The stored content is checked again.
+    /// Its first 4,096 bytes, or all of them, in base64: so that a type that is not accepted is
+    /// refused before the rest travels. The stored content is checked again.
     pub head: String,
 }
 
@@ -450,7 +450,7 @@ pub struct CreateUpload {
 pub struct Upload {
     /// The upload.
     pub id: UploadId,
-    /// To be sent with every part, in the [`HEADER_TICKET`] header.
+    /// To be sent with every part, in the `Upload-Ticket` header.
     pub ticket: String,
     /// Size in bytes.
     pub size: u64,
@@ -499,7 +499,7 @@ pub struct HeldPart {
 pub struct CompleteUpload {
     /// Digest of the whole file.
     pub sha256: Sha256,
-    /// Digest of the parts' digests in order, see [`Sha256::of_parts`].
+    /// Digest of the parts' digests, 32 bytes each, in order.
     pub parts_sha256: Sha256,
 }
 

@@ -187,6 +187,7 @@ fn protocols(page: &Page) -> Vec<(&'static str, Value)> {
         ("resumable_options", all(json!({}))),
         ("resumable_create", all(begins.clone())),
         ("resumable_create_by_put", all(begins)),
+        ("resumable_upload_options", one(&begun_looked, json!({}))),
         ("resumable_look", one(&begun_looked, json!({}))),
         ("resumable_look_by_get", one(&begun_looked, json!({}))),
         (

@@ -125,6 +125,26 @@ impl Reference {
 
     /// Runs an operation's line; its answer must have this status.
     fn run(&mut self, id: &str, status: &str) -> Value {
+        serde_json::from_str(&self.text(id, status)).unwrap_or(Value::Null)
+    }
+
+    /// Runs a line that prints where an upload was made, and keeps the upload.
+    fn run_upload(&mut self, id: &str) {
+        let printed = self.text(id, "201");
+        let path = printed
+            .lines()
+            .find_map(|line| {
+                line.split_once(": ")
+                    .filter(|(name, _)| name.eq_ignore_ascii_case("location"))
+            })
+            .map(|(_, path)| path.trim())
+            .expect("a location");
+        let upload = path.rsplit('/').next().unwrap_or_default();
+        self.set("UPLOAD_ID", &upload.into());
+    }
+
+    /// What an operation's line prints.
+    fn text(&mut self, id: &str, status: &str) -> String {
         let line = self
             .judge
             .operations()
@@ -140,7 +160,7 @@ impl Reference {
         let (body, found) = text.rsplit_once('\n').expect("a status");
         assert_eq!(found, status, "{line}\n{body}");
         self.ran.push(id.to_owned());
-        serde_json::from_str(body).unwrap_or(Value::Null)
+        body.to_owned()
     }
 }
 
@@ -192,6 +212,21 @@ fn every_line_of_the_reference_works() {
     let again = reference.run("create_upload", "201");
     reference.set("UPLOAD_ID", &again["id"]);
     reference.run("abort_upload", "204");
+    reference.run("tus_options", "204");
+    reference.run_upload("tus_create");
+    reference.run("tus_upload_options", "204");
+    reference.run("tus_look", "200");
+    reference.run("tus_append", "204");
+    reference.run_upload("tus_create");
+    reference.run("tus_end", "204");
+    reference.run("resumable_options", "204");
+    reference.run_upload("resumable_create");
+    reference.run("resumable_upload_options", "204");
+    reference.run("resumable_look", "204");
+    reference.run("resumable_look_by_get", "204");
+    reference.run("resumable_append", "201");
+    reference.run_upload("resumable_create_by_put");
+    reference.run("resumable_end", "204");
     reference.run("get_file", "200");
     reference.run("get_content", "200");
     let url = reference.run("create_download_url", "201");

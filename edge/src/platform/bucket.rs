@@ -15,19 +15,40 @@ use crate::ports::{Bucket, BucketError, CompleteError, Failure, Head, Put, PutEr
 
 /// The bucket that is bound as `FILES`.
 #[derive(Clone, Debug)]
-pub(super) struct R2(worker::Bucket);
+pub(super) struct R2 {
+    bucket: worker::Bucket,
+    /// Whether it answers nothing, as a test asked.
+    silent: bool,
+}
 
 impl R2 {
     pub(super) fn new(env: &Env) -> Result<Self, Failure> {
-        env.bucket("FILES")
-            .map(Self)
-            .map_err(broken("binding FILES"))
+        let bucket = env.bucket("FILES").map_err(broken("binding FILES"))?;
+        Ok(Self {
+            bucket,
+            silent: false,
+        })
+    }
+
+    /// As if R2 did not answer.
+    pub(super) fn silent(self) -> Self {
+        Self {
+            silent: true,
+            ..self
+        }
+    }
+
+    fn asked(&self, operation: &'static str) -> Result<&worker::Bucket, BucketError> {
+        match self.silent {
+            false => Ok(&self.bucket),
+            true => Err(failed(operation)("a test asked for it")),
+        }
     }
 
     /// An object; `None` if there is none.
     async fn get(&self, key: &str, range: Option<Range>) -> Result<Option<Object>, BucketError> {
         counts::r2_class_b();
-        let mut get = self.0.get(key);
+        let mut get = self.asked("get")?.get(key);
         if let Some(range) = range {
             get = get.range(range);
         }
@@ -125,7 +146,8 @@ impl Bucket for R2 {
 
     async fn create(&self, key: &str) -> Result<String, BucketError> {
         counts::r2_class_a();
-        let upload = self.0.create_multipart_upload(key).execute().await;
+        let bucket = self.asked("create")?;
+        let upload = bucket.create_multipart_upload(key).execute().await;
         Ok(upload.map_err(failed("create"))?.upload_id().await)
     }
 
@@ -139,7 +161,7 @@ impl Bucket for R2 {
         counts::r2_class_a();
         let (to_store, to_hash) = tee(&body);
         let upload = self
-            .0
+            .asked("put part")?
             .resume_multipart_upload(key, r2_upload_id)
             .map_err(failed("put part"))?;
         let store = async {
@@ -166,8 +188,9 @@ impl Bucket for R2 {
         let parts = (1_u16..)
             .zip(etags)
             .map(|(n, etag)| UploadedPart::new(n, etag.clone()));
+        let bucket = self.asked("complete").map_err(CompleteError::Bucket)?;
         let completed = async {
-            self.0
+            bucket
                 .resume_multipart_upload(key, r2_upload_id)?
                 .complete(parts)
                 .await
@@ -182,7 +205,7 @@ impl Bucket for R2 {
     async fn abort(&self, key: &str, r2_upload_id: &str) -> Result<(), BucketError> {
         counts::r2_free();
         let aborted = self
-            .0
+            .asked("abort")?
             .resume_multipart_upload(key, r2_upload_id)
             .map_err(failed("abort"))?
             .abort()
@@ -200,9 +223,10 @@ impl Bucket for R2 {
         expected: Option<Sha256>,
     ) -> Result<Put, PutError> {
         counts::r2_class_a();
+        let bucket = self.asked("put").map_err(PutError::Bucket)?;
         let (to_store, to_hash) = tee(&body);
         let store = async {
-            let mut put = self.0.put(key, to_store);
+            let mut put = bucket.put(key, to_store);
             if let Some(sha256) = expected {
                 put = put.sha256(sha256.0);
             }
@@ -227,7 +251,8 @@ impl Bucket for R2 {
 
     async fn head(&self, key: &str) -> Result<Option<Head>, BucketError> {
         counts::r2_class_b();
-        let object = self.0.head(key).await.map_err(failed("head"))?;
+        let bucket = self.asked("head")?;
+        let object = bucket.head(key).await.map_err(failed("head"))?;
         Ok(object.as_ref().map(head_of))
     }
 
@@ -259,6 +284,9 @@ impl Bucket for R2 {
 
     async fn delete(&self, key: &str) -> Result<(), BucketError> {
         counts::r2_free();
-        self.0.delete(key).await.map_err(failed("delete"))
+        self.asked("delete")?
+            .delete(key)
+            .await
+            .map_err(failed("delete"))
     }
 }

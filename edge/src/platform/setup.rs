@@ -7,7 +7,7 @@ use worker::Env;
 use super::bucket::R2;
 use super::links::Stubs;
 use super::log;
-use super::world::Workers;
+use super::world::{R2_SILENT, Workers};
 use crate::config::{Config, ConfigError, RawConfig};
 use crate::ports::Failure;
 use crate::service::Service;
@@ -40,9 +40,13 @@ pub(super) fn config(env: &Env) -> Result<&'static Config, Failure> {
 
 /// The service, with the fault that a test asked for.
 pub(super) fn service(env: &Env, fault: Option<String>) -> Result<EdgeService, Failure> {
+    let bucket = R2::new(env)?;
     Ok(Service {
         links: Stubs::new(env)?,
-        bucket: R2::new(env)?,
+        bucket: match fault.as_deref() {
+            Some(R2_SILENT) => bucket.silent(),
+            _ => bucket,
+        },
         world: Workers::new(fault),
     })
 }

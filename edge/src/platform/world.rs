@@ -12,6 +12,9 @@ const HANG_AFTER_R2_COMMIT: &str = "hang-after-r2-commit";
 /// Panic, with what was sent in the message.
 const PANIC: &str = "panic";
 
+/// R2 answers nothing.
+pub(super) const R2_SILENT: &str = "r2-silent";
+
 /// The Worker's own clock and random numbers.
 #[derive(Debug)]
 pub(super) struct Workers {

@@ -154,7 +154,7 @@ impl core::fmt::Debug for EnterPassword {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LinkPass {
-    /// To be sent with every request about the link, in the [`super::HEADER_PASS`] header.
+    /// To be sent with every request about the link, in the `Link-Pass` header.
     pub pass: String,
     /// When it ends: with the link's address.
     pub expires_at: Timestamp,
