@@ -58,11 +58,33 @@ impl Answer {
     }
 }
 
+/// Tries of a request that never came to the edge, see [`send`].
+const TRIES: usize = 3;
+
 /// Sends a request. A body of `None` is sent without `Content-Length`.
+///
+/// What stands before the edge in `wrangler dev` answers by itself when its connection to the edge has
+/// ended, as after a body that the edge refused early; then the request is sent again.
 ///
 /// # Errors
 /// When there is no whole answer: nothing listens, or the connection is cut.
 pub fn send(
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: Option<&[u8]>,
+) -> Result<Answer, ureq::Error> {
+    let mut answer = send_once(method, url, headers, body)?;
+    for _ in 1..TRIES {
+        if answer.status != 503 || !answer.body.starts_with(b"Your worker restarted") {
+            break;
+        }
+        answer = send_once(method, url, headers, body)?;
+    }
+    Ok(answer)
+}
+
+fn send_once(
     method: &str,
     url: &str,
     headers: &[(&str, &str)],
