@@ -191,6 +191,13 @@ pub trait Stage {
     /// begin where what is held of its part ends.
     async fn stage(&self, chunk: Chunk, body: Option<Self::Body>) -> Result<Kept, Failure>;
 
+    /// As [`Self::stage`], of a chunk that ends its part; the part can be read meanwhile.
+    async fn stage_through(
+        &self,
+        chunk: Chunk,
+        body: Self::Body,
+    ) -> Result<Through<Self::Body>, Failure>;
+
     /// The part, of which all `length` bytes are held, as a stream of that length.
     async fn staged(&self, upload: UploadId, n: u16, length: u64) -> Result<Self::Body, Failure>;
 }
@@ -234,6 +241,15 @@ impl Kept {
             Self::Recorded => part_len,
         }
     }
+}
+
+/// A part whose last chunk has begun to come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Through<B> {
+    /// The part as a stream of its whole length, which fails if the chunk breaks off.
+    Part(B),
+    /// There is none to read, and this is held.
+    Kept(Kept),
 }
 
 /// The links' Durable Objects. Each carries out its commands one after the other.

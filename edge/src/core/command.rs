@@ -110,14 +110,8 @@ pub enum Command {
         /// The upload.
         upload: UploadId,
     },
-    /// The staged beginning of a part is of another file: drop it.
-    Unstage {
-        /// The upload.
-        upload: UploadId,
-        /// Part number, from 1.
-        n: u16,
-    },
-    /// R2 has other bytes for a part than it had: what is recorded of it no longer holds.
+    /// R2 has other bytes for a part than it had, and what was staged is none of it: what is known
+    /// of the part no longer holds.
     ForgetPart {
         /// The upload.
         upload: UploadId,

@@ -8,7 +8,7 @@ use worker::{Env, Headers, Method, ObjectNamespace, Request, RequestInit, Respon
 use super::counts;
 use super::setup::broken;
 use crate::core::command::{Answer, Command, Reply};
-use crate::ports::{Chunk, Failure, Kept, Links, Stage};
+use crate::ports::{Chunk, Failure, Kept, Links, Stage, Through};
 
 /// Stubs of the objects that are bound as `LINKS`, each named by its link's id.
 #[derive(Debug)]
@@ -22,9 +22,14 @@ impl Stubs {
     }
 }
 
-/// Path by which a chunk reaches its link's object, and that by which a whole part leaves it.
+/// Paths by which a chunk reaches its link's object, by which a whole part leaves it, and by which a
+/// part leaves it while the chunk that ends it arrives.
 pub(super) const PATH_STAGE: &str = "/stage";
 pub(super) const PATH_STAGED: &str = "/staged";
+pub(super) const PATH_STAGE_THROUGH: &str = "/stage/through";
+
+/// Header of an answer that is the part.
+pub(super) const HEADER_PART: &str = "chatlift-part";
 
 /// Path by which a link's events are watched.
 pub(super) const PATH_WATCH: &str = "/watch";
@@ -101,14 +106,38 @@ fn chunk_request(
     Request::new_with_init(&format!("https://link{path}"), &init).map_err(broken("chunk"))
 }
 
+async fn kept(response: &mut Response) -> Result<Kept, Failure> {
+    let answer: Result<Kept, Problem> = response.json().await.map_err(broken("link object"))?;
+    answer.map_err(Failure::Refused)
+}
+
+fn stream_of(response: Response) -> Result<ReadableStream, Failure> {
+    match response.into_parts().1 {
+        ResponseBody::Stream(stream) => Ok(stream),
+        _ => Err(Failure::Broken("link object: no staged part".to_owned())),
+    }
+}
+
 impl Stage for Stubs {
     type Body = ReadableStream;
 
     async fn stage(&self, chunk: Chunk, body: Option<ReadableStream>) -> Result<Kept, Failure> {
         let request = chunk_request(PATH_STAGE, &chunk, body)?;
         let mut response = self.send(chunk.upload.link(), request).await?;
-        let answer: Result<Kept, Problem> = response.json().await.map_err(broken("link object"))?;
-        answer.map_err(Failure::Refused)
+        kept(&mut response).await
+    }
+
+    async fn stage_through(
+        &self,
+        chunk: Chunk,
+        body: ReadableStream,
+    ) -> Result<Through<ReadableStream>, Failure> {
+        let request = chunk_request(PATH_STAGE_THROUGH, &chunk, Some(body))?;
+        let mut response = self.send(chunk.upload.link(), request).await?;
+        if response.headers().has(HEADER_PART).unwrap_or(false) {
+            return stream_of(response).map(Through::Part);
+        }
+        kept(&mut response).await.map(Through::Kept)
     }
 
     async fn staged(
@@ -127,10 +156,7 @@ impl Stage for Stubs {
             writer: None,
         };
         let request = chunk_request(PATH_STAGED, &chunk, None)?;
-        match self.send(upload.link(), request).await?.into_parts().1 {
-            ResponseBody::Stream(stream) => Ok(stream),
-            _ => Err(Failure::Broken("link object: no staged part".to_owned())),
-        }
+        stream_of(self.send(upload.link(), request).await?)
     }
 }
 

@@ -6,24 +6,22 @@
 
 use core::cell::{Cell, RefCell};
 use core::time::Duration;
+use std::rc::Rc;
 
 use chatlift_shared::{LinkId, Problem, ProblemCode, Timestamp};
 use futures_util::StreamExt as _;
-use worker::{
-    DurableObject, Env, FixedLengthStream, Request, Response, ResponseBody, Result, State,
-    durable_object, worker_sys,
-};
+use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
 
 use super::bucket::R2;
 use super::directory::Directories;
+use super::stage::{Cached, Keeper};
 use super::watch::Watchers;
 use super::webhooks::Endpoints;
 use super::world::{Workers, now};
 use super::{counts, links, log, setup, stage, store};
 use crate::core::command::{Answer, Command, Reply};
 use crate::core::decide::decide;
-use crate::core::link::LinkState;
-use crate::core::serial::{SerialCommand, may_write};
+use crate::core::serial::SerialCommand;
 use crate::core::stage as rules;
 use crate::core::work::{due, next_alarm};
 use crate::ports::{Chunk, Failure, Kept, Links};
@@ -41,11 +39,11 @@ pub struct LinkObject {
     state: State,
     env: Env,
     /// The link as it is stored, once it was read. Emptied when a write fails.
-    cached: RefCell<Option<LinkState>>,
+    cached: Cached,
     /// When the alarm is set for, as far as this instance knows.
     alarm_at: Cell<Option<Timestamp>>,
     watchers: Watchers,
-    turns: RefCell<rules::Turns>,
+    turns: Rc<RefCell<rules::Turns>>,
 }
 
 impl DurableObject for LinkObject {
@@ -53,10 +51,10 @@ impl DurableObject for LinkObject {
         Self {
             state,
             env,
-            cached: RefCell::new(None),
+            cached: Cached::default(),
             alarm_at: Cell::new(None),
             watchers: Watchers::default(),
-            turns: RefCell::default(),
+            turns: Rc::default(),
         }
     }
 
@@ -79,8 +77,12 @@ impl DurableObject for LinkObject {
 impl LinkObject {
     async fn answer(&self, mut request: Request) -> Result<Response> {
         match request.path().as_str() {
-            links::PATH_STAGE => return self.stage(request).await,
-            links::PATH_STAGED => return self.staged(&request),
+            links::PATH_STAGE => return self.stage(request, false).await,
+            links::PATH_STAGE_THROUGH => return self.stage(request, true).await,
+            links::PATH_STAGED => {
+                let chunk = links::argument(&request)?;
+                return stage::part(self.state.storage(), chunk, None);
+            }
             links::PATH_WATCH => return self.watch(request).await,
             _ => {}
         }
@@ -122,8 +124,9 @@ impl LinkObject {
     }
 
     /// Keeps what arrives of a chunk. Every row is written as soon as it is full, and the last one
-    /// also when the stream breaks off, so a cut costs nothing that had arrived.
-    async fn stage(&self, mut request: Request) -> Result<Response> {
+    /// also when the stream breaks off, so a cut costs nothing that had arrived. `through` answers
+    /// with the part, as it grows to its end.
+    async fn stage(&self, mut request: Request, through: bool) -> Result<Response> {
         let chunk: Chunk = links::argument(&request)?;
         let touch = match chunk.writer {
             Some(writer) => Command::Serial(chunk.upload, SerialCommand::Touch { writer }),
@@ -140,20 +143,41 @@ impl LinkObject {
                 }
                 Ok(Kept::Recorded)
             }
-            Ok(_) => match self.keep(&chunk, &mut request).await? {
-                // Another request made the part whole while this one arrived.
-                Err(problem)
-                    if problem.code == ProblemCode::OffsetDiffers
-                        && self.is_recorded(&chunk)? =>
-                {
-                    Ok(Kept::Recorded)
+            Ok(_) => match self.keeper(chunk)? {
+                Ok(keeper) if through => {
+                    let stream = request.stream()?;
+                    self.set_alarm().await?;
+                    return keeper.through(&self.state, stream);
                 }
-                kept => kept.map(Kept::Staged),
+                Ok(keeper) => {
+                    let stream = request.inner().body().map(|_| request.stream());
+                    match keeper.keep(stream.transpose()?).await? {
+                        // Another request made the part whole while this one arrived.
+                        Err(problem)
+                            if problem.code == ProblemCode::OffsetDiffers
+                                && self.is_recorded(&chunk)? =>
+                        {
+                            Ok(Kept::Recorded)
+                        }
+                        kept => kept.map(Kept::Staged),
+                    }
+                }
+                Err(problem) => Err(problem),
             },
             Err(problem) => Err(problem),
         };
         self.set_alarm().await?;
         Response::from_bytes(serde_json::to_vec(&answer)?)
+    }
+
+    fn keeper(&self, chunk: Chunk) -> Result<core::result::Result<Keeper, Problem>> {
+        let storage = self.state.storage();
+        Keeper::begin(
+            storage,
+            Rc::clone(&self.cached),
+            Rc::clone(&self.turns),
+            chunk,
+        )
     }
 
     fn is_recorded(&self, chunk: &Chunk) -> Result<bool> {
@@ -165,86 +189,6 @@ impl LinkObject {
             recorded.map(|part| part.sha256),
             chunk.sha256,
         ))
-    }
-
-    async fn keep(
-        &self,
-        chunk: &Chunk,
-        request: &mut Request,
-    ) -> Result<core::result::Result<u64, Problem>> {
-        let turn = self.turns.borrow_mut().take(chunk.upload, chunk.n);
-        let kept = self.keep_in_turn(chunk, turn, request).await;
-        self.turns.borrow_mut().end(chunk.upload, chunk.n, turn);
-        kept
-    }
-
-    async fn keep_in_turn(
-        &self,
-        chunk: &Chunk,
-        turn: u64,
-        request: &mut Request,
-    ) -> Result<core::result::Result<u64, Problem>> {
-        let storage = self.state.storage();
-        let held = stage::staged(&storage, chunk.upload, chunk.n)?;
-        if let Err(problem) = rules::check(held, chunk.offset, chunk.length, chunk.part_len) {
-            return Ok(Err(problem));
-        }
-        let mut kept = chunk.offset;
-        let mut rows = rules::Rows::default();
-        if request.inner().body().is_some() {
-            let mut stream = request.stream()?;
-            // A stream that breaks off ends the chunk early; what arrived is kept.
-            while let Some(Ok(bytes)) = stream.next().await {
-                for row in rows.push(&bytes) {
-                    if let Err(problem) = self.may_write(chunk, turn, kept) {
-                        return Ok(Err(problem));
-                    }
-                    match stage::append(&storage, chunk, kept, row)? {
-                        Ok(end) => kept = end,
-                        Err(problem) => return Ok(Err(problem)),
-                    }
-                }
-            }
-        }
-        if let Err(problem) = self.may_write(chunk, turn, kept) {
-            return Ok(Err(problem));
-        }
-        match rows.finish() {
-            Some(row) => stage::append(&storage, chunk, kept, row),
-            None => Ok(Ok(kept)),
-        }
-    }
-
-    /// Refuses rows of a request that another one has taken over from meanwhile.
-    fn may_write(&self, chunk: &Chunk, turn: u64, kept: u64) -> core::result::Result<(), Problem> {
-        if !self.turns.borrow().has(chunk.upload, chunk.n, turn) {
-            return Err(rules::offset_differs(kept));
-        }
-        match (chunk.writer, &*self.cached.borrow()) {
-            (Some(writer), Some(state)) => may_write(state, chunk.upload, writer),
-            _ => Ok(()),
-        }
-    }
-
-    /// A part of which everything is staged, row by row.
-    fn staged(&self, request: &Request) -> Result<Response> {
-        let chunk: Chunk = links::argument(request)?;
-        let storage = self.state.storage();
-        let rows = futures_util::stream::unfold(0_u64, move |offset| {
-            let row = stage::row(&storage, chunk.upload, chunk.n, offset);
-            core::future::ready(match row {
-                Ok(Some(bytes)) => {
-                    let next = offset + bytes.len() as u64;
-                    Some((Ok(bytes), next))
-                }
-                Ok(None) => None,
-                Err(error) => Some((Err(error), u64::MAX)),
-            })
-        });
-        // R2 takes no part whose length is not known beforehand.
-        let stream: worker_sys::FixedLengthStream =
-            FixedLengthStream::wrap(rows, chunk.part_len).into();
-        Response::from_body(ResponseBody::Stream(stream.readable()))
     }
 
     /// The link's events as they happen.

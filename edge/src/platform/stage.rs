@@ -1,11 +1,24 @@
-//! The staging table of a link's Durable Object.
+//! The staging table of a link's Durable Object, and what fills it.
+
+use core::cell::RefCell;
+use std::rc::Rc;
 
 use chatlift_shared::{Problem, UploadId};
-use worker::{Result, SqlStorageValue, Storage};
+use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use futures_util::StreamExt as _;
+use worker::{
+    ByteStream, FixedLengthStream, Response, ResponseBody, Result, SqlStorageValue, State, Storage,
+    worker_sys,
+};
 
-use super::counts;
-use crate::core::stage::offset_differs;
+use super::{counts, links, log};
+use crate::core::link::LinkState;
+use crate::core::serial::may_write;
+use crate::core::stage::{Rows, Turns, check, offset_differs};
 use crate::ports::Chunk;
+
+/// The link as it is stored, once it was read.
+pub(super) type Cached = Rc<RefCell<Option<LinkState>>>;
 
 #[derive(serde::Deserialize)]
 struct End {
@@ -13,7 +26,7 @@ struct End {
 }
 
 /// How many bytes of a part are staged.
-pub(super) fn staged(storage: &Storage, upload: UploadId, n: u16) -> Result<u64> {
+fn staged(storage: &Storage, upload: UploadId, n: u16) -> Result<u64> {
     // Rows follow each other without a gap, so the last one tells.
     let last: Vec<End> = storage
         .sql()
@@ -28,7 +41,7 @@ pub(super) fn staged(storage: &Storage, upload: UploadId, n: u16) -> Result<u64>
 
 /// Adds a row at `begin`, if the part is staged up to there and the chunk does not run over: another
 /// request for the same part may have gone ahead. Answers where the row ends, or where to go on.
-pub(super) fn append(
+fn append(
     storage: &Storage,
     chunk: &Chunk,
     begin: u64,
@@ -54,12 +67,7 @@ pub(super) fn append(
 }
 
 /// The row at `offset`, if there is one.
-pub(super) fn row(
-    storage: &Storage,
-    upload: UploadId,
-    n: u16,
-    offset: u64,
-) -> Result<Option<Vec<u8>>> {
+fn row(storage: &Storage, upload: UploadId, n: u16, offset: u64) -> Result<Option<Vec<u8>>> {
     let Ok(offset) = i64::try_from(offset) else {
         return Ok(None);
     };
@@ -80,4 +88,139 @@ pub(super) fn row(
             )),
         },
     }
+}
+
+/// A request that adds to a part, until a later one takes over.
+pub(super) struct Keeper {
+    storage: Storage,
+    cached: Cached,
+    turns: Rc<RefCell<Turns>>,
+    chunk: Chunk,
+    turn: u64,
+    /// Whoever reads the part as it grows.
+    reader: Option<UnboundedSender<()>>,
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        let chunk = &self.chunk;
+        self.turns
+            .borrow_mut()
+            .end(chunk.upload, chunk.n, self.turn);
+    }
+}
+
+impl Keeper {
+    /// Takes the part over, and refuses a chunk that does not continue it. That one takes over too:
+    /// else the place that its sender is told to go on at would not be the end for long.
+    pub(super) fn begin(
+        storage: Storage,
+        cached: Cached,
+        turns: Rc<RefCell<Turns>>,
+        chunk: Chunk,
+    ) -> Result<core::result::Result<Self, Problem>> {
+        let turn = turns.borrow_mut().take(chunk.upload, chunk.n);
+        let keeper = Self {
+            storage,
+            cached,
+            turns,
+            chunk,
+            turn,
+            reader: None,
+        };
+        let held = staged(&keeper.storage, chunk.upload, chunk.n)?;
+        let checked = check(held, chunk.offset, chunk.length, chunk.part_len);
+        Ok(checked.map(|()| keeper))
+    }
+
+    /// Keeps what arrives; answers how much of the part is held then.
+    pub(super) async fn keep(
+        self,
+        stream: Option<ByteStream>,
+    ) -> Result<core::result::Result<u64, Problem>> {
+        let mut kept = self.chunk.offset;
+        let mut rows = Rows::default();
+        if let Some(mut stream) = stream {
+            // A stream that breaks off ends the chunk early; what arrived is kept.
+            while let Some(Ok(bytes)) = stream.next().await {
+                for row in rows.push(&bytes) {
+                    match self.add(kept, row)? {
+                        Ok(end) => kept = end,
+                        Err(problem) => return Ok(Err(problem)),
+                    }
+                }
+            }
+        }
+        match rows.finish() {
+            Some(row) => self.add(kept, row),
+            None => Ok(self.may_write(kept).map(|()| kept)),
+        }
+    }
+
+    /// Keeps what arrives of the chunk that ends the part, and answers with the part meanwhile: so it
+    /// is on its way into R2 before its last byte has come.
+    pub(super) fn through(mut self, state: &State, stream: ByteStream) -> Result<Response> {
+        let (grown, growth) = unbounded();
+        self.reader = Some(grown);
+        let mut part = part(state.storage(), self.chunk, Some(growth))?;
+        part.headers_mut().set(links::HEADER_PART, "1")?;
+        state.wait_until(async move {
+            // What is refused meanwhile ends the part too, and is told to whoever asks then.
+            if let Err(error) = self.keep(Some(stream)).await {
+                log::error("staging failed", &[("reason", log::text(&error))]);
+            }
+        });
+        Ok(part)
+    }
+
+    fn add(&self, kept: u64, row: Vec<u8>) -> Result<core::result::Result<u64, Problem>> {
+        if let Err(problem) = self.may_write(kept) {
+            return Ok(Err(problem));
+        }
+        let end = append(&self.storage, &self.chunk, kept, row)?;
+        if let Some(reader) = &self.reader {
+            // Nobody reads any more when R2 has failed; what arrives is kept all the same.
+            let _ = reader.unbounded_send(());
+        }
+        Ok(end)
+    }
+
+    /// Refuses rows of a request that another one has taken over from meanwhile.
+    fn may_write(&self, kept: u64) -> core::result::Result<(), Problem> {
+        let chunk = &self.chunk;
+        if !self.turns.borrow().has(chunk.upload, chunk.n, self.turn) {
+            return Err(offset_differs(kept));
+        }
+        match (chunk.writer, &*self.cached.borrow()) {
+            (Some(writer), Some(state)) => may_write(state, chunk.upload, writer),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A part, row by row: as far as it is staged, and from there as it grows.
+pub(super) fn part(
+    storage: Storage,
+    chunk: Chunk,
+    growth: Option<UnboundedReceiver<()>>,
+) -> Result<Response> {
+    let rows = futures_util::stream::unfold(
+        (storage, 0, growth),
+        move |(storage, offset, mut growth)| async move {
+            loop {
+                match row(&storage, chunk.upload, chunk.n, offset) {
+                    Ok(Some(bytes)) => {
+                        let next = offset + bytes.len() as u64;
+                        return Some((Ok(bytes), (storage, next, growth)));
+                    }
+                    Ok(None) => growth.as_mut()?.next().await?,
+                    Err(error) => return Some((Err(error), (storage, u64::MAX, None))),
+                }
+            }
+        },
+    );
+    // R2 takes no part whose length is not known beforehand. One that ends early fails.
+    let stream: worker_sys::FixedLengthStream =
+        FixedLengthStream::wrap(rows, chunk.part_len).into();
+    Response::from_body(ResponseBody::Stream(stream.readable()))
 }

@@ -174,8 +174,11 @@ pub(super) fn save(
                 ));
                 statements.push(delete_part("stage", *upload, *n));
             }
-            PartWrite::Drop(upload, n) => statements.push(delete_part("part", *upload, *n)),
-            PartWrite::Unstage(upload, n) => statements.push(delete_part("stage", *upload, *n)),
+            PartWrite::Drop(upload, n) => {
+                for table in ["part", "stage"] {
+                    statements.push(delete_part(table, *upload, *n));
+                }
+            }
             PartWrite::Truncate(upload, n, begin) => statements.push((
                 "DELETE FROM stage WHERE upload = ?1 AND (n > ?2 OR (n = ?2 AND offset >= ?3))"
                     .to_owned(),

@@ -32,7 +32,7 @@ use crate::core::ticket::Ticket;
 use crate::core::work::{Send, due};
 use crate::ports::{
     Bucket, BucketError, Chunk, CompleteError, Directory, Failure, Head, Incoming, Kept, Links,
-    Put, PutError, Stage, Webhooks, World,
+    Put, PutError, Stage, Through, Webhooks, World,
 };
 
 /// What an operation of the bucket does beside its work.
@@ -125,6 +125,12 @@ impl Bucket for Memory {
     }
 
     async fn put_part(&self, _: &str, id: &str, n: u16, body: Vec<u8>) -> Result<Put, BucketError> {
+        if body.is_empty() {
+            return Err(BucketError {
+                operation: "put part",
+                reason: "it broke off".into(),
+            });
+        }
         let put = Put {
             etag: etag(&body),
             sha256: Sha256::of(&body),
@@ -250,7 +256,7 @@ impl Links for Objects {
         for write in decision.parts {
             let mut staged = self.staged.borrow_mut();
             match &write {
-                PartWrite::Put(id, n, _) | PartWrite::Unstage(id, n) => {
+                PartWrite::Put(id, n, _) | PartWrite::Drop(id, n) => {
                     drop(staged.remove(&(*id, *n)));
                 }
                 PartWrite::DropAll(id) => staged.retain(|(upload, _), _| upload != id),
@@ -260,7 +266,6 @@ impl Links for Objects {
                         bytes.truncate(usize::try_from(*begin).expect("fits"));
                     }
                 }
-                PartWrite::Drop(..) => {}
             }
             write.apply(&mut self.held.borrow_mut());
         }
@@ -293,6 +298,22 @@ impl Stage for Objects {
         stage::check(held, chunk.offset, chunk.length, chunk.part_len)?;
         bytes.extend(body.unwrap_or_default());
         Ok(Kept::Staged(bytes.len() as u64))
+    }
+
+    async fn stage_through(
+        &self,
+        chunk: Chunk,
+        body: Vec<u8>,
+    ) -> Result<Through<Vec<u8>>, Failure> {
+        match self.stage(chunk, Some(body)).await? {
+            Kept::Staged(held) if held == chunk.part_len => {
+                let part = self.staged(chunk.upload, chunk.n, held).await?;
+                Ok(Through::Part(part))
+            }
+            // What is read of it ends early.
+            Kept::Staged(_) => Ok(Through::Part(Vec::new())),
+            kept => Ok(Through::Kept(kept)),
+        }
     }
 
     async fn staged(&self, upload: UploadId, n: u16, length: u64) -> Result<Vec<u8>, Failure> {
@@ -740,7 +761,9 @@ fn send_part_1_in_chunks(edge: &Edge, upload: &OpenUpload, part: &[u8]) -> Resul
         refusal(chunk(1000, rest + 1, 0)),
         ProblemCode::PartSizeWrong
     );
-    chunk(1000, rest, rest).map(|sent| assert_eq!(sent, Sent::Part))
+    // The chunk that ends the part is cut too.
+    assert_eq!(refusal(chunk(1000, rest, 500)), ProblemCode::OffsetDiffers);
+    chunk(1500, rest - 500, rest - 500).map(|sent| assert_eq!(sent, Sent::Part))
 }
 
 #[test]

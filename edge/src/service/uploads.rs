@@ -13,7 +13,9 @@ use crate::core::key::object_key;
 use crate::core::link::{Multipart, Part, Policy};
 use crate::core::sniff;
 use crate::core::ticket::Ticket;
-use crate::ports::{Bucket, Chunk, CompleteError, Failure, Kept, Links, PutError, Stage, World};
+use crate::ports::{
+    Bucket, Chunk, CompleteError, Failure, Kept, Links, Put, PutError, Stage, Through, World,
+};
 
 /// A part, as its sender tells of it.
 #[derive(Clone, Copy, Debug)]
@@ -158,26 +160,35 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         let expected = part.sha256.ok_or(ProblemCode::DigestMissing)?;
         let upload = ticket.upload;
         let key = object_key(&ticket.app, upload);
-        let put = match self
-            .bucket
-            .put_part(&key, &ticket.r2_upload_id, n, body)
-            .await
-        {
-            Ok(put) if put.sha256 == expected => put,
-            Ok(_) => {
-                // R2 took the wrong bytes in place of any right ones.
-                self.tell(upload, Command::ForgetPart { upload, n }).await?;
-                return Err(Problem::new(ProblemCode::DigestMismatch)
-                    .field("Content-Digest")
-                    .into());
-            }
+        let put = self.bucket.put_part(&key, &ticket.r2_upload_id, n, body);
+        match put.await {
+            Ok(put) => self.record_part(ticket, part, n, expected, put).await,
             Err(error) => {
                 // R2 has no such multipart upload any more when the upload was ended meanwhile;
                 // the link knows why.
                 self.why_ended(upload).await?;
-                return Err(error.into());
+                Err(error.into())
             }
-        };
+        }
+    }
+
+    /// Has the link know of a part that R2 has.
+    async fn record_part(
+        &self,
+        ticket: &Ticket,
+        part: SentPart,
+        n: u16,
+        expected: Sha256,
+        put: Put,
+    ) -> Result<Sent, Failure> {
+        let upload = ticket.upload;
+        if put.sha256 != expected {
+            // R2 took the wrong bytes in place of any right ones.
+            self.tell(upload, Command::ForgetPart { upload, n }).await?;
+            return Err(Problem::new(ProblemCode::DigestMismatch)
+                .field("Content-Digest")
+                .into());
+        }
         let record = Command::RecordPart {
             upload,
             n,
@@ -232,23 +243,56 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             sha256: part.sha256,
             writer: None,
         };
-        match self.links.stage(chunk, body).await? {
-            Kept::Recorded => return Ok(Sent::Part),
-            Kept::Staged(held) if held < part_len => return Ok(Sent::Staged(held)),
-            Kept::Staged(_) => {}
+        let ends = offset.saturating_add(length) == part_len;
+        let kept = match body {
+            Some(body) if ends => match self.links.stage_through(chunk, body).await? {
+                Through::Part(whole) => return self.put_through(ticket, part, chunk, whole).await,
+                Through::Kept(kept) => kept,
+            },
+            body => self.links.stage(chunk, body).await?,
+        };
+        match kept {
+            Kept::Recorded => Ok(Sent::Part),
+            Kept::Staged(held) if held < part_len => Ok(Sent::Staged(held)),
+            Kept::Staged(_) => {
+                let whole = self.links.staged(ticket.upload, n, part_len).await?;
+                self.put_part(ticket, part, part_len, whole).await
+            }
         }
-        let whole = self.links.staged(ticket.upload, n, part_len).await?;
-        let put = self.put_part(ticket, part, part_len, whole).await;
-        if let Err(Failure::Refused(problem)) = &put
-            && problem.code == ProblemCode::DigestMismatch
-        {
-            let unstage = Command::Unstage {
-                upload: ticket.upload,
-                n,
-            };
-            self.tell(ticket.upload, unstage).await?;
+    }
+
+    /// Takes a part whose last chunk is still arriving.
+    async fn put_through(
+        &self,
+        ticket: &Ticket,
+        part: SentPart,
+        chunk: Chunk,
+        whole: B::Body,
+    ) -> Result<Sent, Failure>
+    where
+        L: Stage<Body = B::Body>,
+    {
+        let expected = part.sha256.ok_or(ProblemCode::DigestMissing)?;
+        let key = object_key(&ticket.app, ticket.upload);
+        let put = self
+            .bucket
+            .put_part(&key, &ticket.r2_upload_id, chunk.n, whole);
+        match put.await {
+            Ok(put) => self.record_part(ticket, part, chunk.n, expected, put).await,
+            Err(error) => {
+                // It broke off, or another request has taken the part over, or R2 failed. The link
+                // knows, asked for a chunk of nothing behind its end.
+                let rest = Chunk {
+                    offset: chunk.part_len,
+                    length: 0,
+                    ..chunk
+                };
+                match self.links.stage(rest, None).await? {
+                    Kept::Recorded => Ok(Sent::Part),
+                    Kept::Staged(_) => Err(error.into()),
+                }
+            }
         }
-        put
     }
 
     /// Fails with the link's own reason if the upload no longer takes parts.

@@ -42,10 +42,8 @@ pub const PARTS_NAMED: usize = 100;
 pub enum PartWrite {
     /// Insert or replace; what was staged of it goes.
     Put(UploadId, u16, Part),
-    /// Remove a part.
+    /// Remove a part, whole and staged.
     Drop(UploadId, u16),
-    /// Remove what is staged of a part.
-    Unstage(UploadId, u16),
     /// Remove what is staged from this place of this part on.
     Truncate(UploadId, u16, u64),
     /// Remove all parts of an upload, whole and staged.
@@ -62,8 +60,11 @@ impl PartWrite {
                 held.parts.insert(n, part);
                 held.staged.retain(|s| s.n != n);
             }
-            Self::Drop(id, n) => drop(held.entry(id).or_default().parts.remove(&n)),
-            Self::Unstage(id, n) => held.entry(id).or_default().staged.retain(|s| s.n != n),
+            Self::Drop(id, n) => {
+                let held = held.entry(id).or_default();
+                held.parts.remove(&n);
+                held.staged.retain(|s| s.n != n);
+            }
             Self::Truncate(id, n, begin) => held.entry(id).or_default().truncate(n, begin),
             Self::DropAll(id) => drop(held.remove(&id)),
         }
@@ -198,7 +199,6 @@ impl Step<'_> {
             } => self.record_part(upload, n, part, seal),
             Command::Resize { upload, size } => self.resize(upload, size),
             Command::Touch { upload } => self.take_parts(upload).map(|()| Reply::Done),
-            Command::Unstage { upload, n } => self.unstage(upload, n),
             Command::ForgetPart { upload, n } => self.forget_part(upload, n),
             Command::Reserve {
                 upload,

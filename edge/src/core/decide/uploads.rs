@@ -213,11 +213,6 @@ impl Step<'_> {
         Ok(Reply::Done)
     }
 
-    pub(super) fn unstage(&mut self, upload: UploadId, n: u16) -> Answer {
-        self.parts.push(PartWrite::Unstage(upload, n));
-        Ok(Reply::Done)
-    }
-
     pub(super) fn forget_part(&mut self, upload: UploadId, n: u16) -> Answer {
         if let UploadState::Receiving { .. } = self.upload(upload)?.state {
             self.parts.push(PartWrite::Drop(upload, n));
