@@ -236,6 +236,35 @@ fn page_upload(stage: &Stage, path: Path, profile: Profile, file: Random) -> f64
     (end - noted(&phone).0) as f64 / 1000.0
 }
 
+/// Seconds of so many bytes in one bare request of tus to the edge, which does with them what it
+/// always does. It says what of the page's time is this machine's.
+fn bare_to_edge(stage: &Stage, profile: Profile, bytes: u64) -> f64 {
+    let network = Network::before(&stage.edge.origin(), profile);
+    let phone = Browser::english();
+    phone.open(&network.url(&stage.edge.app().link(ANY_FILE).url));
+    let script = "
+        const [size] = arguments;
+        const block = crypto.getRandomValues(new Uint8Array(65536));
+        const blob = new Blob(Array(Math.ceil(size / block.length)).fill(block)).slice(0, size);
+        const xhr = new XMLHttpRequest();
+        const start = performance.now();
+        xhr.open('POST', location.pathname + '/tus');
+        xhr.setRequestHeader('tus-resumable', '1.0.0');
+        xhr.setRequestHeader('upload-length', size);
+        xhr.setRequestHeader('upload-metadata', 'filename YmFyZS5iaW4=');
+        xhr.setRequestHeader('content-type', 'application/offset+octet-stream');
+        xhr.onload = () => { window.bare = [xhr.status, performance.now() - start]; };
+        xhr.send(blob);";
+    let _ = phone.session().script(script, &json!([bytes]));
+    let took = wait_for("the bare upload", WITHIN, || {
+        let bare = phone.session().script("return window.bare", &json!([]));
+        let status = bare[0].as_u64()?;
+        assert_eq!(status, 201, "the edge takes a bare upload");
+        bare[1].as_f64()
+    });
+    took / 1000.0
+}
+
 /// A cut at a random moment, at each rate.
 fn cuts(stage: &Stage, options: &Options) {
     println!(
@@ -244,7 +273,7 @@ fn cuts(stage: &Stage, options: &Options) {
         options.cut
     );
     println!(
-        "{:>6} {:>7} {:>7} | {:>10} {:>8} {:>11} | {:>8} {:>8} {:>7} | {:>8} {:>8}",
+        "{:>6} {:>7} {:>7} | {:>10} {:>8} {:>11} | {:>8} {:>8} {:>7} | {:>7} {:>7} | {:>8} {:>8}",
         "Mbit/s",
         "MB",
         "cut at",
@@ -254,6 +283,8 @@ fn cuts(stage: &Stage, options: &Options) {
         "ideal s",
         "took s",
         "x ideal",
+        "bare s",
+        "x bare",
         "1st byte",
         "last: end"
     );
@@ -264,7 +295,8 @@ fn cuts(stage: &Stage, options: &Options) {
     }
     println!(
         "\nagain: bytes of files that entered the network beyond the file's size. took: from the \
-         network's return to the\nsuccess message; ideal: what the bytes that had not arrived take. \
+         network's return to the\nsuccess message; ideal: what the bytes that had not arrived take; \
+         bare: as many in one bare request of tus. \
          1st byte: seconds from the return to the next\nbyte at the edge; last: end: from the last \
          byte at the edge to the success message."
     );
@@ -306,13 +338,16 @@ fn cut(stage: &Stage, options: &Options, mbit: u64) {
     let again = network.sent().saturating_sub(file.size);
     let ideal = profile.ideal(file.size - held.min(file.size)).as_secs_f64();
     let took = seconds(back, end);
+    drop(phone);
+    let bare = bare_to_edge(stage, profile, file.size - held.min(file.size));
     println!(
-        "{mbit:>6} {:>7.1} {:>6.0}% | {again:>10} {:>8.3} {:>11.3}% | {ideal:>8.2} {took:>8.2} {:>7.3} | {:>8.2} {:>8.2}",
+        "{mbit:>6} {:>7.1} {:>6.0}% | {again:>10} {:>8.3} {:>11.3}% | {ideal:>8.2} {took:>8.2} {:>7.3} | {bare:>7.2} {:>7.3} | {:>8.2} {:>8.2}",
         file.size as f64 / 1e6,
         share * 100.0,
         again as f64 / profile.second() as f64,
         again as f64 * 100.0 / REFERENCE as f64,
         took / ideal,
+        took / bare,
         first.map_or(f64::NAN, |at| seconds(back, at)),
         last.map_or(f64::NAN, |at| seconds(at, end)),
     );
