@@ -29,6 +29,8 @@ impl Transfer {
                 if let Some(part) = self.part_mut(chunk.n) {
                     part.sending = Sending::Todo;
                     part.unsure = cut;
+                    // Also when it was not seen to leave whole: browsers report what has left
+                    // late, or not at all before a cut.
                     part.unheard = cut && chunk.ends;
                     if code == Some(ProblemCode::DigestMismatch) {
                         part.offset = 0;
