@@ -2,10 +2,9 @@
 //! or before a release. What must hold is in the tests; this prints and draws.
 
 use std::ffi::OsString;
-use std::process::Command;
 
 use crate::root::at;
-use crate::run::run;
+use crate::run::{cargo, run};
 use crate::{Error, page, tools, worker};
 
 /// What can be measured, each by an example of the tests' crate, `bench_<name>`.
@@ -54,7 +53,7 @@ fn built() -> Result<(), Error> {
 
 fn example(name: &str, args: &[OsString]) -> Result<(), Error> {
     let package = ["run", "--quiet", "--package", "chatlift-tests"];
-    run(Command::new("cargo")
+    run(cargo()
         .current_dir(at(""))
         .args(package)
         .args(["--example", name, "--"])

@@ -6,10 +6,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::process::Command;
 
 use crate::root::at;
-use crate::run::run;
+use crate::run::{cargo, run};
 use crate::{Error, page, tools, worker};
 
 /// What stands between a layer and a part in the names of the parts' files.
@@ -62,7 +61,7 @@ pub fn conformance(named: &[String]) -> Result<(), Error> {
     tools::ensure_build()?;
     page::build()?;
     worker::build()?;
-    let mut command = Command::new("cargo");
+    let mut command = cargo();
     command
         .current_dir(at(""))
         .args(["test", "--package", "chatlift-tests", "--no-fail-fast"])

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::process::Group;
 use crate::root::{at, target};
-use crate::run::run;
+use crate::run::{cargo, run};
 use crate::secrets::{AppSecrets, app_secrets, link_keys, read_env, write_env};
 use crate::wrangler::{self, Edge};
 use crate::{Error, page, tools, worker};
@@ -75,11 +75,9 @@ fn run_until(options: Options, stop: &AtomicBool) -> Result<(), Error> {
     let secrets = secrets()?;
     page::build()?;
     worker::build()?;
-    run(Command::new("cargo").current_dir(at("")).args([
-        "build",
-        "--package",
-        "chatlift-backend",
-    ]))?;
+    run(cargo()
+        .current_dir(at(""))
+        .args(["build", "--package", "chatlift-backend"]))?;
     if stop.load(Ordering::Relaxed) {
         return Err(Error::Stopped);
     }

@@ -1,18 +1,16 @@
 //! Writes the edge's API document and its reference page among the static assets, from where the
 //! edge serves them: `dist/openapi.json` and `dist/docs.html`.
 
-use std::process::Command;
-
 use crate::Error;
 use crate::root::at;
-use crate::run::run;
+use crate::run::{cargo, run};
 
 /// Writes both. Takes the time of a cargo build that has nothing to do, when nothing has changed.
 ///
 /// # Errors
 /// When the document's crate does not build.
 pub fn build() -> Result<(), Error> {
-    run(Command::new("cargo")
+    run(cargo()
         .current_dir(at(""))
         .args(["run", "--quiet", "--package", "chatlift-openapi", "--"])
         .arg(at("dist")))

@@ -15,7 +15,7 @@ use crate::chat;
 use crate::document;
 use crate::html::{self, Parts};
 use crate::root::{at, npm_bin, target};
-use crate::run::{quiet, run};
+use crate::run::{cargo, quiet, run};
 use crate::tools::{WASM_BINDGEN, WASM_TARGET};
 
 /// What Rust emits today and is written down to older instructions further below.
@@ -160,7 +160,7 @@ fn build_page() -> Result<Page, Error> {
 fn cargo_wasm() -> Result<PathBuf, Error> {
     // Other flags than the rest of the workspace has, so a folder of its own.
     let folder = target().join("page-cargo");
-    let mut command = Command::new("cargo");
+    let mut command = cargo();
     command
         .current_dir(at(""))
         .args(["build", "--package", "chatlift-frontend", "--release"])

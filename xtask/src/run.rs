@@ -51,6 +51,29 @@ fn failed(command: &Command, status: std::process::ExitStatus) -> Error {
     }
 }
 
+/// `cargo`, without what a `cargo run` above says of its own package: some build scripts (ring's) look
+/// at it, and everything above them would be built anew at each change between the two.
+#[must_use]
+pub fn cargo() -> Command {
+    let mut command = Command::new("cargo");
+    let ours = |name: &str| {
+        [
+            "CARGO_PKG_",
+            "CARGO_MANIFEST_",
+            "CARGO_BIN_NAME",
+            "CARGO_CRATE_NAME",
+        ]
+        .iter()
+        .any(|known| name.starts_with(known))
+    };
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(ours) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 /// Runs a program with its output shown.
 ///
 /// # Errors

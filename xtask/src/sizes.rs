@@ -12,7 +12,7 @@ use crate::Error;
 use crate::chat;
 use crate::page::Page;
 use crate::root::{at, target};
-use crate::run::{quiet, run};
+use crate::run::{cargo, quiet, run};
 use crate::worker::Worker;
 
 /// Most that a first load may take, in bytes of brotli: HTML as served, JavaScript and WebAssembly
@@ -88,7 +88,7 @@ fn measure(files: &[&Path]) -> Result<Vec<Size>, Error> {
 fn served(page: &Page) -> Result<Vec<PathBuf>, Error> {
     let folder = target().join("page/served");
     let _ = fs::remove_dir_all(&folder);
-    run(Command::new("cargo")
+    run(cargo()
         .current_dir(at(""))
         .args(["run", "--quiet", "--package", "chatlift-edge"])
         .args(["--example", "served", "--"])

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::page::Page;
 use crate::root::{at, npm_bin};
-use crate::run::{now, quiet, run, watched};
+use crate::run::{self, now, quiet, run, watched};
 use crate::tools::WASM_TARGET;
 use crate::worker::Worker;
 use crate::{Error, deploy, page, sizes, tools, worker};
@@ -65,7 +65,7 @@ pub fn test(layers: &[Layer]) -> Result<(), Error> {
 }
 
 fn cargo(args: &[&str]) -> Command {
-    let mut command = Command::new("cargo");
+    let mut command = run::cargo();
     command.current_dir(at("")).args(args);
     command
 }

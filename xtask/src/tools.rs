@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use crate::Error;
 use crate::root::at;
-use crate::run::{output, run};
+use crate::run::{cargo, output, run};
 
 /// The only target that page and worker are built for.
 pub const WASM_TARGET: &str = "wasm32-unknown-unknown";
@@ -101,7 +101,7 @@ impl CargoTool {
             "installing {} {} for {} (once, some minutes)",
             self.package, self.version, self.purpose
         );
-        let mut command = Command::new("cargo");
+        let mut command = cargo();
         command
             // Outside of the work tree, whose pinned target and flags are not for tools.
             .current_dir(std::env::temp_dir())

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::Error;
 use crate::root::{at, npm_bin, target};
-use crate::run::{quiet, run};
+use crate::run::{cargo, quiet, run};
 use crate::tools::{WASM_BINDGEN, WASM_TARGET, WORKER_BUILD};
 
 /// What Rust emits. No more: with all that wasm-opt knows it writes what workerd does not read.
@@ -59,7 +59,7 @@ impl Worker {
 /// # Errors
 /// When a step of the build fails.
 pub fn build() -> Result<Worker, Error> {
-    let mut cargo = Command::new("cargo");
+    let mut cargo = cargo();
     cargo.current_dir(at("")).args([
         "build",
         "--package",
