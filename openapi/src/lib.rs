@@ -14,6 +14,7 @@ mod operation;
 pub mod reference;
 mod resumable;
 mod schemas;
+mod serial;
 mod tus;
 mod upload;
 mod webhooks;

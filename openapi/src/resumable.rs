@@ -1,14 +1,15 @@
 //! Resumable Uploads for HTTP, as the edge speaks it.
 
 use chatlift_shared::ProblemCode::{
-    BodyTooLarge, DigestMismatch, DigestMissing, FileEmpty, FileTooLarge, FileTypeNotAccepted,
-    InvalidRequest, LinkExpired, LinkFull, LinkNotFound, LinkRevoked, LinkTokenInvalid,
-    OffsetDiffers, PasswordRequired, StorageUnavailable, UploadAborted, UploadBusy, UploadNotFound,
+    BodyTooLarge, DigestMismatch, DigestMissing, InvalidRequest, LinkExpired, LinkFull,
+    LinkRevoked, LinkTokenInvalid, OffsetDiffers, PasswordRequired, UploadAborted, UploadBusy,
+    UploadNotFound,
 };
 use serde_json::{Value, json};
 
 use crate::examples;
 use crate::operation::{Operation, Tag, digest, operation};
+use crate::serial::{file_refused, refused, text};
 
 /// The addresses of all uploads, and of one.
 const ALL: &str = "/u/{token}/resumable";
@@ -17,10 +18,6 @@ const ONE: &str = "/u/{token}/resumable/{upload_id}";
 /// Refusals of the edge's rules: those of storage, of its own faults and of too many requests have
 /// no word of the protocol.
 const REFUSALS: [u16; 10] = [400, 401, 403, 404, 409, 410, 413, 415, 422, 423];
-
-fn text() -> Value {
-    json!({ "type": "string" })
-}
 
 /// An integer as a structured field (RFC 9651 section 3.3.1).
 fn integer() -> Value {
@@ -62,15 +59,6 @@ pub(crate) fn operations() -> Vec<Operation> {
         )
     })
     .collect()
-}
-
-fn refused(operation: Operation) -> Operation {
-    operation.problems(&[
-        LinkTokenInvalid,
-        PasswordRequired,
-        LinkNotFound,
-        LinkExpired,
-    ])
 }
 
 fn options() -> Operation {
@@ -146,18 +134,8 @@ fn create(method: &'static str, id: &str, summary: &str) -> Operation {
         .may_have_header(&[201], "Upload-Offset", "How many bytes are held.", &integer())
         .may_have_header(&[201], "Upload-Limit", "The limits.", &text())
         .may_have_header(&[201], "Repr-Digest", "That of the stored file.", &digest());
-    refused(operation)
-        .problems(&[
-            InvalidRequest,
-            DigestMissing,
-            LinkRevoked,
-            FileTooLarge,
-            BodyTooLarge,
-            FileTypeNotAccepted,
-            FileEmpty,
-            DigestMismatch,
-            StorageUnavailable,
-        ])
+    file_refused(refused(operation))
+        .problems(&[DigestMissing, DigestMismatch])
         .problems_as(400, &[BodyTooLarge])
         .problems_as(403, &[LinkFull])
         .may_have_header(&[413], "Upload-Limit", "The limits.", &text())
@@ -212,20 +190,8 @@ fn append() -> Operation {
     .with_header(201, "Repr-Digest", "That of the stored file.", digest())
     .with_header(204, "Upload-Complete", "It is not stored yet.", boolean())
     .with_header(204, "Upload-Offset", "How many bytes are held.", integer());
-    refused(operation)
-        .problems(&[
-            InvalidRequest,
-            DigestMissing,
-            UploadNotFound,
-            OffsetDiffers,
-            LinkRevoked,
-            FileTooLarge,
-            BodyTooLarge,
-            FileTypeNotAccepted,
-            FileEmpty,
-            DigestMismatch,
-            StorageUnavailable,
-        ])
+    file_refused(refused(operation))
+        .problems(&[DigestMissing, UploadNotFound, OffsetDiffers, DigestMismatch])
         .problems_as(400, &[BodyTooLarge])
         .problems_as(410, &[UploadAborted])
         .problems_as(415, &[InvalidRequest])

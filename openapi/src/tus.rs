@@ -1,21 +1,17 @@
 //! tus 1.0, as the edge speaks it.
 
 use chatlift_shared::ProblemCode::{
-    BodyTooLarge, DigestMismatch, FileEmpty, FileTooLarge, FileTypeNotAccepted, InvalidRequest,
-    LinkExpired, LinkFull, LinkNotFound, LinkRevoked, LinkTokenInvalid, OffsetDiffers,
-    PasswordRequired, StorageUnavailable, UploadAborted, UploadBusy, UploadNotFound,
+    DigestMismatch, InvalidRequest, LinkFull, LinkRevoked, OffsetDiffers, StorageUnavailable,
+    UploadAborted, UploadBusy, UploadNotFound,
 };
 use serde_json::{Value, json};
 
 use crate::operation::{Operation, Tag, operation};
+use crate::serial::{self, file_refused, text};
 
 /// The addresses of all uploads, and of one.
 const ALL: &str = "/u/{token}/tus";
 const ONE: &str = "/u/{token}/tus/{upload_id}";
-
-fn text() -> Value {
-    json!({ "type": "string" })
-}
 
 /// A number of bytes, that fits 64 bits.
 fn number() -> Value {
@@ -67,13 +63,7 @@ fn versioned(method: &'static str, path: &'static str, id: &str, summary: &str) 
 
 /// What a token can meet, and a version that is none.
 fn refused(operation: Operation) -> Operation {
-    operation
-        .problems(&[
-            LinkTokenInvalid,
-            PasswordRequired,
-            LinkNotFound,
-            LinkExpired,
-        ])
+    serial::refused(operation)
         .problems_as(412, &[InvalidRequest])
         .may_have_header(
             &[412],
@@ -84,7 +74,7 @@ fn refused(operation: Operation) -> Operation {
 }
 
 fn options(path: &'static str, id: &str, summary: &str) -> Operation {
-    operation(Tag::Tus, "options", path, id, summary)
+    let operation = operation(Tag::Tus, "options", path, id, summary)
         .answers_empty(204, "Version, extensions and the largest file, in headers.")
         .with_header(204, "Tus-Version", "The version.", version())
         .with_header(
@@ -99,13 +89,8 @@ fn options(path: &'static str, id: &str, summary: &str) -> Operation {
             "Tus-Checksum-Algorithm",
             "The algorithms of a checksum, with commas between.",
             json!({ "type": "string", "pattern": "^[a-z0-9]+(,[a-z0-9]+)*$" }),
-        )
-        .problems(&[
-            LinkTokenInvalid,
-            PasswordRequired,
-            LinkNotFound,
-            LinkExpired,
-        ])
+        );
+    serial::refused(operation)
 }
 
 fn create() -> Operation {
@@ -144,17 +129,8 @@ fn create() -> Operation {
             &number(),
         )
         .may_have_header(&[201], "Upload-Expires", "When the upload ends.", &text());
-    refused(operation)
-        .problems(&[
-            InvalidRequest,
-            UploadNotFound,
-            LinkRevoked,
-            FileTooLarge,
-            BodyTooLarge,
-            FileTypeNotAccepted,
-            FileEmpty,
-            StorageUnavailable,
-        ])
+    file_refused(refused(operation))
+        .problems(&[UploadNotFound])
         .problems_as(403, &[LinkFull])
         .problems_as(410, &[UploadAborted])
         .problems_as(415, &[InvalidRequest])
@@ -206,18 +182,8 @@ fn append() -> Operation {
         )
         .with_header(204, "Upload-Offset", "How many bytes are held.", number())
         .with_header(204, "Upload-Expires", "When the upload ends.", text());
-    refused(operation)
-        .problems(&[
-            InvalidRequest,
-            UploadNotFound,
-            OffsetDiffers,
-            LinkRevoked,
-            FileTooLarge,
-            BodyTooLarge,
-            FileTypeNotAccepted,
-            FileEmpty,
-            StorageUnavailable,
-        ])
+    file_refused(refused(operation))
+        .problems(&[UploadNotFound, OffsetDiffers])
         .problems_as(403, &[InvalidRequest])
         .problems_as(410, &[UploadAborted])
         .problems_as(415, &[InvalidRequest])
