@@ -321,32 +321,27 @@ async fn put_part(
         .ok_or_else(|| Problem::new(ProblemCode::UploadTicketInvalid).field("Upload-Ticket"))?;
     let length = request::content_length(request)?;
     let complete = completion(request)?;
-    let offset = header(request, HEADER_OFFSET);
-    let sent = match offset {
+    let part = |sha256| SentPart {
+        n,
+        sha256,
+        complete,
+    };
+    let sent = match header(request, HEADER_OFFSET) {
         Some(offset) => {
             let offset = number("Upload-Offset", &offset)?;
             // That of the whole part (RFC 9530 section 3): what is checked when the part is whole.
             let sha256 = request::digest(request, "Repr-Digest")?;
-            let part = SentPart {
-                n,
-                sha256,
-                complete,
-            };
             let body = request.inner().body();
             service
-                .put_chunk(&ticket, part, offset, length, body)
+                .put_chunk(&ticket, part(sha256), offset, length, body)
                 .await?
         }
         None => {
             let sha256 = request::digest(request, "Content-Digest")?
                 .ok_or_else(|| Problem::new(ProblemCode::DigestMissing).field("Content-Digest"))?;
             check_part(&ticket, n, length)?;
-            let part = SentPart {
-                n,
-                sha256: Some(sha256),
-                complete,
-            };
             let body = request::body(request)?;
+            let part = part(Some(sha256));
             service.put_part(&ticket, part, length, body).await?
         }
     };
