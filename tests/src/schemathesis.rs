@@ -164,10 +164,7 @@ fn protocols(page: &Page) -> Vec<(&'static str, Value)> {
     let (grown, looked) = (sized("grown.pdf"), sized("looked.pdf"));
     let (begun_grown, begun_looked) = (begun(), begun());
     let all = |call: Value| json!({ "path": { "token": token }, "call": call });
-    let one = |upload: &Serial, call: Value| {
-        let id = upload.path.rsplit('/').next();
-        json!({ "path": { "token": token, "upload_id": id }, "call": call })
-    };
+    let one = |upload: &Serial, call: Value| json!({ "path": { "token": token, "upload_id": upload.id() }, "call": call });
     let started = json!({ "Tus-Resumable": "1.0.0", "Upload-Offset": "0" });
     let begins = json!({ "headers": { "Upload-Complete": "?0", "Upload-Length": "15" } });
     let more = json!({ "Upload-Offset": "0", "Upload-Complete": "?0" });

@@ -93,14 +93,19 @@ impl Serial {
         format!("{}{}", self.origin, self.path)
     }
 
+    /// Its id, at the end of its path.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default()
+    }
+
     /// The file that it becomes.
     ///
     /// # Panics
     /// When its address has no id.
     #[must_use]
     pub fn file(&self) -> chatlift_shared::FileId {
-        let id = self.path.rsplit('/').next().unwrap_or_default();
-        id.replace("upl_", "fil_").parse().expect("an id")
+        self.id().replace("upl_", "fil_").parse().expect("an id")
     }
 
     /// Any request to it.

@@ -107,7 +107,7 @@ fn an_upload_tells_its_methods_and_makes_no_others() {
         Some("DELETE, GET, HEAD, OPTIONS, PATCH")
     );
     let (_, other) = new_link(&stage, DOCUMENTS);
-    let id = upload.path.rsplit('/').next().expect("an id");
+    let id = upload.id();
     let elsewhere = other.call("OPTIONS", &format!("/resumable/{id}"), &[], None);
     refused(&elsewhere, 404, "?0", ProblemCode::UploadNotFound);
 }

@@ -507,7 +507,7 @@ fn an_upload_that_was_ended_is_gone() {
         let crossed = tus(page, "HEAD", &format!("/{}", other.id), &[], None);
         assert_eq!(crossed.status, 404);
         let upload = create(page, "c.pdf", 100, &[]);
-        let id = upload.path.rsplit('/').next().expect("an id");
+        let id = upload.id();
         let body = format!(
             "{{\"sha256\":\"{0}\",\"parts_sha256\":\"{0}\"}}",
             Sha256::of(b"")

@@ -27,15 +27,6 @@ fn whole(digest: &str) -> [(&str, &str); 4] {
     [MEDIA_TYPE, START, LAST, ("content-digest", digest)]
 }
 
-fn id(upload: &Serial) -> String {
-    upload
-        .path
-        .rsplit('/')
-        .next()
-        .unwrap_or_default()
-        .to_owned()
-}
-
 impl Run {
     #[track_caller]
     fn resumable(
@@ -83,8 +74,8 @@ impl Run {
             self.resumable(options, &[token, &upload], &[], None, status);
         }
         let (_, page, token) = self.make(ANY_FILE);
-        let begun = id(&begin(&page, &[]));
-        self.resumable(options, &[&token, &begun], &[], None, 204);
+        let begun = begin(&page, &[]);
+        self.resumable(options, &[&token, begun.id()], &[], None, 204);
     }
 
     pub(super) fn resumable_creations(&mut self) {
@@ -131,14 +122,15 @@ impl Run {
         let size = pdf.len().to_string();
         let sized = [("upload-length", size.as_str())];
         let other = Sha256::of(b"other").to_header();
-        let upload = id(&begin(&page, &sized));
-        let call = |run: &mut Self, upload: &str, headers: &[(&str, &str)], body: &[u8], status| {
-            let path = [token.as_str(), upload];
-            run.resumable("resumable_append", &path, headers, Some(body), status);
-        };
-        let look = |run: &mut Self, upload: &str, status| {
+        let upload = begin(&page, &sized);
+        let call =
+            |run: &mut Self, upload: &Serial, headers: &[(&str, &str)], body: &[u8], status| {
+                let path = [token.as_str(), upload.id()];
+                run.resumable("resumable_append", &path, headers, Some(body), status);
+            };
+        let look = |run: &mut Self, upload: &Serial, status| {
             for id in ["resumable_look", "resumable_look_by_get"] {
-                run.resumable(id, &[&token, upload], &[], None, status);
+                run.resumable(id, &[&token, upload.id()], &[], None, status);
             }
         };
         let bytes = [MEDIA_TYPE, START, LAST];
@@ -172,13 +164,13 @@ impl Run {
             201,
         );
         look(self, &upload, 204);
-        self.resumable("resumable_end", &[&token, &upload], &[], None, 423);
-        let program = id(&begin(&page, &[]));
+        self.resumable("resumable_end", &[&token, upload.id()], &[], None, 423);
+        let program = begin(&page, &[]);
         call(self, &program, &[MEDIA_TYPE, START, MORE], &elf(), 415);
-        let empty = id(&begin(&page, &[]));
+        let empty = begin(&page, &[]);
         call(self, &empty, &[MEDIA_TYPE, START, LAST], b"", 422);
         let over = (DOCUMENT_MAX + 1).to_string();
-        let long = id(&begin(&page, &[]));
+        let long = begin(&page, &[]);
         let told = [MEDIA_TYPE, START, MORE, ("upload-length", over.as_str())];
         call(self, &long, &told, b"%", 413);
         call(self, &long, &[MEDIA_TYPE, START, MORE], b"%", 204);
@@ -187,12 +179,12 @@ impl Run {
             let (busy, pdf) = (busy.clone(), pdf.clone());
             move || busy.append(0, &pdf, true, &[HANG])
         });
-        call(self, &id(&busy), &bytes, &pdf, 423);
-        let ended = id(&begin(&page, &sized));
-        self.resumable("resumable_end", &[&token, &ended], &[], None, 204);
+        call(self, &busy, &bytes, &pdf, 423);
+        let ended = begin(&page, &sized);
+        self.resumable("resumable_end", &[&token, ended.id()], &[], None, 204);
         call(self, &ended, &bytes, &pdf, 410);
         look(self, &ended, 410);
-        let open = id(&begin(&page, &sized));
+        let open = begin(&page, &sized);
         assert_eq!(self.app.revoke(link.id).status, 204);
         call(self, &open, &bytes, &pdf, 410);
         look(self, &open, 410);

@@ -15,16 +15,6 @@ const VERSION: (&str, &str) = ("tus-resumable", "1.0.0");
 const MEDIA_TYPE: (&str, &str) = ("content-type", TUS);
 const START: (&str, &str) = ("upload-offset", "0");
 
-/// The id of an upload.
-fn id(upload: &Serial) -> String {
-    upload
-        .path
-        .rsplit('/')
-        .next()
-        .unwrap_or_default()
-        .to_owned()
-}
-
 /// What no bytes of these tests have.
 fn wrong_checksum() -> String {
     format!("sha256 {}", STANDARD.encode(Sha256::of(b"other").0))
@@ -90,7 +80,7 @@ impl Run {
         );
         let gone = piece(&page, b"x");
         let concat = format!("final;{}", gone.path);
-        self.tus("tus_end", &[&token, &id(&gone)], &[], None, 204);
+        self.tus("tus_end", &[&token, gone.id()], &[], None, 204);
         let call = |run: &mut Self, token: &str, headers: &[(&str, &str)], body: &[u8], status| {
             run.tus("tus_create", &[token], headers, Some(body), status);
         };
@@ -130,10 +120,16 @@ impl Run {
         let joined = self
             .judge
             .call("tus_create", &[&token], &headers, Some(b""));
-        let joined = id(&Serial::at(&page, &joined));
+        let joined = Serial::at(&page, &joined);
         let append = [MEDIA_TYPE, ("upload-offset", "5")];
-        self.tus("tus_append", &[&token, &joined], &append, Some(b"x"), 403);
-        self.tus("tus_look", &[&token, &joined], &[], None, 200);
+        self.tus(
+            "tus_append",
+            &[&token, joined.id()],
+            &append,
+            Some(b"x"),
+            403,
+        );
+        self.tus("tus_look", &[&token, joined.id()], &[], None, 200);
     }
 
     pub(super) fn tus_appends(&mut self) {
@@ -141,10 +137,17 @@ impl Run {
         let pdf = pdf();
         let size = pdf.len() as u64;
         let wrong = wrong_checksum();
-        let upload = id(&create(&page, "a.pdf", size, &[]));
-        let call = |run: &mut Self, upload: &str, headers: &[(&str, &str)], body: &[u8], status| {
-            run.tus("tus_append", &[&token, upload], headers, Some(body), status);
-        };
+        let upload = create(&page, "a.pdf", size, &[]);
+        let call =
+            |run: &mut Self, upload: &Serial, headers: &[(&str, &str)], body: &[u8], status| {
+                run.tus(
+                    "tus_append",
+                    &[&token, upload.id()],
+                    headers,
+                    Some(body),
+                    status,
+                );
+            };
         let bytes = [MEDIA_TYPE, START];
         let checksum = [MEDIA_TYPE, START, ("upload-checksum", wrong.as_str())];
         call(self, &upload, &[MEDIA_TYPE], b"x", 400);
@@ -158,15 +161,15 @@ impl Run {
         call(self, &upload, &bytes, &[&pdf[..], b"x"].concat(), 413);
         call(self, &upload, &[START], b"x", 415);
         call(self, &upload, &checksum, &pdf, 460);
-        self.tus("tus_look", &[&token, &upload], &[], None, 200);
+        self.tus("tus_look", &[&token, upload.id()], &[], None, 200);
         call(self, &upload, &[MEDIA_TYPE, START], &pdf[..4], 204);
-        let upload = id(&create(&page, "again.pdf", size, &[]));
+        let upload = create(&page, "again.pdf", size, &[]);
         // All bytes are there and not in R2; asking has them put there.
         call(self, &upload, &[MEDIA_TYPE, START, SILENT], &pdf, 503);
-        self.tus("tus_look", &[&token, &upload], &[SILENT], None, 503);
-        self.tus("tus_look", &[&token, &upload], &[], None, 200);
-        self.tus("tus_end", &[&token, &upload], &[], None, 403);
-        let program = id(&create(&page, "b.pdf", elf().len() as u64, &[]));
+        self.tus("tus_look", &[&token, upload.id()], &[SILENT], None, 503);
+        self.tus("tus_look", &[&token, upload.id()], &[], None, 200);
+        self.tus("tus_end", &[&token, upload.id()], &[], None, 403);
+        let program = create(&page, "b.pdf", elf().len() as u64, &[]);
         call(self, &program, &bytes, &elf(), 415);
         // A length that is told with the last bytes.
         let deferred = [VERSION, ("upload-defer-length", "1")];
@@ -175,7 +178,7 @@ impl Run {
             let begun = self
                 .judge
                 .call("tus_create", &[&token], &deferred, Some(b""));
-            let begun = id(&Serial::at(&page, &begun));
+            let begun = Serial::at(&page, &begun);
             let headers = [MEDIA_TYPE, START, ("upload-length", length)];
             call(self, &begun, &headers, b"", status);
         }
@@ -184,13 +187,13 @@ impl Run {
             let (busy, pdf) = (busy.clone(), pdf.clone());
             move || busy.patch(0, &pdf, &[HANG])
         });
-        call(self, &id(&busy), &bytes, &pdf, 423);
-        self.tus("tus_look", &[&token, &id(&busy)], &[], None, 423);
-        let ended = id(&create(&page, "d.pdf", size, &[]));
-        self.tus("tus_end", &[&token, &ended], &[], None, 204);
+        call(self, &busy, &bytes, &pdf, 423);
+        self.tus("tus_look", &[&token, busy.id()], &[], None, 423);
+        let ended = create(&page, "d.pdf", size, &[]);
+        self.tus("tus_end", &[&token, ended.id()], &[], None, 204);
         call(self, &ended, &bytes, &pdf, 410);
-        self.tus("tus_look", &[&token, &ended], &[], None, 410);
-        let open = id(&create(&page, "e.pdf", size, &[]));
+        self.tus("tus_look", &[&token, ended.id()], &[], None, 410);
+        let open = create(&page, "e.pdf", size, &[]);
         assert_eq!(self.app.revoke(link.id).status, 204);
         call(self, &open, &bytes, &pdf, 410);
     }
