@@ -3,7 +3,7 @@
 use chatlift_shared::{Problem, ProblemCode, UploadId};
 
 use super::super::command::{Answer, Reply};
-use super::super::link::{Multipart, UploadRow, UploadState};
+use super::super::link::{Multipart, UploadState};
 use super::super::serial::{PIECES_MAX, Pieces, Role, Serial};
 use super::Step;
 
@@ -75,22 +75,13 @@ impl Step<'_> {
             }) => sum(&pieces),
             _ => return Err(ProblemCode::UploadBusy.into()),
         };
-        self.unused(upload)?;
-        self.state.uploads.insert(
-            upload,
-            UploadRow {
-                name,
-                size,
-                created_at: self.now,
-                state: UploadState::Completing {
-                    attempt,
-                    since: self.now,
-                    sha256: None,
-                    multipart: Some(multipart),
-                },
-                serial: Some(serial),
-            },
-        );
+        let state = UploadState::Completing {
+            attempt,
+            since: self.now,
+            sha256: None,
+            multipart: Some(multipart),
+        };
+        self.add(upload, name, size, state, Some(serial))?;
         Ok(self.room())
     }
 

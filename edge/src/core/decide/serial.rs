@@ -134,21 +134,12 @@ impl Step<'_> {
         serial: Serial,
     ) -> Answer {
         self.room_for_serial(Some(size), &serial.role)?;
-        self.unused(upload)?;
         self.make_room_for_one_upload();
-        self.state.uploads.insert(
-            upload,
-            UploadRow {
-                name,
-                size,
-                created_at: self.now,
-                state: UploadState::Receiving {
-                    multipart,
-                    touched_at: self.now,
-                },
-                serial: Some(serial),
-            },
-        );
+        let state = UploadState::Receiving {
+            multipart,
+            touched_at: self.now,
+        };
+        self.add(upload, name, size, state, Some(serial))?;
         self.view_serial(upload)
     }
 

@@ -10,6 +10,7 @@ use chatlift_shared::{Problem, ProblemCode, Timestamp, UploadId};
 
 use super::super::command::{Answer, OpenUpload, Reply, Seal, Sealed};
 use super::super::link::{Multipart, Part, StoredFile, UploadRow, UploadState};
+use super::super::serial::Serial;
 use super::super::work::STUCK_AFTER;
 use super::{PARTS_NAMED, PartWrite, Step};
 
@@ -33,11 +34,26 @@ impl Step<'_> {
         Ok(())
     }
 
-    /// Ids are drawn at random, but an upload that ended must never come back to life.
-    pub(super) fn unused(&self, id: UploadId) -> Result<(), Problem> {
+    /// Adds an upload. Ids are drawn at random, but one that ended must never come back to life.
+    pub(super) fn add(
+        &mut self,
+        id: UploadId,
+        name: String,
+        size: u64,
+        state: UploadState,
+        serial: Option<Serial>,
+    ) -> Result<(), Problem> {
         if self.state.uploads.contains_key(&id) {
             return Err(ProblemCode::UploadBusy.into());
         }
+        let row = UploadRow {
+            name,
+            size,
+            created_at: self.now,
+            state,
+            serial,
+        };
+        self.state.uploads.insert(id, row);
         Ok(())
     }
 
@@ -106,21 +122,12 @@ impl Step<'_> {
             }
             return Ok(Reply::Upload(known));
         }
-        self.unused(id)?;
         self.make_room_for_one_upload();
-        self.state.uploads.insert(
-            id,
-            UploadRow {
-                name,
-                size,
-                created_at: self.now,
-                state: UploadState::Receiving {
-                    multipart: multipart.clone(),
-                    touched_at: self.now,
-                },
-                serial: None,
-            },
-        );
+        let state = UploadState::Receiving {
+            multipart: multipart.clone(),
+            touched_at: self.now,
+        };
+        self.add(id, name, size, state, None)?;
         Ok(Reply::Upload(OpenUpload {
             id,
             size,
@@ -265,22 +272,13 @@ impl Step<'_> {
             };
         }
         self.room_for(size)?;
-        self.unused(upload)?;
-        self.state.uploads.insert(
-            upload,
-            UploadRow {
-                name,
-                size,
-                created_at: self.now,
-                state: UploadState::Completing {
-                    attempt,
-                    since: self.now,
-                    sha256,
-                    multipart: None,
-                },
-                serial: None,
-            },
-        );
+        let state = UploadState::Completing {
+            attempt,
+            since: self.now,
+            sha256,
+            multipart: None,
+        };
+        self.add(upload, name, size, state, None)?;
         Ok(self.room())
     }
 
