@@ -1,0 +1,127 @@
+//! A link: its ends, and what is under way then; its openings; whose it is.
+
+use chatlift_shared::FileId;
+use chatlift_shared::api::Join;
+use chatlift_shared::webhook::Event;
+
+use super::*;
+
+#[test]
+fn an_ended_link_takes_nothing_and_aborts_what_is_under_way() {
+    for (end, code, event) in [
+        (Command::Revoke, ProblemCode::LinkRevoked, "none"),
+        (Command::Tick, ProblemCode::LinkExpired, "link.expired"),
+    ] {
+        let mut kept = Kept::new(3);
+        kept.fill(1, MIB);
+        if end == Command::Tick {
+            kept.pass(LIFETIME);
+        }
+        kept.run(end).expect("the end");
+        assert_eq!(kept.refused(reserve(2, 1)), code);
+        assert_eq!(kept.refused(seal(1, MIB, 1)), code);
+        assert_eq!(kept.refused(record(1, 1)), code);
+        assert_eq!(kept.bodies(event), usize::from(event != "none"));
+        assert!(kept.held.borrow().is_empty());
+        assert!(matches!(
+            due(kept.state(), kept.now).first(),
+            Some(Work::Clean { .. })
+        ));
+    }
+}
+
+#[test]
+fn expiry_needs_no_alarm_to_be_kept() {
+    let mut kept = Kept::new(1);
+    kept.pass(LIFETIME);
+    assert_eq!(kept.refused(reserve(1, 1)), ProblemCode::LinkExpired);
+}
+
+#[test]
+fn a_commit_that_was_sealed_in_time_outlives_the_link() {
+    let mut kept = Kept::new(1);
+    kept.run(reserve(1, 1)).expect("reserved");
+    kept.pass(LIFETIME);
+    kept.run(commit(1, 1)).expect("a file");
+    assert_eq!(kept.bodies("file.stored"), 1);
+    assert_eq!(kept.state().link.status, Status::Expired);
+}
+
+#[test]
+fn a_commit_under_way_when_the_link_is_revoked_leaves_no_object() {
+    let mut kept = Kept::new(1);
+    kept.run(reserve(1, 1)).expect("reserved");
+    kept.run(Command::Revoke).expect("revoked");
+    assert_eq!(kept.refused(commit(1, 1)), ProblemCode::LinkRevoked);
+    let due_at = kept
+        .state()
+        .cleanups
+        .values()
+        .next()
+        .expect("a cleanup")
+        .due;
+    assert!(
+        due_at > kept.now.plus(STUCK_AFTER),
+        "after the worker has given up"
+    );
+    assert_eq!(kept.bodies("file.stored"), 0);
+}
+
+#[test]
+fn a_preview_is_no_opening_and_the_first_opening_stays() {
+    let mut kept = Kept::new(1);
+    kept.run(Command::Read).expect("a preview");
+    assert_eq!(kept.state().link.opened_at, None);
+    kept.run(Command::Opened).expect("a person");
+    kept.pass(60);
+    kept.run(Command::Opened).expect("again");
+    assert_eq!(kept.state().link.opened_at, Some(START));
+}
+
+#[test]
+fn a_link_that_joins_is_completed_when_the_person_is_done_in_the_order_of_the_pick() {
+    let mut plain = Kept::new(3);
+    plain.store(1, MIB);
+    let done = |order: &[u8]| Command::Finish {
+        order: order.iter().map(|n| id(*n).into()).collect(),
+    };
+    plain.run(done(&[1])).expect("nothing");
+    assert_eq!(plain.state().link.status, Status::Active);
+
+    let mut kept = Kept::new(9);
+    kept.state.as_mut().expect("a link").link.policy.join = Some(Join::Pdf);
+    kept.run(done(&[])).expect("nothing yet");
+    assert_eq!(kept.state().link.status, Status::Active);
+    for n in [4, 3, 2, 1] {
+        kept.store(n, MIB);
+        kept.pass(1);
+    }
+    // One that is not of this link, one twice, and two left out: these follow as they began.
+    kept.run(done(&[2, 77, 2, 1])).expect("done");
+    kept.run(done(&[1, 2])).expect("done already");
+    assert_eq!(kept.state().link.status, Status::Completed);
+    let told: Vec<_> = kept
+        .state()
+        .events
+        .values()
+        .filter_map(|row| serde_json::from_str::<Event>(&row.body).ok())
+        .filter_map(|event| match event.kind {
+            EventKind::LinkCompleted(ended) => Some(ended.order),
+            _ => None,
+        })
+        .collect();
+    let expected: Vec<FileId> = [2, 1, 4, 3].map(|n| id(n).into()).to_vec();
+    assert_eq!(told, [expected]);
+}
+
+#[test]
+fn another_apps_link_is_not_there() {
+    let mut kept = Kept::new(1);
+    let command = |app: &str| Command::For {
+        app: app.parse().expect("an app id"),
+        missing: ProblemCode::FileNotFound,
+        command: Box::new(Command::Read),
+    };
+    assert_eq!(kept.refused(command("other")), ProblemCode::FileNotFound);
+    kept.run(command("demo")).expect("the link");
+}

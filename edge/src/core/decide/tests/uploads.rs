@@ -1,0 +1,223 @@
+//! An upload, from its announcement to its file.
+
+use chatlift_shared::api::HeldPart;
+
+use super::*;
+use crate::core::decide::uploads::SPARE_UPLOADS;
+
+#[test]
+fn a_file_is_stored_with_its_event_in_one_decision() {
+    let mut kept = Kept::new(2);
+    kept.seal(1, 20 * MIB);
+    assert_eq!(kept.bodies("file.stored"), 0);
+    kept.run(commit(1, 1)).expect("a file");
+    assert_eq!(kept.bodies("file.stored"), 1);
+    assert_eq!(kept.state().files().len(), 1);
+    assert!(kept.held.borrow().is_empty());
+    assert!(matches!(
+        due(kept.state(), kept.now).as_slice(),
+        [Work::Send(_)]
+    ));
+}
+
+#[test]
+fn complete_twice_returns_the_same_file() {
+    let mut kept = Kept::new(2);
+    kept.store(1, 20 * MIB);
+    let first = kept.run(commit(1, 1)).expect("the file");
+    assert_eq!(kept.run(seal(1, 20 * MIB, 2)), Ok(first.clone()));
+    assert_eq!(kept.run(commit(1, 2)), Ok(first));
+    assert_eq!(kept.bodies("file.stored"), 1);
+}
+
+#[test]
+fn the_last_part_seals_the_upload_and_no_other_does() {
+    let (mut kept, size) = (Kept::new(2), 20 * MIB);
+    kept.open(1, size);
+    for n in [3, 1] {
+        assert_eq!(kept.run(record_last(1, n, size, 1)), Ok(Reply::Done));
+    }
+    match kept.run(record_last(1, 2, size, 2)).expect("sealed") {
+        Reply::Sealed(sealed) => {
+            assert_eq!((sealed.attempt, sealed.size), (2, size));
+            assert_eq!(sealed.etags, [1, 2, 3].map(|n| part_of(n).etag));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(
+        kept.refused(record_last(1, 2, size, 3)),
+        ProblemCode::UploadBusy
+    );
+    let file = kept.run(commit(1, 2)).expect("a file");
+    assert_eq!(kept.run(record_last(1, 2, size, 4)), Ok(file));
+    assert_eq!(kept.bodies("file.stored"), 1);
+}
+
+#[test]
+fn a_last_part_is_kept_when_its_upload_cannot_be_sealed() {
+    let (mut kept, size) = (Kept::new(1), 20 * MIB);
+    kept.open(1, size);
+    kept.run(record(1, 1)).expect("a part");
+    kept.run(record(1, 2)).expect("a part");
+    // The digest of other parts.
+    assert_eq!(kept.run(record_last(1, 3, MIB, 1)), Ok(Reply::Done));
+    assert_eq!(kept.refused(seal(1, MIB, 1)), ProblemCode::PartsDiffer);
+    assert!(matches!(kept.run(seal(1, size, 1)), Ok(Reply::Sealed(_))));
+}
+
+#[test]
+fn the_same_file_announced_again_is_the_same_upload_with_its_parts() {
+    let mut kept = Kept::new(1);
+    let size = 20 * MIB;
+    kept.open(1, size);
+    kept.run(record(1, 2)).expect("a part");
+    let announce = |name: &str| Command::Announce {
+        name: name.into(),
+        size,
+    };
+    match kept.run(announce("file-1.pdf")).expect("the upload") {
+        Reply::Upload(upload) => {
+            assert_eq!(upload.id, id(1));
+            assert_eq!(
+                upload.parts,
+                [HeldPart {
+                    n: 2,
+                    sha256: part_of(2).sha256
+                }]
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+    let other = kept.run(announce("file-2.pdf"));
+    assert!(matches!(other, Ok(Reply::Room(_))));
+}
+
+#[test]
+fn two_openings_of_one_file_leave_one_upload_and_abort_the_other() {
+    let mut kept = Kept::new(1);
+    kept.open(1, MIB);
+    let mut twin = open(1, MIB);
+    if let Command::Open {
+        upload, multipart, ..
+    } = &mut twin
+    {
+        *upload = id(2);
+        multipart.r2_upload_id = "r2-2".into();
+    }
+    assert!(matches!(kept.run(twin), Ok(Reply::Upload(u)) if u.id == id(1)));
+    let cleanups: Vec<_> = kept.state().cleanups.values().map(|c| &c.what).collect();
+    assert!(
+        matches!(cleanups[..], [Cleanup::AbortMultipart { r2_upload_id, .. }] if r2_upload_id == "r2-2")
+    );
+}
+
+#[test]
+fn what_breaks_the_rules_is_refused() {
+    let mut kept = Kept::new(1);
+    assert_eq!(kept.refused(reserve(1, 0)), ProblemCode::FileEmpty);
+    assert_eq!(
+        kept.refused(reserve(1, 20 * MIB + 1)),
+        ProblemCode::FileTooLarge
+    );
+    assert_eq!(
+        kept.refused(open(1, 20 * MIB + 1)),
+        ProblemCode::FileTooLarge
+    );
+    assert_eq!(kept.refused(seal(9, MIB, 1)), ProblemCode::UploadNotFound);
+    kept.open(1, 20 * MIB);
+    kept.run(record(1, 2)).expect("a part");
+    let missing = kept
+        .run(seal(1, 20 * MIB, 1))
+        .expect_err("parts are missing");
+    assert_eq!(
+        (missing.code, missing.parts),
+        (ProblemCode::PartsMissing, vec![1, 3])
+    );
+    kept.send_parts(1, 20 * MIB);
+    assert_eq!(kept.refused(seal(1, 9 * MIB, 1)), ProblemCode::PartsDiffer);
+    kept.run(seal(1, 20 * MIB, 1)).expect("sealed");
+    assert_eq!(kept.refused(seal(1, 20 * MIB, 2)), ProblemCode::UploadBusy);
+    assert_eq!(kept.refused(reserve(2, 1)), ProblemCode::LinkFull);
+    assert_eq!(kept.refused(commit(1, 9)), ProblemCode::UploadAborted);
+    kept.run(commit(1, 1)).expect("a file");
+    assert_eq!(kept.state().link.status, Status::Completed);
+    assert_eq!(kept.refused(reserve(2, 1)), ProblemCode::LinkFull);
+}
+
+#[test]
+fn a_stuck_commit_is_due_and_can_be_taken_over() {
+    let mut kept = Kept::new(1);
+    kept.seal(1, MIB);
+    assert_eq!(next_alarm(kept.state()), Some(kept.now.plus(STUCK_AFTER)));
+    assert!(due(kept.state(), kept.now).is_empty());
+    kept.pass(STUCK_AFTER.as_secs());
+    assert!(matches!(due(kept.state(), kept.now).as_slice(), [Work::Settle(s)] if s.attempt == 1));
+    kept.run(seal(1, MIB, 2)).expect("taken over");
+    assert_eq!(kept.refused(commit(1, 1)), ProblemCode::UploadAborted);
+    kept.run(commit(1, 2)).expect("a file");
+}
+
+#[test]
+fn reopening_keeps_the_parts_and_ends_a_single_request() {
+    let mut kept = Kept::new(2);
+    kept.seal(1, MIB);
+    let reopen = |n| Command::Reopen {
+        upload: id(n),
+        attempt: 1,
+        keep_parts: true,
+    };
+    kept.run(reopen(1)).expect("reopened");
+    kept.run(seal(1, MIB, 2)).expect("sealed again");
+    kept.run(reserve(2, 1)).expect("reserved");
+    kept.run(reopen(2)).expect("ended");
+    assert!(matches!(
+        kept.state().uploads[&id(2)].state,
+        UploadState::Aborted { .. }
+    ));
+}
+
+#[test]
+fn progress_counts_the_bytes_that_are_held() {
+    let mut kept = Kept::new(3);
+    let size = 20 * MIB;
+    kept.open(1, size);
+    kept.run(record(1, 1)).expect("a part");
+    let staged = StagedPart {
+        n: 2,
+        offset: 70_000,
+    };
+    kept.held
+        .borrow_mut()
+        .entry(id(1))
+        .or_default()
+        .staged
+        .push(staged);
+    kept.run(reserve(12, MIB)).expect("a place");
+    let view = |kept: &mut Kept, command| match kept.run(command).expect("the link") {
+        Reply::Link(view) => view.under_way,
+        other => panic!("{other:?}"),
+    };
+    let held: Vec<_> = view(&mut kept, Command::ReadProgress)
+        .iter()
+        .map(|u| (u.size, u.held))
+        .collect();
+    assert_eq!(held, [(size, part_size(size) + 70_000), (MIB, 0)]);
+    assert_eq!(view(&mut kept, Command::Read), []);
+}
+
+#[test]
+fn beyond_the_spare_uploads_the_oldest_makes_room() {
+    let mut kept = Kept::new(1);
+    for n in 0..=SPARE_UPLOADS {
+        kept.open(u8::try_from(n).expect("few uploads"), MIB);
+        kept.pass(1);
+    }
+    kept.open(100, MIB);
+    let receiving = |n| {
+        matches!(
+            kept.state().uploads[&id(n)].state,
+            UploadState::Receiving { .. }
+        )
+    };
+    assert!(!receiving(0) && receiving(1) && receiving(100));
+}
