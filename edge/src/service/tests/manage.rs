@@ -3,17 +3,27 @@
 use chatlift_shared::mac::KeyRing;
 
 use super::*;
+use crate::core::listing::Query;
 
 fn pass(edge: &Edge, secs: u64) {
     let now = &edge.service.links.now;
     now.set(now.get().plus(Duration::from_secs(secs)));
 }
 
-fn code<T: core::fmt::Debug>(result: Result<T, Failure>) -> ProblemCode {
-    match result.expect_err("a refusal") {
-        Failure::Refused(problem) => problem.code,
-        other => panic!("{other:?}"),
-    }
+#[test]
+fn an_idempotency_key_leads_to_one_link() {
+    let edge = Edge::new();
+    let first = edge.create(Some("k"), "a").expect("a link");
+    assert_eq!(edge.create(Some("k"), "a"), Ok(first));
+    assert_ne!(edge.create(Some("k2"), "a"), Ok(first));
+    assert_eq!(
+        refusal(edge.create(Some("k"), "b")),
+        ProblemCode::IdempotencyKeyReused
+    );
+    assert_eq!(
+        refusal(edge.create(Some(""), "b")),
+        ProblemCode::InvalidRequest
+    );
 }
 
 #[test]
@@ -29,7 +39,7 @@ fn an_idempotency_key_stands_for_its_link_for_a_day_over_midnight() {
         pass(&edge, 3_600);
         assert_eq!(edge.create(Some("k"), "s"), Ok(first));
         assert_eq!(
-            code(edge.create(Some("k"), "other")),
+            refusal(edge.create(Some("k"), "other")),
             ProblemCode::IdempotencyKeyReused
         );
     }
@@ -50,7 +60,7 @@ fn an_idempotency_key_outlives_the_rotation_of_signing_keys() {
     .expect("two keys");
     assert_eq!(edge.create(Some("k"), "s"), Ok(first));
     assert_eq!(
-        code(edge.create(Some("k"), "other")),
+        refusal(edge.create(Some("k"), "other")),
         ProblemCode::IdempotencyKeyReused
     );
 }
@@ -71,9 +81,9 @@ fn a_password_is_kept_as_its_hash_and_checked() {
     let check = |password| block_on(edge.service.check_password(link.id, password));
     assert_eq!(check("tide-4711"), Ok(()));
     for _ in 0..5 {
-        assert_eq!(code(check("tide-4712")), ProblemCode::PasswordWrong);
+        assert_eq!(refusal(check("tide-4712")), ProblemCode::PasswordWrong);
     }
-    assert_eq!(code(check("tide-4711")), ProblemCode::PasswordLocked);
+    assert_eq!(refusal(check("tide-4711")), ProblemCode::PasswordLocked);
     pass(&edge, 60);
     assert_eq!(check("tide-4711"), Ok(()));
     // A link without one lets everybody in.
@@ -139,11 +149,11 @@ fn a_link_is_shown_as_long_as_its_page_opens() {
     block_on(edge.service.revoke(edge.app(), revoked)).expect("revoked");
     assert_eq!(show(open), Ok(open));
     assert_eq!(show(full), Ok(full));
-    assert_eq!(code(show(revoked)), ProblemCode::LinkRevoked);
+    assert_eq!(refusal(show(revoked)), ProblemCode::LinkRevoked);
     pass(&edge, 604_800);
-    assert_eq!(code(show(open)), ProblemCode::LinkExpired);
-    assert_eq!(code(show(full)), ProblemCode::LinkExpired);
-    assert_eq!(code(show(revoked)), ProblemCode::LinkRevoked);
+    assert_eq!(refusal(show(open)), ProblemCode::LinkExpired);
+    assert_eq!(refusal(show(full)), ProblemCode::LinkExpired);
+    assert_eq!(refusal(show(revoked)), ProblemCode::LinkRevoked);
 }
 
 #[test]
@@ -152,13 +162,17 @@ fn a_link_is_extended_within_its_scene_and_ninety_days() {
     let link = edge.link();
     let extend = |secs| block_on(edge.service.extend(edge.app(), link, secs));
     let week = 604_800;
-    assert_eq!(code(extend(0)), ProblemCode::InvalidRequest);
-    assert_eq!(code(extend(week + 1)), ProblemCode::BeyondScene);
-    assert_eq!(code(extend(60)), ProblemCode::InvalidRequest, "sooner");
+    assert_eq!(refusal(extend(0)), ProblemCode::InvalidRequest);
+    assert_eq!(refusal(extend(week + 1)), ProblemCode::BeyondScene);
+    assert_eq!(refusal(extend(60)), ProblemCode::InvalidRequest, "sooner");
     for _ in 0..11 {
         pass(&edge, week - 1000);
         extend(week).expect("a week more");
     }
     pass(&edge, week - 1000);
-    assert_eq!(code(extend(week)), ProblemCode::BeyondScene, "over 90 days");
+    assert_eq!(
+        refusal(extend(week)),
+        ProblemCode::BeyondScene,
+        "over 90 days"
+    );
 }

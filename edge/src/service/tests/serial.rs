@@ -7,113 +7,13 @@ use chatlift_shared::{LinkId, ProblemCode, Timestamp, UploadId};
 use futures::executor::block_on;
 use proptest::prelude::*;
 
-use super::{Edge, Fault};
+use super::bytes::{Bytes, fits};
+use super::{Edge, Fault, refusal};
 use crate::core::command::Command;
 use crate::core::serial::{Phase, Protocol, Role, SerialView};
 use crate::core::tus::{Algorithm, Checksum};
-use crate::ports::{BucketError, Failure, Feed, Links as _, Taken};
+use crate::ports::{Failure, Links as _};
 use crate::service::serial::{Append, Grown, NewSerial};
-
-/// A body in memory, which may break off.
-pub(super) struct Bytes {
-    bytes: Vec<u8>,
-    at: usize,
-    cut: bool,
-    /// Whether parts on their way may be kept.
-    keeps: bool,
-    kept: Option<Vec<u8>>,
-    hashed: Option<usize>,
-}
-
-impl Bytes {
-    pub(super) fn new(bytes: Vec<u8>) -> Self {
-        Self {
-            bytes,
-            at: 0,
-            cut: false,
-            keeps: true,
-            kept: None,
-            hashed: None,
-        }
-    }
-
-    fn cut(bytes: &[u8]) -> Self {
-        Self {
-            cut: true,
-            ..Self::new(bytes.to_vec())
-        }
-    }
-
-    fn next(&mut self, length: u64) -> Vec<u8> {
-        let end = self.bytes.len().min(self.at + fits(length));
-        let next = self.bytes[self.at..end].to_vec();
-        self.at = end;
-        next
-    }
-}
-
-impl Feed for Bytes {
-    type Body = Vec<u8>;
-
-    async fn peek(&mut self, most: u64) -> Vec<u8> {
-        let end = self.bytes.len().min(self.at + fits(most));
-        self.bytes[self.at..end].to_vec()
-    }
-
-    fn broken(&self) -> bool {
-        self.cut && self.at == self.bytes.len()
-    }
-
-    async fn take<T>(&mut self, length: u64, consume: impl AsyncFnOnce(Vec<u8>) -> T) -> Taken<T> {
-        let next = self.next(length);
-        let bytes = next.len() as u64;
-        Taken {
-            said: consume(next).await,
-            bytes,
-        }
-    }
-
-    async fn take_whole<T>(
-        &mut self,
-        length: u64,
-        consume: impl AsyncFnOnce(Vec<u8>) -> T,
-    ) -> Option<Taken<T>> {
-        if !self.keeps {
-            return None;
-        }
-        let taken = self.take(length, consume).await;
-        self.kept = Some(self.bytes[self.at - fits(taken.bytes)..self.at].to_vec());
-        Some(taken)
-    }
-
-    async fn take_exactly<T>(
-        &mut self,
-        length: u64,
-        consume: impl AsyncFnOnce(Vec<u8>) -> T,
-    ) -> Taken<T> {
-        self.take(length, consume).await
-    }
-
-    fn kept(&mut self) -> Option<(Vec<u8>, u64)> {
-        let kept = self.kept.take()?;
-        let length = kept.len() as u64;
-        Some((kept, length))
-    }
-
-    fn hash(&mut self, _: Algorithm) -> Result<(), BucketError> {
-        self.hashed = Some(self.at);
-        Ok(())
-    }
-
-    async fn digest(&mut self) -> Result<Vec<u8>, BucketError> {
-        let from = self.hashed.take().expect("a digest was begun");
-        Ok(Sha256::of(&self.bytes[from..self.at]).0.to_vec())
-    }
-}
-
-fn fits(n: u64) -> usize {
-    usize::try_from(n).expect("fits")
-}
 
 /// A PDF of this size whose bytes tell where they are.
 fn content(size: u64) -> Vec<u8> {
@@ -194,13 +94,6 @@ impl Edge {
     }
 }
 
-fn code(result: Result<Grown, Failure>) -> ProblemCode {
-    match result {
-        Err(Failure::Refused(problem)) => problem.code,
-        other => panic!("{other:?}"),
-    }
-}
-
 #[test]
 fn a_file_in_one_body_is_stored_with_its_digest() {
     let edge = Edge::new();
@@ -218,7 +111,7 @@ fn a_file_in_one_body_is_stored_with_its_digest() {
     let again = edge.grow(upload.id, end, Bytes::new(vec![]), Some(0), None);
     assert_eq!(again, Ok(Grown::File(found)));
     let more = edge.grow(upload.id, end, Bytes::new(vec![1]), Some(1), None);
-    assert_eq!(code(more), ProblemCode::BodyTooLarge);
+    assert_eq!(refusal(more), ProblemCode::BodyTooLarge);
 }
 
 #[test]
@@ -229,7 +122,7 @@ fn a_file_of_another_type_is_refused_by_its_first_bytes() {
         .open_serial(edge.link(), Role::File, Some(PART_SIZE))
         .expect("an upload");
     let sent = edge.grow(upload.id, 0, Bytes::new(elf.clone()), Some(10_008), None);
-    assert_eq!(code(sent), ProblemCode::FileTypeNotAccepted);
+    assert_eq!(refusal(sent), ProblemCode::FileTypeNotAccepted);
     let looked = edge.look(upload.id).expect_err("ended");
     assert_eq!(looked, ProblemCode::UploadAborted.into());
     edge.recover();
@@ -478,7 +371,7 @@ proptest! {
             match (step, grown) {
                 (Step::Died(_), Err(_)) => edge.recover(),
                 (Step::CheckedWrong, grown) => {
-                    prop_assert_eq!(code(grown), ProblemCode::DigestMismatch);
+                    prop_assert_eq!(refusal(grown), ProblemCode::DigestMismatch);
                     acknowledged = at;
                 }
                 (Step::CheckedCut, grown) => prop_assert_eq!(grown, Ok(Grown::Cut(at))),

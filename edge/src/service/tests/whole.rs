@@ -1,0 +1,92 @@
+//! A file in one request: its bytes alone, or a form.
+
+use chatlift_shared::api::File;
+
+use super::*;
+use crate::ports::Incoming;
+
+#[test]
+fn a_small_file_is_stored_and_told_of() {
+    let edge = Edge::new();
+    let link = edge.link();
+    edge.put(link, PDF, Some(Sha256::of(PDF))).expect("a file");
+    // Again, as when the answer was lost.
+    edge.put(link, PDF, Some(Sha256::of(PDF)))
+        .expect("the same file");
+    edge.put(link, PDF, None).expect("a file without a digest");
+    edge.settled(link, 2);
+}
+
+/// A file of a form, in pieces of whatever size.
+struct Pieces(Vec<Vec<u8>>);
+
+impl Incoming for Pieces {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        Ok((!self.0.is_empty()).then(|| self.0.remove(0)))
+    }
+}
+
+impl Edge {
+    /// Sends a file in a form.
+    fn put_form(&self, link: LinkId, content: &[u8]) -> Result<File, Failure> {
+        let pieces = Pieces(content.chunks(1_000_003).map(<[u8]>::to_vec).collect());
+        let (app, name) = (&self.app().id, "a.pdf".into());
+        // The form is longer than the file.
+        let most = content.len() as u64 + 300;
+        block_on(self.service.put_incoming(app, link, name, most, pieces)).map(|found| found.file)
+    }
+}
+
+#[test]
+fn a_file_of_a_form_is_stored_whatever_its_length() {
+    let part = usize::try_from(PART_SIZE).expect("fits");
+    for length in [PDF.len(), part - 1, part, part + 1, 2 * part, 2 * part + 5] {
+        let edge = Edge::new();
+        let link = edge.link();
+        let mut content = PDF.to_vec();
+        content.resize(length, 3);
+        let file = edge.put_form(link, &content).expect("a file");
+        assert_eq!(
+            (file.size, file.sha256),
+            (length as u64, Sha256::of(&content))
+        );
+        edge.settled(link, 1);
+    }
+}
+
+#[test]
+fn a_file_of_a_form_that_is_refused_leaves_nothing() {
+    for (content, code) in [
+        (vec![], ProblemCode::FileEmpty),
+        (vec![0; 9_000_000], ProblemCode::FileTypeNotAccepted),
+        ([PDF, &[1; 20_000_000]].concat(), ProblemCode::FileTooLarge),
+    ] {
+        let edge = Edge::new();
+        let link = edge.link();
+        assert_eq!(refusal(edge.put_form(link, &content)), code);
+        edge.settled(link, 0);
+        assert!(edge.service.bucket.stored.borrow().multiparts.is_empty());
+    }
+}
+
+#[test]
+fn what_is_refused_stores_nothing() {
+    let edge = Edge::new();
+    let link = edge.link();
+    assert_eq!(
+        refusal(edge.put(link, b"\x7fELF\x02\x01\x01\0", None)),
+        ProblemCode::FileTypeNotAccepted
+    );
+    assert_eq!(
+        refusal(edge.put(link, PDF, Some(Sha256::of(b"other")))),
+        ProblemCode::DigestMismatch
+    );
+    assert_eq!(refusal(edge.put(link, b"", None)), ProblemCode::FileEmpty);
+    let mut liar = large_pdf();
+    liar[..PDF.len()].fill(0);
+    assert_eq!(
+        refusal(edge.announce(link, &liar)),
+        ProblemCode::FileTypeNotAccepted
+    );
+    edge.settled(link, 0);
+}
