@@ -1,14 +1,11 @@
 //! Resumable Uploads for HTTP: its header fields and problem types, as
-//! draft-ietf-httpbis-resumable-upload-12 (interop version 9) has them.
+//! draft-ietf-httpbis-resumable-upload-12 has them. Its interop version guards the interim response
+//! 104 only, which Workers cannot send.
 //!
 //! The fields are structured ones (RFC 9651); a value of another type is as good as none.
 
 use chatlift_shared::{Problem, ProblemCode};
 use serde_json::{Value, json};
-
-/// The interop version of the draft. It guards the interim response 104 only, which Workers cannot
-/// send.
-pub const INTEROP_VERSION: u32 = 9;
 
 /// The media type of a body that adds to an upload.
 pub const MEDIA_TYPE: &str = "application/partial-upload";
