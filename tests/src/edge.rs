@@ -1,11 +1,12 @@
 //! The edge in real workerd, started as a developer would start it, with apps, keys and state of
 //! its own; and its death by `kill -9`.
 
+mod start;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io};
 
-use chatlift_shared::Timestamp;
 use chatlift_shared::mac::KeyRing;
 use serde_json::{Value, json};
 use xtask::process::Group;
@@ -15,13 +16,7 @@ use xtask::wrangler;
 use crate::client::App;
 use crate::fixtures::DOCX;
 use crate::http::send;
-use crate::scratch::{Folder, free_port, now};
-
-/// How long workerd may take to answer; on a busy machine it has taken 10 s.
-const READY_WITHIN: Duration = Duration::from_secs(90);
-
-/// How long it may take once wrangler has told of an error, which may be one of the last run's.
-const READY_AFTER_ERROR: Duration = Duration::from_secs(5);
+use crate::scratch::{Folder, free_port};
 
 /// The app that most scenarios play.
 pub const APP: &str = "demo";
@@ -262,15 +257,6 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The line in which wrangler says why it cannot start. What the worker itself logs as an error
-/// stands behind the same mark, and is JSON.
-fn startup_error(log: &str) -> Option<&str> {
-    log.lines().find(|line| {
-        line.split_once("[ERROR]")
-            .is_some_and(|(_, text)| !text.trim_start().starts_with('{'))
-    })
-}
-
 /// A running edge, or one that was killed.
 #[derive(Debug)]
 pub struct Edge {
@@ -291,23 +277,10 @@ impl Edge {
         let before = self.log().len();
         let mut group = Group::spawn("edge", &self.command.command(), &self.log).expect("wrangler");
         let probe = format!("{}/healthz", self.origin());
-        let mut error = None;
-        let mut answers = false;
-        let started = group.wait_until(READY_WITHIN, || {
-            answers = send("GET", &probe, &[], None).is_ok();
-            if error.is_none() {
-                let log = self.log();
-                error = startup_error(log.get(before..).unwrap_or_default())
-                    .map(|line| (line.to_owned(), now()));
-            }
-            let lost = |(_, at): &(String, Timestamp)| at.until(now()) > READY_AFTER_ERROR;
-            answers || error.as_ref().is_some_and(lost)
-        });
-        started.unwrap_or_else(|e| panic!("{e}"));
-        if !answers {
-            let line = error.map(|(line, _)| line).unwrap_or_default();
-            panic!("the edge does not start: {line}\n{}", group.tail(40));
-        }
+        let printed = || self.log().get(before..).unwrap_or_default().to_owned();
+        let answers = || send("GET", &probe, &[], None).is_ok();
+        let started = start::wait(&mut group, start::READY_AFTER_ERROR, printed, answers);
+        started.unwrap_or_else(|why| panic!("{why}"));
         self.group = Some(group);
     }
 
@@ -437,18 +410,5 @@ impl Drop for Edge {
         if std::thread::panicking() {
             eprintln!("the edge's last lines:\n{}", self.tail());
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::startup_error;
-
-    #[test]
-    fn what_the_worker_logs_is_no_failure_to_start() {
-        let worker = "✘ [ERROR] {\"event\":\"webhook failed\"}\n";
-        assert_eq!(startup_error(worker), None);
-        let line = "✘ [ERROR] Durable Objects are not exported";
-        assert_eq!(startup_error(&format!("{worker}{line}\n")), Some(line));
     }
 }

@@ -106,6 +106,11 @@ fn unit(tally: &mut Tally) -> Result<(), Error> {
     tally.tests(
         "unit",
         cargo(&["test", "--workspace", "--exclude", "chatlift-tests"]),
+    )?;
+    // Of that crate, what needs no edge: the tests of the harness itself.
+    tally.tests(
+        "harness",
+        cargo(&["test", "--package", "chatlift-tests", "--lib"]),
     )
 }
 
