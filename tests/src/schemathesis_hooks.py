@@ -14,6 +14,7 @@ import re
 import threading
 import zlib
 
+import requests
 import schemathesis
 
 
@@ -29,6 +30,21 @@ def one_at_a_time(*arguments, **options):
 # Python before 3.11.8 counts the depth of all threads' syntax trees in one place (gh-106905).
 # Hypothesis reads the syntax of what it runs.
 ast.parse = one_at_a_time
+
+TRIES = 4
+send = requests.Session.send
+
+
+def send_again(self, request, **options):
+    for _ in range(TRIES):
+        response = send(self, request, **options)
+        if not response.content.startswith(b"Your worker restarted"):
+            break
+    return response
+
+
+# wrangler's own proxy answers so, in the edge's place, when its connection to the edge ended just then.
+requests.Session.send = send_again
 
 HERE = pathlib.Path(__file__).parent
 WORLD = json.loads((HERE / "world.json").read_text())

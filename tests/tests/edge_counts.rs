@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
+use chatlift_shared::api::{HEADER_OFFSET, HEADER_TICKET};
 use chatlift_shared::digest::Sha256;
+use chatlift_shared::limits::PART_SIZE;
 use chatlift_tests::edge::ANY_FILE;
 use chatlift_tests::fixtures::{Random, pdf};
 use chatlift_tests::http::send;
@@ -14,9 +16,10 @@ use serde_json::Value;
 const WITHIN: Duration = Duration::from_secs(30);
 
 /// What is counted.
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "worker_request",
-    "object_request",
+    "link_request",
+    "app_request",
     "alarm",
     "alarm_set",
     "rows_written",
@@ -75,12 +78,12 @@ fn an_upload_costs_what_the_page_on_scale_says() {
     let made = cost(&stage, "a link", &mut || link = Some(app.link(ANY_FILE)));
     let link = link.expect("a link");
     let page = app.page(&link);
-    assert_eq!(made("object_request"), 2, "the link, the list");
+    assert_eq!((made("link_request"), made("app_request")), (1, 1));
     assert_eq!(made("r2_class_a") + made("r2_class_b"), 0);
     assert!(made("rows_written") <= 8, "{}", made("rows_written"));
 
     let opened = cost(&stage, "its page", &mut || drop(page.data()));
-    assert_eq!(opened("object_request"), 1);
+    assert_eq!(opened("link_request"), 1);
     assert_eq!(opened("rows_written"), 0, "a look changes nothing");
 
     let small = cost(
@@ -90,7 +93,7 @@ fn an_upload_costs_what_the_page_on_scale_says() {
             let _ = page.store("a.pdf", &pdf());
         },
     );
-    assert_eq!(small("object_request"), 2, "reserve, commit");
+    assert_eq!(small("link_request"), 2, "reserve, commit");
     // A put; its beginning read back.
     assert_eq!((small("r2_class_a"), small("r2_class_b")), (1, 1));
     assert_eq!(small("webhook"), 1);
@@ -115,14 +118,44 @@ fn an_upload_costs_what_the_page_on_scale_says() {
         },
     );
     // Announce and open; a record for each part, which seals with the last; commit.
-    assert!(large("object_request") <= 2 + 5 + 1);
+    assert_eq!(large("link_request"), 2 + 5 + 1);
+    // Whether its webhook endpoint is disabled, where the last answer is a minute old.
+    assert!(large("app_request") <= 1);
     // Create, five parts, complete.
     assert_eq!(large("r2_class_a"), 7);
     assert!(large("r2_class_b") <= 1, "{}", large("r2_class_b"));
     assert!(large("rows_written") <= 40, "{}", large("rows_written"));
 
+    let slow = Random {
+        seed: 8,
+        size: PART_SIZE,
+    };
+    let bytes = slow.read(0, PART_SIZE);
+    let upload = page.announce_random("c.bin", slow);
+    let chunked = cost(&stage, "a part in two chunks", &mut || {
+        let middle = bytes.len() / 2;
+        for (offset, piece) in [(0, &bytes[..middle]), (middle, &bytes[middle..])] {
+            let offset = offset.to_string();
+            let digest = Sha256::of(&bytes).to_header();
+            let headers = [
+                (HEADER_OFFSET, offset.as_str()),
+                ("repr-digest", &digest),
+                (HEADER_TICKET, &upload.ticket),
+            ];
+            let sent = page.send_part_with(&upload, 1, piece, &headers);
+            assert!(matches!(sent.status, 202 | 204), "{}", sent.text());
+        }
+    });
+    assert_eq!(chunked("link_request"), 3, "each chunk, the record");
+    assert_eq!((chunked("r2_class_a"), chunked("r2_class_b")), (1, 0));
+    // A row for every 128 KiB, written and deleted; the part's own.
+    let rows = chunked("rows_written");
+    assert!(rows <= 2 * 64 + 6, "{rows}");
+
     let ended = cost(&stage, "its end, and its webhook", &mut || {
         assert_eq!(app.revoke(link.id).status, 204);
     });
-    assert!(ended("object_request") <= 2, "the link, the list");
+    assert_eq!(ended("link_request"), 1);
+    // The list, and the endpoint again.
+    assert!((1..=2).contains(&ended("app_request")));
 }

@@ -22,8 +22,10 @@ macro_rules! counts {
 counts! {
     /// A request to the Worker.
     worker_request = WORKER,
-    /// A request to a Durable Object.
-    object_request = OBJECT,
+    /// A request to a link's Durable Object.
+    link_request = LINK,
+    /// A request to one of an app's Durable Objects.
+    app_request = APP,
     /// An alarm of a Durable Object, billed as a request.
     alarm = ALARM,
     /// An alarm that was set, billed as a row written.

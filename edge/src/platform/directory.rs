@@ -247,7 +247,7 @@ impl Directories {
         // The host is never resolved: the request goes to the object by its binding.
         let request =
             Request::new_with_init("https://directory/", &init).map_err(broken("directory"))?;
-        counts::object_request();
+        counts::app_request();
         let mut response = self
             .0
             .id_from_name(name)

@@ -45,7 +45,7 @@ pub(super) fn argument(request: &Request) -> worker::Result<Chunk> {
 
 impl Stubs {
     async fn send(&self, link: LinkId, request: Request) -> Result<Response, Failure> {
-        counts::object_request();
+        counts::link_request();
         let stub = self
             .0
             .id_from_name(&link.to_string())

@@ -2,8 +2,12 @@
 //! passwords, names of files, or what an app gave with a link. `edge_log.rs` in the tests reads what
 //! the edge prints in workerd and holds it to that.
 
+use core::cell::Cell;
+use core::future::poll_fn;
+use core::pin::pin;
 use std::sync::Once;
 
+use chatlift_shared::LinkId;
 use serde_json::{Map, Value, json};
 use worker::{Error, console_error, console_log};
 
@@ -25,9 +29,29 @@ pub(super) fn panics() {
     HOOK.call_once(|| {
         std::panic::set_hook(Box::new(|panic| {
             let place = panic.location().map(ToString::to_string);
-            error("panic", &[("place", place.unwrap_or_default())]);
+            let mut fields = vec![("place", place.unwrap_or_default())];
+            fields.extend(LINK.get().map(|link| ("link", link.to_string())));
+            error("panic", &fields);
         }));
     });
+}
+
+thread_local! {
+    /// The link that is being worked for.
+    static LINK: Cell<Option<LinkId>> = const { Cell::new(None) };
+}
+
+/// Does work for a link, so that a panic in it is logged with the link. Work for others goes on in
+/// between.
+pub(super) async fn working_for<T>(link: Option<LinkId>, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    poll_fn(|context| {
+        let before = LINK.replace(link);
+        let polled = work.as_mut().poll(context);
+        LINK.set(before);
+        polled
+    })
+    .await
 }
 
 /// What an error of the platform says, without what serde would repeat of its input.

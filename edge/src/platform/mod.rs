@@ -75,7 +75,7 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
     }
     let link = about::link(&env, request.method().as_ref(), &path);
     let answer = match rates::check(&request, &env).await {
-        Ok(()) => routes::dispatch(request, &env).await,
+        Ok(()) => log::working_for(link, routes::dispatch(request, &env)).await,
         Err(failure) => Err(failure),
     };
     let mut about = vec![("route", label.to_owned())];

@@ -164,10 +164,12 @@ impl Keeper {
         self.reader = Some(grown);
         let mut part = part(state.storage(), self.chunk, Some(growth))?;
         part.headers_mut().set(links::HEADER_PART, "1")?;
+        let link = self.chunk.upload.link();
         state.wait_until(async move {
             // What is refused meanwhile ends the part too, and is told to whoever asks then.
             if let Err(error) = self.keep(Some(stream)).await {
-                log::error("staging failed", &[("reason", log::text(&error))]);
+                let fields = [("link", link.to_string()), ("reason", log::text(&error))];
+                log::error("staging failed", &fields);
             }
         });
         Ok(part)
