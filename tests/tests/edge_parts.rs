@@ -11,6 +11,30 @@ use chatlift_tests::stage::shared;
 
 const PART: u64 = limits::PART_SIZE;
 
+/// Part `n` of a file.
+fn part(file: Random, n: u64) -> Vec<u8> {
+    file.read((n - 1) * PART, PART)
+}
+
+/// All parts of a file, as one that has them all would name them.
+fn parts(file: Random) -> Vec<HeldPart> {
+    let count = u16::try_from(limits::part_count(file.size, PART)).expect("few parts");
+    (1..=count)
+        .map(|n| HeldPart {
+            n,
+            sha256: Sha256::of(&part(file, n.into())),
+        })
+        .collect()
+}
+
+/// Two files that differ in all.
+fn two(seed: u64) -> [Random; 2] {
+    [1, 2].map(|n| Random {
+        seed: seed + n,
+        size: PART + n,
+    })
+}
+
 #[test]
 fn a_digest_that_does_not_match_is_refused_on_a_part() {
     without_trace(ANY_FILE, |_, page| {
@@ -20,7 +44,7 @@ fn a_digest_that_does_not_match_is_refused_on_a_part() {
         };
         let upload = page.announce_random("digest.bin", file);
         let wrong = Sha256::of(b"something else").to_header();
-        let bytes = file.read(0, PART);
+        let bytes = part(file, 1);
         let ticket = (HEADER_TICKET, &*upload.ticket);
         let answer = page.send_part_with(&upload, 1, &bytes, &[("content-digest", &wrong), ticket]);
         refused(&answer, ProblemCode::DigestMismatch);
@@ -41,18 +65,9 @@ fn completing_with_parts_missing_names_them() {
             size: 3 * PART,
         };
         let upload = page.announce_random("missing.bin", file);
-        assert_eq!(
-            page.send_part(&upload, 2, &file.read(PART, PART)).status,
-            204
-        );
-        let parts: Vec<_> = (1..=3)
-            .map(|n| HeldPart {
-                n,
-                sha256: Sha256::of(&file.read(u64::from(n - 1) * PART, PART)),
-            })
-            .collect();
+        assert_eq!(page.send_part(&upload, 2, &part(file, 2)).status, 204);
         let problem = refused(
-            &page.complete(upload.id, file.sha256(), &parts, &[]),
+            &page.complete(upload.id, file.sha256(), &parts(file), &[]),
             ProblemCode::PartsMissing,
         );
         assert_eq!(problem.parts, [1, 3]);
@@ -85,25 +100,21 @@ fn the_last_part_makes_the_file_whichever_it_is() {
         size: 2 * PART + 9,
     };
     let upload = page.announce_random("last.bin", file);
-    let read = |n: u64| file.read((n - 1) * PART, PART);
-    let parts = Sha256::of_parts((1..=3).map(|n| Sha256::of(&read(n))));
+    let held = parts(file);
+    let whole = (
+        file.sha256(),
+        Sha256::of_parts(held.iter().map(|p| p.sha256)),
+    );
+    let send = |n| page.send_last(&upload, n, &part(file, n), whole);
     for n in [3, 1] {
-        let sent = page.send_last(&upload, n, &read(n), (file.sha256(), parts));
+        let sent = send(n);
         assert_eq!(sent.status, 204, "{}", sent.text());
     }
-    let sent = page.send_last(&upload, 2, &read(2), (file.sha256(), parts));
-    let stored: PageFile = sent.ok(200);
+    let stored: PageFile = send(2).ok(200);
     assert_eq!((stored.size, stored.sha256), (file.size, file.sha256()));
     assert_eq!(Sha256::of(&app.content(stored.id, &[]).body), file.sha256());
     // Who did not hear of it asks for the file.
-    let again = page.send_last(&upload, 2, &read(2), (file.sha256(), parts));
-    refused(&again, ProblemCode::UploadBusy);
-    let held: Vec<_> = (1..=3)
-        .map(|n| HeldPart {
-            n,
-            sha256: Sha256::of(&read(n.into())),
-        })
-        .collect();
+    refused(&send(2), ProblemCode::UploadBusy);
     let asked: PageFile = page.complete(upload.id, file.sha256(), &held, &[]).ok(200);
     assert_eq!(asked.id, stored.id);
 }
@@ -116,7 +127,7 @@ fn a_last_part_with_digests_that_are_not_right_is_held_and_makes_no_file() {
             size: PART + 5,
         };
         let upload = page.announce_random("wrong.bin", file);
-        let (first, second) = (file.read(0, PART), file.read(PART, PART));
+        let (first, second) = (part(file, 1), part(file, 2));
         assert_eq!(page.send_part(&upload, 1, &first).status, 204);
         let path = format!("/uploads/{}/parts/2", upload.id);
         for (query, field) in [
@@ -149,7 +160,7 @@ fn a_part_that_the_upload_does_not_have_is_refused() {
             size: 2 * PART,
         };
         let upload = page.announce_random("range.bin", file);
-        let bytes = file.read(0, PART);
+        let bytes = part(file, 1);
         for n in [0, 3, 10_001, 65_536, u64::MAX] {
             let answer = page.send_part(&upload, n, &bytes);
             refused(&answer, ProblemCode::PartOutOfRange);
@@ -173,19 +184,10 @@ fn a_part_that_the_upload_does_not_have_is_refused() {
 #[test]
 fn a_part_needs_the_ticket_of_its_own_upload() {
     without_trace(ANY_FILE, |_, page| {
-        let (one, two) = (
-            Random {
-                seed: 8,
-                size: PART + 1,
-            },
-            Random {
-                seed: 9,
-                size: PART + 2,
-            },
-        );
+        let [one, two] = two(7);
         let first = page.announce_random("one.bin", one);
         let second = page.announce_random("two.bin", two);
-        let bytes = one.read(0, PART);
+        let bytes = part(one, 1);
         let digest = Sha256::of(&bytes).to_header();
         let digest = ("content-digest", digest.as_str());
         let mut altered = first.ticket.clone().into_bytes();
@@ -221,7 +223,7 @@ fn another_links_upload_is_not_to_be_found() {
     );
     let delete = page.call("DELETE", &format!("/uploads/{}", upload.id), &[], None);
     refused(&delete, ProblemCode::UploadNotFound);
-    let answer = page.send_part(&upload, 1, &file.read(0, PART));
+    let answer = page.send_part(&upload, 1, &part(file, 1));
     assert!(
         matches!(
             answer.problem().code,
@@ -269,25 +271,19 @@ fn revoking_a_link_ends_the_uploads_under_way() {
         size: 2 * PART,
     };
     let upload = page.announce_random("revoked.bin", file);
-    assert_eq!(page.send_part(&upload, 1, &file.read(0, PART)).status, 204);
+    assert_eq!(page.send_part(&upload, 1, &part(file, 1)).status, 204);
     assert_eq!(app.revoke(link.id).status, 204);
-    let part = page.send_part(&upload, 2, &file.read(PART, PART));
+    let late = page.send_part(&upload, 2, &part(file, 2));
     assert!(
         matches!(
-            part.problem().code,
+            late.problem().code,
             ProblemCode::LinkRevoked | ProblemCode::UploadAborted
         ),
         "{}",
-        part.text()
+        late.text()
     );
-    let parts: Vec<_> = (1..=2)
-        .map(|n| HeldPart {
-            n,
-            sha256: Sha256::of(&file.read(u64::from(n - 1) * PART, PART)),
-        })
-        .collect();
     refused(
-        &page.complete(upload.id, file.sha256(), &parts, &[]),
+        &page.complete(upload.id, file.sha256(), &parts(file), &[]),
         ProblemCode::LinkRevoked,
     );
     nothing_stored(&stage, &app, &link);
@@ -300,16 +296,7 @@ fn of_two_uploads_for_one_place_the_first_to_complete_has_it() {
     let app = shared().edge.app();
     let link = app.link(ONE_FILE);
     let page = app.page(&link);
-    let (one, two) = (
-        Random {
-            seed: 12,
-            size: PART + 1,
-        },
-        Random {
-            seed: 13,
-            size: PART + 2,
-        },
-    );
+    let [one, two] = two(11);
     let first = page.announce_random("first.bin", one);
     let second = page.announce_random("second.bin", two);
     let (first_parts, second_parts) = (page.send_parts(&first, one), page.send_parts(&second, two));

@@ -2,25 +2,48 @@
 //! configuration.
 
 use chatlift_tests::edge::{ANY_FILE, Setup};
+use chatlift_tests::http::Answer;
+use serde_json::Value;
 
 use super::run::{Run, nobody};
 
+/// A key that no app has.
+const WRONG: (&str, &str) = ("authorization", "Bearer clk_AAAA");
+
 impl Run {
-    pub(super) fn refusals_of_keys(&mut self) {
+    /// Calls all operations that `is` picks, and holds that each answers with this status. What
+    /// stands for a parameter of a path, `fill` says.
+    #[track_caller]
+    fn each(
+        &mut self,
+        is: impl Fn(&Value) -> bool,
+        fill: impl Fn(&str) -> String,
+        headers: &[(&str, &str)],
+        status: u16,
+    ) -> Vec<Answer> {
         let operations: Vec<(String, Vec<String>)> = self
             .judge
             .operations()
-            .filter(|(_, _, _, operation)| operation["security"].is_null())
+            .filter(|(_, _, _, operation)| is(operation))
             .map(|(id, _, path, _)| {
                 let parameters = path.split('/').filter(|s| s.starts_with('{'));
-                (id.to_owned(), parameters.map(nobody).collect())
+                (id.to_owned(), parameters.map(&fill).collect())
             })
             .collect();
+        assert!(!operations.is_empty());
+        let mut answers = Vec::new();
         for (id, path) in operations {
             let path: Vec<&str> = path.iter().map(String::as_str).collect();
-            assert_eq!(self.judge.call(&id, &path, &[], None).status, 401);
-            let wrong = [("authorization", "Bearer clk_AAAA")];
-            assert_eq!(self.judge.call(&id, &path, &wrong, None).status, 401);
+            let answer = self.judge.call(&id, &path, headers, None);
+            assert_eq!(answer.status, status, "{id}: {}", answer.text());
+            answers.push(answer);
+        }
+        answers
+    }
+
+    pub(super) fn refusals_of_keys(&mut self) {
+        for headers in [&[][..], &[WRONG]] {
+            self.each(|o| o["security"].is_null(), nobody, headers, 401);
         }
     }
 
@@ -34,19 +57,8 @@ impl Run {
             .with_keys("none")
             .start("http://127.0.0.1:9/");
         self.judge.at(edge.origin());
-        let operations: Vec<(String, Vec<String>)> = self
-            .judge
-            .operations()
-            .filter(|(_, _, _, operation)| operation["responses"]["500"].is_object())
-            .map(|(id, _, path, _)| {
-                let parameters = path.split('/').filter(|s| s.starts_with('{'));
-                (id.to_owned(), parameters.map(nobody).collect())
-            })
-            .collect();
-        for (id, path) in operations {
-            let path: Vec<&str> = path.iter().map(String::as_str).collect();
-            let answer = self.judge.call(&id, &path, &[], None);
-            assert_eq!(answer.status, 500, "{id}");
+        let can_fail = |o: &Value| o["responses"]["500"].is_object();
+        for answer in self.each(can_fail, nobody, &[], 500) {
             assert!(!answer.text().contains("LINK_KEYS"), "{}", answer.text());
         }
         self.judge.at(self.stage.edge.origin());
@@ -65,28 +77,17 @@ impl Run {
         let app = edge.app();
         let page = app.page(&app.link(ANY_FILE));
         assert_eq!(page.call("GET", "/page", &[], None).status, 200);
-        let wrong = [("authorization", "Bearer clk_AAAA")];
         self.judge.at(edge.origin());
-        assert_eq!(self.judge.call("list_links", &[], &wrong, None).status, 401);
-        let operations: Vec<(String, Vec<String>)> = self
-            .judge
-            .operations()
-            .filter(|(_, _, _, operation)| operation["responses"]["429"].is_object())
-            .map(|(id, _, path, _)| {
-                let parameters = path.split('/').filter(|s| s.starts_with('{'));
-                let of = |parameter: &str| match parameter {
-                    "{token}" => page.token().to_owned(),
-                    other => nobody(other),
-                };
-                (id.to_owned(), parameters.map(of).collect())
-            })
-            .collect();
-        assert!(!operations.is_empty());
-        for (id, path) in operations {
-            let path: Vec<&str> = path.iter().map(String::as_str).collect();
-            let answer = self.judge.call(&id, &path, &wrong, None);
-            assert_eq!(answer.status, 429, "{id}");
-        }
+        assert_eq!(
+            self.judge.call("list_links", &[], &[WRONG], None).status,
+            401
+        );
+        let fill = |parameter: &str| match parameter {
+            "{token}" => page.token().to_owned(),
+            other => nobody(other),
+        };
+        let is_counted = |o: &Value| o["responses"]["429"].is_object();
+        self.each(is_counted, fill, &[WRONG], 429);
         self.judge.at(self.stage.edge.origin());
     }
 }

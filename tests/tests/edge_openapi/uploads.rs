@@ -119,26 +119,11 @@ impl Run {
         let good = ("content-digest", digest.as_str());
         let wrong = Sha256::of(b"other").to_header();
         let whole = ("repr-digest", digest.as_str());
-        assert_eq!(
-            self.part(
-                &token,
-                &upload,
-                "2",
-                Some(&last[..4]),
-                &[whole, ("upload-offset", "0")]
-            ),
-            202
-        );
-        assert_eq!(
-            self.part(
-                &token,
-                &upload,
-                "2",
-                Some(&last[..4]),
-                &[whole, ("upload-offset", "9")]
-            ),
-            409
-        );
+        for (offset, status) in [("0", 202), ("9", 409)] {
+            let chunk = [whole, ("upload-offset", offset)];
+            let said = self.part(&token, &upload, "2", Some(&last[..4]), &chunk);
+            assert_eq!(said, status, "{offset}");
+        }
         assert_eq!(self.part(&token, &upload, "2", Some(&last), &[good]), 204);
         let bad: [BadPart<'_>; 6] = [
             ("2", Some(&last), vec![whole, ("upload-offset", "x")]),
