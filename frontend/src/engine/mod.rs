@@ -2,8 +2,10 @@
 //! the machine what happened.
 //!
 //! The browser runs one task at a time, and no borrow of a cell here lives across an `await`, so
-//! none is ever taken twice. A file's bytes pass through the program in slices of [`SLICE`] to be
-//! digested, and not at all to be sent: the request's body is the browser's own slice of the file.
+//! none is ever taken twice. A file's bytes pass through the program to be digested, in `digest`, and
+//! not at all to be sent: the request's body is the browser's own slice of the file.
+
+mod digest;
 
 use std::cell::{Cell, RefCell};
 
@@ -11,18 +13,11 @@ use chatlift_frontend::uploader::{
     Batch, CHUNK_FIRST, Event, Failure, Job, Key, Progress, Transfer, probe_ms,
 };
 use chatlift_frontend::wire;
-use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::HEAD_MAX;
-use js_sys::Uint8Array;
-use sha2::Digest as _;
-use wasm_bindgen_futures::JsFuture;
-use web_sys::{File, Response};
+use web_sys::File;
 
 use crate::{api, dom, page};
-
-/// Bytes of a file in the program's memory at once. A quarter of a mebibyte is digested in a few
-/// milliseconds, so the page stays smooth, and reading it costs little beside that.
-const SLICE: f64 = 256.0 * 1024.0;
+use digest::Reading;
 
 /// Waits between the tries to tell the edge that the person is done, in milliseconds.
 const DONE_WAITS_MS: [f64; 5] = [1_000.0, 2_000.0, 4_000.0, 8_000.0, 16_000.0];
@@ -30,8 +25,6 @@ const DONE_WAITS_MS: [f64; 5] = [1_000.0, 2_000.0, 4_000.0, 8_000.0, 16_000.0];
 thread_local! {
     static BATCH: RefCell<Batch> = RefCell::default();
     static FILES: RefCell<Vec<(Key, File)>> = const { RefCell::new(Vec::new()) };
-    /// Digests of whole files, as far as they have come, by file and run.
-    static WHOLES: RefCell<Vec<(Key, u32, Hash)>> = const { RefCell::new(Vec::new()) };
     /// When the next timed [`pump`] is due.
     static DUE: Cell<f64> = const { Cell::new(0.0) };
     /// The files that were stored, by the pick.
@@ -72,7 +65,7 @@ pub(crate) fn drop_file(key: Key) {
     });
     BATCH.with(|batch| batch.borrow_mut().remove(key));
     FILES.with(|files| files.borrow_mut().retain(|file| file.0 != key));
-    WHOLES.with(|wholes| wholes.borrow_mut().retain(|whole| whole.0 != key));
+    digest::forget(key);
     api::abort(key);
     if let Some(Some(Some(upload))) = upload {
         dom::spawn(async move {
@@ -85,7 +78,7 @@ pub(crate) fn drop_file(key: Key) {
 pub(crate) fn clear() {
     BATCH.take();
     FILES.take();
-    WHOLES.take();
+    digest::clear();
 }
 
 /// Looks at a file on its way.
@@ -205,11 +198,11 @@ async fn carry_out(key: Key, run: u32, job: Job) -> Result<Event, Failure> {
         Job::Digest(n) => range(key, n).ok_or(Failure::Unreadable)?,
         Job::Send(_) | Job::Complete => (0.0, 0.0),
     };
-    read_slices(&file, start, end, &mut reading).await?;
+    reading.read(&file, start, end).await?;
     if let Job::Digest(n) = job {
-        let digest = reading.part.digest();
-        let whole = (end >= file.size()).then(|| reading.whole.digest());
-        WHOLES.with(|wholes| wholes.borrow_mut().push((key, run, reading.whole)));
+        let digest = reading.digest();
+        let whole = (end >= file.size()).then(|| reading.whole());
+        reading.keep(key, run);
         return Ok(Event::Digested { n, digest, whole });
     }
     let call = ask(key, run, job, &file, &reading).ok_or(Failure::Unreadable)?;
@@ -221,7 +214,7 @@ async fn carry_out(key: Key, run: u32, job: Job) -> Result<Event, Failure> {
                 Job::Send(chunk) => range(key, chunk.n).map_or(0.0, |at| at.0) + chunk.to as f64,
                 _ => file.size(),
             };
-            let last = bytes(&file, (end - 1.0).max(0.0), end).await;
+            let last = digest::bytes(&file, (end - 1.0).max(0.0), end).await;
             return Err(match last {
                 Some(byte) if byte.length() == 1 => Failure::Network,
                 _ => Failure::Unreadable,
@@ -255,8 +248,8 @@ fn ask(key: Key, run: u32, job: Job, file: &File, reading: &Reading) -> Option<a
     let patience = BATCH.with(|batch| batch.borrow().patience_ms(job));
     let whose = api::For(key, patience);
     Some(match job {
-        Job::Whole => api::send_whole(whose, &name, reading.part.digest(), file, loaded),
-        Job::Announce => api::announce(whose, &name, file.size(), &reading.head),
+        Job::Whole => api::send_whole(whose, &name, reading.digest(), file, loaded),
+        Job::Announce => api::announce(whose, &name, file.size(), reading.head()),
         Job::Send(chunk) => {
             let (start, _) = range(key, chunk.n)?;
             // Offsets in a file are far below 2^53.
@@ -312,102 +305,4 @@ fn understand(key: Key, job: Job, answer: &api::Js) -> Option<Event> {
         Some(offset) => Event::Staged { n: chunk.n, offset },
         None => Event::Sent(chunk.n),
     })
-}
-
-/// What a job makes of the bytes that it reads.
-struct Reading {
-    head: Vec<u8>,
-    part: Hash,
-    whole: Hash,
-}
-
-impl Reading {
-    fn begin(key: Key, run: u32, job: Job) -> Option<Self> {
-        let whole = match job {
-            Job::Digest(n) => take_whole(key, run, n)?,
-            _ => Hash::new(),
-        };
-        Some(Self {
-            head: Vec::new(),
-            part: Hash::new(),
-            whole,
-        })
-    }
-
-    fn add(&mut self, bytes: &[u8]) {
-        if self.head.is_empty() {
-            let end = bytes.len().min(HEAD_MAX as usize);
-            self.head.extend_from_slice(&bytes[..end]);
-        }
-        self.part.add(bytes);
-        self.whole.add(bytes);
-    }
-}
-
-/// A digest in the making. Its functions are kept out of line: they are called from several
-/// places, a few times in a second, and each copy would be loaded by everybody.
-#[derive(Clone)]
-struct Hash(sha2::Sha256);
-
-impl Hash {
-    #[inline(never)]
-    fn new() -> Self {
-        Self(sha2::Sha256::new())
-    }
-
-    #[inline(never)]
-    fn add(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-
-    #[inline(never)]
-    fn digest(&self) -> Sha256 {
-        Sha256(self.0.clone().finalize().into())
-    }
-}
-
-/// The digest of the whole file up to part `n`; a new one for the first.
-fn take_whole(key: Key, run: u32, n: u16) -> Option<Hash> {
-    WHOLES.with(|wholes| {
-        let mut wholes = wholes.borrow_mut();
-        let at = wholes
-            .iter()
-            .position(|whole| whole.0 == key && whole.1 == run);
-        let known = at.map(|at| wholes.swap_remove(at).2);
-        if n == 1 { Some(Hash::new()) } else { known }
-    })
-}
-
-/// Reads a stretch of a file, a slice at a time.
-async fn read_slices(
-    file: &File,
-    start: f64,
-    end: f64,
-    reading: &mut Reading,
-) -> Result<(), Failure> {
-    let mut buffer = Vec::new();
-    let mut at = start;
-    while at < end {
-        let to = end.min(at + SLICE);
-        let bytes = bytes(file, at, to).await.ok_or(Failure::Unreadable)?;
-        // A file that shrank, or whose permission ran out, gives fewer bytes than it said.
-        if f64::from(bytes.length()) != to - at {
-            return Err(Failure::Unreadable);
-        }
-        buffer.resize(bytes.length() as usize, 0);
-        bytes.copy_to(&mut buffer);
-        reading.add(&buffer);
-        at = to;
-    }
-    Ok(())
-}
-
-async fn bytes(file: &File, start: f64, end: f64) -> Option<Uint8Array> {
-    let slice = file.slice_with_f64_and_f64(start, end).ok()?;
-    // By way of a response: a blob's own `arrayBuffer` is missing in the older in-app browsers.
-    let promise = Response::new_with_opt_blob(Some(&slice))
-        .ok()?
-        .array_buffer()
-        .ok()?;
-    Some(Uint8Array::new(&JsFuture::from(promise).await.ok()?))
 }
