@@ -1,5 +1,6 @@
-//! The machine against an edge of a few lines: in single scenes here, against one that loses,
-//! refuses and forgets in `faults`, and on a network with a rate and a delay in `network`.
+//! The machine against an edge of a few lines: in single scenes here, in `resume` and in `waits`,
+//! against one that loses, refuses and forgets in `faults`, with files beyond 4 GiB in `large`, and
+//! on a network with a rate and a delay in `network`.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,8 @@ use super::*;
 mod faults;
 mod large;
 mod network;
+mod resume;
+mod waits;
 
 const PART: u64 = 8 * MIB;
 
@@ -240,31 +243,6 @@ fn parts_of_another_size_than_was_thought_are_digested_anew() {
 }
 
 #[test]
-fn a_held_part_is_skipped_only_when_its_bytes_are_the_same() {
-    let size = 3 * PART;
-    let mut edge = Edge::default();
-    edge.parts.insert(1, digest(1, 1));
-    edge.parts.insert(2, Sha256::of(b"of another file"));
-    let mut batch = one(size);
-    let jobs = run(&mut batch, &mut edge, size);
-    assert_eq!(sends(&jobs, 1), 0);
-    assert!(sends(&jobs, 2) > 0 && sends(&jobs, 3) > 0);
-    assert_eq!(state(&batch), State::Stored);
-}
-
-#[test]
-fn what_a_resume_finds_is_no_speed() {
-    let size = 3 * PART;
-    let mut edge = Edge::default();
-    edge.parts.insert(1, digest(1, 1));
-    edge.parts.insert(2, digest(1, 2));
-    let mut batch = one(size);
-    run(&mut batch, &mut edge, size);
-    assert_eq!(batch.progress().done, size);
-    assert_eq!(batch.carried(), PART);
-}
-
-#[test]
 fn parts_that_the_edge_misses_are_sent_again() {
     let size = 3 * PART;
     let (mut batch, mut edge) = (one(size), Edge::default());
@@ -299,183 +277,6 @@ fn an_aborted_upload_is_announced_anew_once() {
         state(&batch),
         State::Failed(refusal(ProblemCode::UploadAborted, Vec::new()))
     );
-}
-
-#[test]
-fn without_a_connection_it_waits_for_ever_and_goes_on_at_once_when_it_is_back() {
-    let mut batch = one(1);
-    let mut now = 0.0;
-    for _ in 0..100 {
-        let (key, run, job) = batch.next(now).expect("a try");
-        batch.on(
-            key,
-            run,
-            Event::Failed(job, Failure::Network),
-            now,
-            false,
-            0.5,
-        );
-        assert_eq!(batch.next(now), None);
-        now = batch.wakes_at(now).expect("a wait");
-    }
-    let (key, run, job) = batch.next(now).expect("a try");
-    batch.on(
-        key,
-        run,
-        Event::Failed(job, Failure::Network),
-        now,
-        false,
-        0.5,
-    );
-    batch.wake(true);
-    assert_eq!(batch.next(now), Some((1, run, Job::Whole)));
-}
-
-#[test]
-fn a_wait_that_the_edge_asked_for_is_kept_whatever_else_happens() {
-    let size = 3 * PART;
-    let (mut batch, mut edge) = (one(size), Edge::default());
-    let mut sending = Vec::new();
-    while sending.len() < 2 {
-        let (key, run, job) = batch.next(0.0).expect("a job");
-        match job {
-            Job::Send(_) => sending.push(job),
-            job => {
-                let event = edge.answer(key, size, job);
-                batch.on(key, run, event, 0.0, true, 0.5);
-            }
-        }
-    }
-    let busy = Failure::Edge(Box::new(Refusal {
-        status: 503,
-        code: Some(ProblemCode::StorageUnavailable),
-        retry_after_ms: Some(5_000),
-        ..Refusal::default()
-    }));
-    batch.on(1, 1, Event::Failed(sending[0], busy), 0.0, true, 0.5);
-    // Another part succeeds, and the device says that it is back online.
-    let event = edge.answer(1, size, sending[1]);
-    batch.on(1, 1, event, 100.0, true, 0.5);
-    batch.wake(true);
-    assert_eq!(batch.next(4_999.0), None);
-    assert_eq!(batch.wakes_at(100.0), Some(5_000.0));
-    // It is no wait for the network, so the edge is not asked meanwhile.
-    assert_eq!(batch.cut_ms(200.0), None);
-    assert!(batch.next(5_000.0).is_some());
-}
-
-#[test]
-fn an_edge_that_is_down_is_given_up_after_minutes() {
-    let mut batch = one(1);
-    let mut now = 0.0;
-    while let Some((key, run, job)) = batch.next(now) {
-        batch.on(
-            key,
-            run,
-            Event::Failed(job, Failure::Network),
-            now,
-            true,
-            0.5,
-        );
-        now = batch.wakes_at(now).unwrap_or(now);
-    }
-    assert_eq!(state(&batch), State::Failed(Failure::Network));
-    assert!((60_000.0..180_000.0).contains(&now), "{now}");
-}
-
-#[test]
-fn a_paused_file_begins_nothing_and_goes_on_where_it_was() {
-    let size = PART + 1;
-    let (mut batch, mut edge) = (one(size), Edge::default());
-    let mut paused = false;
-    while let Some((key, run, job)) = batch.next(0.0) {
-        let event = match job {
-            Job::Send(chunk) if !paused => {
-                paused = true;
-                batch.pause(key, true);
-                edge.take(key, size, chunk, 1000);
-                batch.on(
-                    key,
-                    run,
-                    Event::Failed(job, Failure::Network),
-                    0.0,
-                    true,
-                    0.5,
-                );
-                assert_eq!((batch.next(0.0), batch.wakes_at(0.0)), (None, None));
-                batch.pause(key, false);
-                continue;
-            }
-            job => edge.answer(key, size, job),
-        };
-        batch.on(key, run, event, 0.0, true, 0.5);
-    }
-    assert!(paused);
-    assert_eq!((state(&batch), edge.carried), (State::Stored, size));
-}
-
-/// The last page's request goes on after a reload: it makes whole what this page was told the
-/// beginning of.
-#[test]
-fn a_part_that_the_page_before_made_whole_is_not_sent_again() {
-    let size = 2 * PART;
-    let (mut batch, mut edge) = (one(size), Edge::default());
-    edge.staged.insert(1, PART / 2);
-    let (mut late, mut of_part_1) = (true, 0);
-    while let Some((key, run, job)) = batch.next(0.0) {
-        if let Job::Send(chunk) = job
-            && chunk.n == 1
-        {
-            of_part_1 += 1;
-            if std::mem::take(&mut late) {
-                edge.staged.remove(&1);
-                edge.parts.insert(1, digest(key, 1));
-            }
-        }
-        let event = edge.answer(key, size, job);
-        batch.on(key, run, event, 0.0, true, 0.5);
-    }
-    assert_eq!((state(&batch), of_part_1), (State::Stored, 1));
-}
-
-/// Two tabs send one file. `other` says where the other page's chunk has brought part 1 when this
-/// one's arrives, by how many there were.
-fn beside_another_page(other: impl Fn(u64) -> Option<u64>) -> (State, u64) {
-    let size = 2 * PART;
-    let (mut batch, mut edge) = (one(size), Edge::default());
-    let (mut now, mut of_part_1) = (0.0, 0);
-    while batch.is_live() {
-        let Some((key, run, job)) = batch.next(now) else {
-            now = batch.wakes_at(now).expect("a wait");
-            continue;
-        };
-        if let Job::Send(chunk) = job
-            && chunk.n == 1
-        {
-            of_part_1 += 1;
-            assert!(of_part_1 < 1_000, "it does not end");
-            if let Some(offset) = other(of_part_1) {
-                edge.staged.insert(1, offset);
-            }
-        }
-        let event = edge.answer(key, size, job);
-        batch.on(key, run, event, now, true, 0.5);
-    }
-    (state(&batch), of_part_1)
-}
-
-#[test]
-fn what_another_page_sends_of_the_file_is_no_failed_try() {
-    let times = 3 * u64::from(ATTEMPTS_MAX);
-    let (state, chunks) = beside_another_page(|n| (n <= times).then_some(n * CHUNK_MIN));
-    assert_eq!(state, State::Stored);
-    assert!(chunks > times, "{chunks}");
-}
-
-#[test]
-fn a_beginning_that_shrinks_and_grows_again_is_given_up() {
-    let (state, _) = beside_another_page(|n| Some((n % 2 + 1) * CHUNK_MIN));
-    assert!(matches!(state, State::Failed(_)), "{state:?}");
 }
 
 #[test]

@@ -1,0 +1,92 @@
+//! What the edge holds already, of an earlier page or of another one beside this.
+
+use super::*;
+
+#[test]
+fn a_held_part_is_skipped_only_when_its_bytes_are_the_same() {
+    let size = 3 * PART;
+    let mut edge = Edge::default();
+    edge.parts.insert(1, digest(1, 1));
+    edge.parts.insert(2, Sha256::of(b"of another file"));
+    let mut batch = one(size);
+    let jobs = run(&mut batch, &mut edge, size);
+    assert_eq!(sends(&jobs, 1), 0);
+    assert!(sends(&jobs, 2) > 0 && sends(&jobs, 3) > 0);
+    assert_eq!(state(&batch), State::Stored);
+}
+
+#[test]
+fn what_a_resume_finds_is_no_speed() {
+    let size = 3 * PART;
+    let mut edge = Edge::default();
+    edge.parts.insert(1, digest(1, 1));
+    edge.parts.insert(2, digest(1, 2));
+    let mut batch = one(size);
+    run(&mut batch, &mut edge, size);
+    assert_eq!(batch.progress().done, size);
+    assert_eq!(batch.carried(), PART);
+}
+
+/// The last page's request goes on after a reload: it makes whole what this page was told the
+/// beginning of.
+#[test]
+fn a_part_that_the_page_before_made_whole_is_not_sent_again() {
+    let size = 2 * PART;
+    let (mut batch, mut edge) = (one(size), Edge::default());
+    edge.staged.insert(1, PART / 2);
+    let (mut late, mut of_part_1) = (true, 0);
+    while let Some((key, run, job)) = batch.next(0.0) {
+        if let Job::Send(chunk) = job
+            && chunk.n == 1
+        {
+            of_part_1 += 1;
+            if std::mem::take(&mut late) {
+                edge.staged.remove(&1);
+                edge.parts.insert(1, digest(key, 1));
+            }
+        }
+        let event = edge.answer(key, size, job);
+        batch.on(key, run, event, 0.0, true, 0.5);
+    }
+    assert_eq!((state(&batch), of_part_1), (State::Stored, 1));
+}
+
+/// Two tabs send one file. `other` says where the other page's chunk has brought part 1 when this
+/// one's arrives, by how many there were.
+fn beside_another_page(other: impl Fn(u64) -> Option<u64>) -> (State, u64) {
+    let size = 2 * PART;
+    let (mut batch, mut edge) = (one(size), Edge::default());
+    let (mut now, mut of_part_1) = (0.0, 0);
+    while batch.is_live() {
+        let Some((key, run, job)) = batch.next(now) else {
+            now = batch.wakes_at(now).expect("a wait");
+            continue;
+        };
+        if let Job::Send(chunk) = job
+            && chunk.n == 1
+        {
+            of_part_1 += 1;
+            assert!(of_part_1 < 1_000, "it does not end");
+            if let Some(offset) = other(of_part_1) {
+                edge.staged.insert(1, offset);
+            }
+        }
+        let event = edge.answer(key, size, job);
+        batch.on(key, run, event, now, true, 0.5);
+    }
+    (state(&batch), of_part_1)
+}
+
+#[test]
+fn what_another_page_sends_of_the_file_is_no_failed_try() {
+    let times = 3 * u64::from(ATTEMPTS_MAX);
+    let (state, chunks) = beside_another_page(|n| (n <= times).then_some(n * CHUNK_MIN));
+    assert_eq!(state, State::Stored);
+    assert!(chunks > times, "{chunks}");
+}
+
+#[test]
+fn a_beginning_that_shrinks_and_grows_again_is_given_up() {
+    let (state, _) = beside_another_page(|n| Some((n % 2 + 1) * CHUNK_MIN));
+    assert!(matches!(state, State::Failed(_)), "{state:?}");
+}

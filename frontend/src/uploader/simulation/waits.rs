@@ -1,0 +1,116 @@
+//! A file that waits: for the network, for as long as the edge has asked, or for its user.
+
+use super::*;
+
+#[test]
+fn without_a_connection_it_waits_for_ever_and_goes_on_at_once_when_it_is_back() {
+    let mut batch = one(1);
+    let mut now = 0.0;
+    for _ in 0..100 {
+        let (key, run, job) = batch.next(now).expect("a try");
+        batch.on(
+            key,
+            run,
+            Event::Failed(job, Failure::Network),
+            now,
+            false,
+            0.5,
+        );
+        assert_eq!(batch.next(now), None);
+        now = batch.wakes_at(now).expect("a wait");
+    }
+    let (key, run, job) = batch.next(now).expect("a try");
+    batch.on(
+        key,
+        run,
+        Event::Failed(job, Failure::Network),
+        now,
+        false,
+        0.5,
+    );
+    batch.wake(true);
+    assert_eq!(batch.next(now), Some((1, run, Job::Whole)));
+}
+
+#[test]
+fn a_wait_that_the_edge_asked_for_is_kept_whatever_else_happens() {
+    let size = 3 * PART;
+    let (mut batch, mut edge) = (one(size), Edge::default());
+    let mut sending = Vec::new();
+    while sending.len() < 2 {
+        let (key, run, job) = batch.next(0.0).expect("a job");
+        match job {
+            Job::Send(_) => sending.push(job),
+            job => {
+                let event = edge.answer(key, size, job);
+                batch.on(key, run, event, 0.0, true, 0.5);
+            }
+        }
+    }
+    let busy = Failure::Edge(Box::new(Refusal {
+        status: 503,
+        code: Some(ProblemCode::StorageUnavailable),
+        retry_after_ms: Some(5_000),
+        ..Refusal::default()
+    }));
+    batch.on(1, 1, Event::Failed(sending[0], busy), 0.0, true, 0.5);
+    // Another part succeeds, and the device says that it is back online.
+    let event = edge.answer(1, size, sending[1]);
+    batch.on(1, 1, event, 100.0, true, 0.5);
+    batch.wake(true);
+    assert_eq!(batch.next(4_999.0), None);
+    assert_eq!(batch.wakes_at(100.0), Some(5_000.0));
+    // It is no wait for the network, so the edge is not asked meanwhile.
+    assert_eq!(batch.cut_ms(200.0), None);
+    assert!(batch.next(5_000.0).is_some());
+}
+
+#[test]
+fn an_edge_that_is_down_is_given_up_after_minutes() {
+    let mut batch = one(1);
+    let mut now = 0.0;
+    while let Some((key, run, job)) = batch.next(now) {
+        batch.on(
+            key,
+            run,
+            Event::Failed(job, Failure::Network),
+            now,
+            true,
+            0.5,
+        );
+        now = batch.wakes_at(now).unwrap_or(now);
+    }
+    assert_eq!(state(&batch), State::Failed(Failure::Network));
+    assert!((60_000.0..180_000.0).contains(&now), "{now}");
+}
+
+#[test]
+fn a_paused_file_begins_nothing_and_goes_on_where_it_was() {
+    let size = PART + 1;
+    let (mut batch, mut edge) = (one(size), Edge::default());
+    let mut paused = false;
+    while let Some((key, run, job)) = batch.next(0.0) {
+        let event = match job {
+            Job::Send(chunk) if !paused => {
+                paused = true;
+                batch.pause(key, true);
+                edge.take(key, size, chunk, 1000);
+                batch.on(
+                    key,
+                    run,
+                    Event::Failed(job, Failure::Network),
+                    0.0,
+                    true,
+                    0.5,
+                );
+                assert_eq!((batch.next(0.0), batch.wakes_at(0.0)), (None, None));
+                batch.pause(key, false);
+                continue;
+            }
+            job => edge.answer(key, size, job),
+        };
+        batch.on(key, run, event, 0.0, true, 0.5);
+    }
+    assert!(paused);
+    assert_eq!((state(&batch), edge.carried), (State::Stored, size));
+}
