@@ -136,9 +136,17 @@ fn send_once(
 /// When nothing that is an answer comes back.
 pub fn send_raw(origin: &str, bytes: &[u8]) -> std::io::Result<Answer> {
     let mut stream = TcpStream::connect(origin.trim_start_matches("http://"))?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     // The edge may answer and close before it has read all: that is no failure here.
     let _ = stream.write_all(bytes);
+    read_answer(&mut stream)
+}
+
+/// Reads what comes back until the answer or the connection ends, or it stays silent for 5 s.
+///
+/// # Errors
+/// When nothing that is an answer comes back.
+pub fn read_answer(stream: &mut TcpStream) -> std::io::Result<Answer> {
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     let mut read = Vec::new();
     let mut buffer = [0; 16 * 1024];
     loop {

@@ -12,7 +12,7 @@ use chatlift_tests::assertions::refused;
 use chatlift_tests::client::{App, Page};
 use chatlift_tests::edge::ANY_FILE;
 use chatlift_tests::fixtures::Random;
-use chatlift_tests::http::{Answer, send_cut};
+use chatlift_tests::http::{Answer, read_answer, send_cut};
 use chatlift_tests::scratch::wait_for;
 use chatlift_tests::stage::{Stage, shared};
 
@@ -88,6 +88,20 @@ impl Scene {
         send_cut(origin, &head, rest.len() as u64, &rest[..sent]).expect("a cut request");
     }
 
+    /// Begins to send part 1 from `offset` to its end, as far as `sent` bytes.
+    fn begin(&self, origin: &str, offset: usize, sent: usize) -> TcpStream {
+        let rest = &self.part[offset..];
+        let head = format!(
+            "{}host: edge\r\ncontent-length: {}\r\n\r\n",
+            self.head(origin, offset),
+            rest.len(),
+        );
+        let mut stream = TcpStream::connect(origin.trim_start_matches("http://")).expect("it");
+        stream.write_all(head.as_bytes()).expect("a head");
+        stream.write_all(&rest[..sent]).expect("a beginning");
+        stream
+    }
+
     /// Completes the upload with what is held and the parts that are not.
     fn complete(&self, app: &App) {
         let upload = self.known();
@@ -150,14 +164,7 @@ fn the_chunk_that_came_last_takes_over_from_one_that_is_still_arriving() {
     let scene = Scene::new(app.page(&app.link(ANY_FILE)), file);
     let part = &scene.part;
     let origin = stage.edge.origin();
-    let mut old = TcpStream::connect(origin.trim_start_matches("http://")).expect("the edge");
-    let head = format!(
-        "{}host: edge\r\ncontent-length: {}\r\n\r\n",
-        scene.head(&origin, 0),
-        part.len(),
-    );
-    old.write_all(head.as_bytes()).expect("a head");
-    old.write_all(&part[..600_000]).expect("a beginning");
+    let mut old = scene.begin(&origin, 0, 600_000);
     wait_for("the beginning", WITHIN, || {
         (!scene.known().staged.is_empty()).then_some(())
     });
@@ -167,10 +174,17 @@ fn the_chunk_that_came_last_takes_over_from_one_that_is_still_arriving() {
     );
     let offset = problem.offset.expect("the place to go on");
     assert!(offset <= 600_000, "{offset}");
-    // The old one goes on, if it still can, and nothing of it counts.
+    let at = usize::try_from(offset).expect("fits");
+    let mut new = scene.begin(&origin, at, 300_000);
+    wait_for("the next beginning", WITHIN, || {
+        (scene.known().staged.first()?.offset > offset).then_some(())
+    });
+    // The old one goes on, if it still can; nothing of it counts, and its end takes nothing over.
     let _ = old.write_all(&part[600_000..1_200_000]);
-    std::thread::sleep(Duration::from_millis(300));
-    scene.rest(offset);
+    let _ = read_answer(&mut old);
+    new.write_all(&part[at + 300_000..]).expect("the rest");
+    let answer = read_answer(&mut new).expect("an answer");
+    assert_eq!(answer.status, 204, "{}", answer.text());
 }
 
 #[test]

@@ -96,7 +96,8 @@ pub(super) struct Keeper {
     cached: Cached,
     turns: Rc<RefCell<Turns>>,
     chunk: Chunk,
-    turn: u64,
+    /// `None` where there is nothing to add.
+    turn: Option<u64>,
     /// Whoever reads the part as it grows.
     reader: Option<UnboundedSender<()>>,
 }
@@ -104,22 +105,24 @@ pub(super) struct Keeper {
 impl Drop for Keeper {
     fn drop(&mut self) {
         let chunk = &self.chunk;
-        self.turns
-            .borrow_mut()
-            .end(chunk.upload, chunk.n, self.turn);
+        if let Some(turn) = self.turn {
+            self.turns.borrow_mut().end(chunk.upload, chunk.n, turn);
+        }
     }
 }
 
 impl Keeper {
     /// Takes the part over, and refuses a chunk that does not continue it. That one takes over too:
-    /// else the place that its sender is told to go on at would not be the end for long.
+    /// else the place that its sender is told to go on at would not be the end for long. One of no
+    /// bytes only asks.
     pub(super) fn begin(
         storage: Storage,
         cached: Cached,
         turns: Rc<RefCell<Turns>>,
         chunk: Chunk,
     ) -> Result<core::result::Result<Self, Problem>> {
-        let turn = turns.borrow_mut().take(chunk.upload, chunk.n);
+        let adds = chunk.length > 0;
+        let turn = adds.then(|| turns.borrow_mut().take(chunk.upload, chunk.n));
         let keeper = Self {
             storage,
             cached,
@@ -190,7 +193,8 @@ impl Keeper {
     /// Refuses rows of a request that another one has taken over from meanwhile.
     fn may_write(&self, kept: u64) -> core::result::Result<(), Problem> {
         let chunk = &self.chunk;
-        if !self.turns.borrow().has(chunk.upload, chunk.n, self.turn) {
+        let taken_over = |turn| !self.turns.borrow().has(chunk.upload, chunk.n, turn);
+        if self.turn.is_some_and(taken_over) {
             return Err(offset_differs(kept));
         }
         match (chunk.writer, &*self.cached.borrow()) {

@@ -227,8 +227,8 @@ impl Step<'_> {
         Ok(Reply::Done)
     }
 
-    /// An upload in one request whose answer was lost comes again: the same name, size and digest
-    /// are the same file.
+    /// A file that was stored, or is being stored in one request, comes again: the same name, size
+    /// and digest are the same file.
     pub(super) fn find_same(
         &self,
         name: &str,
@@ -299,6 +299,14 @@ impl Step<'_> {
             return Err(ProblemCode::UploadNotFound.into());
         }
         let (name, size) = (row.name.clone(), row.size);
+        if let UploadState::Receiving { .. } | UploadState::Aborted { .. } = row.state
+            && let Some(known) = self.find_same(&name, size, Some(sha256))
+            && let UploadState::Stored(_) = self.upload(known)?.state
+        {
+            // The page was reloaded, and what the page before had under way was stored meanwhile.
+            self.end_upload(upload);
+            return self.found_file(known.into());
+        }
         let multipart = match &row.state {
             UploadState::Stored(_) => return self.found_file(upload.into()),
             UploadState::Aborted { .. } => {

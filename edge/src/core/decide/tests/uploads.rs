@@ -111,6 +111,34 @@ fn two_openings_of_one_file_leave_one_upload_and_abort_the_other() {
     );
 }
 
+/// A page was reloaded while the last bytes of its file arrived: it announced the file once more.
+#[test]
+fn a_file_that_was_stored_meanwhile_is_no_second_file() {
+    let mut kept = Kept::new(2);
+    kept.seal(1, MIB);
+    let mut again = open(2, MIB);
+    if let Command::Open { name, .. } = &mut again {
+        *name = "file-1.pdf".into();
+    }
+    assert!(matches!(kept.run(again), Ok(Reply::Upload(u)) if u.id == id(2)));
+    let first = kept.run(commit(1, 1)).expect("a file");
+    assert_eq!(kept.run(seal(2, MIB, 1)), Ok(first.clone()));
+    // Whoever did not hear of it asks again.
+    assert_eq!(kept.run(seal(2, MIB, 2)), Ok(first));
+    let aborted = &kept.state().uploads[&id(2)].state;
+    assert!(
+        matches!(aborted, UploadState::Aborted { .. }),
+        "{aborted:?}"
+    );
+    assert_eq!(kept.bodies("file.stored"), 1);
+    // Of another content it would be.
+    let mut other = seal(2, MIB, 3);
+    if let Command::Seal { seal, .. } = &mut other {
+        seal.sha256 = Sha256::of(b"other");
+    }
+    kept.refused(other);
+}
+
 #[test]
 fn what_breaks_the_rules_is_refused() {
     let mut kept = Kept::new(1);
