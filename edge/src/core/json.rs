@@ -1,14 +1,32 @@
 //! JSON as other languages write it, and what a log may say of JSON that cannot be read.
 
-use serde_json::Value;
+use serde::de::DeserializeOwned;
 use serde_json::error::Category;
+use serde_json::{Map, Value};
 
 /// The largest whole number below which a float holds every one: 2^53.
 const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 
+/// Reads an object, in which `3.0` may stand for 3.
+///
+/// # Errors
+/// When it is no JSON, no object, or of another form. To serde alone an array is an object too: of its
+/// fields, one after the other.
+pub fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        let _: Map<String, Value> = serde_json::from_slice(bytes)?;
+    }
+    let whole = || {
+        let mut value = serde_json::from_slice(bytes).ok()?;
+        whole_numbers(&mut value);
+        serde_json::from_value(value).ok()
+    };
+    serde_json::from_slice(bytes).or_else(|error| whole().ok_or(error))
+}
+
 /// Turns every `3.0` within into 3: JSON Schema holds both to be the same integer (2020-12
 /// validation, section 6.1.1), and so do languages that know one kind of number.
-pub fn whole_numbers(value: &mut Value) {
+fn whole_numbers(value: &mut Value) {
     match value {
         Value::Number(number) if number.is_f64() => {
             if let Some(float) = number.as_f64()
@@ -63,6 +81,23 @@ mod tests {
         // The words that are not used.
         let error = serde_json::from_str::<bool>(r#""salary.pdf""#).expect_err("no bool");
         assert!(error.to_string().contains("salary"));
+    }
+
+    #[test]
+    fn an_object_is_no_array_and_no_text() {
+        #[derive(Debug, PartialEq, serde::Deserialize)]
+        struct One {
+            #[serde(default)]
+            a: u32,
+        }
+        for text in [r#"{"a":3}"#, " \n{ \"a\": 3.0 }"] {
+            assert_eq!(object::<One>(text.as_bytes()).expect("it"), One { a: 3 });
+        }
+        for text in ["[3]", "[]", " [ ]", "3", "", "null", r#"{"a":"3"}"#] {
+            assert!(object::<One>(text.as_bytes()).is_err(), "{text}");
+        }
+        // What serde alone makes of it.
+        assert!(serde_json::from_str::<One>("[3]").is_ok());
     }
 
     #[test]

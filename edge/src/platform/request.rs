@@ -90,24 +90,15 @@ pub(super) async fn bytes(request: &mut Request) -> Result<Vec<u8>, Failure> {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
-    serde_json::from_slice(bytes)
-        .or_else(|error| whole_numbers(bytes).ok_or(error))
-        .map_err(|error| {
-            let text = error.to_string();
-            // serde names the field in backquotes: "missing field `scene`".
-            let field = text
-                .split_once(" field `")
-                .and_then(|(_, rest)| rest.split('`').next())
-                .unwrap_or("body");
-            invalid(field, &text)
-        })
-}
-
-/// The body with `3.0` read as 3: to JSON Schema both are one integer, to serde they are not.
-fn whole_numbers<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
-    let mut value = serde_json::from_slice(bytes).ok()?;
-    json::whole_numbers(&mut value);
-    serde_json::from_value(value).ok()
+    json::object(bytes).map_err(|error| {
+        let text = error.to_string();
+        // serde names the field in backquotes: "missing field `scene`".
+        let field = text
+            .split_once(" field `")
+            .and_then(|(_, rest)| rest.split('`').next())
+            .unwrap_or("body");
+        invalid(field, &text)
+    })
 }
 
 /// The upload that a path names, if there is one and it is of the token's link.
