@@ -11,12 +11,14 @@ const AHEAD: usize = 2;
 impl Transfer {
     /// The next job, which is then under way.
     pub(in crate::uploader) fn next(&mut self, grant: Grant<'_>) -> Option<Job> {
-        let Grant {
-            now, slot, digest, ..
-        } = grant;
+        let Grant { now, slot, .. } = grant;
         let finishing = self.busy && (self.whole || self.state == State::Completing);
-        if !self.is_live() || self.paused || finishing || self.not_before > now {
+        if !self.is_live() || self.paused || finishing {
             return None;
+        }
+        if self.not_before > now {
+            // The line is idle: what is read now need not be read when it is back.
+            return self.digest(grant, usize::MAX);
         }
         self.asked = false;
         if self.whole {
@@ -45,13 +47,8 @@ impl Transfer {
         {
             return self.send(n, grant);
         }
-        if digest
-            && !self.digesting
-            && self.parts.iter().filter(|part| part.is_ready()).count() < AHEAD
-            && let Some(n) = self.find(|part| part.digest.is_none())
-        {
-            self.digesting = true;
-            return Some(Job::Digest(n));
+        if let Some(job) = self.digest(grant, AHEAD) {
+            return Some(job);
         }
         if !announce
             && self.sha256.is_some()
@@ -60,6 +57,17 @@ impl Transfer {
             return Some(self.complete());
         }
         None
+    }
+
+    /// Digests the next part, unless so many are ahead of sending.
+    fn digest(&mut self, grant: Grant<'_>, ahead: usize) -> Option<Job> {
+        let ready = self.parts.iter().filter(|part| part.is_ready()).count();
+        if !grant.digest || self.digesting || ready >= ahead {
+            return None;
+        }
+        let n = self.find(|part| part.digest.is_none())?;
+        self.digesting = true;
+        Some(Job::Digest(n))
     }
 
     /// A part whose beginning can be sent while it is digested, so that the line is not idle at the
