@@ -8,6 +8,7 @@
 use crate::uploader::Refusal;
 use chatlift_shared::ProblemCode;
 use chatlift_shared::api::{HeldPart, ReceiptStatus, StagedPart};
+use chatlift_shared::digest::Sha256;
 
 /// What the page needs of a `PageLink`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +82,8 @@ pub struct Upload {
     pub parts: Vec<HeldPart>,
     /// Beginnings of parts that the edge holds.
     pub staged: Vec<StagedPart>,
+    /// Digests of the link's files that have this name and size.
+    pub stored: Vec<Sha256>,
 }
 
 /// A parsed JSON value.
@@ -183,6 +186,7 @@ pub fn upload(value: &impl Value) -> Option<Upload> {
             })
         })
         .unwrap_or_default(),
+        stored: list(value, "stored", |one| one.text()?.parse().ok()).unwrap_or_default(),
     })
 }
 
@@ -344,6 +348,7 @@ mod tests {
                 n: 3,
                 offset: 70_000,
             }],
+            stored: vec![Sha256::of(b"stored")],
         };
         let expected = Upload {
             id: whole.id.to_string(),
@@ -352,6 +357,7 @@ mod tests {
             part_size: whole.part_size,
             parts: whole.parts.clone(),
             staged: whole.staged.clone(),
+            stored: whole.stored.clone(),
         };
         assert_eq!(upload(&json(&whole)), Some(expected));
     }

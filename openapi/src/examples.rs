@@ -113,7 +113,7 @@ pub(crate) fn upload() -> Value {
     json!({
         "id": UPLOAD, "ticket": "AQ5kZW1vAAEAAAAAAAB", "size": 3 * PART_SIZE,
         "part_size": PART_SIZE, "parts": [{ "n": 1, "sha256": SHA256 }],
-        "staged": [{ "n": 2, "offset": 1_048_576 }]
+        "staged": [{ "n": 2, "offset": 1_048_576 }], "stored": [SHA256]
     })
 }
 

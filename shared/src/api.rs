@@ -461,6 +461,10 @@ pub struct Upload {
     /// Beginnings of parts that the edge holds: what arrived in chunks, or before a cut.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub staged: Vec<StagedPart>,
+    /// Digests of the link's files that have this name and size. If this file's is among them, it
+    /// need not be sent: `complete` answers with the file that is stored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stored: Vec<Sha256>,
 }
 
 /// The beginning of a part that the edge holds. Whether it is of the same file is told when the

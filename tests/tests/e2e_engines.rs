@@ -52,16 +52,6 @@ fn carried(network: &Network, bytes: u64) {
     });
 }
 
-/// Waits while the last page's bytes are still under way: nobody picks a file again sooner.
-fn calm(network: &Network) {
-    let mut before = network.arrived();
-    wait_for("a calm network", WITHIN, || {
-        std::thread::sleep(Duration::from_secs(1));
-        let arrived = network.arrived();
-        (std::mem::replace(&mut before, arrived) == arrived).then_some(())
-    });
-}
-
 /// The one file that the link has is this one, and no upload is left over.
 fn is_stored(edge: &Edge, link: &Link, file: Random) {
     let stored = edge.app().get_link(link.id);
@@ -125,7 +115,6 @@ fn an_upload_goes_on_after_a_reload(engine: Engine) {
     begin(&phone, &path);
     carried(&network, 6_000_000);
     phone.session().reload();
-    calm(&network);
     begin(&phone, &path);
     phone.sees_within(&mark("success"), 1, WITHIN);
     is_stored(&stage.edge, &link, file);

@@ -14,6 +14,7 @@ use chatlift_tests::edge::{ANY_FILE, DOCUMENTS};
 use chatlift_tests::fixtures::{self, Random, docx, jpeg, pdf, png};
 use chatlift_tests::http::send;
 use chatlift_tests::journey::{ask, edge_and_backend, upload};
+use chatlift_tests::network::{Network, Profile};
 use chatlift_tests::scratch::{now, wait_for};
 use chatlift_tests::stage::shared;
 use serde_json::json;
@@ -191,6 +192,32 @@ fn a_file_of_300_mb_goes_through_and_the_page_does_not_grow_with_it() {
         seen.windows(2).all(|pair| pair[0] <= pair[1]),
         "progress went back: {seen:?}"
     );
+}
+
+#[test]
+fn a_file_that_arrived_before_is_not_sent_again() {
+    let stage = shared();
+    let link = stage.edge.app().link(ANY_FILE);
+    let network = Network::before(
+        &stage.edge.origin(),
+        Profile {
+            bits_per_second: 100_000_000,
+            round_trip: Duration::from_millis(20),
+        },
+    );
+    let phone = Browser::english();
+    let file = Random {
+        seed: 7,
+        size: 16_000_000,
+    };
+    let path = file.write(phone.folder(), "film.mp4");
+    for _ in 0..2 {
+        phone.open(&network.url(&link.url));
+        upload(&phone, &[&path]);
+    }
+    assert_eq!(network.sent(), file.size);
+    let stored = stage.edge.app().get_link(link.id);
+    assert_eq!((stored.files.len(), stored.uploads), (1, 0));
 }
 
 #[test]

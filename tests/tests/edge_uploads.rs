@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chatlift_shared::api::{File, PageFile, Upload};
+use chatlift_shared::api::{File, HeldPart, PageFile, Upload};
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::{ProblemCode, disposition, limits};
 use chatlift_tests::assertions::refused;
@@ -191,6 +191,41 @@ fn complete_twice_returns_the_same_file_and_tells_of_it_once() {
         .wait_stored(link.id, file.sha256(), Duration::from_secs(20));
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(stage.receiver.about(link.id).len(), 1);
+}
+
+#[test]
+fn a_file_that_is_stored_already_is_told_when_it_is_announced_and_need_not_be_sent() {
+    let app = shared().edge.app();
+    let link = app.link(ANY_FILE);
+    let page = app.page(&link);
+    let file = Random {
+        seed: 14,
+        size: PART + 78,
+    };
+    let stored = page.store_random("known.bin", file);
+    let again = page.announce_random("known.bin", file);
+    assert_eq!(
+        (&again.parts, again.stored.as_slice()),
+        (&vec![], &[file.sha256()][..])
+    );
+    let parts: Vec<_> = [(1, file.read(0, PART)), (2, file.read(PART, 78))]
+        .iter()
+        .map(|(n, bytes)| HeldPart {
+            n: *n,
+            sha256: Sha256::of(bytes),
+        })
+        .collect();
+    let same: PageFile = page.complete(again.id, file.sha256(), &parts, &[]).ok(200);
+    assert_eq!(same, stored);
+    let after = app.get_link(link.id);
+    assert_eq!((after.files.len(), after.uploads), (1, 0));
+    // A deleted one is sent like any other.
+    assert_eq!(
+        app.call("DELETE", &format!("/v1/files/{}", stored.id), &[], None)
+            .status,
+        204
+    );
+    assert_eq!(page.announce_random("known.bin", file).stored, []);
 }
 
 #[test]

@@ -305,6 +305,8 @@ pub struct OpenUpload {
     pub parts: Vec<HeldPart>,
     /// Beginnings of parts that are held.
     pub staged: Vec<StagedPart>,
+    /// Digests of the files of its name and size that are stored.
+    pub stored: Vec<Sha256>,
 }
 
 /// An upload whose parts are all there.

@@ -302,6 +302,7 @@ async fn create_upload(
         part_size: opened.multipart.part_size,
         parts: opened.parts,
         staged: opened.staged,
+        stored: opened.stored,
     };
     respond::json(if new { 201 } else { 200 }, &upload)
 }

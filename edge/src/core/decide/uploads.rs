@@ -82,6 +82,7 @@ impl Step<'_> {
                             })
                             .collect(),
                         staged: held.staged,
+                        stored: self.stored_like(name, size),
                     })
                 }
                 _ => None,
@@ -123,6 +124,7 @@ impl Step<'_> {
             return Ok(Reply::Upload(known));
         }
         self.make_room_for_one_upload();
+        let stored = self.stored_like(&name, size);
         let state = UploadState::Receiving {
             multipart: multipart.clone(),
             touched_at: self.now,
@@ -134,7 +136,19 @@ impl Step<'_> {
             multipart,
             parts: vec![],
             staged: vec![],
+            stored,
         }))
+    }
+
+    /// Digests of the stored files of this name and size: what is announced may be one of them.
+    fn stored_like(&self, name: &str, size: u64) -> Vec<Sha256> {
+        let rows = self.state.uploads.values();
+        rows.filter(|row| row.name == name && row.size == size)
+            .filter_map(|row| match &row.state {
+                UploadState::Stored(file) if file.deleted_at.is_none() => Some(file.sha256),
+                _ => None,
+            })
+            .collect()
     }
 
     pub(super) fn make_room_for_one_upload(&mut self) {

@@ -24,6 +24,10 @@ fn digest(key: Key, n: u16) -> Sha256 {
     Sha256::of(format!("{key}/{n}").as_bytes())
 }
 
+fn whole() -> Sha256 {
+    Sha256::of(b"whole")
+}
+
 fn refusal(code: ProblemCode, parts: Vec<u16>) -> Failure {
     Failure::Edge(Box::new(Refusal {
         status: code.status(),
@@ -41,6 +45,8 @@ struct Edge {
     stored: u32,
     /// It was announced when it was stored already.
     begun_anew: bool,
+    /// Digests of the link's other files of its name and size.
+    twins: Vec<Sha256>,
     /// Bytes of content that arrived and were kept.
     carried: u64,
 }
@@ -62,6 +68,7 @@ impl Edge {
                 .iter()
                 .map(|(&n, &offset)| StagedPart { n, offset })
                 .collect(),
+            stored: self.twins.clone(),
         }
     }
 
@@ -111,7 +118,7 @@ impl Edge {
 
     /// Makes a file of the parts; again, it is the same file.
     fn complete(&mut self, key: Key, size: u64) -> Result<(), Failure> {
-        if self.stored > 0 {
+        if self.stored > 0 || self.twins.contains(&whole()) {
             return Ok(());
         }
         let count = u16::try_from(size.div_ceil(PART)).expect("few parts");
@@ -146,7 +153,7 @@ impl Edge {
             Job::Digest(n) => Event::Digested {
                 n,
                 digest: digest(key, n),
-                whole: (n == count).then(|| Sha256::of(b"whole")),
+                whole: (n == count).then(whole),
             },
             Job::Send(chunk) => self
                 .take(key, size, chunk, chunk.to - chunk.from)
@@ -230,11 +237,11 @@ fn parts_of_another_size_than_was_thought_are_digested_anew() {
     let sends = |job: &Job| matches!(job, Job::Send(_));
     let digests: Vec<_> = next.map(|next| next.2).filter(|job| !sends(job)).collect();
     assert_eq!(digests, [Job::Digest(1)]);
-    let (whole, all) = (Sha256::of(b"whole"), Sha256::of(b"all"));
+    let all = Sha256::of(b"all");
     let new = Event::Digested {
         n: 1,
         digest: all,
-        whole: Some(whole),
+        whole: Some(whole()),
     };
     batch.on(key, run, new, 0.0, true, 0.5);
     let (_, transfer) = batch.get(key).expect("the file");

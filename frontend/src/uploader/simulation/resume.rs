@@ -51,6 +51,59 @@ fn a_part_that_the_page_before_made_whole_is_not_sent_again() {
     assert_eq!((state(&batch), of_part_1), (State::Stored, 1));
 }
 
+#[test]
+fn a_file_that_is_stored_already_is_read_and_not_sent() {
+    let size = 3 * PART;
+    let other = Sha256::of(b"of the same name and size");
+    let mut edge = Edge {
+        twins: vec![other, whole()],
+        ..Edge::default()
+    };
+    let mut batch = one(size);
+    let jobs = run(&mut batch, &mut edge, size);
+    assert_eq!(state(&batch), State::Stored);
+    assert_eq!((edge.carried, edge.stored), (0, 0));
+    assert_eq!(jobs.last(), Some(&Job::Complete));
+}
+
+#[test]
+fn another_file_of_a_stored_ones_name_and_size_is_sent() {
+    let size = 3 * PART;
+    let mut edge = Edge {
+        twins: vec![Sha256::of(b"of the same name and size")],
+        ..Edge::default()
+    };
+    let mut batch = one(size);
+    run(&mut batch, &mut edge, size);
+    assert_eq!(state(&batch), State::Stored);
+    assert_eq!((edge.carried, edge.stored), (size, 1));
+}
+
+/// It is deleted between the announcement and the end of its reading.
+#[test]
+fn a_file_that_is_stored_no_more_is_sent() {
+    let size = 3 * PART;
+    let mut edge = Edge {
+        twins: vec![whole()],
+        ..Edge::default()
+    };
+    let mut batch = one(size);
+    let mut now = 0.0;
+    while batch.is_live() {
+        let Some((key, run, job)) = batch.next(now) else {
+            now = batch.wakes_at(now).expect("a wait");
+            continue;
+        };
+        if job == Job::Complete {
+            edge.twins.clear();
+        }
+        let event = edge.answer(key, size, job);
+        batch.on(key, run, event, now, true, 0.5);
+    }
+    assert_eq!(state(&batch), State::Stored);
+    assert_eq!((edge.carried, edge.stored), (size, 1));
+}
+
 /// Two tabs send one file. `other` says where the other page's chunk has brought part 1 when this
 /// one's arrives, by how many there were.
 fn beside_another_page(other: impl Fn(u64) -> Option<u64>) -> (State, u64) {

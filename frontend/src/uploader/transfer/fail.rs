@@ -46,6 +46,10 @@ impl Transfer {
                 self.busy = false;
                 self.loaded = 0;
                 self.state = State::Uploading;
+                if let (Some(upload), Some(_)) = (&mut self.upload, failure.refusal()) {
+                    // Whatever was stored is not there any more.
+                    upload.stored.clear();
+                }
             }
         }
         further && failure.remedy() == Remedy::GoOn

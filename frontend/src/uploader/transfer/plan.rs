@@ -41,6 +41,12 @@ impl Transfer {
         if !announce && self.renew {
             return None;
         }
+        if !announce && self.may_be_twin() {
+            return match self.sha256 {
+                Some(_) => (self.under_way() == 0).then(|| self.complete()),
+                None => self.digest(grant, usize::MAX),
+            };
+        }
         if !announce
             && slot
             && let Some(n) = self.find(Part::is_ready).or_else(|| self.early())
@@ -90,6 +96,19 @@ impl Transfer {
         self.sha256.is_some()
             && self.parts.iter().any(|part| part.unheard)
             && self.parts.iter().all(Part::may_be_held)
+    }
+
+    /// Whether the edge has stored this very file already, or one of which this one cannot be told
+    /// apart before it is read to its end.
+    fn may_be_twin(&self) -> bool {
+        let stored = self
+            .upload
+            .as_ref()
+            .map_or(&[][..], |upload| &upload.stored);
+        match &self.sha256 {
+            Some(sha256) => stored.contains(sha256),
+            None => !stored.is_empty(),
+        }
     }
 
     fn complete(&mut self) -> Job {

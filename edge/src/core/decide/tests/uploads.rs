@@ -131,6 +131,15 @@ fn a_file_that_was_stored_meanwhile_is_no_second_file() {
         "{aborted:?}"
     );
     assert_eq!(kept.bodies("file.stored"), 1);
+    // Who announces it now is told what is stored, and need not send it.
+    let mut later = open(3, MIB);
+    if let Command::Open { name, .. } = &mut later {
+        *name = "file-1.pdf".into();
+    }
+    let UploadState::Stored(stored) = kept.state().uploads[&id(1)].state.clone() else {
+        panic!("no file");
+    };
+    assert!(matches!(kept.run(later), Ok(Reply::Upload(u)) if u.stored == [stored.sha256]));
     // Of another content it would be.
     let mut other = seal(2, MIB, 3);
     if let Command::Seal { seal, .. } = &mut other {
