@@ -307,7 +307,7 @@ pub trait Feed {
     ) -> Taken<T>;
 
     /// What [`Self::take_whole`] has kept, as a body, and its length.
-    fn kept(&mut self) -> Option<(Self::Body, u64)>;
+    async fn kept(&mut self) -> Option<(Self::Body, u64)>;
 
     /// Computes a digest of all that is taken from here on.
     fn hash(&mut self, algorithm: Algorithm) -> Result<(), BucketError>;
@@ -321,7 +321,7 @@ pub trait Feed {
 pub struct Taken<T> {
     /// What the consumer said.
     pub said: T,
-    /// How many bytes it was given.
+    /// How many bytes it was offered.
     pub bytes: u64,
 }
 

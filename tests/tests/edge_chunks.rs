@@ -102,6 +102,25 @@ impl Scene {
         stream
     }
 
+    /// Begins to send part 1 whole, without an offset, and cuts the connection after `sent` bytes.
+    fn cut_whole(&self, origin: &str, sent: usize) {
+        let head = format!(
+            "PUT {}/uploads/{}/parts/1 HTTP/1.1\r\ncontent-digest: {}\r\n{HEADER_TICKET}: {}\r\n",
+            self.page.url().trim_start_matches(origin),
+            self.upload.id,
+            self.digest.to_header(),
+            self.upload.ticket,
+        );
+        send_cut(origin, &head, self.part.len() as u64, &self.part[..sent]).expect("a cut request");
+    }
+
+    /// Waits until the edge holds so many bytes of part 1, and no more.
+    fn holds(&self, bytes: usize) {
+        wait_for("every byte that arrived", WITHIN, || {
+            (self.known().staged.first()?.offset == bytes as u64).then_some(())
+        });
+    }
+
     /// Completes the upload with what is held and the parts that are not.
     fn complete(&self, app: &App) {
         let upload = self.known();
@@ -122,15 +141,13 @@ fn what_arrived_before_a_cut_is_not_sent_again() {
         size: PART + 7,
     };
     let scene = Scene::new(app.page(&link), file);
-    // The first is cut as a whole part is, the second as the chunk that ends one.
+    // The first begins a part, the second goes on with it; both would end it.
     let sent = 3_000_000;
     let mut offset = 0;
     for _ in 0..2 {
         scene.cut(&stage.edge.origin(), offset, sent / 2);
         offset += sent / 2;
-        wait_for("every byte that arrived", WITHIN, || {
-            (scene.known().staged.first()?.offset == offset as u64).then_some(())
-        });
+        scene.holds(offset);
     }
     let offset = offset as u64;
 
@@ -149,6 +166,22 @@ fn what_arrived_before_a_cut_is_not_sent_again() {
 
     scene.complete(&app);
     let _ = stage.receiver.wait_stored(link.id, file.sha256(), WITHIN);
+}
+
+/// R2 keeps nothing of a part that was on its way into it.
+#[test]
+fn what_arrived_of_a_whole_part_before_a_cut_is_not_sent_again() {
+    let stage = shared();
+    let app = stage.edge.app();
+    let file = Random {
+        seed: 82,
+        size: PART + 7,
+    };
+    let scene = Scene::new(app.page(&app.link(ANY_FILE)), file);
+    scene.cut_whole(&stage.edge.origin(), 1_500_001);
+    scene.holds(1_500_001);
+    scene.rest(1_500_001);
+    scene.complete(&app);
 }
 
 /// What a page had under way when it was closed kept arriving, and each try of the next page was

@@ -103,7 +103,7 @@ fn has_code(error: &worker::Error, code: &str) -> bool {
 }
 
 /// Splits a body into one stream to store and one to hash. Both keep the known length.
-fn tee(body: &ReadableStream) -> (ReadableStream, ReadableStream) {
+pub(super) fn tee(body: &ReadableStream) -> (ReadableStream, ReadableStream) {
     let branches = body.tee();
     (
         branches.get(0).unchecked_into(),

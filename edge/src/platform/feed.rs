@@ -9,13 +9,14 @@ use worker::js_sys::futures::{JsFuture, spawn_local};
 use worker::js_sys::{Array, ArrayBuffer, Function, Promise, Reflect, Uint8Array, global};
 use worker::wasm_bindgen::{JsCast as _, JsValue};
 use worker::web_sys::{
-    Blob, ReadableStream, ReadableStreamDefaultReader, Response, TransformStream,
-    WritableStreamDefaultWriter,
+    Blob, ReadableStream, Response, TransformStream, WritableStreamDefaultWriter,
 };
 use worker::worker_sys::{DigestStream, FixedLengthStream};
 use worker::{Context, Request, ResponseBody};
 
-use super::bucket::R2;
+use super::bucket::{R2, tee};
+use super::read::Reader;
+use super::request::content_length;
 use crate::core::tus::Algorithm;
 use crate::ports::{BucketError, Feed, Taken};
 
@@ -53,11 +54,41 @@ enum Source {
     Object(R2, String),
 }
 
-/// Chunks of a part on its way, and their length.
+/// A part on its way.
 struct Kept {
     chunks: Array,
     bytes: u64,
+    /// Where the part is a whole body: the branch of it that holds what the other one was given,
+    /// outside of JavaScript.
+    branch: Option<ReadableStream>,
     _share: Share,
+}
+
+impl Kept {
+    fn new(share: Share, branch: Option<ReadableStream>) -> Self {
+        Self {
+            chunks: Array::new(),
+            bytes: 0,
+            branch,
+            _share: share,
+        }
+    }
+
+    fn push(&mut self, chunk: &Uint8Array) {
+        self.chunks.push(chunk);
+        self.bytes += u64::from(chunk.length());
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if let Some(branch) = self.branch.take() {
+            let end = branch.cancel();
+            spawn_local(async move {
+                let _ = JsFuture::from(end).await;
+            });
+        }
+    }
 }
 
 /// A digest in the making.
@@ -69,7 +100,9 @@ struct Hash {
 /// A request's body, or objects one after the other.
 pub(super) struct Stream {
     sources: VecDeque<Source>,
-    reader: Option<ReadableStreamDefaultReader>,
+    /// Length of a body, where it was announced.
+    length: Option<u64>,
+    reader: Option<Reader>,
     /// Looked at, or left over from a piece.
     pending: VecDeque<Uint8Array>,
     broken: bool,
@@ -81,6 +114,7 @@ impl Stream {
     fn new(sources: VecDeque<Source>) -> Self {
         Self {
             sources,
+            length: None,
             reader: None,
             pending: VecDeque::new(),
             broken: false,
@@ -91,14 +125,11 @@ impl Stream {
 
     /// The body of a request; an empty one has no stream.
     pub(super) fn of(request: &Request) -> Self {
-        Self::new(
-            request
-                .inner()
-                .body()
-                .into_iter()
-                .map(Source::Body)
-                .collect(),
-        )
+        let body = request.inner().body().into_iter();
+        Self {
+            length: content_length(request).ok(),
+            ..Self::new(body.map(Source::Body).collect())
+        }
     }
 
     pub(super) fn objects(bucket: &R2, objects: Vec<(String, u64)>) -> Self {
@@ -106,7 +137,7 @@ impl Stream {
         Self::new(objects.into_iter().map(source).collect())
     }
 
-    async fn open(source: Source) -> Option<ReadableStreamDefaultReader> {
+    async fn open(source: Source) -> Option<Reader> {
         let stream = match source {
             Source::Body(stream) => stream,
             Source::Object(bucket, key) => match bucket.open(&key, None).await {
@@ -114,7 +145,20 @@ impl Stream {
                 _ => return None,
             },
         };
-        stream.get_reader().dyn_into().ok()
+        Reader::of(&stream).ok()
+    }
+
+    /// The body, if it has this length and nothing of it was read.
+    fn untouched(&mut self, length: u64) -> Option<ReadableStream> {
+        let untouched =
+            self.length == Some(length) && self.reader.is_none() && self.pending.is_empty();
+        match self.sources.pop_front_if(|_| untouched)? {
+            Source::Body(body) => Some(body),
+            other => {
+                self.sources.push_front(other);
+                None
+            }
+        }
     }
 
     /// The next bytes, as many as come at once.
@@ -123,7 +167,7 @@ impl Stream {
             return Some(chunk);
         }
         loop {
-            let Some(reader) = &self.reader else {
+            let Some(reader) = &mut self.reader else {
                 let source = self.sources.pop_front()?;
                 self.reader = Self::open(source).await;
                 if self.reader.is_none() {
@@ -131,14 +175,10 @@ impl Stream {
                 }
                 continue;
             };
-            let Ok(read) = JsFuture::from(reader.read()).await else {
-                return self.break_off();
-            };
-            let value = Reflect::get(&read, &JsValue::from_str("value")).unwrap_or_default();
-            match value.dyn_into::<Uint8Array>() {
-                Ok(chunk) if chunk.length() > 0 => return Some(chunk),
-                Ok(_) => {}
-                Err(_) => self.reader = None,
+            match reader.next().await {
+                Ok(Some(chunk)) => return Some(chunk),
+                Ok(None) => self.reader = None,
+                Err(_) => return self.break_off(),
             }
         }
     }
@@ -169,8 +209,7 @@ impl Stream {
             }
             let bytes = u64::from(chunk.length());
             if let Some(kept) = &mut self.kept {
-                kept.chunks.push(&chunk);
-                kept.bytes += bytes;
+                kept.push(&chunk);
             }
             if let Some(hash) = &self.hash {
                 // A digest that fails is missed when it is asked for.
@@ -299,11 +338,16 @@ impl Feed for Stream {
         consume: impl AsyncFnOnce(ReadableStream) -> T,
     ) -> Option<Taken<T>> {
         self.kept = None;
-        self.kept = Some(Kept {
-            chunks: Array::new(),
-            bytes: 0,
-            _share: Share::take(length)?,
-        });
+        let share = Share::take(length)?;
+        if let Some(body) = self.untouched(length) {
+            let (to_give, to_keep) = tee(&body);
+            self.kept = Some(Kept::new(share, Some(to_keep)));
+            return Some(Taken {
+                said: consume(to_give).await,
+                bytes: length,
+            });
+        }
+        self.kept = Some(Kept::new(share, None));
         let pipe = fixed_pipe(length).ok()?;
         self.through(pipe, length, true, consume).await
     }
@@ -318,8 +362,17 @@ impl Feed for Stream {
         always(self.through(pipe, length, true, consume).await)
     }
 
-    fn kept(&mut self) -> Option<(ReadableStream, u64)> {
-        let kept = self.kept.take().filter(|kept| kept.bytes > 0)?;
+    async fn kept(&mut self) -> Option<(ReadableStream, u64)> {
+        let mut kept = self.kept.take()?;
+        if let Some(branch) = kept.branch.take() {
+            let mut reader = Reader::of(&branch).ok()?;
+            while let Ok(Some(chunk)) = reader.next().await {
+                kept.push(&chunk);
+            }
+        }
+        if kept.bytes == 0 {
+            return None;
+        }
         let blob = Blob::new_with_u8_array_sequence(&kept.chunks).ok()?;
         let body = Response::new_with_opt_blob(Some(&blob)).ok()?.body()?;
         Some((body, kept.bytes))
@@ -361,12 +414,15 @@ impl Drop for Held {
     }
 }
 
-/// Has the runtime go on with a request of a serial upload when its client has gone, for as long as
-/// the platform lets it (30 s), so that what had arrived is put away. Until the answer is dropped.
+/// Has the runtime go on with a request of an upload when its client has gone, for as long as the
+/// platform lets it (30 s), so that what had arrived is put away. Until the answer is dropped.
 pub(super) fn outlive(request: &Request, context: &Context) -> Option<Held> {
     let path = request.path();
-    let serial = matches!(path.split('/').nth(3), Some("tus" | "resumable"));
-    if !serial || request.inner().body().is_none() {
+    let upload = matches!(
+        path.split('/').nth(3),
+        Some("uploads" | "tus" | "resumable")
+    );
+    if !upload || request.inner().body().is_none() {
         return None;
     }
     let mut release = None;

@@ -19,6 +19,7 @@ mod object;
 mod page;
 mod password;
 mod rates;
+mod read;
 mod request;
 mod respond;
 mod resumable;

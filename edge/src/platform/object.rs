@@ -9,11 +9,11 @@ use core::time::Duration;
 use std::rc::Rc;
 
 use chatlift_shared::{LinkId, Problem, ProblemCode, Timestamp};
-use futures_util::StreamExt as _;
 use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
 
 use super::bucket::R2;
 use super::directory::Directories;
+use super::read::Reader;
 use super::stage::{Cached, Keeper};
 use super::watch::Watchers;
 use super::webhooks::Endpoints;
@@ -126,7 +126,7 @@ impl LinkObject {
     /// Keeps what arrives of a chunk. Every row is written as soon as it is full, and the last one
     /// also when the stream breaks off, so a cut costs nothing that had arrived. `through` answers
     /// with the part, as it grows to its end.
-    async fn stage(&self, mut request: Request, through: bool) -> Result<Response> {
+    async fn stage(&self, request: Request, through: bool) -> Result<Response> {
         let chunk: Chunk = links::argument(&request)?;
         let touch = match chunk.writer {
             Some(writer) => Command::Serial(chunk.upload, SerialCommand::Touch { writer }),
@@ -137,21 +137,18 @@ impl LinkObject {
         let answer = match self.execute(touch)? {
             Ok(_) if self.is_recorded(&chunk)? => {
                 // Its connection is of no use for a next request while some of the body is unread.
-                if request.inner().body().is_some() {
-                    let mut stream = request.stream()?;
-                    while let Some(Ok(_)) = stream.next().await {}
+                if let Some(mut reader) = reader(&request)? {
+                    while let Ok(Some(_)) = reader.next().await {}
                 }
                 Ok(Kept::Recorded)
             }
             Ok(_) => match self.keeper(chunk)? {
-                Ok(keeper) if through => {
-                    let stream = request.stream()?;
+                Ok(keeper) if through && let Some(reader) = reader(&request)? => {
                     self.set_alarm().await?;
-                    return keeper.through(&self.state, stream);
+                    return keeper.through(&self.state, reader);
                 }
                 Ok(keeper) => {
-                    let stream = request.inner().body().map(|_| request.stream());
-                    match keeper.keep(stream.transpose()?).await? {
+                    match keeper.keep(reader(&request)?).await? {
                         // Another request made the part whole while this one arrived.
                         Err(problem)
                             if problem.code == ProblemCode::OffsetDiffers
@@ -286,4 +283,10 @@ impl Links for Local<'_> {
             Err(error) => Err(Failure::Broken(log::text(&error))),
         }
     }
+}
+
+/// What reads the body of a request; `None` where it has none.
+fn reader(request: &Request) -> Result<Option<Reader>> {
+    let body = request.inner().body();
+    Ok(body.map(|body| Reader::of(&body)).transpose()?)
 }

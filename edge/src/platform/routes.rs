@@ -13,6 +13,7 @@ use chatlift_shared::token::{Claims, mint};
 use chatlift_shared::{Problem, ProblemCode, UploadId};
 use worker::{Env, Request, Response};
 
+use super::feed::Stream;
 use super::request::{self, header, invalid, own};
 use super::setup::{self, EdgeService, broken};
 use super::{Answered, chat, form, log, manage, page, password, rates, respond, resumable, tus};
@@ -23,7 +24,7 @@ use crate::core::route::{self, PageRoute, Route};
 use crate::core::tus::number;
 use crate::core::{language, name, ticket};
 use crate::ports::Failure;
-use crate::service::uploads::{Sent, SentPart, check_part};
+use crate::service::uploads::{Sent, SentPart};
 
 /// Header by which a test asks for a fault, where `FAULTS` is on.
 const HEADER_FAULT: &str = "chatlift-fault";
@@ -340,10 +341,9 @@ async fn put_part(
         None => {
             let sha256 = request::digest(request, "Content-Digest")?
                 .ok_or_else(|| Problem::new(ProblemCode::DigestMissing).field("Content-Digest"))?;
-            check_part(&ticket, n, length)?;
-            let body = request::body(request)?;
+            let mut feed = Stream::of(request);
             let part = part(Some(sha256));
-            service.put_part(&ticket, part, length, body).await?
+            service.put_part(&ticket, part, length, &mut feed).await?
         }
     };
     match sent {

@@ -7,10 +7,10 @@ use chatlift_shared::{Problem, UploadId};
 use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures_util::StreamExt as _;
 use worker::{
-    ByteStream, FixedLengthStream, Response, ResponseBody, Result, SqlStorageValue, State, Storage,
-    worker_sys,
+    FixedLengthStream, Response, ResponseBody, Result, SqlStorageValue, State, Storage, worker_sys,
 };
 
+use super::read::Reader;
 use super::{counts, links, log};
 use crate::core::link::LinkState;
 use crate::core::serial::may_write;
@@ -139,14 +139,14 @@ impl Keeper {
     /// Keeps what arrives; answers how much of the part is held then.
     pub(super) async fn keep(
         self,
-        stream: Option<ByteStream>,
+        reader: Option<Reader>,
     ) -> Result<core::result::Result<u64, Problem>> {
         let mut kept = self.chunk.offset;
         let mut rows = Rows::default();
-        if let Some(mut stream) = stream {
+        if let Some(mut reader) = reader {
             // A stream that breaks off ends the chunk early; what arrived is kept.
-            while let Some(Ok(bytes)) = stream.next().await {
-                for row in rows.push(&bytes) {
+            while let Ok(Some(piece)) = reader.next().await {
+                for row in rows.push(&piece.to_vec()) {
                     match self.add(kept, row)? {
                         Ok(end) => kept = end,
                         Err(problem) => return Ok(Err(problem)),
@@ -162,7 +162,7 @@ impl Keeper {
 
     /// Keeps what arrives of the chunk that ends the part, and answers with the part meanwhile: so it
     /// is on its way into R2 before its last byte has come.
-    pub(super) fn through(mut self, state: &State, stream: ByteStream) -> Result<Response> {
+    pub(super) fn through(mut self, state: &State, reader: Reader) -> Result<Response> {
         let (grown, growth) = unbounded();
         self.reader = Some(grown);
         let mut part = part(state.storage(), self.chunk, Some(growth))?;
@@ -170,7 +170,7 @@ impl Keeper {
         let link = self.chunk.upload.link();
         state.wait_until(async move {
             // What is refused meanwhile ends the part too, and is told to whoever asks then.
-            if let Err(error) = self.keep(Some(stream)).await {
+            if let Err(error) = self.keep(Some(reader)).await {
                 let fields = [("link", link.to_string()), ("reason", log::text(&error))];
                 log::error("staging failed", &fields);
             }

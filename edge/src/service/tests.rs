@@ -20,6 +20,7 @@ use chatlift_shared::limits::PART_SIZE;
 use chatlift_shared::{LinkId, ProblemCode, Timestamp, UploadId};
 use futures::executor::block_on;
 
+use self::bytes::Bytes;
 use self::memory::{Backend, Clock, Fault, List, Memory, Objects};
 use super::Service;
 use super::uploads::{Sent, SentPart};
@@ -127,7 +128,8 @@ impl Edge {
             .map(|(n, part)| {
                 let sha256 = Sha256::of(part);
                 let (sent, length) = (self::part(n, sha256), part.len() as u64);
-                let put = self.service.put_part(&ticket, sent, length, part.to_vec());
+                let mut feed = Bytes::new(part.to_vec());
+                let put = self.service.put_part(&ticket, sent, length, &mut feed);
                 assert_eq!(block_on(put), Ok(Sent::Part));
                 sha256
             })
@@ -255,7 +257,8 @@ impl Large {
     fn put(&self, part: SentPart, bytes: &[u8]) -> Result<Sent, Failure> {
         let ticket = self.ticket();
         let service = &self.edge.service;
-        block_on(service.put_part(&ticket, part, bytes.len() as u64, bytes.to_vec()))
+        let mut feed = Bytes::new(bytes.to_vec());
+        block_on(service.put_part(&ticket, part, bytes.len() as u64, &mut feed))
     }
 
     fn send_parts(&self) {

@@ -14,7 +14,8 @@ use crate::core::link::{Multipart, Part, Policy};
 use crate::core::sniff;
 use crate::core::ticket::Ticket;
 use crate::ports::{
-    Bucket, Chunk, CompleteError, Failure, Kept, Links, Put, PutError, Stage, Through, World,
+    Bucket, BucketError, Chunk, CompleteError, Failure, Feed, Kept, Links, Put, PutError, Stage,
+    Through, World,
 };
 
 /// A part, as its sender tells of it.
@@ -143,7 +144,8 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     /// Takes a part, and makes the upload a file if that is asked for and it was the last. `length`
     /// is the body's; the ticket was verified by the caller.
     ///
-    /// No Durable Object is asked before the bytes flow.
+    /// It streams straight into R2, and no Durable Object is asked before the bytes flow. R2 keeps
+    /// nothing of a part that breaks off, so what had arrived is staged then.
     ///
     /// # Errors
     /// `part-out-of-range`, `part-size-wrong`, `digest-mismatch`; what the link refuses; with the
@@ -154,22 +156,53 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         ticket: &Ticket,
         part: SentPart,
         length: u64,
-        body: B::Body,
-    ) -> Result<Sent, Failure> {
+        feed: &mut impl Feed<Body = B::Body>,
+    ) -> Result<Sent, Failure>
+    where
+        L: Stage<Body = B::Body>,
+    {
         let n = check_part(ticket, part.n, length)?;
-        let expected = part.sha256.ok_or(ProblemCode::DigestMissing)?;
-        let upload = ticket.upload;
-        let key = object_key(&ticket.app, upload);
-        let put = self.bucket.put_part(&key, &ticket.r2_upload_id, n, body);
-        match put.await {
-            Ok(put) => self.record_part(ticket, part, n, expected, put).await,
-            Err(error) => {
-                // R2 has no such multipart upload any more when the upload was ended meanwhile;
-                // the link knows why.
-                self.why_ended(upload).await?;
-                Err(error.into())
+        let put = async |body| self.put_in_r2(ticket, n, body).await;
+        let Some(taken) = feed.take_whole(length, put).await else {
+            // Memory is short: it goes by way of the rows.
+            let staged = async |body| self.put_chunk(ticket, part, 0, length, Some(body)).await;
+            return feed.take(length, staged).await.said;
+        };
+        let error = match taken.said {
+            Ok(put) if taken.bytes == length => {
+                return self.record_part(ticket, part, n, put).await;
             }
+            Ok(_) => BucketError {
+                operation: "put part",
+                reason: "it took fewer bytes than a part has".to_owned(),
+            },
+            Err(error) => error,
+        };
+        let Some((body, arrived)) = feed.kept().await else {
+            self.why_ended(ticket.upload).await?;
+            return Err(error.into());
+        };
+        let chunk = Chunk {
+            upload: ticket.upload,
+            n,
+            offset: 0,
+            length: arrived,
+            part_len: length,
+            sha256: part.sha256,
+            writer: None,
+        };
+        match self.links.stage(chunk, Some(body)).await? {
+            Kept::Recorded => Ok(Sent::Part),
+            Kept::Staged(held) if held < length => Ok(Sent::Staged(held)),
+            Kept::Staged(_) => Err(error.into()),
         }
+    }
+
+    async fn put_in_r2(&self, ticket: &Ticket, n: u16, body: B::Body) -> Result<Put, BucketError> {
+        let key = object_key(&ticket.app, ticket.upload);
+        self.bucket
+            .put_part(&key, &ticket.r2_upload_id, n, body)
+            .await
     }
 
     /// Has the link know of a part that R2 has.
@@ -178,11 +211,10 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         ticket: &Ticket,
         part: SentPart,
         n: u16,
-        expected: Sha256,
         put: Put,
     ) -> Result<Sent, Failure> {
         let upload = ticket.upload;
-        if put.sha256 != expected {
+        if part.sha256 != Some(put.sha256) {
             // R2 took the wrong bytes in place of any right ones.
             self.tell(upload, Command::ForgetPart { upload, n }).await?;
             return Err(Problem::new(ProblemCode::DigestMismatch)
@@ -246,7 +278,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         let ends = offset.saturating_add(length) == part_len;
         let kept = match body {
             Some(body) if ends => match self.links.stage_through(chunk, body).await? {
-                Through::Part(whole) => return self.put_through(ticket, part, chunk, whole).await,
+                Through::Part(whole) => return self.put_whole(ticket, part, chunk, whole).await,
                 Through::Kept(kept) => kept,
             },
             body => self.links.stage(chunk, body).await?,
@@ -256,13 +288,13 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             Kept::Staged(held) if held < part_len => Ok(Sent::Staged(held)),
             Kept::Staged(_) => {
                 let whole = self.links.staged(ticket.upload, n, part_len).await?;
-                self.put_part(ticket, part, part_len, whole).await
+                self.put_whole(ticket, part, chunk, whole).await
             }
         }
     }
 
-    /// Takes a part whose last chunk is still arriving.
-    async fn put_through(
+    /// Takes a part of which everything is staged, or the last chunk is still arriving.
+    async fn put_whole(
         &self,
         ticket: &Ticket,
         part: SentPart,
@@ -272,16 +304,11 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     where
         L: Stage<Body = B::Body>,
     {
-        let expected = part.sha256.ok_or(ProblemCode::DigestMissing)?;
-        let key = object_key(&ticket.app, ticket.upload);
-        let put = self
-            .bucket
-            .put_part(&key, &ticket.r2_upload_id, chunk.n, whole);
-        match put.await {
-            Ok(put) => self.record_part(ticket, part, chunk.n, expected, put).await,
+        match self.put_in_r2(ticket, chunk.n, whole).await {
+            Ok(put) => self.record_part(ticket, part, chunk.n, put).await,
             Err(error) => {
-                // It broke off, or another request has taken the part over, or R2 failed. The link
-                // knows, asked for a chunk of nothing behind its end.
+                // It broke off, or another request has taken the part over, or the upload was ended,
+                // or R2 failed. The link knows, asked for a chunk of nothing behind its end.
                 let rest = Chunk {
                     offset: chunk.part_len,
                     length: 0,

@@ -11,7 +11,7 @@ pub struct Chunk {
     pub from: u64,
     /// Where it ends.
     pub to: u64,
-    /// A whole part that goes straight into storage: the edge keeps nothing of it if it is cut.
+    /// A whole part, which goes straight into storage; of one that is cut the edge keeps what came.
     pub direct: bool,
     /// It ends its part: if no other is missing then, the edge completes the upload with it.
     pub ends: bool,

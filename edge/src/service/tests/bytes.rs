@@ -85,7 +85,7 @@ impl Feed for Bytes {
         self.take(length, consume).await
     }
 
-    fn kept(&mut self) -> Option<(Vec<u8>, u64)> {
+    async fn kept(&mut self) -> Option<(Vec<u8>, u64)> {
         let kept = self.kept.take()?;
         let length = kept.len() as u64;
         Some((kept, length))

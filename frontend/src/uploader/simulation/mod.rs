@@ -76,12 +76,8 @@ impl Edge {
     fn take(&mut self, key: Key, size: u64, chunk: Chunk, arrived: u64) -> Option<Event> {
         let n = chunk.n;
         let len = PART.min(size - (u64::from(n) - 1) * PART);
-        // Of a part that goes straight into storage nothing is held when it is cut.
-        if chunk.direct && arrived < len {
-            return None;
-        }
         self.carried += arrived;
-        if chunk.direct {
+        if chunk.direct && arrived == len {
             return Some(self.hold(key, size, chunk));
         }
         // Another request made the part whole meanwhile.

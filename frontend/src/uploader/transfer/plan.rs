@@ -1,6 +1,5 @@
 //! What a file does next.
 
-use super::super::batch::CONCURRENCY;
 use super::super::pace::CHUNK_MIN;
 use super::super::part::{Chunk, Part, Sending};
 use super::{Grant, Job, State, Transfer};
@@ -119,15 +118,14 @@ impl Transfer {
 
     fn send(&mut self, n: u16, grant: Grant<'_>) -> Option<Job> {
         let (start, end) = self.range(n)?;
-        let (len, size) = (end - start, self.size);
+        let len = end - start;
         let part = self.part_mut(n)?;
         let from = part.offset.min(len);
-        // Losing every part in flight must cost less than a hundredth of the file.
-        let cheap = len.saturating_mul(100 * CONCURRENCY as u64) <= size;
-        let direct = from == 0 && cheap && grant.network.is_fast(len);
         let ready = part.is_ready();
+        // A whole part streams straight into storage, which costs the edge the least.
+        let whole = ready && from == 0 && grant.network.is_fast(len);
         let to = match from + grant.network.chunk(len - from, grant.others) {
-            _ if direct && ready => len,
+            _ if whole => len,
             to if to == len && !ready => from + (len - from) / 2,
             to => to,
         };
@@ -135,7 +133,7 @@ impl Transfer {
             n,
             from,
             to,
-            direct: direct && ready,
+            direct: from == 0 && to == len,
             ends: to == len,
         };
         part.unheard = false;
