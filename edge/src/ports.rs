@@ -191,12 +191,8 @@ pub trait Stage {
     /// begin where what is held of its part ends.
     async fn stage(&self, chunk: Chunk, body: Option<Self::Body>) -> Result<Kept, Failure>;
 
-    /// As [`Self::stage`], of a chunk that ends its part; the part can be read meanwhile.
-    async fn stage_through(
-        &self,
-        chunk: Chunk,
-        body: Self::Body,
-    ) -> Result<Through<Self::Body>, Failure>;
+    /// Takes a part over for a chunk that ends it; answers with what is held before that chunk.
+    async fn begin(&self, chunk: Chunk) -> Result<Begun<Self::Body>, Failure>;
 
     /// The part, of which all `length` bytes are held, as a stream of that length.
     async fn staged(&self, upload: UploadId, n: u16, length: u64) -> Result<Self::Body, Failure>;
@@ -243,13 +239,13 @@ impl Kept {
     }
 }
 
-/// A part whose last chunk has begun to come.
+/// What a chunk that ends its part finds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Through<B> {
-    /// The part as a stream of its whole length, which fails if the chunk breaks off.
-    Part(B),
-    /// There is none to read, and this is held.
-    Kept(Kept),
+pub enum Begun<B> {
+    /// What is staged of the part, which ends where the chunk begins.
+    From(B),
+    /// As [`Kept::Recorded`].
+    Recorded,
 }
 
 /// The links' Durable Objects. Each carries out its commands one after the other.
@@ -299,6 +295,18 @@ pub trait Feed {
         consume: impl AsyncFnOnce(Self::Body) -> T,
     ) -> Option<Taken<T>>;
 
+    /// Has `consume` take the whole body, of exactly `length` bytes, after `before`, which is given
+    /// with its length. What came is not lost when that fails: `spill` gets it, with its place in the
+    /// body and its length, then and whenever nothing more has come for a while; it answers whether it
+    /// takes more. `None` where memory for that is short, or the body has another length.
+    async fn take_rest<T, E>(
+        &mut self,
+        before: Option<(Self::Body, u64)>,
+        length: u64,
+        consume: impl AsyncFnOnce(Self::Body) -> Result<T, E>,
+        spill: impl AsyncFnMut(Self::Body, u64, u64) -> bool,
+    ) -> Option<Result<T, E>>;
+
     /// As [`Self::take_whole`], with nothing kept.
     async fn take_exactly<T>(
         &mut self,
@@ -306,8 +314,11 @@ pub trait Feed {
         consume: impl AsyncFnOnce(Self::Body) -> T,
     ) -> Taken<T>;
 
+    /// The body itself, untouched; `None` where there is none, or some of it was taken.
+    fn body(&mut self) -> Option<Self::Body>;
+
     /// What [`Self::take_whole`] has kept, as a body, and its length.
-    async fn kept(&mut self) -> Option<(Self::Body, u64)>;
+    fn kept(&mut self) -> Option<(Self::Body, u64)>;
 
     /// Computes a digest of all that is taken from here on.
     fn hash(&mut self, algorithm: Algorithm) -> Result<(), BucketError>;
@@ -321,7 +332,7 @@ pub trait Feed {
 pub struct Taken<T> {
     /// What the consumer said.
     pub said: T,
-    /// How many bytes it was offered.
+    /// How many bytes it was given.
     pub bytes: u64,
 }
 

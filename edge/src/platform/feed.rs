@@ -2,9 +2,12 @@
 //! from the stream they come in by into one for each piece.
 
 use core::cell::Cell;
+use core::pin::pin;
+use core::time::Duration;
 use std::collections::VecDeque;
 
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, join, select};
+use web_sys::StreamPipeOptions;
 use worker::js_sys::futures::{JsFuture, spawn_local};
 use worker::js_sys::{Array, ArrayBuffer, Function, Promise, Reflect, Uint8Array, global};
 use worker::wasm_bindgen::{JsCast as _, JsValue};
@@ -12,7 +15,7 @@ use worker::web_sys::{
     Blob, ReadableStream, Response, TransformStream, WritableStreamDefaultWriter,
 };
 use worker::worker_sys::{DigestStream, FixedLengthStream};
-use worker::{Context, Request, ResponseBody};
+use worker::{Context, Delay, Request, ResponseBody};
 
 use super::bucket::{R2, tee};
 use super::read::Reader;
@@ -54,39 +57,75 @@ enum Source {
     Object(R2, String),
 }
 
-/// A part on its way.
-struct Kept {
+/// What came of a part on its way.
+#[derive(Default)]
+struct Pieces {
     chunks: Array,
     bytes: u64,
-    /// Where the part is a whole body: the branch of it that holds what the other one was given,
-    /// outside of JavaScript.
-    branch: Option<ReadableStream>,
-    _share: Share,
+    /// What came before it, and is kept elsewhere, in bytes.
+    begin: u64,
 }
 
-impl Kept {
-    fn new(share: Share, branch: Option<ReadableStream>) -> Self {
-        Self {
-            chunks: Array::new(),
-            bytes: 0,
-            branch,
-            _share: share,
-        }
-    }
-
+impl Pieces {
     fn push(&mut self, chunk: &Uint8Array) {
         self.chunks.push(chunk);
         self.bytes += u64::from(chunk.length());
     }
+
+    /// As a body; `None` where there is nothing.
+    fn body(&self) -> Option<ReadableStream> {
+        if self.bytes == 0 {
+            return None;
+        }
+        let blob = Blob::new_with_u8_array_sequence(&self.chunks).ok()?;
+        Response::new_with_opt_blob(Some(&blob)).ok()?.body()
+    }
+
+    /// Hands over what there is; answers whether more is taken.
+    async fn spill(
+        &mut self,
+        spill: &mut impl AsyncFnMut(ReadableStream, u64, u64) -> bool,
+    ) -> bool {
+        let Some(body) = self.body() else {
+            return true;
+        };
+        let (begin, bytes) = (self.begin, self.bytes);
+        *self = Self {
+            begin: begin + bytes,
+            ..Self::default()
+        };
+        spill(body, begin, bytes).await
+    }
 }
 
-impl Drop for Kept {
-    fn drop(&mut self) {
-        if let Some(branch) = self.branch.take() {
-            let end = branch.cancel();
-            spawn_local(async move {
-                let _ = JsFuture::from(end).await;
-            });
+/// Pieces that are kept, and their share of the memory.
+struct Kept {
+    pieces: Pieces,
+    _share: Share,
+}
+
+/// How long nothing may come of a part before what came is put away.
+const STALL: Duration = Duration::from_secs(1);
+
+/// Reads what another branch of the same body is given, to its end. What is left of it then, and
+/// whether it is wanted.
+async fn keep(
+    mut reader: Reader,
+    spill: &mut impl AsyncFnMut(ReadableStream, u64, u64) -> bool,
+) -> (Pieces, bool) {
+    let (mut pieces, mut wanted) = (Pieces::default(), true);
+    loop {
+        let mut next = pin!(reader.next());
+        let read = loop {
+            match select(next.as_mut(), Delay::from(STALL)).await {
+                Either::Left((read, _)) => break read,
+                Either::Right(_) if wanted => wanted = pieces.spill(spill).await,
+                Either::Right(_) => {}
+            }
+        };
+        match read {
+            Ok(Some(chunk)) => pieces.push(&chunk),
+            _ => return (pieces, wanted),
         }
     }
 }
@@ -148,19 +187,6 @@ impl Stream {
         Reader::of(&stream).ok()
     }
 
-    /// The body, if it has this length and nothing of it was read.
-    fn untouched(&mut self, length: u64) -> Option<ReadableStream> {
-        let untouched =
-            self.length == Some(length) && self.reader.is_none() && self.pending.is_empty();
-        match self.sources.pop_front_if(|_| untouched)? {
-            Source::Body(body) => Some(body),
-            other => {
-                self.sources.push_front(other);
-                None
-            }
-        }
-    }
-
     /// The next bytes, as many as come at once.
     async fn next(&mut self) -> Option<Uint8Array> {
         if let Some(chunk) = self.pending.pop_front() {
@@ -209,7 +235,7 @@ impl Stream {
             }
             let bytes = u64::from(chunk.length());
             if let Some(kept) = &mut self.kept {
-                kept.push(&chunk);
+                kept.pieces.push(&chunk);
             }
             if let Some(hash) = &self.hash {
                 // A digest that fails is missed when it is asked for.
@@ -276,6 +302,28 @@ fn fixed_pipe(length: u64) -> Result<TransformStream, JsValue> {
     Ok(FixedLengthStream::new(length)?.unchecked_into())
 }
 
+/// One body and then another, together of this length.
+fn joined(
+    first: ReadableStream,
+    second: ReadableStream,
+    length: u64,
+) -> Result<ReadableStream, JsValue> {
+    let pipe = fixed_pipe(length)?;
+    let into = pipe.writable();
+    let on = StreamPipeOptions::new();
+    on.set_prevent_close(true);
+    spawn_local(async move {
+        // One that fails has the other side fail, which is told by whoever reads that.
+        if JsFuture::from(first.pipe_to_with_options(&into, &on))
+            .await
+            .is_ok()
+        {
+            let _ = JsFuture::from(second.pipe_to(&into)).await;
+        }
+    });
+    Ok(pipe.readable())
+}
+
 fn failed(operation: &'static str) -> impl FnOnce(JsValue) -> BucketError {
     move |error| BucketError {
         operation,
@@ -338,18 +386,36 @@ impl Feed for Stream {
         consume: impl AsyncFnOnce(ReadableStream) -> T,
     ) -> Option<Taken<T>> {
         self.kept = None;
-        let share = Share::take(length)?;
-        if let Some(body) = self.untouched(length) {
-            let (to_give, to_keep) = tee(&body);
-            self.kept = Some(Kept::new(share, Some(to_keep)));
-            return Some(Taken {
-                said: consume(to_give).await,
-                bytes: length,
-            });
-        }
-        self.kept = Some(Kept::new(share, None));
+        self.kept = Some(Kept {
+            pieces: Pieces::default(),
+            _share: Share::take(length)?,
+        });
         let pipe = fixed_pipe(length).ok()?;
         self.through(pipe, length, true, consume).await
+    }
+
+    async fn take_rest<T, E>(
+        &mut self,
+        before: Option<(ReadableStream, u64)>,
+        length: u64,
+        consume: impl AsyncFnOnce(ReadableStream) -> Result<T, E>,
+        mut spill: impl AsyncFnMut(ReadableStream, u64, u64) -> bool,
+    ) -> Option<Result<T, E>> {
+        if self.length != Some(length) {
+            return None;
+        }
+        let _share = Share::take(length)?;
+        let (rest, to_keep) = tee(&self.body()?);
+        let reader = Reader::of(&to_keep).ok()?;
+        let body = match before {
+            Some((before, held)) => joined(before, rest, held + length).ok()?,
+            None => rest,
+        };
+        let (said, (mut left, wanted)) = join(consume(body), keep(reader, &mut spill)).await;
+        if said.is_err() && wanted {
+            left.spill(&mut spill).await;
+        }
+        Some(said)
     }
 
     async fn take_exactly<T>(
@@ -362,20 +428,18 @@ impl Feed for Stream {
         always(self.through(pipe, length, true, consume).await)
     }
 
-    async fn kept(&mut self) -> Option<(ReadableStream, u64)> {
-        let mut kept = self.kept.take()?;
-        if let Some(branch) = kept.branch.take() {
-            let mut reader = Reader::of(&branch).ok()?;
-            while let Ok(Some(chunk)) = reader.next().await {
-                kept.push(&chunk);
-            }
+    fn body(&mut self) -> Option<ReadableStream> {
+        let untouched = self.reader.is_none() && self.pending.is_empty();
+        let is_body = |source: &mut Source| untouched && matches!(source, Source::Body(_));
+        match self.sources.pop_front_if(is_body)? {
+            Source::Body(body) => Some(body),
+            Source::Object(..) => None,
         }
-        if kept.bytes == 0 {
-            return None;
-        }
-        let blob = Blob::new_with_u8_array_sequence(&kept.chunks).ok()?;
-        let body = Response::new_with_opt_blob(Some(&blob)).ok()?.body()?;
-        Some((body, kept.bytes))
+    }
+
+    fn kept(&mut self) -> Option<(ReadableStream, u64)> {
+        let pieces = self.kept.take()?.pieces;
+        Some((pieces.body()?, pieces.bytes))
     }
 
     fn hash(&mut self, algorithm: Algorithm) -> Result<(), BucketError> {

@@ -8,7 +8,7 @@ use worker::{Env, Headers, Method, ObjectNamespace, Request, RequestInit, Respon
 use super::counts;
 use super::setup::broken;
 use crate::core::command::{Answer, Command, Reply};
-use crate::ports::{Chunk, Failure, Kept, Links, Stage, Through};
+use crate::ports::{Begun, Chunk, Failure, Kept, Links, Stage};
 
 /// Stubs of the objects that are bound as `LINKS`, each named by its link's id.
 #[derive(Debug)]
@@ -22,13 +22,13 @@ impl Stubs {
     }
 }
 
-/// Paths by which a chunk reaches its link's object, by which a whole part leaves it, and by which a
-/// part leaves it while the chunk that ends it arrives.
+/// Paths by which a chunk reaches its link's object, by which a whole part leaves it, and by which
+/// what is held of a part does, for the chunk that ends it.
 pub(super) const PATH_STAGE: &str = "/stage";
 pub(super) const PATH_STAGED: &str = "/staged";
-pub(super) const PATH_STAGE_THROUGH: &str = "/stage/through";
+pub(super) const PATH_BEGIN: &str = "/begin";
 
-/// Header of an answer that is the part.
+/// Header of an answer that is what is held of a part.
 pub(super) const HEADER_PART: &str = "chatlift-part";
 
 /// Path by which a link's events are watched.
@@ -127,17 +127,16 @@ impl Stage for Stubs {
         kept(&mut response).await
     }
 
-    async fn stage_through(
-        &self,
-        chunk: Chunk,
-        body: ReadableStream,
-    ) -> Result<Through<ReadableStream>, Failure> {
-        let request = chunk_request(PATH_STAGE_THROUGH, &chunk, Some(body))?;
+    async fn begin(&self, chunk: Chunk) -> Result<Begun<ReadableStream>, Failure> {
+        let request = chunk_request(PATH_BEGIN, &chunk, None)?;
         let mut response = self.send(chunk.upload.link(), request).await?;
         if response.headers().has(HEADER_PART).unwrap_or(false) {
-            return stream_of(response).map(Through::Part);
+            return stream_of(response).map(Begun::From);
         }
-        kept(&mut response).await.map(Through::Kept)
+        match kept(&mut response).await? {
+            Kept::Recorded => Ok(Begun::Recorded),
+            Kept::Staged(_) => Err(Failure::Broken("link object: no staged part".to_owned())),
+        }
     }
 
     async fn staged(

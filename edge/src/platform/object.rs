@@ -77,11 +77,11 @@ impl DurableObject for LinkObject {
 impl LinkObject {
     async fn answer(&self, mut request: Request) -> Result<Response> {
         match request.path().as_str() {
-            links::PATH_STAGE => return self.stage(request, false).await,
-            links::PATH_STAGE_THROUGH => return self.stage(request, true).await,
+            links::PATH_STAGE => return self.stage(request).await,
+            links::PATH_BEGIN => return self.begin(&request).await,
             links::PATH_STAGED => {
-                let chunk = links::argument(&request)?;
-                return stage::part(self.state.storage(), chunk, None);
+                let chunk: Chunk = links::argument(&request)?;
+                return stage::beginning(self.state.storage(), chunk, chunk.part_len);
             }
             links::PATH_WATCH => return self.watch(request).await,
             _ => {}
@@ -124,47 +124,64 @@ impl LinkObject {
     }
 
     /// Keeps what arrives of a chunk. Every row is written as soon as it is full, and the last one
-    /// also when the stream breaks off, so a cut costs nothing that had arrived. `through` answers
-    /// with the part, as it grows to its end.
-    async fn stage(&self, request: Request, through: bool) -> Result<Response> {
+    /// also when the stream breaks off, so a cut costs nothing that had arrived.
+    async fn stage(&self, request: Request) -> Result<Response> {
         let chunk: Chunk = links::argument(&request)?;
-        let touch = match chunk.writer {
-            Some(writer) => Command::Serial(chunk.upload, SerialCommand::Touch { writer }),
-            None => Command::Touch {
-                upload: chunk.upload,
+        let answer = match self.take_over(chunk)? {
+            Ok(Some(keeper)) => match keeper.keep(reader(&request)?).await? {
+                // Another request made the part whole while this one arrived.
+                Err(problem)
+                    if problem.code == ProblemCode::OffsetDiffers
+                        && self.is_recorded(&chunk)? =>
+                {
+                    Ok(Kept::Recorded)
+                }
+                kept => kept.map(Kept::Staged),
             },
-        };
-        let answer = match self.execute(touch)? {
-            Ok(_) if self.is_recorded(&chunk)? => {
+            Ok(None) => {
                 // Its connection is of no use for a next request while some of the body is unread.
                 if let Some(mut reader) = reader(&request)? {
                     while let Ok(Some(_)) = reader.next().await {}
                 }
                 Ok(Kept::Recorded)
             }
-            Ok(_) => match self.keeper(chunk)? {
-                Ok(keeper) if through && let Some(reader) = reader(&request)? => {
-                    self.set_alarm().await?;
-                    return keeper.through(&self.state, reader);
-                }
-                Ok(keeper) => {
-                    match keeper.keep(reader(&request)?).await? {
-                        // Another request made the part whole while this one arrived.
-                        Err(problem)
-                            if problem.code == ProblemCode::OffsetDiffers
-                                && self.is_recorded(&chunk)? =>
-                        {
-                            Ok(Kept::Recorded)
-                        }
-                        kept => kept.map(Kept::Staged),
-                    }
-                }
-                Err(problem) => Err(problem),
-            },
             Err(problem) => Err(problem),
         };
         self.set_alarm().await?;
         Response::from_bytes(serde_json::to_vec(&answer)?)
+    }
+
+    /// Takes a part over for a chunk that ends it, and answers with what is held before that chunk.
+    async fn begin(&self, request: &Request) -> Result<Response> {
+        let chunk: Chunk = links::argument(request)?;
+        let answer = match self.take_over(chunk)? {
+            Ok(Some(_)) => {
+                let mut held = stage::beginning(self.state.storage(), chunk, chunk.offset)?;
+                held.headers_mut().set(links::HEADER_PART, "1")?;
+                self.set_alarm().await?;
+                return Ok(held);
+            }
+            Ok(None) => Ok(Kept::Recorded),
+            Err(problem) => Err(problem),
+        };
+        self.set_alarm().await?;
+        Response::from_bytes(serde_json::to_vec(&answer)?)
+    }
+
+    /// What keeps a chunk from here on; `None` where the part is recorded, so that there is nothing
+    /// to keep.
+    fn take_over(&self, chunk: Chunk) -> Result<core::result::Result<Option<Keeper>, Problem>> {
+        let touch = match chunk.writer {
+            Some(writer) => Command::Serial(chunk.upload, SerialCommand::Touch { writer }),
+            None => Command::Touch {
+                upload: chunk.upload,
+            },
+        };
+        match self.execute(touch)? {
+            Ok(_) if self.is_recorded(&chunk)? => Ok(Ok(None)),
+            Ok(_) => Ok(self.keeper(chunk)?.map(Some)),
+            Err(problem) => Ok(Err(problem)),
+        }
     }
 
     fn keeper(&self, chunk: Chunk) -> Result<core::result::Result<Keeper, Problem>> {

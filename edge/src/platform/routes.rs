@@ -323,6 +323,7 @@ async fn put_part(
         .ok_or_else(|| Problem::new(ProblemCode::UploadTicketInvalid).field("Upload-Ticket"))?;
     let length = request::content_length(request)?;
     let complete = completion(request)?;
+    let mut feed = Stream::of(request);
     let part = |sha256| SentPart {
         n,
         sha256,
@@ -333,15 +334,13 @@ async fn put_part(
             let offset = number("Upload-Offset", &offset)?;
             // That of the whole part (RFC 9530 section 3): what is checked when the part is whole.
             let sha256 = request::digest(request, "Repr-Digest")?;
-            let body = request.inner().body();
             service
-                .put_chunk(&ticket, part(sha256), offset, length, body)
+                .put_chunk(&ticket, part(sha256), offset, length, &mut feed)
                 .await?
         }
         None => {
             let sha256 = request::digest(request, "Content-Digest")?
                 .ok_or_else(|| Problem::new(ProblemCode::DigestMissing).field("Content-Digest"))?;
-            let mut feed = Stream::of(request);
             let part = part(Some(sha256));
             service.put_part(&ticket, part, length, &mut feed).await?
         }

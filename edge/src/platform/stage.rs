@@ -4,14 +4,12 @@ use core::cell::RefCell;
 use std::rc::Rc;
 
 use chatlift_shared::{Problem, UploadId};
-use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
-use futures_util::StreamExt as _;
 use worker::{
-    FixedLengthStream, Response, ResponseBody, Result, SqlStorageValue, State, Storage, worker_sys,
+    FixedLengthStream, Response, ResponseBody, Result, SqlStorageValue, Storage, worker_sys,
 };
 
+use super::counts;
 use super::read::Reader;
-use super::{counts, links, log};
 use crate::core::link::LinkState;
 use crate::core::serial::may_write;
 use crate::core::stage::{Rows, Turns, check, offset_differs};
@@ -98,8 +96,6 @@ pub(super) struct Keeper {
     chunk: Chunk,
     /// `None` where there is nothing to add.
     turn: Option<u64>,
-    /// Whoever reads the part as it grows.
-    reader: Option<UnboundedSender<()>>,
 }
 
 impl Drop for Keeper {
@@ -129,7 +125,6 @@ impl Keeper {
             turns,
             chunk,
             turn,
-            reader: None,
         };
         let held = staged(&keeper.storage, chunk.upload, chunk.n)?;
         let checked = check(held, chunk.offset, chunk.length, chunk.part_len);
@@ -160,34 +155,11 @@ impl Keeper {
         }
     }
 
-    /// Keeps what arrives of the chunk that ends the part, and answers with the part meanwhile: so it
-    /// is on its way into R2 before its last byte has come.
-    pub(super) fn through(mut self, state: &State, reader: Reader) -> Result<Response> {
-        let (grown, growth) = unbounded();
-        self.reader = Some(grown);
-        let mut part = part(state.storage(), self.chunk, Some(growth))?;
-        part.headers_mut().set(links::HEADER_PART, "1")?;
-        let link = self.chunk.upload.link();
-        state.wait_until(async move {
-            // What is refused meanwhile ends the part too, and is told to whoever asks then.
-            if let Err(error) = self.keep(Some(reader)).await {
-                let fields = [("link", link.to_string()), ("reason", log::text(&error))];
-                log::error("staging failed", &fields);
-            }
-        });
-        Ok(part)
-    }
-
     fn add(&self, kept: u64, row: Vec<u8>) -> Result<core::result::Result<u64, Problem>> {
         if let Err(problem) = self.may_write(kept) {
             return Ok(Err(problem));
         }
-        let end = append(&self.storage, &self.chunk, kept, row)?;
-        if let Some(reader) = &self.reader {
-            // Nobody reads any more when R2 has failed; what arrives is kept all the same.
-            let _ = reader.unbounded_send(());
-        }
-        Ok(end)
+        append(&self.storage, &self.chunk, kept, row)
     }
 
     /// Refuses rows of a request that another one has taken over from meanwhile.
@@ -204,29 +176,19 @@ impl Keeper {
     }
 }
 
-/// A part, row by row: as far as it is staged, and from there as it grows.
-pub(super) fn part(
-    storage: Storage,
-    chunk: Chunk,
-    growth: Option<UnboundedReceiver<()>>,
-) -> Result<Response> {
-    let rows = futures_util::stream::unfold(
-        (storage, 0, growth),
-        move |(storage, offset, mut growth)| async move {
-            loop {
-                match row(&storage, chunk.upload, chunk.n, offset) {
-                    Ok(Some(bytes)) => {
-                        let next = offset + bytes.len() as u64;
-                        return Some((Ok(bytes), (storage, next, growth)));
-                    }
-                    Ok(None) => growth.as_mut()?.next().await?,
-                    Err(error) => return Some((Err(error), (storage, u64::MAX, None))),
-                }
+/// The first `length` bytes of a part, row by row. No row goes on beyond them.
+pub(super) fn beginning(storage: Storage, chunk: Chunk, length: u64) -> Result<Response> {
+    let rows = futures_util::stream::unfold((storage, 0), move |(storage, offset)| async move {
+        match row(&storage, chunk.upload, chunk.n, offset) {
+            Ok(Some(bytes)) => {
+                let next = offset + bytes.len() as u64;
+                Some((Ok(bytes), (storage, next)))
             }
-        },
-    );
+            Ok(None) => None,
+            Err(error) => Some((Err(error), (storage, u64::MAX))),
+        }
+    });
     // R2 takes no part whose length is not known beforehand. One that ends early fails.
-    let stream: worker_sys::FixedLengthStream =
-        FixedLengthStream::wrap(rows, chunk.part_len).into();
+    let stream: worker_sys::FixedLengthStream = FixedLengthStream::wrap(rows, length).into();
     Response::from_body(ResponseBody::Stream(stream.readable()))
 }

@@ -105,7 +105,7 @@ where
                 Ok(Some(segment.length))
             }
             other => {
-                let Some((body, length)) = feed.kept().await else {
+                let Some((body, length)) = feed.kept() else {
                     return other.map(|_| Some(0)).map_err(Into::into);
                 };
                 let chunk = chunk(walk, Segment { length, ..segment });

@@ -14,8 +14,8 @@ use crate::core::link::{Multipart, Part, Policy};
 use crate::core::sniff;
 use crate::core::ticket::Ticket;
 use crate::ports::{
-    Bucket, BucketError, Chunk, CompleteError, Failure, Feed, Kept, Links, Put, PutError, Stage,
-    Through, World,
+    Begun, Bucket, BucketError, Chunk, CompleteError, Failure, Feed, Kept, Links, Put, PutError,
+    Stage, World,
 };
 
 /// A part, as its sender tells of it.
@@ -144,8 +144,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     /// Takes a part, and makes the upload a file if that is asked for and it was the last. `length`
     /// is the body's; the ticket was verified by the caller.
     ///
-    /// It streams straight into R2, and no Durable Object is asked before the bytes flow. R2 keeps
-    /// nothing of a part that breaks off, so what had arrived is staged then.
+    /// No Durable Object is asked before the bytes flow.
     ///
     /// # Errors
     /// `part-out-of-range`, `part-size-wrong`, `digest-mismatch`; what the link refuses; with the
@@ -162,39 +161,59 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         L: Stage<Body = B::Body>,
     {
         let n = check_part(ticket, part.n, length)?;
-        let put = async |body| self.put_in_r2(ticket, n, body).await;
-        let Some(taken) = feed.take_whole(length, put).await else {
-            // Memory is short: it goes by way of the rows.
-            let staged = async |body| self.put_chunk(ticket, part, 0, length, Some(body)).await;
-            return feed.take(length, staged).await.said;
+        let chunk = chunk_of(ticket, part, n, 0, length, length);
+        match self.put_rest(ticket, part, chunk, None, feed).await? {
+            Some(sent) => Ok(sent),
+            None => self.put_staged(ticket, part, chunk, feed.body()).await,
+        }
+    }
+
+    /// Streams the rest of a part into R2, after what is staged of it. R2 keeps nothing of a part that
+    /// breaks off, so what had arrived is staged then, and also when nothing more comes for a while: a
+    /// network that went away without a word must not hide it. `None` where memory for that is short.
+    async fn put_rest(
+        &self,
+        ticket: &Ticket,
+        part: SentPart,
+        chunk: Chunk,
+        before: Option<B::Body>,
+        feed: &mut impl Feed<Body = B::Body>,
+    ) -> Result<Option<Sent>, Failure>
+    where
+        L: Stage<Body = B::Body>,
+    {
+        let before = before.map(|body| (body, chunk.offset));
+        let put = async |body| self.put_in_r2(ticket, chunk.n, body).await;
+        let mut staged = None;
+        let spill = async |body, begin, length| {
+            let chunk = Chunk {
+                offset: chunk.offset + begin,
+                length,
+                ..chunk
+            };
+            let kept = self.links.stage(chunk, Some(body)).await;
+            let more = matches!(kept, Ok(Kept::Staged(_)));
+            staged = Some(kept);
+            more
         };
-        let error = match taken.said {
-            Ok(put) if taken.bytes == length => {
-                return self.record_part(ticket, part, n, put).await;
+        let Some(taken) = feed.take_rest(before, chunk.length, put, spill).await else {
+            return Ok(None);
+        };
+        let error = match taken {
+            Ok(put) => {
+                let sent = self.record_part(ticket, part, chunk.n, put).await?;
+                return Ok(Some(sent));
             }
-            Ok(_) => BucketError {
-                operation: "put part",
-                reason: "it took fewer bytes than a part has".to_owned(),
-            },
             Err(error) => error,
         };
-        let Some((body, arrived)) = feed.kept().await else {
-            self.why_ended(ticket.upload).await?;
-            return Err(error.into());
-        };
-        let chunk = Chunk {
-            upload: ticket.upload,
-            n,
-            offset: 0,
-            length: arrived,
-            part_len: length,
-            sha256: part.sha256,
-            writer: None,
-        };
-        match self.links.stage(chunk, Some(body)).await? {
-            Kept::Recorded => Ok(Sent::Part),
-            Kept::Staged(held) if held < length => Ok(Sent::Staged(held)),
-            Kept::Staged(_) => Err(error.into()),
+        match staged.transpose()? {
+            Some(Kept::Recorded) => Ok(Some(Sent::Part)),
+            Some(Kept::Staged(held)) if held < chunk.part_len => Ok(Some(Sent::Staged(held))),
+            _ => {
+                // R2 has no such multipart upload any more when the upload was ended meanwhile.
+                self.why_ended(ticket.upload).await?;
+                Err(error.into())
+            }
         }
     }
 
@@ -255,7 +274,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         part: SentPart,
         offset: u64,
         length: u64,
-        body: Option<B::Body>,
+        feed: &mut impl Feed<Body = B::Body>,
     ) -> Result<Sent, Failure>
     where
         L: Stage<Body = B::Body>,
@@ -266,57 +285,40 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
                 .field("Repr-Digest")
                 .into());
         }
-        let chunk = Chunk {
-            upload: ticket.upload,
-            n,
-            offset,
-            length,
-            part_len,
-            sha256: part.sha256,
-            writer: None,
-        };
-        let ends = offset.saturating_add(length) == part_len;
-        let kept = match body {
-            Some(body) if ends => match self.links.stage_through(chunk, body).await? {
-                Through::Part(whole) => return self.put_whole(ticket, part, chunk, whole).await,
-                Through::Kept(kept) => kept,
-            },
-            body => self.links.stage(chunk, body).await?,
-        };
-        match kept {
-            Kept::Recorded => Ok(Sent::Part),
-            Kept::Staged(held) if held < part_len => Ok(Sent::Staged(held)),
-            Kept::Staged(_) => {
-                let whole = self.links.staged(ticket.upload, n, part_len).await?;
-                self.put_whole(ticket, part, chunk, whole).await
+        let chunk = chunk_of(ticket, part, n, offset, length, part_len);
+        let ends = length > 0 && offset.saturating_add(length) == part_len;
+        if ends && let Begun::From(staged) = self.links.begin(chunk).await? {
+            let before = (offset > 0).then_some(staged);
+            if let Some(sent) = self.put_rest(ticket, part, chunk, before, feed).await? {
+                return Ok(sent);
             }
         }
+        self.put_staged(ticket, part, chunk, feed.body()).await
     }
 
-    /// Takes a part of which everything is staged, or the last chunk is still arriving.
-    async fn put_whole(
+    /// Stages a chunk, and passes the part on to R2 when that makes it whole.
+    async fn put_staged(
         &self,
         ticket: &Ticket,
         part: SentPart,
         chunk: Chunk,
-        whole: B::Body,
+        body: Option<B::Body>,
     ) -> Result<Sent, Failure>
     where
         L: Stage<Body = B::Body>,
     {
-        match self.put_in_r2(ticket, chunk.n, whole).await {
-            Ok(put) => self.record_part(ticket, part, chunk.n, put).await,
-            Err(error) => {
-                // It broke off, or another request has taken the part over, or the upload was ended,
-                // or R2 failed. The link knows, asked for a chunk of nothing behind its end.
-                let rest = Chunk {
-                    offset: chunk.part_len,
-                    length: 0,
-                    ..chunk
-                };
-                match self.links.stage(rest, None).await? {
-                    Kept::Recorded => Ok(Sent::Part),
-                    Kept::Staged(_) => Err(error.into()),
+        let Chunk { n, part_len, .. } = chunk;
+        match self.links.stage(chunk, body).await? {
+            Kept::Recorded => Ok(Sent::Part),
+            Kept::Staged(held) if held < part_len => Ok(Sent::Staged(held)),
+            Kept::Staged(_) => {
+                let whole = self.links.staged(ticket.upload, n, part_len).await?;
+                match self.put_in_r2(ticket, n, whole).await {
+                    Ok(put) => self.record_part(ticket, part, n, put).await,
+                    Err(error) => {
+                        self.why_ended(ticket.upload).await?;
+                        Err(error.into())
+                    }
                 }
             }
         }
@@ -562,6 +564,25 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     /// `upload-not-found`; `upload-busy` when it is being stored, or is.
     pub async fn abort_upload(&self, upload: UploadId) -> Result<(), Failure> {
         self.tell(upload, Command::Abort { upload }).await
+    }
+}
+
+fn chunk_of(
+    ticket: &Ticket,
+    part: SentPart,
+    n: u16,
+    offset: u64,
+    length: u64,
+    part_len: u64,
+) -> Chunk {
+    Chunk {
+        upload: ticket.upload,
+        n,
+        offset,
+        length,
+        part_len,
+        sha256: part.sha256,
+        writer: None,
     }
 }
 

@@ -77,6 +77,32 @@ impl Feed for Bytes {
         Some(taken)
     }
 
+    async fn take_rest<T, E>(
+        &mut self,
+        before: Option<(Vec<u8>, u64)>,
+        length: u64,
+        consume: impl AsyncFnOnce(Vec<u8>) -> Result<T, E>,
+        mut spill: impl AsyncFnMut(Vec<u8>, u64, u64) -> bool,
+    ) -> Option<Result<T, E>> {
+        if !self.keeps {
+            return None;
+        }
+        let mut rest = self.body()?;
+        let came = rest.len() as u64;
+        // Half of it comes, and then for a while nothing.
+        let first = rest.len() / 2;
+        let later = rest.split_off(first);
+        let wanted = spill(rest.clone(), 0, first as u64).await;
+        let mut body = before.map_or_else(Vec::new, |(bytes, _)| bytes);
+        body.extend(rest.into_iter().chain(later.clone()));
+        // What reads a body that breaks off fails.
+        let said = consume(if came == length { body } else { Vec::new() }).await;
+        if said.is_err() && wanted {
+            spill(later, first as u64, came - first as u64).await;
+        }
+        Some(said)
+    }
+
     async fn take_exactly<T>(
         &mut self,
         length: u64,
@@ -85,7 +111,11 @@ impl Feed for Bytes {
         self.take(length, consume).await
     }
 
-    async fn kept(&mut self) -> Option<(Vec<u8>, u64)> {
+    fn body(&mut self) -> Option<Vec<u8>> {
+        (self.at == 0 && !self.bytes.is_empty()).then(|| self.next(self.bytes.len() as u64))
+    }
+
+    fn kept(&mut self) -> Option<(Vec<u8>, u64)> {
         let kept = self.kept.take()?;
         let length = kept.len() as u64;
         Some((kept, length))

@@ -18,8 +18,8 @@ use crate::core::serial::SerialCommand;
 use crate::core::stage;
 use crate::core::work::Send;
 use crate::ports::{
-    Bucket, BucketError, Chunk, CompleteError, Directory, Failure, Head, Kept, Links, Put,
-    PutError, Stage, Through, Webhooks, World,
+    Begun, Bucket, BucketError, Chunk, CompleteError, Directory, Failure, Head, Kept, Links, Put,
+    PutError, Stage, Webhooks, World,
 };
 
 /// What an operation of the bucket does beside its work.
@@ -279,19 +279,14 @@ impl Stage for Objects {
         Ok(Kept::Staged(bytes.len() as u64))
     }
 
-    async fn stage_through(
-        &self,
-        chunk: Chunk,
-        body: Vec<u8>,
-    ) -> Result<Through<Vec<u8>>, Failure> {
-        match self.stage(chunk, Some(body)).await? {
-            Kept::Staged(held) if held == chunk.part_len => {
-                let part = self.staged(chunk.upload, chunk.n, held).await?;
-                Ok(Through::Part(part))
+    async fn begin(&self, chunk: Chunk) -> Result<Begun<Vec<u8>>, Failure> {
+        let nothing = Chunk { length: 0, ..chunk };
+        match self.stage(nothing, None).await? {
+            Kept::Recorded => Ok(Begun::Recorded),
+            Kept::Staged(held) => {
+                let begun = self.staged(chunk.upload, chunk.n, held).await?;
+                Ok(Begun::From(begun))
             }
-            // What is read of it ends early.
-            Kept::Staged(_) => Ok(Through::Part(Vec::new())),
-            kept => Ok(Through::Kept(kept)),
         }
     }
 
