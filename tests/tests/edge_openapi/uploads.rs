@@ -299,9 +299,12 @@ impl Run {
         let download = url.url.rsplit('/').next().unwrap_or_default();
         let content = file.read(0, 100);
         let digest = Sha256::of(&content).to_header();
+        // One that is not held: what is held need not be stored again.
+        let fresh = page.announce_random("c.bin", file);
+        let fresh_id = fresh.id.to_string();
         let part = [
             SILENT,
-            ("upload-ticket", upload.ticket.as_str()),
+            ("upload-ticket", fresh.ticket.as_str()),
             ("content-digest", digest.as_str()),
         ];
         let form = [SILENT, ("content-type", "multipart/form-data; boundary=b")];
@@ -315,7 +318,12 @@ impl Run {
             ("send_file", &[&token], &[SILENT], Some(b"text")),
             ("send_form", &[&token], &form, Some(field)),
             ("create_upload", &[&token], &[SILENT], Some(&announced)),
-            ("send_part", &[&token, &id, "1"], &part, Some(&content)),
+            (
+                "send_part",
+                &[&token, &fresh_id, "1"],
+                &part,
+                Some(&content),
+            ),
             (
                 "complete_upload",
                 &[&token, &id],
