@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -57,16 +58,25 @@ fn sweep(all: &Path) {
     }
 }
 
-/// A port on 127.0.0.1 that nothing listens on.
+/// Ports of the servers that tests start. Linux gives those from 32,768 on to connections and to
+/// whoever asks for any (`net.ipv4.ip_local_port_range`): one of these could be taken before its
+/// server starts, or while it is down.
+const PORTS: Range<u32> = 15_000..32_000;
+
+/// A port on 127.0.0.1 that nothing listens on, and that no other call gets.
 ///
 /// # Panics
 /// When there is none.
 #[must_use]
 pub fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|listener| listener.local_addr())
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Processes beside each other begin far from each other.
+    let start = std::process::id().wrapping_mul(97);
+    std::iter::repeat_with(|| start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)))
+        .take(PORTS.len())
+        .filter_map(|n| u16::try_from(PORTS.start + n % (PORTS.end - PORTS.start)).ok())
+        .find(|&port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok())
         .expect("a free port")
-        .port()
 }
 
 /// Now, by the clock that the edge goes by too.
