@@ -116,11 +116,14 @@ fn two_openings_of_one_file_leave_one_upload_and_abort_the_other() {
 fn a_file_that_was_stored_meanwhile_is_no_second_file() {
     let mut kept = Kept::new(2);
     kept.seal(1, MIB);
-    let mut again = open(2, MIB);
-    if let Command::Open { name, .. } = &mut again {
-        *name = "file-1.pdf".into();
-    }
-    assert!(matches!(kept.run(again), Ok(Reply::Upload(u)) if u.id == id(2)));
+    let again = |n| {
+        let mut again = open(n, MIB);
+        if let Command::Open { name, .. } = &mut again {
+            *name = "file-1.pdf".into();
+        }
+        again
+    };
+    assert!(matches!(kept.run(again(2)), Ok(Reply::Upload(u)) if u.id == id(2)));
     let first = kept.run(commit(1, 1)).expect("a file");
     assert_eq!(kept.run(seal(2, MIB, 1)), Ok(first.clone()));
     // Whoever did not hear of it asks again.
@@ -132,14 +135,10 @@ fn a_file_that_was_stored_meanwhile_is_no_second_file() {
     );
     assert_eq!(kept.bodies("file.stored"), 1);
     // Who announces it now is told what is stored, and need not send it.
-    let mut later = open(3, MIB);
-    if let Command::Open { name, .. } = &mut later {
-        *name = "file-1.pdf".into();
-    }
     let UploadState::Stored(stored) = kept.state().uploads[&id(1)].state.clone() else {
         panic!("no file");
     };
-    assert!(matches!(kept.run(later), Ok(Reply::Upload(u)) if u.stored == [stored.sha256]));
+    assert!(matches!(kept.run(again(3)), Ok(Reply::Upload(u)) if u.stored == [stored.sha256]));
     // Of another content it would be.
     let mut other = seal(2, MIB, 3);
     if let Command::Seal { seal, .. } = &mut other {
