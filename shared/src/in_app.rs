@@ -9,7 +9,7 @@ use crate::accept;
 pub struct InApp {
     /// For text keys and tests.
     pub id: &'static str,
-    /// As its users call it.
+    /// Its name, where the texts have none for it in the reader's language.
     pub name: &'static str,
     /// Parts of its user agents; one is enough.
     marks: &'static [&'static str],

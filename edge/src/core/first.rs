@@ -50,9 +50,11 @@ pub fn texts(data: &PageData, user_agent: &str) -> BTreeMap<String, String> {
             problem.is_some_and(|problem| code == problem || code == "other")
         }
         Some(("rejected", code)) => rejected.contains(&code),
-        Some(("inapp", rest)) => app.is_some_and(|app| match rest.strip_prefix("where.") {
-            Some(id) => id == app.id || id == "other",
-            None => !rest.starts_with("open.") || key == app.open_key(),
+        Some(("inapp", rest)) => app.is_some_and(|app| match rest.split_once('.') {
+            Some(("where", id)) => id == app.id || id == "other",
+            Some(("name", id)) => id == app.id,
+            Some(("open", _)) => key == app.open_key(),
+            _ => true,
         }),
         // The edge writes these itself.
         Some(("form" | "lang", _)) => false,
@@ -148,6 +150,7 @@ mod tests {
         let expected = [
             "inapp.copied",
             "inapp.copy",
+            "inapp.name.wechat",
             "inapp.open.above",
             "inapp.title",
             "inapp.where.other",

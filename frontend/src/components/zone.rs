@@ -54,8 +54,10 @@ fn help(zone: &At) {
     let Some(app) = pickers::app() else { return };
     let help = zone.el("details.help|data-testid=in-app-help");
     help.attr("data-app", app.id);
-    help.say("summary", tf("inapp.title", &[("chat", app.name)]));
-    let where_files = find(&["inapp.where.", app.id].concat());
+    let own = |key: &str| find(&[key, app.id].concat());
+    let name = own("inapp.name.").unwrap_or_else(|| app.name.to_owned());
+    help.say("summary", tf("inapp.title", &[("chat", &name)]));
+    let where_files = own("inapp.where.");
     help.say("p", where_files.unwrap_or_else(|| t("inapp.where.other")));
     help.say("p", t(app.open_key()));
     help.say("button.again|type=button|data-do=copy", t("inapp.copy"));
