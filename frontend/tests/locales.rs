@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chatlift_shared::ProblemCode;
+use chatlift_shared::{ProblemCode, in_app};
 
 type Texts = BTreeMap<String, String>;
 
@@ -102,6 +102,16 @@ fn every_problem_has_its_sentence_without_places() {
             let key = format!("problem.{}", code.code());
             let text = texts.get(&key).unwrap_or_else(|| panic!("{path}: {key}"));
             assert!(places(text).is_empty(), "{path}: {key}");
+        }
+    }
+}
+
+#[test]
+fn every_chat_app_has_its_name() {
+    for (path, texts) in locales() {
+        for app in in_app::APPS {
+            let key = format!("inapp.name.{}", app.id);
+            assert!(texts.contains_key(&key), "{path}: {key}");
         }
     }
 }

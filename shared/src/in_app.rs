@@ -7,54 +7,40 @@ use crate::accept;
 /// A chat app with a browser inside.
 #[derive(Debug, PartialEq, Eq)]
 pub struct InApp {
-    /// For text keys and tests.
+    /// For the keys of its texts, its name among them.
     pub id: &'static str,
-    /// Its name, where the texts have none for it in the reader's language.
-    pub name: &'static str,
     /// Parts of its user agents; one is enough.
     marks: &'static [&'static str],
     /// Its menu with "open in browser" is at the bottom, not at the top.
     menu_below: bool,
 }
 
-const fn app(
-    id: &'static str,
-    name: &'static str,
-    marks: &'static [&'static str],
-    menu_below: bool,
-) -> InApp {
+const fn app(id: &'static str, marks: &'static [&'static str], menu_below: bool) -> InApp {
     InApp {
         id,
-        name,
         marks,
         menu_below,
     }
 }
 
-/// In the order in which they are looked for: WeCom also says that it is WeChat, Messenger that it
-/// is Facebook.
-const APPS: &[InApp] = &[
-    app("wecom", "WeCom", &["wxwork/"], false),
-    app("wechat", "WeChat", &["MicroMessenger/"], false),
-    app("dingtalk", "DingTalk", &["DingTalk/"], false),
-    app("lark", "Feishu / Lark", &["Lark/", "Feishu/"], false),
-    app("qq", "QQ", &[" QQ/"], false),
-    app("line", "LINE", &[" Line/"], true),
-    app("whatsapp", "WhatsApp", &["WhatsApp/"], false),
+/// All that are known, in the order in which they are looked for: WeCom also says that it is WeChat,
+/// Messenger that it is Facebook.
+pub const APPS: &[InApp] = &[
+    app("wecom", &["wxwork/"], false),
+    app("wechat", &["MicroMessenger/"], false),
+    app("dingtalk", &["DingTalk/"], false),
+    app("lark", &["Lark/", "Feishu/"], false),
+    app("qq", &[" QQ/"], false),
+    app("line", &[" Line/"], true),
+    app("whatsapp", &["WhatsApp/"], false),
     app(
         "messenger",
-        "Messenger",
         &["FBAN/Messenger", "FB_IAB/MESSENGER", "FB_IAB/Orca"],
         false,
     ),
-    app("instagram", "Instagram", &["Instagram "], false),
-    app(
-        "telegram",
-        "Telegram",
-        &["Telegram-Android/", "Telegram/"],
-        false,
-    ),
-    app("slack", "Slack", &["Slack/", "Slack_SSB/"], false),
+    app("instagram", &["Instagram "], false),
+    app("telegram", &["Telegram-Android/", "Telegram/"], false),
+    app("slack", &["Slack/", "Slack_SSB/"], false),
 ];
 
 /// The chat app whose browser has this user agent.

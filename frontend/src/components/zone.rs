@@ -54,10 +54,9 @@ fn help(zone: &At) {
     let Some(app) = pickers::app() else { return };
     let help = zone.el("details.help|data-testid=in-app-help");
     help.attr("data-app", app.id);
-    let own = |key: &str| find(&[key, app.id].concat());
-    let name = own("inapp.name.").unwrap_or_else(|| app.name.to_owned());
+    let name = t(&["inapp.name.", app.id].concat());
     help.say("summary", tf("inapp.title", &[("chat", &name)]));
-    let where_files = own("inapp.where.");
+    let where_files = find(&["inapp.where.", app.id].concat());
     help.say("p", where_files.unwrap_or_else(|| t("inapp.where.other")));
     help.say("p", t(app.open_key()));
     help.say("button.again|type=button|data-do=copy", t("inapp.copy"));
