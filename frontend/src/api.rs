@@ -117,14 +117,16 @@ pub(crate) fn send_whole(
     call(whose, "POST", "/files", &headers, body, Some(loaded))
 }
 
-/// Announces a file; `head` are its first bytes.
-pub(crate) fn announce(whose: For, name: &str, size: f64, head: &[u8]) -> Answer {
+/// Announces a file; `head` are its first bytes. It is not aborted with its file: the edge may have
+/// begun the upload already, and the answer tells which.
+pub(crate) fn announce(patience_ms: f64, name: &str, size: f64, head: &[u8]) -> Answer {
     let head = base64(head);
     let body = json(&[
         ("name", name.into()),
         ("size", size.into()),
         ("head", head.into()),
     ]);
+    let whose = For(NOBODY, patience_ms);
     call(whose, "POST", "/uploads", &json_body(), &body, None)
 }
 
@@ -189,10 +191,9 @@ pub(crate) fn done(files: &[(u32, String)]) -> Answer {
     )
 }
 
-/// Tells the edge that an upload will not be completed. Its answer changes nothing here: what is
-/// left behind, the edge cleans away by itself.
-pub(crate) fn abandon(upload: &Upload) -> Answer {
-    let path = ["/uploads/", &upload.id].concat();
+/// Tells the edge that the upload with this id will not be completed.
+pub(crate) fn abandon(upload: &str) -> Answer {
+    let path = ["/uploads/", upload].concat();
     call(
         For(NOBODY, PATIENCE_MS),
         "DELETE",
@@ -203,7 +204,7 @@ pub(crate) fn abandon(upload: &Upload) -> Answer {
     )
 }
 
-/// Aborts all calls for a file.
+/// Aborts the calls that send a file.
 pub(crate) fn abort(key: u32) {
     // Out of the list first: an abort ends the call, which takes itself off the list.
     let calls: Vec<_> = UNDER_WAY.with(|all| {

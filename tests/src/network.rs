@@ -98,6 +98,10 @@ struct Inner {
     lost: Mutex<Vec<Arc<Pair>>>,
     sent: AtomicU64,
     arrived: AtomicU64,
+    /// As many bytes of files go through, and the rest waits.
+    most: Mutex<u64>,
+    /// Told when `most` is raised.
+    raised: Condvar,
 }
 
 #[derive(Debug)]
@@ -135,6 +139,8 @@ impl Network {
             lost: Mutex::default(),
             sent: AtomicU64::new(0),
             arrived: AtomicU64::new(0),
+            most: Mutex::new(u64::MAX),
+            raised: Condvar::new(),
         });
         let own = inner.clone();
         std::thread::spawn(move || {
@@ -186,6 +192,19 @@ impl Network {
         self.inner.changed.notify_all();
     }
 
+    /// From now on, what is sent of files waits when so many bytes of them have gone through, counted
+    /// from the start (a piece of each connection goes beyond); all else goes on. So a scenario can
+    /// be in the middle of an upload for as long as it needs.
+    pub fn hold_after(&self, bytes: u64) {
+        *lock(&self.inner.most) = bytes;
+    }
+
+    /// Lets go what waits, and holds nothing more.
+    pub fn release(&self) {
+        self.hold_after(u64::MAX);
+        self.inner.raised.notify_all();
+    }
+
     /// Bytes of files that were sent so far, also those that a cut has swallowed.
     #[must_use]
     pub fn sent(&self) -> u64 {
@@ -203,6 +222,7 @@ impl Drop for Network {
     fn drop(&mut self) {
         self.inner.ended.store(true, Ordering::Relaxed);
         self.cut(Cut::Broken);
+        self.release();
         for pair in lock(&self.inner.lost).drain(..) {
             pair.close();
         }
@@ -297,17 +317,31 @@ impl Inner {
             if n == 0 {
                 break;
             }
+            let content = if up { meter.count(&piece[..n]) } else { 0 };
+            if content > 0 {
+                self.wait_for_room();
+            }
             let at = self.slot(n, up);
             if pair.dead.load(Ordering::Relaxed) {
                 break;
             }
-            let content = if up { meter.count(&piece[..n]) } else { 0 };
             self.sent.fetch_add(content, Ordering::Relaxed);
             let arrives = at + lock(&self.profile).round_trip / 2;
             line.push(Some((arrives, piece[..n].to_vec(), content)));
         }
         line.push(None);
         let _ = writer.join();
+    }
+
+    /// Waits while as many bytes of files have gone through as may.
+    fn wait_for_room(&self) {
+        let mut most = lock(&self.most);
+        while self.sent.load(Ordering::Relaxed) >= *most {
+            most = self
+                .raised
+                .wait(most)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     /// Waits for a connection's turn to move `n` bytes; returns when they have left.

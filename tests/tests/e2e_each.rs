@@ -5,11 +5,14 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
+use chatlift_shared::api::Link;
 use chatlift_shared::limits::MIB;
 use chatlift_tests::browser::{Browser, mark, row};
+use chatlift_tests::client::App;
 use chatlift_tests::edge::ANY_FILE;
 use chatlift_tests::fixtures::Random;
-use chatlift_tests::network::{Network, Profile};
+use chatlift_tests::gate::{Gate, Rule};
+use chatlift_tests::network::{Cut, Network, Profile};
 use chatlift_tests::scratch::wait_for;
 use chatlift_tests::stage::shared;
 use serde_json::json;
@@ -45,10 +48,13 @@ fn one_file_rests_and_one_is_given_up_while_the_others_arrive() {
     phone.open(&network.url(&link.url));
     phone.pick(&paths);
     phone.sees(&row("ready"), 4);
+    // None is through before it is told what to do.
+    network.hold_after(100_000);
     phone.click(&mark("confirm"));
     phone.click(&format!("{} {}", of(NAMES[0]), mark("pause")));
     phone.click(&format!("{} {}", of(NAMES[1]), mark("cancel")));
     phone.sees(&of(NAMES[1]), 0);
+    network.release();
     phone.sees_within(&row("stored"), 2, WITHIN);
 
     // The others have arrived; this one has not moved since it was told to rest.
@@ -79,10 +85,65 @@ fn one_file_rests_and_one_is_given_up_while_the_others_arrive() {
         .collect();
     let wanted = [0, 2, 3].map(|n| (NAMES[n].to_owned(), file(n).sha256()));
     assert_eq!(stored, wanted.into());
-    // What was given up leaves nothing behind at the edge.
-    wait_for("no upload under way", WITHIN, || {
-        (app.get_link(link.id).uploads == 0).then_some(())
+    uploads(&app, &link, 0);
+}
+
+/// Waits until the link has so many uploads under way.
+fn uploads(app: &App, link: &Link, count: u32) {
+    wait_for(&format!("{count} uploads under way"), WITHIN, || {
+        (app.get_link(link.id).uploads == count).then_some(())
     });
+}
+
+/// The edge has begun the upload, and its answer is still on its way.
+#[test]
+fn a_file_given_up_while_it_is_announced_leaves_nothing_behind() {
+    let stage = shared();
+    let app = stage.edge.app();
+    let link = app.link(ANY_FILE);
+    let gate = Gate::before(&stage.edge.origin());
+    gate.rule("/uploads", Rule::Hold);
+    let phone = Browser::english();
+    let path = Random {
+        seed: 720,
+        size: 2_000_000,
+    }
+    .write(phone.folder(), "given-up.bin");
+    phone.choose(&gate.url(&link.url), &path);
+    phone.click(&mark("confirm"));
+    uploads(&app, &link, 1);
+    phone.click(&format!("{} {}", of("given-up.bin"), mark("cancel")));
+    phone.sees(&of("given-up.bin"), 0);
+    gate.release();
+    uploads(&app, &link, 0);
+}
+
+#[test]
+fn a_file_given_up_while_the_network_is_away_leaves_nothing_behind() {
+    let stage = shared();
+    let app = stage.edge.app();
+    let link = app.link(ANY_FILE);
+    let network = Network::before(&stage.edge.origin(), SLOW);
+    let phone = Browser::english();
+    let path = Random {
+        seed: 721,
+        size: 2_000_000,
+    }
+    .write(phone.folder(), "given-up.bin");
+    phone.choose(&network.url(&link.url), &path);
+    network.hold_after(100_000);
+    phone.click(&mark("confirm"));
+    wait_for("the first bytes", WITHIN, || {
+        (network.arrived() >= 100_000).then_some(())
+    });
+    network.cut(Cut::Broken);
+    phone.click(&format!("{} {}", of("given-up.bin"), mark("cancel")));
+    phone.sees(&of("given-up.bin"), 0);
+    std::thread::sleep(Duration::from_secs(2));
+    uploads(&app, &link, 1);
+    network.restore();
+    network.release();
+    uploads(&app, &link, 0);
 }
 
 /// Aborts the upload of `fails.bin` at the edge whenever the page sends of it, for as long as `aborting`.

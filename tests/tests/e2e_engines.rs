@@ -20,7 +20,7 @@ use serde_json::json;
 
 const WITHIN: Duration = Duration::from_secs(90);
 
-/// Fast enough that a scenario takes seconds, slow enough to do something meanwhile.
+/// Fast enough that a scenario takes seconds.
 const NETWORK: Profile = Profile {
     bits_per_second: 40_000_000,
     round_trip: Duration::from_millis(20),
@@ -45,8 +45,10 @@ fn begin(phone: &Browser, path: &std::path::Path) {
     phone.click(&mark("confirm"));
 }
 
-/// Waits until the network has carried so many bytes of files.
-fn carried(network: &Network, bytes: u64) {
+/// Begins a file, and stops its network when so many bytes of it have arrived.
+fn begin_up_to(bytes: u64, phone: &Browser, path: &std::path::Path, network: &Network) {
+    network.hold_after(bytes);
+    begin(phone, path);
     wait_for("bytes at the edge", WITHIN, || {
         (network.arrived() >= bytes).then_some(())
     });
@@ -112,9 +114,9 @@ fn an_upload_goes_on_after_a_reload(engine: Engine) {
     let file = film(1);
     let path = file.write(phone.folder(), "film.mp4");
     phone.open(&network.url(&link.url));
-    begin(&phone, &path);
-    carried(&network, 6_000_000);
+    begin_up_to(6_000_000, &phone, &path, &network);
     phone.session().reload();
+    network.release();
     begin(&phone, &path);
     phone.sees_within(&mark("success"), 1, WITHIN);
     is_stored(&stage.edge, &link, file);
@@ -130,10 +132,10 @@ fn an_upload_goes_on_in_a_browser_that_remembers_nothing(engine: Engine) {
         let phone = browser(engine);
         let path = file.write(phone.folder(), "film.mp4");
         phone.open(&network.url(&link.url));
-        begin(&phone, &path);
-        carried(&network, 6_000_000);
+        begin_up_to(6_000_000, &phone, &path, &network);
         // The app is killed here, and all that it had stored goes with its profile.
     }
+    network.release();
     let phone = browser(engine);
     let path = file.write(phone.folder(), "film.mp4");
     phone.open(&network.url(&link.url));
@@ -151,9 +153,9 @@ fn an_upload_goes_on_when_the_edge_was_killed(engine: Engine) {
     let file = film(3);
     let path = file.write(phone.folder(), "film.mp4");
     phone.open(&network.url(&link.url));
-    begin(&phone, &path);
-    carried(&network, 6_000_000);
+    begin_up_to(6_000_000, &phone, &path, &network);
     stage.edge.kill();
+    network.release();
     wait_for("the page to notice", WITHIN, || {
         phone
             .text(&mark("file-row"))
@@ -174,9 +176,9 @@ fn a_swapped_file_is_stored_as_it_was_picked_last(engine: Engine) {
     let (first, second) = (film(4), film(5));
     let path = first.write(phone.folder(), "film.mp4");
     phone.open(&network.url(&link.url));
-    begin(&phone, &path);
-    carried(&network, 10_000_000);
+    begin_up_to(10_000_000, &phone, &path, &network);
     phone.leave();
+    network.release();
     let path = second.write(phone.folder(), "film.mp4");
     phone.open(&network.url(&link.url));
     begin(&phone, &path);

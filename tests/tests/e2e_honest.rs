@@ -149,9 +149,10 @@ fn a_file_that_changes_or_vanishes_on_its_way_is_told_and_not_stored() {
     phone.open(&network.url(&link.url));
     phone.pick(&paths);
     phone.sees(&row("ready"), 4);
+    network.hold_after(100_000);
     phone.click(&mark("confirm"));
     wait_for("the first bytes", WITHIN, || {
-        (network.arrived() > 100_000).then_some(())
+        (network.arrived() >= 100_000).then_some(())
     });
     fs::File::options()
         .write(true)
@@ -160,6 +161,7 @@ fn a_file_that_changes_or_vanishes_on_its_way_is_told_and_not_stored() {
         .expect("a shorter file");
     let _ = file(99).write(phone.folder(), names[1]);
     fs::remove_file(&paths[2]).expect("no file");
+    network.release();
     phone.sees_within(&row("failed"), 3, WITHIN);
     phone.sees_within(&row("stored"), 1, WITHIN);
     for name in &names[..3] {

@@ -10,7 +10,7 @@ mod digest;
 use std::cell::{Cell, RefCell};
 
 use chatlift_frontend::uploader::{
-    Batch, CHUNK_FIRST, Event, Failure, Job, Key, Progress, Transfer, probe_ms,
+    Batch, CHUNK_FIRST, Event, Failure, Job, Key, Progress, State, Transfer, probe_ms,
 };
 use chatlift_frontend::wire;
 use chatlift_shared::limits::HEAD_MAX;
@@ -19,8 +19,8 @@ use web_sys::File;
 use crate::{api, dom, page};
 use digest::Reading;
 
-/// Waits between the tries to tell the edge that the person is done, in milliseconds.
-const DONE_WAITS_MS: [f64; 5] = [1_000.0, 2_000.0, 4_000.0, 8_000.0, 16_000.0];
+/// Waits between the tries of [`insist`], in milliseconds.
+const INSIST_MS: [f64; 5] = [1_000.0, 2_000.0, 4_000.0, 8_000.0, 16_000.0];
 
 thread_local! {
     static BATCH: RefCell<Batch> = RefCell::default();
@@ -58,19 +58,35 @@ pub(crate) fn start(key: Key, size: u64, single_max: u64) {
     BATCH.with(|batch| batch.borrow_mut().start(key, size, single_max));
 }
 
-/// Stops a file and forgets it, here and at the edge.
+/// Stops a file and forgets it, here and at the edge. One that is being announced is given up once
+/// the edge has answered, in [`tell`].
 pub(crate) fn drop_file(key: Key) {
     let upload = read(key, |_, transfer| {
-        transfer.is_live().then(|| transfer.upload().cloned())
+        let stored = *transfer.state() == State::Stored;
+        transfer.upload().filter(|_| !stored).map(|u| u.id.clone())
     });
     BATCH.with(|batch| batch.borrow_mut().remove(key));
     FILES.with(|files| files.borrow_mut().retain(|file| file.0 != key));
     digest::forget(key);
     api::abort(key);
-    if let Some(Some(Some(upload))) = upload {
-        dom::spawn(async move {
-            let _ = api::abandon(&upload).await;
-        });
+    if let Some(Some(upload)) = upload {
+        give_up(upload);
+    }
+}
+
+/// Tells the edge that an upload will not be completed. What it is not told, it cleans away by
+/// itself, but only when the link ends.
+fn give_up(upload: String) {
+    dom::spawn(insist(move || api::abandon(&upload)));
+}
+
+/// Asks until the edge has answered, some times.
+async fn insist(ask: impl Fn() -> api::Answer) {
+    for wait in INSIST_MS {
+        match ask().await {
+            Err(failure) if failure.passes() => dom::sleep(wait).await,
+            _ => break,
+        }
     }
 }
 
@@ -176,6 +192,12 @@ pub(crate) fn pump() {
 }
 
 fn tell(key: Key, run: u32, event: Event) {
+    if let Event::Announced(upload) = &event
+        && read(key, |_, _| ()).is_none()
+    {
+        // Its file was dropped meanwhile.
+        return give_up(upload.id.clone());
+    }
     BATCH.with(|batch| {
         let mut batch = batch.borrow_mut();
         batch.on(key, run, event, dom::now(), dom::online(), dom::random());
@@ -249,7 +271,7 @@ fn ask(key: Key, run: u32, job: Job, file: &File, reading: &Reading) -> Option<a
     let whose = api::For(key, patience);
     Some(match job {
         Job::Whole => api::send_whole(whose, &name, reading.digest(), file, loaded),
-        Job::Announce => api::announce(whose, &name, file.size(), reading.head()),
+        Job::Announce => api::announce(patience, &name, file.size(), reading.head()),
         Job::Send(chunk) => {
             let (start, _) = range(key, chunk.n)?;
             // Offsets in a file are far below 2^53.
@@ -278,15 +300,8 @@ pub(crate) fn finish() {
     let mut stored = STORED.with(|stored| stored.borrow().clone());
     // Keys count up with the picks.
     stored.sort_unstable();
-    dom::spawn(async move {
-        // What is not told now, the link's end tells the backend later.
-        for wait in DONE_WAITS_MS {
-            if !matches!(api::done(&stored).await, Err(Failure::Network)) {
-                break;
-            }
-            dom::sleep(wait).await;
-        }
-    });
+    // What is not told now, the link's end tells the backend later.
+    dom::spawn(insist(move || api::done(&stored)));
 }
 
 /// What the edge's answer to a job says; nothing if it cannot be read.

@@ -100,6 +100,12 @@ impl Failure {
         self.refusal()?.code
     }
 
+    /// Whether the same again may succeed later.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        self.remedy() == Remedy::Retry
+    }
+
     pub(super) fn is_network(&self) -> bool {
         matches!(self, Self::Network)
     }
