@@ -1,6 +1,8 @@
 //! What the edge needs of the world, as traits, with errors of our own. `platform` fulfils them on
 //! Workers; tests fulfil them in memory.
 
+use core::time::Duration;
+
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::{AppId, LinkId, Problem, ProblemCode, Timestamp, UploadId};
 use serde::{Deserialize, Serialize};
@@ -21,6 +23,8 @@ pub struct BucketError {
     pub operation: &'static str,
     /// What it said. For the log only.
     pub reason: String,
+    /// R2 has no such multipart upload any more: it was joined, or dropped.
+    pub gone: bool,
 }
 
 /// Why a request was not done.
@@ -371,6 +375,9 @@ pub trait World {
 
     /// Random bits.
     fn random(&self) -> u64;
+
+    /// Waits so long.
+    async fn pause(&self, time: Duration);
 
     /// PBKDF2-HMAC-SHA256 of a password, 32 bytes. A world without it takes no passwords.
     async fn derive(

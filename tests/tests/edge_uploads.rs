@@ -1,5 +1,7 @@
 //! Uploads that end well: what is stored is what was sent, and can be had by range.
 
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::time::Duration;
 
 use chatlift_shared::api::{File, HeldPart, PageFile, Upload};
@@ -8,6 +10,7 @@ use chatlift_shared::{ProblemCode, disposition, limits};
 use chatlift_tests::assertions::refused;
 use chatlift_tests::edge::{ANY_FILE, DOCUMENTS};
 use chatlift_tests::fixtures::{DOCX, Random, docx, jpeg, pdf, png};
+use chatlift_tests::http::read_answer;
 use chatlift_tests::stage::shared;
 use serde_json::json;
 
@@ -168,6 +171,32 @@ fn the_same_file_announced_again_goes_on_with_the_parts_that_are_there() {
         .announce("again.bin", file.size + 1, &file.read(0, 4096))
         .ok(201);
     assert_ne!(other.id, first.id, "another size is another file");
+}
+
+/// A network that carries next to nothing: the link took the request for stuck after 30 s, and refused
+/// the file when it was there.
+#[test]
+fn a_file_in_one_request_may_take_longer_than_the_link_waits_for_a_commit() {
+    let stage = shared();
+    let link = stage.edge.app().link(DOCUMENTS);
+    let page = stage.edge.app().page(&link);
+    let body = pdf();
+    let (first, rest) = body.split_at(body.len() / 2);
+    let origin = stage.edge.origin();
+    let host = origin.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(host).expect("a connection");
+    let head = format!(
+        "POST /u/{}/files HTTP/1.1\r\nhost: {host}\r\ncontent-disposition: {}\r\ncontent-length: {}\r\n\r\n",
+        page.token(),
+        disposition::attachment("slow.pdf"),
+        body.len(),
+    );
+    stream.write_all(head.as_bytes()).expect("sent");
+    stream.write_all(first).expect("sent");
+    std::thread::sleep(Duration::from_secs(34));
+    stream.write_all(rest).expect("sent");
+    let stored: PageFile = read_answer(&mut stream).expect("an answer").ok(201);
+    assert_eq!(stored.sha256, Sha256::of(&body));
 }
 
 #[test]

@@ -138,6 +138,13 @@ pub enum Command {
         /// What with.
         seal: Seal,
     },
+    /// An attempt goes on, however long it takes: it is not stuck.
+    Working {
+        /// The upload.
+        upload: UploadId,
+        /// The attempt that was reserved.
+        attempt: u64,
+    },
     /// R2 has the object, and its type is accepted: it is a file, and its event is in the outbox.
     Commit {
         /// The upload.

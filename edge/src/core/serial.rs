@@ -177,11 +177,6 @@ pub enum SerialCommand {
         /// The rest, with the pieces.
         serial: Serial,
     },
-    /// The joining goes on.
-    Joining {
-        /// The attempt.
-        attempt: u64,
-    },
 }
 
 /// Where a serial upload is in its life.

@@ -14,6 +14,10 @@ use super::serial::{Serial, expires_at};
 /// R2. A worker whose client has gone may go on for 30 s (Workers limits, `waitUntil`).
 pub const STUCK_AFTER: Duration = Duration::from_secs(30);
 
+/// How often a worker tells that a commit goes on: a body that comes in slowly, or a large object
+/// that R2 puts together or reads, takes longer than [`STUCK_AFTER`].
+pub const WORKING_EVERY: Duration = Duration::from_secs(10);
+
 /// Something that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Work {
@@ -151,7 +155,7 @@ pub fn next_alarm(state: &LinkState) -> Option<Timestamp> {
     let late = state
         .uploads
         .values()
-        .filter(|u| u.serial.is_some() && u.state.is_under_way())
+        .filter(|u| u.state.is_under_way())
         .map(|u| expires_at(u.created_at, link_end));
     expiry
         .into_iter()

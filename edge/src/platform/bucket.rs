@@ -73,9 +73,13 @@ impl R2 {
 }
 
 fn failed<E: core::fmt::Display>(operation: &'static str) -> impl FnOnce(E) -> BucketError {
-    move |error| BucketError {
-        operation,
-        reason: error.to_string(),
+    move |error| {
+        let reason = error.to_string();
+        BucketError {
+            operation,
+            gone: reason.contains(NO_SUCH_UPLOAD),
+            reason,
+        }
     }
 }
 
@@ -83,6 +87,7 @@ fn js_failed(operation: &'static str) -> impl FnOnce(JsValue) -> BucketError {
     move |error| BucketError {
         operation,
         reason: format!("{error:?}"),
+        gone: false,
     }
 }
 
@@ -121,6 +126,7 @@ async fn digest_of(stream: ReadableStream) -> Result<Sha256, BucketError> {
     bytes.try_into().map(Sha256).map_err(|_| BucketError {
         operation: "digest",
         reason: "not 32 bytes".to_owned(),
+        gone: false,
     })
 }
 
@@ -141,6 +147,7 @@ impl Bucket for R2 {
             .ok_or_else(|| BucketError {
                 operation: "body",
                 reason: "no stream".to_owned(),
+                gone: false,
             })
     }
 
@@ -245,6 +252,7 @@ impl Bucket for R2 {
             None => Err(PutError::Bucket(BucketError {
                 operation: "put",
                 reason: "precondition failed".to_owned(),
+                gone: false,
             })),
         }
     }
@@ -278,6 +286,7 @@ impl Bucket for R2 {
             _ => Err(BucketError {
                 operation: "digest",
                 reason: "no object".to_owned(),
+                gone: false,
             }),
         }
     }

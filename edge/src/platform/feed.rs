@@ -328,6 +328,7 @@ fn failed(operation: &'static str) -> impl FnOnce(JsValue) -> BucketError {
     move |error| BucketError {
         operation,
         reason: format!("{error:?}"),
+        gone: false,
     }
 }
 
@@ -458,6 +459,7 @@ impl Feed for Stream {
         let hash = self.hash.take().ok_or_else(|| BucketError {
             operation: "digest",
             reason: "none was begun".to_owned(),
+            gone: false,
         })?;
         JsFuture::from(hash.writer.close())
             .await

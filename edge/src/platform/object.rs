@@ -147,8 +147,7 @@ impl LinkObject {
             }
             Err(problem) => Err(problem),
         };
-        self.set_alarm().await?;
-        Response::from_bytes(serde_json::to_vec(&answer)?)
+        self.tell_kept(&answer).await
     }
 
     /// Takes a part over for a chunk that ends it, and answers with what is held before that chunk.
@@ -164,8 +163,13 @@ impl LinkObject {
             Ok(None) => Ok(Kept::Recorded),
             Err(problem) => Err(problem),
         };
+        self.tell_kept(&answer).await
+    }
+
+    /// Answers with what became of a chunk.
+    async fn tell_kept(&self, kept: &core::result::Result<Kept, Problem>) -> Result<Response> {
         self.set_alarm().await?;
-        Response::from_bytes(serde_json::to_vec(&answer)?)
+        Response::from_bytes(serde_json::to_vec(kept)?)
     }
 
     /// What keeps a chunk from here on; `None` where the part is recorded, so that there is nothing

@@ -47,6 +47,10 @@ impl World for Workers {
         getrandom::u64().unwrap_or_else(|_| unreachable!("random numbers are always there"))
     }
 
+    async fn pause(&self, time: Duration) {
+        Delay::from(time).await;
+    }
+
     async fn derive(
         &self,
         password: &str,
@@ -60,6 +64,7 @@ impl World for Workers {
 
     async fn after_r2_commit(&self) {
         if self.fault.as_deref() == Some(HANG_AFTER_R2_COMMIT) {
+            super::log::info("hangs, as asked", &[]);
             loop {
                 Delay::from(Duration::from_secs(1)).await;
             }

@@ -179,6 +179,11 @@ mod tests {
         fn random(&self) -> u64 {
             0
         }
+
+        async fn pause(&self, time: core::time::Duration) {
+            self.0
+                .set(self.0.get() + i64::try_from(time.as_secs()).expect("short"));
+        }
     }
 
     struct Stage {

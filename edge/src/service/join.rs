@@ -135,12 +135,13 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
                 return Err(BucketError {
                     operation: "join",
                     reason: "a piece is shorter than it was".to_owned(),
+                    gone: false,
                 }
                 .into());
             }
             etags.push(taken.said?.etag);
-            let joining = SerialCommand::Joining { attempt };
-            self.tell(upload, Command::Serial(upload, joining)).await?;
+            self.tell(upload, Command::Working { upload, attempt })
+                .await?;
         }
         let digest = feed.digest().await?;
         self.bucket

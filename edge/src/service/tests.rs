@@ -27,7 +27,7 @@ use super::uploads::{Sent, SentPart};
 use crate::config::{App, Config, tests as config};
 use crate::core::command::{Command, OpenUpload};
 use crate::core::ticket::Ticket;
-use crate::core::work::due;
+use crate::core::work::{STUCK_AFTER, due};
 use crate::ports::{Failure, Links as _};
 
 struct Edge {

@@ -1,10 +1,13 @@
 //! Uploads: announced, taken in parts or in one request, committed.
 
+use core::pin::pin;
+
 use chatlift_shared::api::CompleteUpload;
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::{HEAD_MAX, SINGLE_REQUEST_MAX, part_count, part_len, part_size};
 use chatlift_shared::media::MediaRange;
 use chatlift_shared::{AppId, LinkId, Problem, ProblemCode, UploadId};
+use futures_util::future::{Either, select};
 
 use super::{Service, unexpected};
 use crate::core::command::{Command, FoundFile, OpenUpload, Reply, Seal, Sealed};
@@ -13,6 +16,7 @@ use crate::core::key::object_key;
 use crate::core::link::{Multipart, Part, Policy};
 use crate::core::sniff;
 use crate::core::ticket::Ticket;
+use crate::core::work::WORKING_EVERY;
 use crate::ports::{
     Begun, Bucket, BucketError, Chunk, CompleteError, Failure, Feed, Kept, Links, Put, PutError,
     Stage, World,
@@ -209,11 +213,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         match staged.transpose()? {
             Some(Kept::Recorded) => Ok(Some(Sent::Part)),
             Some(Kept::Staged(held)) if held < chunk.part_len => Ok(Some(Sent::Staged(held))),
-            _ => {
-                // R2 has no such multipart upload any more when the upload was ended meanwhile.
-                self.why_ended(ticket.upload).await?;
-                Err(error.into())
-            }
+            _ => Err(self.not_put(ticket.upload, error).await),
         }
     }
 
@@ -315,18 +315,25 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
                 let whole = self.links.staged(ticket.upload, n, part_len).await?;
                 match self.put_in_r2(ticket, n, whole).await {
                     Ok(put) => self.record_part(ticket, part, n, put).await,
-                    Err(error) => {
-                        self.why_ended(ticket.upload).await?;
-                        Err(error.into())
-                    }
+                    Err(error) => Err(self.not_put(ticket.upload, error).await),
                 }
             }
         }
     }
 
-    /// Fails with the link's own reason if the upload no longer takes parts.
-    async fn why_ended(&self, upload: UploadId) -> Result<(), Failure> {
-        self.tell(upload, Command::Touch { upload }).await
+    /// Why a part was not put into R2: the link's own reason, if the upload takes no parts any more.
+    /// One that R2 has dropped is ended, so that the file can be announced anew.
+    async fn not_put(&self, upload: UploadId, error: BucketError) -> Failure {
+        let ended = self.tell(upload, Command::Touch { upload }).await;
+        let ended = match ended {
+            Ok(()) if error.gone => self.tell(upload, Command::Abort { upload }).await,
+            other => other,
+        };
+        match ended {
+            Ok(()) if error.gone => ProblemCode::UploadAborted.into(),
+            Ok(()) => error.into(),
+            Err(failure) => failure,
+        }
     }
 
     /// Completes an upload whose parts are all there. Again for a stored one: the same file.
@@ -384,6 +391,29 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         self.confirm(&sealed.policy, announced).await
     }
 
+    /// Waits for R2, and has the link know from time to time that the attempt goes on, so that its
+    /// alarm does not take it for stuck.
+    async fn while_working<T>(
+        &self,
+        upload: UploadId,
+        attempt: u64,
+        work: impl Future<Output = T>,
+    ) -> T {
+        let mut work = pin!(work);
+        loop {
+            let pause = pin!(self.world.pause(WORKING_EVERY));
+            match select(work.as_mut(), pause).await {
+                Either::Left((done, _)) => return done,
+                // What the link says to it, it says again at the end.
+                Either::Right(_) => {
+                    let _ = self
+                        .tell(upload, Command::Working { upload, attempt })
+                        .await;
+                }
+            }
+        }
+    }
+
     pub(super) async fn complete_in_r2(
         &self,
         upload: UploadId,
@@ -391,10 +421,10 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         key: &str,
         sealed: &Sealed,
     ) -> Result<(), Failure> {
-        let done = self
+        let complete = self
             .bucket
-            .complete(key, &sealed.multipart.r2_upload_id, &sealed.etags)
-            .await;
+            .complete(key, &sealed.multipart.r2_upload_id, &sealed.etags);
+        let done = self.while_working(upload, attempt, complete).await;
         let Err(error) = done else { return Ok(()) };
         // An earlier try may have got through without hearing of it.
         if self
@@ -404,6 +434,12 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             .is_some_and(|h| h.size == sealed.size)
         {
             return Ok(());
+        }
+        if matches!(&error, CompleteError::Bucket(error) if error.gone) {
+            // Nothing that is sent will make a file of it any more; a new upload will.
+            self.tell(upload, Command::Withdraw { upload, attempt })
+                .await?;
+            return Err(ProblemCode::UploadAborted.into());
         }
         // Two requests for one part that crossed leave R2 with the part of one and the link with
         // the tag of the other. Nothing tells which part it was, so all are asked for again.
@@ -463,7 +499,8 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             other => return Err(unexpected(&other)),
         };
         let key = object_key(app, upload);
-        let put = match self.bucket.put(&key, body, sha256).await {
+        let put = self.bucket.put(&key, body, sha256);
+        let put = match self.while_working(upload, attempt, put).await {
             Ok(put) if sha256.is_none_or(|s| s == put.sha256) => put,
             other => {
                 self.withdraw(upload, attempt, &key).await?;
@@ -520,7 +557,10 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         };
         let sha256 = match sha256 {
             Some(known) => known,
-            None => self.bucket.digest(key).await?,
+            None => {
+                let digest = self.bucket.digest(key);
+                self.while_working(upload, attempt, digest).await?
+            }
         };
         if expected.is_some_and(|expected| expected != sha256) {
             self.withdraw(upload, attempt, key).await?;
@@ -537,9 +577,12 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         };
         match self.ask_for_file(upload.into(), commit).await {
             Err(Failure::Refused(problem)) => {
-                // Aborted meanwhile, by the end of the link or a later attempt's refusal. The
-                // link removes the object too, later, should this fail.
-                let _ = self.bucket.delete(key).await;
+                // Busy is what a later attempt has: the object is that one's. All else is that the
+                // upload was ended meanwhile. The link removes the object too, later, should this
+                // fail.
+                if problem.code != ProblemCode::UploadBusy {
+                    let _ = self.bucket.delete(key).await;
+                }
                 Err(problem.into())
             }
             other => other,
@@ -547,15 +590,19 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     }
 
     /// Ends a commit that must not be, and removes its object now rather than by the link's alarm.
+    ///
+    /// # Errors
+    /// `upload-busy` where a later attempt has the upload: the object stays.
     pub(super) async fn withdraw(
         &self,
         upload: UploadId,
         attempt: u64,
         key: &str,
     ) -> Result<(), Failure> {
-        let _ = self.bucket.delete(key).await;
         self.tell(upload, Command::Withdraw { upload, attempt })
-            .await
+            .await?;
+        let _ = self.bucket.delete(key).await;
+        Ok(())
     }
 
     /// Ends an upload for a person who changed their mind.

@@ -211,6 +211,7 @@ impl Step<'_> {
                 let parts = (self.held)(upload).parts;
                 self.seal(upload, seal, parts)
             }
+            Command::Working { upload, attempt } => self.working(upload, attempt),
             Command::Commit {
                 upload,
                 attempt,
@@ -321,7 +322,7 @@ impl Step<'_> {
         for upload in over {
             self.delete(upload);
         }
-        self.end_late_serial();
+        self.end_late();
     }
 
     fn end_receiving(&mut self) {

@@ -95,17 +95,6 @@ impl Step<'_> {
                 multipart,
                 serial,
             } => self.join(upload, attempt, name, multipart, serial),
-            SerialCommand::Joining { attempt } => {
-                if !self.awaited(upload, attempt)? {
-                    self.open_for_files()?;
-                    return Err(ProblemCode::UploadAborted.into());
-                }
-                let now = self.now;
-                if let UploadState::Completing { since, .. } = &mut self.serial_row(upload)?.state {
-                    *since = now;
-                }
-                Ok(Reply::Done)
-            }
         }
     }
 
@@ -387,17 +376,15 @@ impl Step<'_> {
         serial.is_some_and(|s| !keep_parts || matches!(s.role, Role::Join(_)))
     }
 
-    /// Ends serial uploads whose time is over.
-    pub(super) fn end_late_serial(&mut self) {
+    /// Ends uploads whose time is over: R2 drops what it has of them.
+    pub(super) fn end_late(&mut self) {
         let link_end = self.state.link.expires_at;
         let late: Vec<_> = self
             .state
             .uploads
             .iter()
             .filter(|(_, row)| {
-                row.serial.is_some()
-                    && row.state.is_under_way()
-                    && expires_at(row.created_at, link_end) <= self.now
+                row.state.is_under_way() && expires_at(row.created_at, link_end) <= self.now
             })
             .map(|(id, _)| *id)
             .collect();

@@ -384,6 +384,22 @@ impl Step<'_> {
         ))
     }
 
+    pub(super) fn working(&mut self, upload: UploadId, attempt: u64) -> Answer {
+        if !self.awaited(upload, attempt)? {
+            self.open_for_files()?;
+            return Err(ProblemCode::UploadAborted.into());
+        }
+        let now = self.now;
+        if let Some(UploadRow {
+            state: UploadState::Completing { since, .. },
+            ..
+        }) = self.state.uploads.get_mut(&upload)
+        {
+            *since = now;
+        }
+        Ok(Reply::Done)
+    }
+
     pub(super) fn commit(
         &mut self,
         upload: UploadId,
@@ -392,12 +408,21 @@ impl Step<'_> {
         sha256: Sha256,
         etag: String,
     ) -> Answer {
-        if let UploadState::Stored(_) = self.upload(upload)?.state {
-            return self.found_file(upload.into());
-        }
-        if !self.awaited(upload, attempt)? {
-            self.open_for_files()?;
-            return Err(ProblemCode::UploadAborted.into());
+        let row = self.upload(upload)?;
+        match row.state {
+            UploadState::Stored(_) => return self.found_file(upload.into()),
+            UploadState::Completing {
+                attempt: awaited, ..
+            } if awaited == attempt => {}
+            // R2 took longer than the link waited, and has put the parts together: there is nothing
+            // left to send, and the file is whole.
+            UploadState::Receiving { .. } => self.room_for(row.size)?,
+            UploadState::Aborted { .. } => {
+                self.open_for_files()?;
+                return Err(ProblemCode::UploadAborted.into());
+            }
+            // The object is a later attempt's too, which sees to it.
+            _ => return Err(ProblemCode::UploadBusy.into()),
         }
         self.set(
             upload,
@@ -428,7 +453,11 @@ impl Step<'_> {
         if self.awaited(upload, attempt)? {
             self.end_upload(upload);
         }
-        Ok(Reply::Done)
+        match self.upload(upload)?.state {
+            UploadState::Aborted { .. } => Ok(Reply::Done),
+            // The object is a later attempt's too, which sees to it.
+            _ => Err(ProblemCode::UploadBusy.into()),
+        }
     }
 
     pub(super) fn reopen(&mut self, upload: UploadId, attempt: u64, keep_parts: bool) -> Answer {

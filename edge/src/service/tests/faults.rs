@@ -66,3 +66,52 @@ fn a_backend_that_was_down_hears_of_it_afterwards() {
     }
     edge.check(link, 1);
 }
+
+/// An attempt that dies when R2 has the object, one that takes it over and dies too, and the alarm that
+/// settles the first: it removed the object, and the page was answered 503 from then on.
+#[test]
+fn an_attempt_that_was_taken_over_leaves_the_object_to_the_later_one() {
+    let large = Large::new();
+    large.send_parts();
+    let edge = &large.edge;
+    let dies = || {
+        edge.service.links.left.set(1);
+        large.complete().expect_err("it died");
+        edge.service.links.left.set(usize::MAX);
+    };
+    dies();
+    let now = edge.service.links.now.get().plus(STUCK_AFTER);
+    edge.service.links.now.set(now);
+    let state = edge.service.links.links.borrow()[&large.link].clone();
+    dies();
+    for work in due(&state, now) {
+        let policy = &state.link.policy;
+        let done = edge
+            .service
+            .perform(large.link, policy, work, &edge.backend, &edge.list);
+        block_on(done).expect("work");
+    }
+    edge.settled(large.link, 1);
+    large.complete().expect("the file");
+}
+
+/// As R2 does after seven days, or sooner where its bucket is set up so.
+#[test]
+fn an_upload_that_r2_has_dropped_is_ended_and_the_file_is_taken_anew() {
+    for complete in [true, false] {
+        let large = Large::new();
+        if complete {
+            large.send_parts();
+        }
+        let stored = &large.edge.service.bucket.stored;
+        stored.borrow_mut().multiparts.clear();
+        let refused = match complete {
+            true => refusal(large.complete()),
+            false => refusal(large.put(part(1, large.parts[0]), large.part(1))),
+        };
+        assert_eq!(refused, ProblemCode::UploadAborted);
+        let upload = large.known();
+        assert_ne!(upload.id, large.upload.id);
+        Large { upload, ..large }.stored();
+    }
+}

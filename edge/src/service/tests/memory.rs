@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use chatlift_shared::api::StagedPart;
 use chatlift_shared::digest::Sha256;
@@ -55,6 +56,7 @@ impl Memory {
         let error = BucketError {
             operation,
             reason: "injected".into(),
+            gone: false,
         };
         if fault == Fault::Fail {
             return Err(error);
@@ -108,6 +110,7 @@ impl Bucket for Memory {
             return Err(BucketError {
                 operation: "put part",
                 reason: "it broke off".into(),
+                gone: false,
             });
         }
         let put = Put {
@@ -122,6 +125,7 @@ impl Bucket for Memory {
             None => Err(BucketError {
                 operation: "put part",
                 reason: "no upload".into(),
+                gone: true,
             }),
         }
     }
@@ -130,6 +134,7 @@ impl Bucket for Memory {
         let gone = BucketError {
             operation: "complete",
             reason: "no upload".into(),
+            gone: true,
         };
         let done = self.step("complete", |s| {
             let parts = s.multiparts.get(id).ok_or(CompleteError::Bucket(gone))?;
@@ -310,6 +315,10 @@ impl World for Clock {
     fn random(&self) -> u64 {
         self.drawn.set(self.drawn.get() + 1);
         self.drawn.get()
+    }
+
+    async fn pause(&self, time: Duration) {
+        self.now.set(self.now.get().plus(time));
     }
 
     // The real one is the platform's; here only what differs must differ.

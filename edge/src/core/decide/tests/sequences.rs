@@ -88,7 +88,6 @@ fn serial_command() -> impl Strategy<Value = Command> {
                 },
             )
         }),
-        (0_u64..3).prop_map(|attempt| (Some(24), SerialCommand::Joining { attempt })),
     ];
     (20_u8..24, command).prop_map(move |(n, (joined, mut command))| {
         if let SerialCommand::Open { serial, .. } = &mut command {
@@ -108,6 +107,10 @@ fn any_command() -> impl Strategy<Value = Command> {
             .prop_map(|(n, part, size, attempt)| record_last(n, part, size, attempt)),
         (n.clone(), size.clone()).prop_map(|(n, size)| reserve(n + 10, size)),
         (n.clone(), size, 0_u64..3).prop_map(|(n, size, attempt)| seal(n, size, attempt)),
+        (0_u8..25, 0_u64..3).prop_map(|(n, attempt)| Command::Working {
+            upload: id(n),
+            attempt,
+        }),
         (0_u8..25, 0_u64..3).prop_map(|(n, attempt)| commit(n, attempt)),
         (0_u8..25, 0_u64..3).prop_map(|(n, attempt)| Command::Withdraw {
             upload: id(n),

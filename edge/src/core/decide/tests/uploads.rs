@@ -4,6 +4,8 @@ use chatlift_shared::api::HeldPart;
 
 use super::*;
 use crate::core::decide::uploads::SPARE_UPLOADS;
+use crate::core::serial::LIFETIME as UPLOAD_LIFETIME;
+use crate::core::work::WORKING_EVERY;
 
 #[test]
 fn a_file_is_stored_with_its_event_in_one_decision() {
@@ -174,7 +176,7 @@ fn what_breaks_the_rules_is_refused() {
     kept.run(seal(1, 20 * MIB, 1)).expect("sealed");
     assert_eq!(kept.refused(seal(1, 20 * MIB, 2)), ProblemCode::UploadBusy);
     assert_eq!(kept.refused(reserve(2, 1)), ProblemCode::LinkFull);
-    assert_eq!(kept.refused(commit(1, 9)), ProblemCode::UploadAborted);
+    assert_eq!(kept.refused(commit(1, 9)), ProblemCode::UploadBusy);
     kept.run(commit(1, 1)).expect("a file");
     assert_eq!(kept.state().link.status, Status::Completed);
     assert_eq!(kept.refused(reserve(2, 1)), ProblemCode::LinkFull);
@@ -189,19 +191,86 @@ fn a_stuck_commit_is_due_and_can_be_taken_over() {
     kept.pass(STUCK_AFTER.as_secs());
     assert!(matches!(due(kept.state(), kept.now).as_slice(), [Work::Settle(s)] if s.attempt == 1));
     kept.run(seal(1, MIB, 2)).expect("taken over");
-    assert_eq!(kept.refused(commit(1, 1)), ProblemCode::UploadAborted);
+    // Not as aborted: the first would remove the object of the second.
+    assert_eq!(kept.refused(commit(1, 1)), ProblemCode::UploadBusy);
+    let withdraw = Command::Withdraw {
+        upload: id(1),
+        attempt: 1,
+    };
+    assert_eq!(kept.refused(withdraw), ProblemCode::UploadBusy);
     kept.run(commit(1, 2)).expect("a file");
+}
+
+#[test]
+fn an_attempt_that_goes_on_is_not_stuck() {
+    let mut kept = Kept::new(1);
+    kept.run(reserve(1, MIB)).expect("reserved");
+    let working = |attempt| Command::Working {
+        upload: id(1),
+        attempt,
+    };
+    for _ in 0..10 {
+        kept.pass(STUCK_AFTER.as_secs() - 1);
+        kept.run(working(1)).expect("on its way");
+        assert!(
+            due(kept.state(), kept.now.plus(WORKING_EVERY))
+                .iter()
+                .all(is_no_settle)
+        );
+    }
+    assert_eq!(kept.refused(working(2)), ProblemCode::UploadAborted);
+    kept.run(commit(1, 1)).expect("a file");
+}
+
+fn is_no_settle(work: &Work) -> bool {
+    !matches!(work, Work::Settle(_))
+}
+
+/// R2 had put the parts together after all, when the link had given that up: nothing could be sent of
+/// the upload any more, and it was no file either.
+#[test]
+fn a_commit_that_comes_after_its_upload_was_reopened_counts_if_there_is_room() {
+    for room in [true, false] {
+        let mut kept = Kept::new(1);
+        kept.seal(1, MIB);
+        kept.run(reopen(1)).expect("reopened");
+        if !room {
+            kept.run(reserve(2, MIB)).expect("the place");
+        }
+        let committed = kept.run(commit(1, 1)).map_err(|problem| problem.code);
+        let full = Err(ProblemCode::LinkFull);
+        assert_eq!(committed.map(drop), if room { Ok(()) } else { full });
+        let state = &kept.state().uploads[&id(1)].state;
+        assert_eq!(matches!(state, UploadState::Stored(_)), room);
+    }
+}
+
+/// R2 drops what it has of an upload after seven days: its parts could not be sent, for as long as its
+/// link lived.
+#[test]
+fn an_upload_ends_before_r2_drops_it() {
+    let mut kept = Kept::new(1);
+    let expires_at = kept.now.plus(2 * UPLOAD_LIFETIME);
+    kept.run(Command::Extend { expires_at })
+        .expect("a longer life");
+    kept.open(1, MIB);
+    kept.pass(UPLOAD_LIFETIME.as_secs());
+    kept.run(Command::Tick).expect("a tick");
+    assert_eq!(kept.refused(record(1, 1)), ProblemCode::UploadAborted);
+}
+
+fn reopen(n: u8) -> Command {
+    Command::Reopen {
+        upload: id(n),
+        attempt: 1,
+        keep_parts: true,
+    }
 }
 
 #[test]
 fn reopening_keeps_the_parts_and_ends_a_single_request() {
     let mut kept = Kept::new(2);
     kept.seal(1, MIB);
-    let reopen = |n| Command::Reopen {
-        upload: id(n),
-        attempt: 1,
-        keep_parts: true,
-    };
     kept.run(reopen(1)).expect("reopened");
     kept.run(seal(1, MIB, 2)).expect("sealed again");
     kept.run(reserve(2, 1)).expect("reserved");
