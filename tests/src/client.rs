@@ -1,10 +1,12 @@
 //! The edge's API as its two kinds of clients use it: [`App`] with a key, [`Page`] with a token.
 //! Each call returns the answer as it came; the ones that end in a type panic when it is refused.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chatlift_shared::api::{
-    CompleteUpload, HEADER_TICKET, HeldPart, Link, PageData, PageFile, Upload,
+    CompleteUpload, EventLog, HEADER_TICKET, HeldPart, Link, PageData, PageFile, Upload,
 };
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::{FileId, LinkId, UploadId, disposition, limits};
@@ -12,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::fixtures::Random;
 use crate::http::{Answer, send};
+use crate::scratch::wait_for;
 
 fn must(answer: Result<Answer, ureq::Error>, what: &str) -> Answer {
     answer.unwrap_or_else(|e| panic!("no answer to {what}: {e}"))
@@ -77,6 +80,29 @@ impl App {
     pub fn get_link(&self, id: LinkId) -> Link {
         self.call("GET", &format!("/v1/links/{id}"), &[], None)
             .ok(200)
+    }
+
+    /// The event log of a link.
+    #[must_use]
+    pub fn event_log(&self, link: LinkId, headers: &[(&str, &str)]) -> EventLog {
+        self.call("GET", &format!("/v1/links/{link}/events"), headers, None)
+            .ok(200)
+    }
+
+    /// Waits until the edge holds so many bytes of the one upload that a link has under way. To ask
+    /// so does not take the upload over from a request that still puts bytes away.
+    pub fn wait_held(&self, link: LinkId, bytes: u64) {
+        let held = || {
+            self.get_link(link)
+                .under_way
+                .first()
+                .map(|upload| upload.held)
+        };
+        wait_for(
+            &format!("{bytes} bytes held"),
+            Duration::from_secs(30),
+            || (held() == Some(bytes)).then_some(()),
+        );
     }
 
     /// Takes a link back.

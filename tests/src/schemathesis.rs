@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use chatlift_shared::api::{DownloadUrl, EventLog, Upload};
+use chatlift_shared::api::{DownloadUrl, Upload};
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::PART_SIZE;
 use serde_json::{Value, json};
@@ -84,10 +84,12 @@ fn world(app: &App) -> Value {
     let page = app.page(&link);
     let token = page.token();
     let file = page.store("a.pdf", &pdf()).id;
-    let log: EventLog = app
-        .call("GET", &format!("/v1/links/{}/events", link.id), &[], None)
-        .ok(200);
-    let event = log.events.first().expect("an event").id;
+    let event = app
+        .event_log(link.id, &[])
+        .events
+        .first()
+        .expect("an event")
+        .id;
     let url: DownloadUrl = app
         .call(
             "POST",

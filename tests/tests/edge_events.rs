@@ -5,14 +5,13 @@ use std::io::BufReader;
 use std::time::Duration;
 
 use chatlift_shared::api::{
-    EndpointState, EventLog, EventState, EventStatus, Link, WebhookEndpoint, WebhookKeys,
+    EndpointState, EventState, EventStatus, Link, WebhookEndpoint, WebhookKeys,
 };
 use chatlift_shared::webhook::{
     HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, PublicKey, verify, verify_asymmetric,
 };
 use chatlift_shared::{EventId, LinkId, ProblemCode};
 use chatlift_tests::assertions::refused;
-use chatlift_tests::client::App;
 use chatlift_tests::edge::{ANY_FILE, APP, ONE_FILE};
 use chatlift_tests::fixtures::pdf;
 use chatlift_tests::http::send;
@@ -20,11 +19,6 @@ use chatlift_tests::scratch::{now, wait_for};
 use chatlift_tests::stage::{Stage, shared};
 
 const WITHIN: Duration = Duration::from_secs(30);
-
-fn log(app: &App, link: LinkId, headers: &[(&str, &str)]) -> EventLog {
-    app.call("GET", &format!("/v1/links/{link}/events"), headers, None)
-        .ok(200)
-}
 
 #[test]
 fn a_webhook_is_signed_by_every_live_secret_and_key() {
@@ -76,7 +70,7 @@ fn redirects_fail_retry_after_is_kept_and_gone_holds_until_enabled() {
     let app = stage.edge.app();
     let first_event = |link: &Link| {
         wait_for("a try", WITHIN, || {
-            log(&app, link.id, &[])
+            app.event_log(link.id, &[])
                 .events
                 .into_iter()
                 .find(|e| e.attempts == 1)
@@ -116,7 +110,7 @@ fn redirects_fail_retry_after_is_kept_and_gone_holds_until_enabled() {
     let held = store();
     std::thread::sleep(Duration::from_secs(2));
     assert_eq!(stage.receiver.about(held.id).len(), 0, "sent all the same");
-    let waiting = &log(&app, held.id, &[]).events[0];
+    let waiting = &app.event_log(held.id, &[]).events[0];
     assert_eq!((waiting.state, waiting.attempts), (EventState::Pending, 0));
     // Another tenant's endpoint is its own.
     let others = stage.edge.other_app();
@@ -151,7 +145,7 @@ fn the_log_of_a_link_goes_on_after_the_last_that_was_seen() {
         (stage.receiver.about(link.id).len() == 2).then_some(())
     });
     let all = wait_for("both acknowledged", WITHIN, || {
-        let all = log(&app, link.id, &[]).events;
+        let all = app.event_log(link.id, &[]).events;
         all.iter()
             .all(|e| e.state == EventState::Acknowledged)
             .then_some(all)
@@ -159,7 +153,7 @@ fn the_log_of_a_link_goes_on_after_the_last_that_was_seen() {
     let names: Vec<_> = all.iter().map(|e| e.event.kind.name()).collect();
     assert_eq!(names, ["file.stored", "link.completed"]);
     let first = all[0].id.to_string();
-    let rest = log(&app, link.id, &[("last-event-id", &first)]).events;
+    let rest = app.event_log(link.id, &[("last-event-id", &first)]).events;
     assert_eq!(rest, all[1..]);
     let other = EventId::new(LinkId::from_bytes([7; 12]), [0; 6]).to_string();
     for bad in ["x", other.as_str()] {

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use chatlift_shared::api::{LinkState, PageFile, Upload};
+use chatlift_shared::api::{EventState, LinkState, PageFile, Upload};
 use chatlift_shared::digest::Sha256;
-use chatlift_shared::{disposition, limits};
-use chatlift_tests::client::Page;
-use chatlift_tests::edge::ANY_FILE;
+use chatlift_shared::{LinkId, disposition, limits};
+use chatlift_tests::client::{App, Page};
+use chatlift_tests::edge::{ANY_FILE, Edge};
 use chatlift_tests::fixtures::{Random, pdf};
 use chatlift_tests::http::Answer;
 use chatlift_tests::scratch::wait_for;
@@ -53,6 +53,24 @@ fn an_upload_goes_on_after_a_kill_with_the_parts_that_were_held() {
     let _ = stage.receiver.wait_stored(link.id, file.sha256(), WITHIN);
 }
 
+/// Waits until a request with [`HANG`] has its bytes in R2.
+fn wait_to_hang(edge: &Edge) {
+    wait_for("a request that hangs", WITHIN, || {
+        edge.log().contains("hangs, as asked").then_some(())
+    });
+}
+
+/// Waits until the edge has kept that all events of a link were acknowledged.
+fn wait_acknowledged(app: &App, link: LinkId) {
+    wait_for("acknowledgements", WITHIN, || {
+        let events = app.event_log(link, &[]).events;
+        let all = events
+            .iter()
+            .all(|event| event.state == EventState::Acknowledged);
+        all.then_some(())
+    });
+}
+
 /// Kills the edge while a request hangs between the commit in R2 and the outbox, starts it again,
 /// and holds that the backend hears of the file exactly once.
 fn killed_between_commit_and_outbox(
@@ -66,8 +84,7 @@ fn killed_between_commit_and_outbox(
     let page = app.page(&link);
     std::thread::scope(|scope| {
         let hanging = scope.spawn(|| send(&page));
-        // Long enough for the bytes to be stored: the request hangs from then on.
-        std::thread::sleep(Duration::from_secs(4));
+        wait_to_hang(&stage.edge);
         assert!(!hanging.is_finished(), "the request did not hang");
         assert!(
             stage.receiver.about(link.id).is_empty(),
@@ -90,8 +107,8 @@ fn killed_between_commit_and_outbox(
         [stored.id]
     );
     assert_eq!((now.state, now.uploads), (LinkState::Active, 0));
-    // Exactly once, also after another restart. The acknowledgement needs a moment to be kept.
-    std::thread::sleep(Duration::from_secs(1));
+    // Exactly once, also after another restart.
+    wait_acknowledged(&app, link.id);
     stage.edge.kill();
     stage.edge.start();
     std::thread::sleep(Duration::from_secs(7));
@@ -139,7 +156,7 @@ fn completing_again_after_a_kill_between_commit_and_outbox_returns_the_file() {
     let parts = page.send_parts(&upload, file);
     std::thread::scope(|scope| {
         let hanging = scope.spawn(|| page.try_complete(upload.id, file.sha256(), &parts, &[HANG]));
-        std::thread::sleep(Duration::from_secs(3));
+        wait_to_hang(&stage.edge);
         stage.edge.kill();
         assert!(
             hanging.join().expect("no panic").is_err(),
@@ -180,7 +197,7 @@ fn a_file_that_was_stored_is_told_after_a_kill_when_it_was_not_before() {
     let told = stage.receiver.wait_stored(link.id, stored.sha256, WITHIN);
     assert_eq!(told.stored().expect("a stored file").file.id, stored.id);
     // And once it is acknowledged and that is kept, a restart does not tell it again.
-    std::thread::sleep(Duration::from_secs(1));
+    wait_acknowledged(&app, link.id);
     stage.edge.kill();
     stage.edge.start();
     assert_eq!(app.get_link(link.id).files.len(), 1);

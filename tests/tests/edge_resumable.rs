@@ -171,7 +171,7 @@ fn a_cut_append_keeps_every_byte_that_arrived() {
     let headers = format!("content-type: {PARTIAL}\r\nupload-offset: 0\r\nupload-complete: ?1\r\n");
     let sent = 5_000_000;
     upload.cut(&headers, file.size, &bytes[..sent]);
-    std::thread::sleep(Duration::from_secs(2));
+    stage.edge.app().wait_held(link.id, sent as u64);
     let asked = upload.call("HEAD", &[], None);
     assert_eq!(number(&asked, "upload-offset"), sent as u64);
     assert_eq!(asked.header("upload-complete"), Some("?0"));

@@ -166,13 +166,15 @@ fn a_cut_keeps_every_byte_that_arrived() {
         let from = usize::try_from(at).expect("fits");
         let to = from + usize::try_from(sent).expect("fits");
         upload.cut(&headers, file.size - at, &bytes[from..to]);
+        at += sent;
         // Asking takes the upload over; what the cut request still puts away must come first, as
         // it does where a client waits before it tries again.
-        std::thread::sleep(Duration::from_secs(2));
-        at += sent;
-        let held = number(&upload.head(), "upload-offset");
-        println!("sent {at} bytes before a cut, held {held}");
-        assert_eq!(held, at, "every byte that arrived");
+        stage.edge.app().wait_held(link.id, at);
+        assert_eq!(
+            number(&upload.head(), "upload-offset"),
+            at,
+            "every byte that arrived"
+        );
     }
     upload.add(at, &bytes[usize::try_from(at).expect("fits")..]);
     stored(&stage, &link, &upload, file.sha256());
