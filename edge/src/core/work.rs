@@ -18,6 +18,16 @@ pub const STUCK_AFTER: Duration = Duration::from_secs(30);
 /// that R2 puts together or reads, takes longer than [`STUCK_AFTER`].
 pub const WORKING_EVERY: Duration = Duration::from_secs(10);
 
+/// Bytes in a second below which it does not tell that any more: the sender may be gone without a
+/// word, and a small file that is sent again must not wait for that.
+const SLOWEST: u64 = 16 * 1024;
+
+/// How many times a worker tells that the commit of a file of `size` bytes goes on.
+#[must_use]
+pub const fn workings(size: u64) -> u64 {
+    size / (SLOWEST * WORKING_EVERY.as_secs())
+}
+
 /// Something that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Work {

@@ -16,7 +16,7 @@ use crate::core::key::object_key;
 use crate::core::link::{Multipart, Part, Policy};
 use crate::core::sniff;
 use crate::core::ticket::Ticket;
-use crate::core::work::WORKING_EVERY;
+use crate::core::work::{WORKING_EVERY, workings};
 use crate::ports::{
     Begun, Bucket, BucketError, Chunk, CompleteError, Failure, Feed, Kept, Links, Put, PutError,
     Stage, World,
@@ -391,16 +391,17 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         self.confirm(&sealed.policy, announced).await
     }
 
-    /// Waits for R2, and has the link know from time to time that the attempt goes on, so that its
-    /// alarm does not take it for stuck.
+    /// Waits for what R2 does for a file of `size` bytes, and has the link know from time to time that
+    /// the attempt goes on, so that its alarm does not take it for stuck.
     async fn while_working<T>(
         &self,
         upload: UploadId,
         attempt: u64,
+        size: u64,
         work: impl Future<Output = T>,
     ) -> T {
         let mut work = pin!(work);
-        loop {
+        for _ in 0..workings(size) {
             let pause = pin!(self.world.pause(WORKING_EVERY));
             match select(work.as_mut(), pause).await {
                 Either::Left((done, _)) => return done,
@@ -412,6 +413,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
                 }
             }
         }
+        work.await
     }
 
     pub(super) async fn complete_in_r2(
@@ -424,7 +426,9 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         let complete = self
             .bucket
             .complete(key, &sealed.multipart.r2_upload_id, &sealed.etags);
-        let done = self.while_working(upload, attempt, complete).await;
+        let done = self
+            .while_working(upload, attempt, sealed.size, complete)
+            .await;
         let Err(error) = done else { return Ok(()) };
         // An earlier try may have got through without hearing of it.
         if self
@@ -500,7 +504,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         };
         let key = object_key(app, upload);
         let put = self.bucket.put(&key, body, sha256);
-        let put = match self.while_working(upload, attempt, put).await {
+        let put = match self.while_working(upload, attempt, length, put).await {
             Ok(put) if sha256.is_none_or(|s| s == put.sha256) => put,
             other => {
                 self.withdraw(upload, attempt, &key).await?;
@@ -559,7 +563,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             Some(known) => known,
             None => {
                 let digest = self.bucket.digest(key);
-                self.while_working(upload, attempt, digest).await?
+                self.while_working(upload, attempt, size, digest).await?
             }
         };
         if expected.is_some_and(|expected| expected != sha256) {
