@@ -92,6 +92,15 @@ pub fn now() -> Timestamp {
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
+/// Waits for the next minute of the clock if less than half of this one is left: workerd counts the
+/// requests of each minute for itself, so a scenario that counts them must not see one end.
+pub fn early_in_a_minute() {
+    let into = now().secs().rem_euclid(60);
+    if into > 30 {
+        std::thread::sleep(Duration::from_secs(60 - into.unsigned_abs()));
+    }
+}
+
 /// Waits until `found` finds something.
 ///
 /// # Panics

@@ -10,7 +10,7 @@ use chatlift_tests::edge::{ANY_FILE, MANY_FILES, ORIGIN, Setup};
 use chatlift_tests::fixtures::pdf;
 use chatlift_tests::http::{Answer, send};
 use chatlift_tests::receiver::Receiver;
-use chatlift_tests::scratch::wait_for;
+use chatlift_tests::scratch::{early_in_a_minute, wait_for};
 use chatlift_tests::serial::{Serial, TUS};
 use chatlift_tests::stage::{Stage, shared};
 use serde_json::{Value, json};
@@ -33,6 +33,7 @@ fn too_many_requests_about_a_link_or_from_an_address_are_told_to_wait() {
     let limited = |answers: &[chatlift_tests::http::Answer]| {
         answers.iter().filter(|a| a.status == 429).count()
     };
+    early_in_a_minute();
     let answers: Vec<_> = (0..8).map(|_| get(&app.page(&busy))).collect();
     assert_eq!(limited(&answers), 3, "about one link");
     let answer = answers.iter().find(|a| a.status == 429).expect("one");
@@ -46,12 +47,14 @@ fn too_many_requests_about_a_link_or_from_an_address_are_told_to_wait() {
     assert_eq!(app.get_link(busy.id).id, busy.id);
 }
 
-/// An edge that takes `limit` requests a minute by this binding.
+/// An edge that takes `limit` requests a minute by this binding, early in a minute.
 fn limited(name: &str, binding: &str, limit: u32) -> Stage {
-    Stage::with(Setup::new(name).with_wrangler(&format!(
+    let stage = Stage::with(Setup::new(name).with_wrangler(&format!(
         "\n[[ratelimits]]\nname = \"{binding}\"\nnamespace_id = \"1\"\n\
          simple = {{ limit = {limit}, period = 60 }}\n"
-    )))
+    )));
+    early_in_a_minute();
+    stage
 }
 
 /// The answer says to wait, as a client without a browser reads it.

@@ -3,6 +3,7 @@
 
 use chatlift_tests::edge::{ANY_FILE, Setup};
 use chatlift_tests::http::Answer;
+use chatlift_tests::scratch::early_in_a_minute;
 use serde_json::Value;
 
 use super::run::{Run, nobody};
@@ -76,6 +77,7 @@ impl Run {
             .start("http://127.0.0.1:9/");
         let app = edge.app();
         let page = app.page(&app.link(ANY_FILE));
+        early_in_a_minute();
         assert_eq!(page.call("GET", "/page", &[], None).status, 200);
         self.judge.at(edge.origin());
         assert_eq!(
