@@ -22,6 +22,7 @@ use rustix::net::sockopt::set_socket_recv_buffer_size;
 use xtask::run::now;
 
 use crate::meter::Meter;
+use crate::scratch::wait_for;
 
 /// What a network is like.
 #[derive(Clone, Copy, Debug)]
@@ -197,6 +198,16 @@ impl Network {
     /// be in the middle of an upload for as long as it needs.
     pub fn hold_after(&self, bytes: u64) {
         *lock(&self.inner.most) = bytes;
+    }
+
+    /// Waits until so many bytes of files have come to the server.
+    ///
+    /// # Panics
+    /// When they do not within `within`.
+    pub fn wait_arrived(&self, bytes: u64, within: Duration) {
+        wait_for("bytes at the edge", within, || {
+            (self.arrived() >= bytes).then_some(())
+        });
     }
 
     /// Lets go what waits, and holds nothing more.

@@ -133,9 +133,7 @@ fn a_file_given_up_while_the_network_is_away_leaves_nothing_behind() {
     phone.choose(&network.url(&link.url), &path);
     network.hold_after(100_000);
     phone.click(&mark("confirm"));
-    wait_for("the first bytes", WITHIN, || {
-        (network.arrived() >= 100_000).then_some(())
-    });
+    network.wait_arrived(100_000, WITHIN);
     network.cut(Cut::Broken);
     phone.click(&format!("{} {}", of("given-up.bin"), mark("cancel")));
     phone.sees(&of("given-up.bin"), 0);

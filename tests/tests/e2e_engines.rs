@@ -49,9 +49,7 @@ fn begin(phone: &Browser, path: &std::path::Path) {
 fn begin_up_to(bytes: u64, phone: &Browser, path: &std::path::Path, network: &Network) {
     network.hold_after(bytes);
     begin(phone, path);
-    wait_for("bytes at the edge", WITHIN, || {
-        (network.arrived() >= bytes).then_some(())
-    });
+    network.wait_arrived(bytes, WITHIN);
 }
 
 /// The one file that the link has is this one, and no upload is left over.

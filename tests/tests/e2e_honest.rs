@@ -151,9 +151,7 @@ fn a_file_that_changes_or_vanishes_on_its_way_is_told_and_not_stored() {
     phone.sees(&row("ready"), 4);
     network.hold_after(100_000);
     phone.click(&mark("confirm"));
-    wait_for("the first bytes", WITHIN, || {
-        (network.arrived() >= 100_000).then_some(())
-    });
+    network.wait_arrived(100_000, WITHIN);
     fs::File::options()
         .write(true)
         .open(&paths[0])

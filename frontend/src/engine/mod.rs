@@ -75,7 +75,7 @@ pub(crate) fn drop_file(key: Key) {
 }
 
 /// Tells the edge that an upload will not be completed. What it is not told, it cleans away by
-/// itself, but only when the link ends.
+/// itself, but only days later or when the link ends.
 fn give_up(upload: String) {
     dom::spawn(insist(move || api::abandon(&upload)));
 }
