@@ -3,6 +3,7 @@
 pub mod chat;
 pub mod command;
 pub mod cors;
+pub mod csp;
 pub mod decide;
 pub mod first;
 pub mod flow;

@@ -15,7 +15,7 @@ use super::{password, respond};
 use crate::config::Config;
 use crate::core::chat::page::Picker;
 use crate::core::link::{LinkView, refusal};
-use crate::core::{first, language, page};
+use crate::core::{csp, first, language, page};
 use crate::ports::Failure;
 
 thread_local! {
@@ -190,12 +190,16 @@ pub(super) async fn html(
     let address = super::routes::link_url(config, request, token)?;
     let wrong = |e: page::NoMark| Failure::Broken(e.to_string());
     let html = page::fill(&built, &data, &address, &user_agent).map_err(wrong)?;
-    let Some(picker) = picker(config, request, &data) else {
-        return respond::html(status, &data.lang, html);
+    let (html, more) = match picker(config, request, &data) {
+        None => (html, csp::More::default()),
+        Some(picker) => {
+            let chunks = super::chat::chunks(env).await?;
+            let html = picker.add(&html, &data.lang, &chunks).map_err(wrong)?;
+            (html, picker.policy())
+        }
     };
-    let chunks = super::chat::chunks(env).await?;
-    let html = picker.add(&html, &data.lang, &chunks).map_err(wrong)?;
-    respond::html_for(status, &data.lang, html, picker.policy())
+    let policy = csp::with_program(&user_agent, more);
+    respond::html_with(status, &data.lang, html, &policy)
 }
 
 async fn built(env: &Env) -> Result<String, Failure> {

@@ -7,7 +7,7 @@ use worker::{Headers, Response};
 
 use super::log;
 use super::setup::broken;
-use crate::core::chat::page::Policy;
+use crate::core::csp;
 use crate::ports::Failure;
 
 /// Seconds after which a client may try again when storage did not answer.
@@ -18,41 +18,30 @@ pub(super) fn json(status: u16, body: &impl Serialize) -> Result<Response, Failu
     respond_json(status, "application/json", body).map_err(broken("answer"))
 }
 
-/// What the page may load and do (CSP Level 3). `wasm-unsafe-eval` lets it compile its own
-/// WebAssembly; the inline style is the page's own.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; \
-    style-src 'self' 'unsafe-inline'; connect-src 'self'; img-src 'self' data: blob:; \
-    base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
-
-/// A page of ours.
+/// A page of ours without a program.
 pub(super) fn html(status: u16, lang: &str, html: String) -> Result<Response, Failure> {
-    html_for(status, lang, html, Policy::default())
+    html_with(status, lang, html, &csp::plain())
 }
 
-/// A page of ours that may do a little more.
-pub(super) fn html_for(
+/// A page of ours under a content security policy.
+pub(super) fn html_with(
     status: u16,
     lang: &str,
     html: String,
-    more: Policy<'_>,
+    policy: &str,
 ) -> Result<Response, Failure> {
-    let script = "script-src 'self'";
-    let policy = match more.script {
-        Some(url) => CONTENT_SECURITY_POLICY.replace(script, &format!("{script} {url}")),
-        None => CONTENT_SECURITY_POLICY.to_owned(),
-    };
-    let policy = policy + more.frames;
     let headers = Headers::new();
     for (name, value) in [
         ("content-type", "text/html; charset=utf-8"),
         ("cache-control", "no-store"),
         ("content-language", lang),
-        ("content-security-policy", policy.as_str()),
+        ("content-security-policy", policy),
         // The address holds the token.
         ("referrer-policy", "no-referrer"),
         ("x-content-type-options", "nosniff"),
         ("x-robots-tag", "noindex"),
-        ("vary", "accept-language"),
+        // The upload page and its policy are for one browser.
+        ("vary", "accept-language, user-agent"),
     ] {
         headers.set(name, value).map_err(broken("headers"))?;
     }

@@ -8,6 +8,7 @@ use chatlift_shared::chat::Platform;
 use serde::{Deserialize, Serialize};
 
 use super::account::{Account, MiniProgram};
+use crate::core::csp;
 use crate::core::page::{NoMark, escape_json};
 
 /// The end of the page, where the script goes: before it, all that it looks for stands.
@@ -139,25 +140,16 @@ impl<'a> Picker<'a> {
     /// WeChat draws its open tags with (`frame-src https://*.qq.com webcompt:`, its documentation
     /// of open tags).
     #[must_use]
-    pub fn policy(self) -> Policy<'a> {
+    pub fn policy(self) -> csp::More<'a> {
         let frames = match (self.platform, self.account) {
             (Platform::WeChat, Some(_)) => "; frame-src https://*.qq.com webcompt:",
             _ => "",
         };
-        Policy {
+        csp::More {
             script: self.account.and_then(|account| account.sdk.as_deref()),
             frames,
         }
     }
-}
-
-/// Additions to the page's content security policy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Policy<'a> {
-    /// One more script.
-    pub script: Option<&'a str>,
-    /// A whole directive with a semicolon before it, or nothing.
-    pub frames: &'static str,
 }
 
 #[cfg(test)]
@@ -210,7 +202,7 @@ mod tests {
         let html = plain.add(PAGE, "en", &chunks()).expect("a page");
         assert!(html.contains("\"configured\":false"), "{html}");
         assert!(!html.contains("modulepreload"), "{html}");
-        assert_eq!(plain.policy(), Policy::default());
+        assert_eq!(plain.policy(), csp::More::default());
     }
 
     #[test]
