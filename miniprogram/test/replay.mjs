@@ -1,6 +1,6 @@
 // Runs the mini program against a real edge: `node replay.mjs <link> <file> <name>`. Its requests go
 // out as WeChat sends them: an upload is a form of one file under a temporary name. Prints what the
-// component shows at the end, as JSON. tests/tests/edge_miniprogram.rs runs this.
+// component shows at the end, as JSON. tests/tests/edge/miniprogram.rs runs this.
 
 import { readFile } from "node:fs/promises";
 

@@ -1,7 +1,7 @@
 //! The edge's API as an OpenAPI 3.1 document, and the reference page that is made of it.
 //!
 //! Schemas come from the types of `chatlift-shared` that edge, page and backend use; examples are
-//! values of those types; problems come from [`ProblemCode`]. `tests/tests/edge_openapi.rs` holds
+//! values of those types; problems come from [`ProblemCode`]. `tests/tests/edge/openapi.rs` holds
 //! the running edge to the document, and the document to the edge's routes.
 //!
 //! A crate of its own, so that no shipped program carries any of it: the build writes the document

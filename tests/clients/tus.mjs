@@ -1,4 +1,4 @@
-// Sends a file by tus-js-client as npm serves it. Called by tests/tests/edge_conformance_tus.rs:
+// Sends a file by tus-js-client as npm serves it. Called by tests/tests/edge/conformance_tus.rs:
 //   node tus.mjs <endpoint> <file> <what to do>
 // Prints what happened, one JSON object a line; the last has `done` or `failed`.
 

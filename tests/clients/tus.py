@@ -1,4 +1,4 @@
-"""Sends a file by tuspy as PyPI serves it. Called by tests/tests/edge_conformance_tus.rs:
+"""Sends a file by tuspy as PyPI serves it. Called by tests/tests/edge/conformance_tus.rs:
 
     python tus.py <endpoint> <file> <what to do>
 

@@ -1,5 +1,5 @@
 // Uppy with its tus plugin, as npm serves them, in a page. Driven by
-// tests/tests/e2e_conformance_tus.rs through `window.chatlift`.
+// tests/tests/e2e/conformance_tus.rs through `window.chatlift`.
 
 import Uppy from '@uppy/core';
 import Tus from '@uppy/tus';

@@ -1,5 +1,5 @@
 // Signs a webhook by the Standard Webhooks library as npm serves it. Called by
-// tests/tests/edge_conformance_webhooks.rs, in the folder that has the library:
+// tests/tests/edge/conformance_webhooks.rs, in the folder that has the library:
 //
 //     node webhook.mjs <secret> <id> <seconds> <body>
 //

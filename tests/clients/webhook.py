@@ -1,5 +1,5 @@
 """Signs a webhook by the Standard Webhooks library as PyPI serves it. Called by
-tests/tests/edge_conformance_webhooks.rs:
+tests/tests/edge/conformance_webhooks.rs:
 
     python webhook.py <secret> <id> <seconds> <body>
 

@@ -1,6 +1,6 @@
 //! `cargo xtask bench page`: the first visit of the page on Lighthouse's Slow 4G with a processor
 //! that is 4 times slower, in Chromium; figures printed, nothing asserted (what can be counted is
-//! held by `tests/tests/e2e_first_load.rs`).
+//! held by `tests/tests/e2e/first_load.rs`).
 
 use std::process::ExitCode;
 

@@ -30,3 +30,35 @@ pub mod serial;
 pub mod stage;
 pub mod tour;
 pub mod webdriver;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    fn rust_files(folder: &Path) -> BTreeSet<String> {
+        let entries = fs::read_dir(folder).expect("a folder of tests").flatten();
+        entries
+            .filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".rs")?.to_owned()))
+            .collect()
+    }
+
+    /// A file that is no module of its layer would never run, and nothing would say so.
+    #[test]
+    fn every_file_of_scenarios_is_a_module_of_its_layer() {
+        let folder = xtask::root::at("tests/tests");
+        assert_eq!(rust_files(&folder), BTreeSet::new(), "in no layer");
+        for layer in [xtask::test::Layer::Edge, xtask::test::Layer::E2e] {
+            let folder = folder.join(layer.name());
+            let main = fs::read_to_string(folder.join("main.rs")).expect("main.rs");
+            let modules: BTreeSet<String> = main
+                .lines()
+                .filter_map(|line| Some(line.strip_prefix("mod ")?.strip_suffix(';')?.to_owned()))
+                .collect();
+            let mut files = rust_files(&folder);
+            files.remove("main");
+            assert_eq!(modules, files, "{}", layer.name());
+        }
+    }
+}

@@ -1,40 +1,36 @@
 //! `cargo xtask conformance`: the edge against programs that others wrote, unmodified.
 //!
-//! The parts are scenarios in tests/tests, `edge_conformance_<part>.rs`, and in a browser
-//! `e2e_conformance_<part>.rs`. `cargo xtask test` runs them too, within a bounded time; here they
+//! The parts are scenarios in tests/tests, `edge/conformance_<part>.rs`, and in a browser
+//! `e2e/conformance_<part>.rs`. `cargo xtask test` runs them too, within a bounded time; here they
 //! take theirs.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 
 use crate::root::at;
 use crate::run::{cargo, run};
+use crate::test::Layer;
 use crate::{Error, page, tools, worker};
 
-/// What stands between a layer and a part in the names of the parts' files.
-const MARK: &str = "_conformance_";
+/// What the modules of the parts begin with.
+const PREFIX: &str = "conformance_";
 
 /// Variable that tells a scenario to take its time.
 pub const FULL: &str = "CHATLIFT_CONFORMANCE_FULL";
 
-/// The names of the parts' scenarios.
-fn scenarios() -> Result<Vec<String>, Error> {
-    let folder = at("tests/tests");
-    let mut scenarios: Vec<String> = fs::read_dir(&folder)
-        .map_err(Error::file(&folder))?
-        .filter_map(|entry| {
-            let name = entry.ok()?.file_name();
-            let name = name.to_str()?.strip_suffix(".rs")?;
-            name.contains(MARK).then(|| name.to_owned())
-        })
-        .collect();
-    scenarios.sort();
-    Ok(scenarios)
-}
-
-/// The part that a scenario belongs to.
-fn part(scenario: &str) -> &str {
-    scenario.split_once(MARK).map_or(scenario, |(_, part)| part)
+/// The parts that the layer has scenarios of.
+fn parts(layer: Layer) -> Result<BTreeSet<String>, Error> {
+    let folder = at("tests/tests").join(layer.name());
+    let entries = fs::read_dir(&folder).map_err(Error::file(&folder))?;
+    let part = |name: &OsStr| {
+        let part = name.to_str()?.strip_prefix(PREFIX)?.strip_suffix(".rs")?;
+        Some(part.to_owned())
+    };
+    Ok(entries
+        .flatten()
+        .filter_map(|entry| part(&entry.file_name()))
+        .collect())
 }
 
 /// Runs the parts; all of them where none is named.
@@ -42,32 +38,30 @@ fn part(scenario: &str) -> &str {
 /// # Errors
 /// When there is no such part, something cannot be installed, or a part fails.
 pub fn conformance(named: &[String]) -> Result<(), Error> {
-    let scenarios = scenarios()?;
-    let known = |name: &&String| scenarios.iter().any(|scenario| part(scenario) == **name);
-    if let Some(unknown) = named.iter().find(|name| !known(name)) {
-        let parts: BTreeSet<&str> = scenarios.iter().map(|scenario| part(scenario)).collect();
+    let (edge, e2e) = (parts(Layer::Edge)?, parts(Layer::E2e)?);
+    let known: BTreeSet<&String> = edge.union(&e2e).collect();
+    if let Some(unknown) = named.iter().find(|part| !known.contains(part)) {
+        let known = Vec::from_iter(known.into_iter().map(String::as_str)).join(", ");
         return Err(Error::Usage(format!(
-            "there is no part `{unknown}`: {}",
-            Vec::from_iter(parts).join(", ")
+            "there is no part `{unknown}`: {known}"
         )));
     }
-    let chosen: Vec<&String> = scenarios
-        .iter()
-        .filter(|scenario| named.is_empty() || named.iter().any(|name| name == part(scenario)))
-        .collect();
-    if chosen.iter().any(|scenario| scenario.starts_with("e2e_")) {
+    let chosen = |part: &&String| named.is_empty() || named.contains(part);
+    tools::ensure_build()?;
+    if e2e.iter().any(|part| chosen(&part)) {
         tools::ensure_browser()?;
     }
-    tools::ensure_build()?;
     page::build()?;
     worker::build()?;
     let mut command = cargo();
     command
         .current_dir(at(""))
         .args(["test", "--package", "chatlift-tests", "--no-fail-fast"])
-        .env(FULL, "1");
-    for scenario in chosen {
-        command.args(["--test", scenario]);
+        .args(["--test", Layer::Edge.name(), "--test", Layer::E2e.name()])
+        .env(FULL, "1")
+        .args(["--", "--nocapture"]);
+    for part in known.into_iter().filter(chosen) {
+        command.arg(format!("{PREFIX}{part}::"));
     }
-    run(command.args(["--", "--nocapture"]))
+    run(&mut command)
 }

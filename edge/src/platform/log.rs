@@ -1,5 +1,5 @@
 //! Structured log lines. They name links, uploads, files and events by id; never tokens, keys,
-//! passwords, names of files, or what an app gave with a link. `edge_log.rs` in the tests reads what
+//! passwords, names of files, or what an app gave with a link. `edge/log.rs` in the tests reads what
 //! the edge prints in workerd and holds it to that.
 
 use core::cell::Cell;

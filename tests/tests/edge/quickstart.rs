@@ -49,7 +49,7 @@ fn shell(folder: &Path, lines: &str, vars: &[(String, String)]) -> Output {
 
 /// The blocks of code under a heading of the README.
 fn blocks(heading: &str) -> Vec<String> {
-    let readme = include_str!("../../README.md");
+    let readme = include_str!("../../../README.md");
     let (_, section) = readme.split_once(heading).expect("the heading");
     let section = section.split("\n## ").next().unwrap_or_default();
     let mut blocks = vec![String::new()];

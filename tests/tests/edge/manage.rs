@@ -10,7 +10,7 @@ use chatlift_tests::client::{App, Page};
 use chatlift_tests::edge::{ANY_FILE, DOCUMENTS};
 use chatlift_tests::fixtures::{pdf, png};
 use chatlift_tests::scratch::{now, wait_for};
-use chatlift_tests::stage::shared;
+use chatlift_tests::stage::{Stage, shared};
 use serde_json::{Value, json};
 
 const WITHIN: Duration = Duration::from_secs(30);
@@ -139,7 +139,8 @@ fn ids(links: &[LinkSummary]) -> Vec<LinkId> {
 
 #[test]
 fn links_are_listed_by_subject_state_and_page_and_each_app_sees_its_own() {
-    let stage = shared();
+    // Its own edge: one page must hold all links of the app.
+    let stage = Stage::new("list");
     let app = stage.edge.app();
     let subject = "list-of-case-7";
     let mut made: Vec<Link> = (0..5)

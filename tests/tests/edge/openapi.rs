@@ -10,19 +10,12 @@ use chatlift_tests::openapi::Judge;
 use chatlift_tests::stage::shared;
 use serde_json::Value;
 
-#[path = "edge_openapi/backend.rs"]
 mod backend;
-#[path = "edge_openapi/edge.rs"]
 mod edge;
-#[path = "edge_openapi/page.rs"]
 mod page;
-#[path = "edge_openapi/resumable.rs"]
 mod resumable;
-#[path = "edge_openapi/run.rs"]
 mod run;
-#[path = "edge_openapi/tus.rs"]
 mod tus;
-#[path = "edge_openapi/uploads.rs"]
 mod uploads;
 
 use run::Run;

@@ -1,5 +1,5 @@
 //! Standard Webhooks: what the edge really delivers is taken by the official Rust library, and what
-//! that one and those of npm and PyPI sign is taken by ours. `edge_conformance_clients.rs` has these
+//! that one and those of npm and PyPI sign is taken by ours. `edge/conformance_clients.rs` has these
 //! two take what the edge delivers.
 
 use std::path::Path;

@@ -1,0 +1,35 @@
+//! Scenarios over HTTP against the edge in real workerd: one module per journey, in one binary.
+//!
+//! Most share one edge ([`chatlift_tests::stage::shared`]) with links of their own. A scenario that
+//! stops, kills, counts or measures an edge starts its own. One alone, by its name:
+//! `cargo test --package chatlift-tests --test edge tus::`.
+
+mod access;
+mod chat;
+mod chunks;
+mod client;
+mod conformance_clients;
+mod conformance_openapi;
+mod conformance_tus;
+mod conformance_webhooks;
+mod counts;
+mod cross_origin;
+mod events;
+mod faults;
+mod floor;
+mod form;
+mod links;
+mod log;
+mod manage;
+mod memory;
+mod miniprogram;
+mod openapi;
+mod operating;
+mod parts;
+mod person;
+mod quickstart;
+mod refusals;
+mod resumable;
+mod tus;
+mod uploads;
+mod webhooks;
