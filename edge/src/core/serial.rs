@@ -215,6 +215,9 @@ pub struct SerialView {
     pub policy: Policy,
     /// When it ends, unless it is complete by then.
     pub expires_at: Timestamp,
+    /// While it is being completed: seconds until another attempt may take over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
     /// Digest of the file that it has become.
     pub sha256: Option<Sha256>,
 }

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use chatlift_shared::api::{EventState, LinkState as Status};
 use chatlift_shared::digest::Sha256;
-use chatlift_shared::{AppId, EventId, Timestamp, UploadId};
+use chatlift_shared::{AppId, EventId, Problem, ProblemCode, Timestamp, UploadId};
 
 use super::link::{Cleanup, LinkState, Multipart, UploadState};
 use super::listing::Entry;
@@ -13,6 +13,14 @@ use super::serial::{Serial, expires_at};
 /// After this long, a commit that was not confirmed is taken for dead and settled by looking at
 /// R2. A worker whose client has gone may go on for 30 s (Workers limits, `waitUntil`).
 pub const STUCK_AFTER: Duration = Duration::from_secs(30);
+
+/// The refusal of an upload that an attempt is committing since `since`: with the seconds until
+/// another attempt may take over, should that one have died.
+#[must_use]
+pub fn busy_since(since: Timestamp, now: Timestamp) -> Problem {
+    let left = now.until(since.plus(STUCK_AFTER));
+    Problem::new(ProblemCode::UploadBusy).retry_after(left.as_millis().div_ceil(1000).max(1) as u64)
+}
 
 /// How often a worker tells that a commit goes on: a body that comes in slowly, or a large object
 /// that R2 puts together or reads, takes longer than [`STUCK_AFTER`].

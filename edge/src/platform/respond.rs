@@ -109,7 +109,9 @@ pub(super) fn problem(problem: &Problem) -> worker::Result<Response> {
         }
         ProblemCode::StorageUnavailable
         | ProblemCode::UploadBusy
-        | ProblemCode::ChatUnavailable => {
+        | ProblemCode::ChatUnavailable
+            if problem.retry_after.is_none() =>
+        {
             headers.set("retry-after", RETRY_AFTER)?;
         }
         _ => {}

@@ -204,7 +204,9 @@ async fn look(
 ) -> Result<Answer, Failure> {
     let view = service.look(&claims.app, upload, Protocol::Tus).await?;
     if view.phase == Phase::Completing {
-        return Err(ProblemCode::UploadBusy.into());
+        let mut busy = Problem::new(ProblemCode::UploadBusy);
+        busy.retry_after = view.retry_after;
+        return Err(busy.into());
     }
     Ok((200, state(&view, base)))
 }

@@ -5,6 +5,7 @@ use chatlift_shared::{Problem, ProblemCode, UploadId};
 use super::super::command::{Answer, Reply};
 use super::super::link::{Multipart, UploadState};
 use super::super::serial::{PIECES_MAX, Pieces, Role, Serial};
+use super::super::work::busy_since;
 use super::Step;
 
 impl Step<'_> {
@@ -20,8 +21,8 @@ impl Step<'_> {
                 && !matches!(row.state, UploadState::Aborted { .. })
         });
         if let Some((id, row)) = joined {
-            if let UploadState::Completing { .. } = row.state {
-                return Err(ProblemCode::UploadBusy.into());
+            if let UploadState::Completing { since, .. } = row.state {
+                return Err(busy_since(since, self.now));
             }
             return Ok(Reply::Pieces(Pieces {
                 policy: self.state.link.policy.clone(),
@@ -40,7 +41,7 @@ impl Step<'_> {
             }
             match row.state {
                 UploadState::Piece { .. } => pieces.push((*id, row.size)),
-                UploadState::Completing { .. } => return Err(ProblemCode::UploadBusy.into()),
+                UploadState::Completing { since, .. } => return Err(busy_since(since, self.now)),
                 UploadState::Aborted { .. } => {
                     self.not_ended()?;
                     return Err(ProblemCode::UploadAborted.into());

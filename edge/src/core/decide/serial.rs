@@ -12,6 +12,7 @@ use super::super::serial::{
     Phase, Protocol, Role, Serial, SerialCommand, SerialView, expires_at, may_write, with_status,
 };
 use super::super::stage::offset_differs;
+use super::super::work::busy_since;
 use super::{Held, PartWrite, Step};
 
 /// Nobody: what a writer is before the first request, and after one that only looked.
@@ -189,7 +190,9 @@ impl Step<'_> {
                     (true, _) => Err(past_the_end(size)),
                 };
             }
-            UploadState::Completing { .. } => return Err(ProblemCode::UploadBusy.into()),
+            UploadState::Completing { since, .. } => {
+                return Err(busy_since(since.to_owned(), self.now));
+            }
             UploadState::Aborted { .. } => {
                 self.not_ended()?;
                 return Err(ProblemCode::UploadAborted.into());
@@ -290,6 +293,7 @@ impl Step<'_> {
             serial,
             policy: self.state.link.policy.clone(),
             expires_at: expires_at(row.created_at, self.state.link.expires_at),
+            retry_after: None,
             sha256: None,
         };
         match &row.state {
@@ -298,7 +302,10 @@ impl Step<'_> {
                 view.staged = whole_staged(&self.counted(upload), row.size, multipart.part_size);
                 view.multipart = Some(multipart.clone());
             }
-            UploadState::Completing { .. } => view.phase = Phase::Completing,
+            UploadState::Completing { since, .. } => {
+                view.phase = Phase::Completing;
+                view.retry_after = busy_since(*since, self.now).retry_after;
+            }
             UploadState::Piece { .. } => view.phase = Phase::Piece,
             UploadState::Stored(file) => {
                 view.phase = Phase::Stored;
@@ -321,7 +328,9 @@ impl Step<'_> {
             }
             // Its digest may take longer than any wait, and no other attempt may come between: the
             // alarm settles it should this one have died.
-            UploadState::Completing { .. } => return Err(ProblemCode::UploadBusy.into()),
+            UploadState::Completing { since, .. } => {
+                return Err(busy_since(since.to_owned(), self.now));
+            }
             UploadState::Receiving { multipart, .. } => multipart,
         };
         self.room_for_serial(Some(row.size), &serial.role)?;

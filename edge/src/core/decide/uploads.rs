@@ -11,7 +11,7 @@ use chatlift_shared::{Problem, ProblemCode, Timestamp, UploadId};
 use super::super::command::{Answer, OpenUpload, Reply, Seal, Sealed};
 use super::super::link::{Multipart, Part, StoredFile, UploadRow, UploadState};
 use super::super::serial::Serial;
-use super::super::work::STUCK_AFTER;
+use super::super::work::{STUCK_AFTER, busy_since};
 use super::{PARTS_NAMED, PartWrite, Step};
 
 /// Uploads that may be under way beside the places left: a person who starts over, or has two
@@ -186,7 +186,8 @@ impl Step<'_> {
                 self.touch(upload);
                 Ok(())
             }
-            UploadState::Completing { .. } | UploadState::Piece { .. } | UploadState::Stored(_) => {
+            UploadState::Completing { since, .. } => Err(busy_since(*since, self.now)),
+            UploadState::Piece { .. } | UploadState::Stored(_) => {
                 Err(ProblemCode::UploadBusy.into())
             }
             UploadState::Aborted { .. } => Err(ProblemCode::UploadAborted.into()),
@@ -282,6 +283,7 @@ impl Step<'_> {
         if let Some(known) = self.find_same(&name, size, sha256) {
             return match self.upload(known)?.state {
                 UploadState::Stored(_) => self.found_file(known.into()),
+                UploadState::Completing { since, .. } => Err(busy_since(since, self.now)),
                 _ => Err(ProblemCode::UploadBusy.into()),
             };
         }
@@ -332,9 +334,8 @@ impl Step<'_> {
                 multipart: Some(multipart),
                 ..
             } if since.plus(STUCK_AFTER) <= self.now => multipart.clone(),
-            UploadState::Completing { .. } | UploadState::Piece { .. } => {
-                return Err(ProblemCode::UploadBusy.into());
-            }
+            UploadState::Completing { since, .. } => return Err(busy_since(*since, self.now)),
+            UploadState::Piece { .. } => return Err(ProblemCode::UploadBusy.into()),
             UploadState::Receiving { multipart, .. } => {
                 self.room_for(size)?;
                 multipart.clone()
@@ -498,9 +499,8 @@ impl Step<'_> {
             }
             UploadState::Aborted { .. } => Ok(Reply::Done),
             // Too late to change one's mind: the answer to `complete` tells how it went.
-            UploadState::Completing { .. } | UploadState::Stored(_) => {
-                Err(ProblemCode::UploadBusy.into())
-            }
+            UploadState::Completing { since, .. } => Err(busy_since(since, self.now)),
+            UploadState::Stored(_) => Err(ProblemCode::UploadBusy.into()),
         }
     }
 }

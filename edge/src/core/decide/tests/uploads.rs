@@ -328,3 +328,24 @@ fn beyond_the_spare_uploads_the_oldest_makes_room() {
     };
     assert!(!receiving(0) && receiving(1) && receiving(100));
 }
+
+/// A worker died in the middle of a commit: a client that came back after the 2 s that it was told
+/// met the same refusal until the attempt was taken for dead.
+#[test]
+fn who_waits_as_long_as_a_dead_commit_says_may_take_over() {
+    let (mut kept, size) = (Kept::new(1), 20 * MIB);
+    kept.seal(1, size);
+    kept.pass(7);
+    let left = STUCK_AFTER.as_secs() - 7;
+    for command in [
+        seal(1, size, 2),
+        Command::Touch { upload: id(1) },
+        Command::Abort { upload: id(1) },
+    ] {
+        let problem = kept.run(command).expect_err("busy");
+        assert_eq!(problem.code, ProblemCode::UploadBusy);
+        assert_eq!(problem.retry_after, Some(left));
+    }
+    kept.pass(left);
+    assert!(matches!(kept.run(seal(1, size, 2)), Ok(Reply::Sealed(_))));
+}
