@@ -55,15 +55,38 @@ pub fn select(header: Option<&str>, size: u64) -> Result<Selection, ProblemCode>
     })
 }
 
-/// Whether an entity tag list (`If-Match`, `If-None-Match`) names `etag` (without quotes), by
-/// weak comparison.
+/// Whether the list of `If-Match` names `etag` (without quotes). The comparison is strong (RFC 9110
+/// section 13.1.1): a weak tag names nothing.
 #[must_use]
-pub fn names_etag(list: &str, etag: &str) -> bool {
-    list.trim() == "*"
-        || list.split(',').any(|member| {
-            let member = member.trim();
-            member.strip_prefix("W/").unwrap_or(member) == format!("\"{etag}\"")
-        })
+pub fn matches_strongly(list: &str, etag: &str) -> bool {
+    list.trim() == "*" || list.split(',').any(|member| is_strong(member, etag))
+}
+
+/// Whether the list of `If-None-Match` names `etag` (without quotes). The comparison is weak (RFC 9110
+/// section 13.1.2).
+#[must_use]
+pub fn matches_weakly(list: &str, etag: &str) -> bool {
+    let opaque = |member: &'_ str| {
+        let member = member.trim();
+        member.strip_prefix("W/").unwrap_or(member).to_owned()
+    };
+    list.trim() == "*" || list.split(',').any(|m| is_strong(&opaque(m), etag))
+}
+
+/// Whether a range may be answered with a part under this `If-Range`: only for one strong entity tag
+/// that is `etag` (RFC 9110 section 13.1.5). A date has seconds only, which two versions can share, so
+/// it is answered with the whole.
+#[must_use]
+pub fn range_is_current(if_range: &str, etag: &str) -> bool {
+    is_strong(if_range, etag)
+}
+
+fn is_strong(member: &str, etag: &str) -> bool {
+    member
+        .trim()
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+        == Some(etag)
 }
 
 /// The seconds since the epoch of an HTTP date (RFC 9110 section 5.6.7); `None` for what is none.
@@ -146,9 +169,32 @@ mod tests {
 
     #[test]
     fn etags_are_compared_whole() {
-        assert!(names_etag("\"a\", W/\"b\"", "b"));
-        assert!(names_etag("*", "b"));
-        assert!(!names_etag("\"ab\"", "b"));
+        for (list, strongly, weakly) in [
+            ("\"b\"", true, true),
+            ("\"a\", \"b\"", true, true),
+            ("\"a\", W/\"b\"", false, true),
+            ("W/\"b\"", false, true),
+            ("*", true, true),
+            ("\"ab\"", false, false),
+            ("b", false, false),
+            ("\"", false, false),
+        ] {
+            assert_eq!(matches_strongly(list, "b"), strongly, "{list}");
+            assert_eq!(matches_weakly(list, "b"), weakly, "{list}");
+        }
+    }
+
+    #[test]
+    fn a_range_is_current_for_one_strong_tag_only() {
+        for (if_range, current) in [
+            ("\"b\"", true),
+            ("W/\"b\"", false),
+            ("\"a\", \"b\"", false),
+            ("*", false),
+            ("Sat, 21 Nov 2026 09:06:50 GMT", false),
+        ] {
+            assert_eq!(range_is_current(if_range, "b"), current, "{if_range}");
+        }
     }
 
     proptest! {

@@ -8,7 +8,9 @@ use super::setup::{EdgeService, broken};
 use crate::core::command::FoundFile;
 use crate::core::key::object_key;
 use crate::core::link::upload_of;
-use crate::core::range::{self, Selection, names_etag, select};
+use crate::core::range::{
+    self, Selection, matches_strongly, matches_weakly, range_is_current, select,
+};
 use crate::ports::Failure;
 
 /// `GET /v1/files/{id}/content`
@@ -22,7 +24,7 @@ pub(super) async fn serve(
     if file.deleted_at.is_some() {
         return Err(ProblemCode::FileDeleted.into());
     }
-    if header(request, "if-match").is_some_and(|list| !names_etag(&list, etag)) {
+    if header(request, "if-match").is_some_and(|list| !matches_strongly(&list, etag)) {
         return Err(Problem::new(ProblemCode::PreconditionFailed)
             .field("If-Match")
             .into());
@@ -45,7 +47,7 @@ pub(super) async fn serve(
     set("cache-control", "private, no-cache")?;
     set("repr-digest", &file.sha256.to_header())?;
     let unchanged = match header(request, "if-none-match") {
-        Some(list) => names_etag(&list, etag),
+        Some(list) => matches_weakly(&list, etag),
         None => date("if-modified-since").is_some_and(|at| stored_at <= at),
     };
     if unchanged {
@@ -55,8 +57,10 @@ pub(super) async fn serve(
     set("content-disposition", &disposition::attachment(&file.name))?;
     set("x-content-type-options", "nosniff")?;
     // A range of another version of the file would be spliced into this one.
-    let current = header(request, "if-range").is_none_or(|v| names_etag(&v, etag));
-    let range = header(request, "range").filter(|_| current);
+    let current = header(request, "if-range").is_none_or(|v| range_is_current(&v, etag));
+    // `Range` has a meaning for GET only (RFC 9110 section 14.2).
+    let head = request.method() == worker::Method::Head;
+    let range = header(request, "range").filter(|_| current && !head);
     let selection = select(range.as_deref(), file.size)
         .map_err(|code| Problem::new(code).field("Range").limit(file.size))?;
     let (status, length, range) = match selection {
@@ -75,7 +79,7 @@ pub(super) async fn serve(
         }
     };
     set("content-length", &length.to_string())?;
-    if request.method() == worker::Method::Head {
+    if head {
         return respond(status, headers, ResponseBody::Empty);
     }
     let key = object_key(&found.app, upload_of(file.id));

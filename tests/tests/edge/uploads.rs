@@ -366,7 +366,7 @@ fn content_is_had_only_when_it_is_what_the_backend_means() {
         .header("etag")
         .expect("an ETag")
         .to_owned();
-    let other = "\"other\"";
+    let (other, weak) = ("\"other\"", format!("W/{etag}"));
     for (headers, status, len) in [
         (vec![("if-none-match", etag.as_str())], 304, 0),
         (vec![("if-none-match", "*")], 304, 0),
@@ -382,6 +382,12 @@ fn content_is_had_only_when_it_is_what_the_backend_means() {
             200,
             pdf().len(),
         ),
+        (vec![("if-none-match", weak.as_str())], 304, 0),
+        (
+            vec![("if-range", weak.as_str()), ("range", "bytes=0-3")],
+            200,
+            pdf().len(),
+        ),
     ] {
         let answer = app.content(stored.id, &headers);
         assert_eq!(
@@ -390,10 +396,13 @@ fn content_is_had_only_when_it_is_what_the_backend_means() {
             "{headers:?}"
         );
     }
-    refused(
-        &app.content(stored.id, &[("if-match", other)]),
-        ProblemCode::PreconditionFailed,
-    );
+    for tag in [other, &weak] {
+        let answer = app.content(stored.id, &[("if-match", tag)]);
+        refused(&answer, ProblemCode::PreconditionFailed);
+    }
+    let path = format!("/v1/files/{}/content", stored.id);
+    let head = app.call("HEAD", &path, &[("range", "bytes=0-3")], None);
+    assert_eq!(head.status, 200, "HEAD has no ranges");
 }
 
 #[test]
