@@ -2,7 +2,8 @@
 //!
 //! The scene's `formats` decide. Without any, a file stays as it is to the byte. A file that is in
 //! one of them stays as it is, but for what tells where a photo was taken, if it can be opened.
-//! Another becomes the first of them that a converter can make of it. If none can be made, the
+//! Another becomes the first of them that a converter can make of it; a video becomes sound only where
+//! nothing else can be made. If none can be made, the
 //! file is rejected: an app that named its formats cannot use anything else.
 //!
 //! Under crash: the product gets its name when it is whole; a conversion that died is begun again,

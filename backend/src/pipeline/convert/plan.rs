@@ -28,10 +28,20 @@ pub(super) fn plan<'a>(
     if formats.iter().any(|f| f.eq_ignore_ascii_case(media_type)) {
         return able(media_type).map_or(Plan::Keep, Plan::Check);
     }
-    formats
-        .iter()
+    let loses_picture = |to: &String| is_video(media_type) && !is_video(to);
+    // A video becomes sound only where nothing else is wanted, whatever stands first.
+    let (sound, others): (Vec<_>, Vec<_>) = formats.iter().partition(|to| loses_picture(to));
+    others
+        .into_iter()
+        .chain(sound)
         .find_map(|to| Some(Plan::Convert(able(to)?, to)))
         .unwrap_or(Plan::Impossible)
+}
+
+fn is_video(media_type: &str) -> bool {
+    media_type
+        .get(..6)
+        .is_some_and(|kind| kind.eq_ignore_ascii_case("video/"))
 }
 
 /// The name with the ending that its new type usually has.
@@ -89,6 +99,18 @@ mod tests {
             ("application/pdf", &["image/jpeg"], Some("image/jpeg")),
             ("image/png", &["application/pdf"], Some("application/pdf")),
             ("audio/amr", &["application/pdf"], None),
+            (
+                "video/quicktime",
+                &["application/pdf", "image/jpeg", "audio/mpeg", "video/mp4"],
+                Some("video/mp4"),
+            ),
+            ("video/webm", &["audio/mp4", "video/mp4"], Some("video/mp4")),
+            ("video/webm", &["audio/mp4"], Some("audio/mp4")),
+            (
+                "audio/amr",
+                &["audio/mpeg", "video/mp4"],
+                Some("audio/mpeg"),
+            ),
             ("application/octet-stream", &["image/jpeg"], None),
         ] {
             assert_eq!(
