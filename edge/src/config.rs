@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use chatlift_shared::api::Join;
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::{FILE_SIZE_MAX, LINK_FILES_MAX};
-use chatlift_shared::mac::{KeyRing, KeyRingError};
+use chatlift_shared::mac::{DEVELOPMENT_KEY, KeyRing, KeyRingError};
 use chatlift_shared::media::{MediaRange, is_media_type};
 use chatlift_shared::text::LocalizedText;
 use chatlift_shared::webhook::{Secret, SigningKey};
@@ -18,6 +18,7 @@ use subtle::{Choice, ConstantTimeEq as _};
 use url::Url;
 
 use crate::core::chat::account::{self, Accounts};
+use crate::core::domain::DomainFiles;
 use crate::core::link::Policy;
 
 /// Longest lifetime of a link, in seconds: 90 days. R2 drops unfinished uploads after 7.
@@ -39,6 +40,8 @@ pub struct Config {
     pub faults: bool,
     /// Whether this is a developer's machine or a test, where webhooks may go over plain http.
     pub development: bool,
+    /// Files at the root of the domain that prove whose it is.
+    pub domain_files: DomainFiles,
     apps: BTreeMap<AppId, App>,
     chat: BTreeMap<AppId, Accounts>,
 }
@@ -99,6 +102,8 @@ pub struct RawConfig {
     pub chat: String,
     /// `CHAT_SECRETS`, may be empty
     pub chat_secrets: String,
+    /// `DOMAIN_FILES`, may be empty
+    pub domain_files: String,
     /// `ENVIRONMENT`: `development`, `staging` or `production`, which an empty one is
     pub environment: String,
 }
@@ -204,6 +209,14 @@ impl Config {
                 reason: "only where ENVIRONMENT is development".to_owned(),
             });
         }
+        if !development && keys.get(DEVELOPMENT_KEY).is_some() {
+            return Err(ConfigError {
+                variable: "LINK_KEYS",
+                reason: format!(
+                    "key {DEVELOPMENT_KEY} is a developer's; only where ENVIRONMENT is development"
+                ),
+            });
+        }
         let apps_error = |reason: String| ConfigError {
             variable: "APPS",
             reason,
@@ -235,7 +248,11 @@ impl Config {
         Ok(Self {
             keys,
             bucket: raw.bucket.clone(),
-            public_url: check_public_url(&raw.public_url)?,
+            public_url: check_public_url(&raw.public_url, development)?,
+            domain_files: DomainFiles::parse(&raw.domain_files).map_err(|reason| ConfigError {
+                variable: "DOMAIN_FILES",
+                reason,
+            })?,
             faults: raw.faults == "on",
             development,
             apps,
@@ -275,18 +292,22 @@ impl Config {
     }
 }
 
-fn check_public_url(text: &str) -> Result<Option<String>, ConfigError> {
+fn check_public_url(text: &str, development: bool) -> Result<Option<String>, ConfigError> {
     if text.is_empty() {
         return Ok(None);
     }
     let url = Url::parse(text)
         .ok()
         .filter(|u| {
-            matches!(u.scheme(), "https" | "http") && u.path() == "/" && u.query().is_none()
+            (u.scheme() == "https" || (development && u.scheme() == "http"))
+                && u.path() == "/"
+                && u.query().is_none()
         })
         .ok_or_else(|| ConfigError {
             variable: "PUBLIC_URL",
-            reason: "give an address such as https://files.example.com, without a path".to_owned(),
+            reason: "give an address such as https://files.example.com, without a path; http only \
+                     where ENVIRONMENT is development"
+                .to_owned(),
         })?;
     Ok(Some(url.origin().ascii_serialization()))
 }
@@ -461,6 +482,7 @@ pub(crate) mod tests {
         assert!(error(|r| r.apps = "[".into()).starts_with("APPS: "));
         assert!(error(|r| r.app_secrets = "{}".into()).contains("nothing for app demo"));
         assert!(error(|r| r.public_url = "ftp://x".into()).starts_with("PUBLIC_URL"));
+        assert!(error(|r| r.domain_files = "{\"a\":\"b\"}".into()).starts_with("DOMAIN_FILES"));
         assert!(
             error(|r| r.apps = r.apps.replace("\"max_files\":2", "\"max_files\":0"))
                 .contains("scene docs: max_files must be 1 to 500")
@@ -498,6 +520,29 @@ pub(crate) mod tests {
             r.faults = "on".into();
         });
         assert!(told.starts_with("FAULTS"), "{told}");
+    }
+
+    #[test]
+    fn a_developers_settings_start_no_production() {
+        for environment in ["production", "staging", ""] {
+            let deployed = |change: fn(&mut RawConfig)| {
+                error(|r| {
+                    r.environment = environment.into();
+                    r.apps = r.apps.replace("http://127", "https://127");
+                    change(r);
+                })
+            };
+            let told = deployed(|r| r.link_keys = r.link_keys.replace("1:", "0:"));
+            assert!(told.starts_with("LINK_KEYS: key 0"), "{told}");
+            let told = deployed(|r| r.link_keys += &format!(",0:{}", "A".repeat(43)));
+            assert!(told.starts_with("LINK_KEYS: key 0"), "{told}");
+            let told = deployed(|r| r.public_url = "http://127.0.0.1:8787".into());
+            assert!(told.starts_with("PUBLIC_URL"), "{told}");
+        }
+        let mut raw = raw();
+        raw.link_keys = raw.link_keys.replace("1:", "0:");
+        raw.public_url = "http://127.0.0.1:8787".into();
+        assert!(Config::check(&raw).is_ok(), "on a developer's machine");
     }
 
     #[test]

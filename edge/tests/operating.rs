@@ -184,18 +184,19 @@ fn every_environment_has_the_variables_and_shares_nothing() {
         }
         let files = entries(env, &["r2_buckets"], "binding")["FILES"];
         assert_eq!(files["bucket_name"], vars["BUCKET_NAME"], "{name}");
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        // Also that of development: `wrangler deploy` without `--env` replaces no other's.
+        assert!(
+            workers.insert(text(&env["name"])),
+            "{name}: a worker of another"
+        );
         if name == "development" {
-            // On a developer's machine alone, where it is a folder.
+            // Its bucket is a folder of a developer's machine.
             continue;
         }
         assert!(
             vars.contains_key("PUBLIC_URL"),
             "{name}: PUBLIC_URL is missing"
-        );
-        let text = |value: &Value| value.as_str().expect("a text").to_owned();
-        assert!(
-            workers.insert(text(&env["name"])),
-            "{name}: a worker of another"
         );
         assert!(
             buckets.insert(text(&files["bucket_name"])),

@@ -11,6 +11,10 @@ use sha2::Sha256;
 /// Shortest signing key, in bytes: the output size of SHA-256, as RFC 2104 section 3 advises.
 pub const KEY_MIN: usize = 32;
 
+/// Id of the signing key that `cargo xtask dev` makes. An edge that is deployed refuses it, so that a
+/// developer's settings never serve in production's place.
+pub const DEVELOPMENT_KEY: u8 = 0;
+
 /// Length of a truncated tag, in bytes: half of the hash's output, the least that RFC 2104
 /// section 5 allows.
 pub const TAG_LEN: usize = 16;

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use chatlift_shared::mac::DEVELOPMENT_KEY;
 use lexopt::prelude::{Long, Short, Value, ValueExt as _};
 use xtask::bench;
 use xtask::dev::{self, Options};
@@ -179,10 +180,13 @@ fn secret(args: &mut lexopt::Parser) -> Result<Secret, Error> {
         words.push(word.to_string_lossy().into_owned());
     }
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        // Key 0 is a developer's, which no deployed edge takes.
         ["link-key", id] => id
             .parse()
+            .ok()
+            .filter(|id| *id != DEVELOPMENT_KEY)
             .map(Secret::LinkKey)
-            .map_err(|_| Error::Usage("the id of a link key is 0 to 255".to_owned())),
+            .ok_or_else(|| Error::Usage("the id of a link key is 1 to 255".to_owned())),
         ["app", id] => Ok(Secret::App(id.to_owned())),
         ["webhook-key"] => Ok(Secret::WebhookKey),
         _ => Err(Error::Usage(

@@ -1,11 +1,8 @@
 //! `cargo xtask secret ...`: draws what an operator puts into the edge's secrets. Printed once and
 //! kept nowhere.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
 use crate::Error;
-use crate::secrets::{AppSecrets, app_secrets, random, webhook_key};
+use crate::secrets::{AppSecrets, app_secrets, link_key, webhook_key};
 
 /// What is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +21,7 @@ pub enum Secret {
 /// When the machine gives no random bytes.
 pub fn text(secret: &Secret) -> Result<String, Error> {
     match secret {
-        Secret::LinkKey(id) => Ok(format!("{id}:{}", URL_SAFE_NO_PAD.encode(random()?))),
+        Secret::LinkKey(id) => link_key(*id),
         Secret::WebhookKey => webhook_key(),
         Secret::App(app) => {
             let secrets = AppSecrets::random()?;

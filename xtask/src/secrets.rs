@@ -9,6 +9,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use chatlift_shared::mac::DEVELOPMENT_KEY;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -49,12 +50,20 @@ impl AppSecrets {
     }
 }
 
-/// A new key ring of one key, as the edge's `LINK_KEYS` has it.
+/// A new key ring of one key, as the edge's `LINK_KEYS` has it in development.
 ///
 /// # Errors
 /// When the machine gives no random bytes.
 pub fn link_keys() -> Result<String, Error> {
-    Ok(format!("1:{}", URL_SAFE_NO_PAD.encode(random()?)))
+    link_key(DEVELOPMENT_KEY)
+}
+
+/// A new signing key with this id, as `LINK_KEYS` has it.
+///
+/// # Errors
+/// When the machine gives no random bytes.
+pub(crate) fn link_key(id: u8) -> Result<String, Error> {
+    Ok(format!("{id}:{}", URL_SAFE_NO_PAD.encode(random()?)))
 }
 
 /// A new key for `v1a` signatures, as `webhook_keys` in `APP_SECRETS` has it.

@@ -1,6 +1,9 @@
 //! Which route a request is for.
 
 use chatlift_shared::{AppId, EventId, FileId, LinkId, Problem, ProblemCode, UploadId};
+use percent_encoding::percent_decode_str;
+
+use super::domain;
 
 /// A route, with what stands in its path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +34,9 @@ pub enum Route {
     Page(String, PageRoute),
     /// `GET /healthz`
     Health,
+    /// `GET /{name}.txt` at the root: a file that proves to a chat platform whose domain this is, or
+    /// an asset.
+    DomainFile(String),
     /// Anything else: the static assets.
     Asset,
 }
@@ -126,6 +132,7 @@ impl Route {
             | Self::Download(_)
             | Self::Page(..)
             | Self::Health
+            | Self::DomainFile(_)
             | Self::Asset => None,
         }
     }
@@ -149,6 +156,11 @@ pub fn parse(method: &str, path: &str) -> Result<Route, Problem> {
         ["u", token, rest @ ..] => page(method, rest).map(|r| Route::Page((*token).to_owned(), r)),
         ["d", text] => allow(method, &[("GET", Route::Download((*text).to_owned()))]),
         ["healthz"] => allow(method, &[("GET", Route::Health)]),
+        // What the edge fills in before it sends it; raw it is no page. The assets decode their paths.
+        [page] if percent_decode_str(page).eq(*b"index.html") => Err(ProblemCode::NotFound.into()),
+        [name] if domain::is_file_name(name) => {
+            allow(method, &[("GET", Route::DomainFile((*name).to_owned()))])
+        }
         _ => allow(method, &[("GET", Route::Asset)]),
     }
 }

@@ -18,6 +18,19 @@ pub(super) fn json(status: u16, body: &impl Serialize) -> Result<Response, Failu
     respond_json(status, "application/json", body).map_err(broken("answer"))
 }
 
+/// Plain text that never changes while the edge runs.
+pub(super) fn text(content: &str) -> Result<Response, Failure> {
+    let headers = Headers::new();
+    for (name, value) in [
+        ("content-type", "text/plain; charset=utf-8"),
+        ("x-content-type-options", "nosniff"),
+    ] {
+        headers.set(name, value).map_err(broken("headers"))?;
+    }
+    let response = Response::from_bytes(content.as_bytes().to_vec()).map_err(broken("answer"))?;
+    Ok(response.with_headers(headers))
+}
+
 /// A page of ours without a program.
 pub(super) fn html(status: u16, lang: &str, html: String) -> Result<Response, Failure> {
     html_with(status, lang, html, &csp::plain())

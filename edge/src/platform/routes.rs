@@ -37,6 +37,12 @@ pub(super) async fn dispatch(request: Request, env: &Env) -> Result<Answered, Fa
         return asset(request, env).await.map(Into::into);
     }
     let config = setup::config(env)?;
+    if let Route::DomainFile(name) = &route {
+        return match config.domain_files.get(name) {
+            Some(content) => respond::text(content).map(Into::into),
+            None => asset(request, env).await.map(Into::into),
+        };
+    }
     let fault = config
         .faults
         .then(|| header(&request, HEADER_FAULT))
@@ -174,6 +180,7 @@ async fn backend_route(
         | Route::Download(_)
         | Route::Page(..)
         | Route::Health
+        | Route::DomainFile(_)
         | Route::Asset => Err(ProblemCode::NotFound.into()),
     }
 }

@@ -31,6 +31,7 @@ pub(super) fn config(env: &Env) -> Result<&'static Config, Failure> {
                 faults: var("FAULTS"),
                 chat: var("CHAT"),
                 chat_secrets: var("CHAT_SECRETS"),
+                domain_files: var("DOMAIN_FILES"),
                 environment: var("ENVIRONMENT"),
             })
         })

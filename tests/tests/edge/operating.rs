@@ -47,6 +47,46 @@ fn too_many_requests_about_a_link_or_from_an_address_are_told_to_wait() {
     assert_eq!(app.get_link(busy.id).id, busy.id);
 }
 
+#[test]
+fn a_chat_platform_finds_the_file_that_proves_whose_the_domain_is() {
+    let setup = Setup::new("domain").with_var(
+        "DOMAIN_FILES",
+        r#"{"MP_verify_a1B2c3.txt":"a1B2c3","WW_verify_x9.txt":"x9"}"#,
+    );
+    let receiver = Receiver::start(&[&setup.app.webhook_secret, &setup.other_app.webhook_secret]);
+    let edge = setup.start(&receiver.url());
+    let get = |path: &str| {
+        send("GET", &format!("{}{path}", edge.origin()), &[], None).expect("an answer")
+    };
+    for (path, content) in [
+        ("/MP_verify_a1B2c3.txt", "a1B2c3"),
+        ("/WW_verify_x9.txt", "x9"),
+    ] {
+        let answer = get(path);
+        assert_eq!((answer.status, answer.text().as_str()), (200, content));
+        let kind = answer.header("content-type").unwrap_or_default();
+        assert!(kind.starts_with("text/plain"), "{path}: {kind}");
+    }
+    for path in ["/MP_verify_other.txt", "/assets/MP_verify_a1B2c3.txt"] {
+        assert_eq!(get(path).status, 404, "{path}");
+    }
+}
+
+#[test]
+fn the_page_without_its_link_is_not_served() {
+    let edge = &shared().edge;
+    for path in [
+        "/index.html",
+        "/index%2Ehtml",
+        "//index.html",
+        "/%69ndex.html",
+    ] {
+        let answer =
+            send("GET", &format!("{}{path}", edge.origin()), &[], None).expect("an answer");
+        refused(&answer, ProblemCode::NotFound);
+    }
+}
+
 /// An edge that takes `limit` requests a minute by this binding, early in a minute.
 fn limited(name: &str, binding: &str, limit: u32) -> Stage {
     let stage = Stage::with(Setup::new(name).with_wrangler(&format!(
