@@ -186,8 +186,33 @@ pub fn next_alarm(state: &LinkState) -> Option<Timestamp> {
         .min()
 }
 
+/// When the object must wake for what is due at `due`, if its work failed and is to rest until
+/// `rest_until`: requests meanwhile do not wake it sooner.
+#[must_use]
+pub fn wake_at(due: Option<Timestamp>, rest_until: Option<Timestamp>) -> Option<Timestamp> {
+    due.map(|due| rest_until.map_or(due, |rest| rest.max(due)))
+}
+
 /// Until when a file that was stored at `stored_at` is kept.
 #[must_use]
 pub fn retained_until(state: &LinkState, stored_at: Timestamp) -> Timestamp {
     stored_at.plus(Duration::from_secs(state.link.policy.file_retention))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failed_work_rests_and_is_not_forgotten() {
+        let at = |secs| Some(Timestamp::from_secs(secs));
+        for (due, rest, wake) in [
+            (at(5), None, at(5)),
+            (at(5), at(10), at(10)),
+            (at(15), at(10), at(15)),
+            (None, at(10), None),
+        ] {
+            assert_eq!(wake_at(due, rest), wake, "{due:?} {rest:?}");
+        }
+    }
 }

@@ -23,7 +23,7 @@ use crate::core::command::{Answer, Command, Reply};
 use crate::core::decide::decide;
 use crate::core::serial::SerialCommand;
 use crate::core::stage as rules;
-use crate::core::work::{due, next_alarm};
+use crate::core::work::{due, next_alarm, wake_at};
 use crate::ports::{Chunk, Failure, Kept, Links};
 use crate::service::Service;
 
@@ -42,6 +42,8 @@ pub struct LinkObject {
     cached: Cached,
     /// When the alarm is set for, as far as this instance knows.
     alarm_at: Cell<Option<Timestamp>>,
+    /// Until when failed work rests, whatever is asked meanwhile.
+    rest_until: Cell<Option<Timestamp>>,
     watchers: Watchers,
     turns: Rc<RefCell<rules::Turns>>,
 }
@@ -53,6 +55,7 @@ impl DurableObject for LinkObject {
             env,
             cached: Cached::default(),
             alarm_at: Cell::new(None),
+            rest_until: Cell::new(None),
             watchers: Watchers::default(),
             turns: Rc::default(),
         }
@@ -226,10 +229,7 @@ impl LinkObject {
     /// Sets the alarm for what is due next.
     async fn set_alarm(&self) -> Result<()> {
         let next = self.cached.borrow().as_ref().and_then(next_alarm);
-        self.set_alarm_for(next).await
-    }
-
-    async fn set_alarm_for(&self, next: Option<Timestamp>) -> Result<()> {
+        let next = wake_at(next, self.rest_until.get());
         if next == self.alarm_at.get() {
             return Ok(());
         }
@@ -284,9 +284,8 @@ impl LinkObject {
                 );
             }
         }
-        let next = self.cached.borrow().as_ref().and_then(next_alarm);
-        let not_before = if failed { now().plus(RETRY) } else { now() };
-        self.set_alarm_for(next.map(|at| at.max(not_before))).await
+        self.rest_until.set(failed.then(|| now().plus(RETRY)));
+        self.set_alarm().await
     }
 }
 

@@ -34,6 +34,14 @@ const REMOVE_AFTER: Duration = Duration::from_secs(10 * 60);
 const CLEANUP_RETRY: Duration = Duration::from_secs(60);
 const CLEANUP_RETRY_MAX: u32 = 60;
 
+/// Most uploads that are no files, and most cleanups, that a link keeps rows of. All are read whenever its
+/// object starts, at some 500 bytes each. Beyond that no upload is taken until cleanups are done.
+pub(super) const ROWS_MAX: usize = 1_000;
+
+/// Ended uploads that are remembered after their cleanup, newest last, so that whoever still sends to one
+/// hears that it has ended. An older one was never there.
+pub(super) const ENDED_KEPT: usize = 100;
+
 /// Most part numbers that one problem names.
 pub const PARTS_NAMED: usize = 100;
 
@@ -323,6 +331,50 @@ impl Step<'_> {
             self.delete(upload);
         }
         self.end_late();
+        self.forget_ended();
+    }
+
+    /// Drops the rows of uploads that ended without a file and of which R2 has nothing any more, but the
+    /// last [`ENDED_KEPT`] of them. Otherwise refused uploads would grow the link without an end.
+    fn forget_ended(&mut self) {
+        let is_owed = |id: &UploadId| {
+            let names = [multipart_cleanup(*id), object_cleanup(*id)];
+            names
+                .iter()
+                .any(|name| self.state.cleanups.contains_key(name))
+        };
+        let mut ended: Vec<(Timestamp, UploadId)> = self
+            .state
+            .uploads
+            .iter()
+            .filter_map(|(id, row)| match row.state {
+                UploadState::Aborted { at } if !is_owed(id) => Some((at, *id)),
+                _ => None,
+            })
+            .collect();
+        let too_many = ended.len().saturating_sub(ENDED_KEPT);
+        ended.sort_unstable();
+        for (_, id) in ended.into_iter().take(too_many) {
+            self.state.uploads.remove(&id);
+        }
+    }
+
+    /// Refuses one more upload while the link has as many rows of uploads or cleanups as it may have,
+    /// until the next cleanup is due.
+    fn room_for_a_row(&self) -> Result<(), Problem> {
+        let is_file = |row: &&UploadRow| matches!(row.state, UploadState::Stored(_));
+        let files = self.state.uploads.values().filter(is_file).count();
+        let cleanups = &self.state.cleanups;
+        if (self.state.uploads.len() - files).max(cleanups.len()) < ROWS_MAX {
+            return Ok(());
+        }
+        let due = cleanups.values().map(|cleanup| cleanup.due).min();
+        let wait = due.map_or(CLEANUP_RETRY, |due| self.now.until(due));
+        Err(Problem::new(ProblemCode::RateLimited)
+            .field("uploads")
+            .limit(ROWS_MAX as u64)
+            .retry_after(wait.as_secs().max(1))
+            .detail("Too many uploads to this link have ended without a file."))
     }
 
     fn end_receiving(&mut self) {
@@ -348,7 +400,7 @@ impl Step<'_> {
         if committing {
             let key = self.state.key(id);
             let due = self.now.plus(REMOVE_AFTER);
-            self.clean(format!("object:{id}"), Cleanup::DeleteObject { key }, due);
+            self.clean(object_cleanup(id), Cleanup::DeleteObject { key }, due);
         }
         self.set(id, UploadState::Aborted { at: self.now });
         self.parts.push(PartWrite::DropAll(id));
@@ -359,7 +411,7 @@ impl Step<'_> {
             key: self.state.key(id),
             r2_upload_id: multipart.r2_upload_id.clone(),
         };
-        self.clean(format!("multipart:{id}"), what, self.now);
+        self.clean(multipart_cleanup(id), what, self.now);
     }
 
     fn clean(&mut self, name: String, what: Cleanup, due: Timestamp) {
@@ -384,6 +436,16 @@ impl Step<'_> {
         }
         Reply::Done
     }
+}
+
+/// Name of the cleanup of an upload's parts.
+fn multipart_cleanup(id: UploadId) -> String {
+    format!("multipart:{id}")
+}
+
+/// Name of the cleanup of an upload's object.
+fn object_cleanup(id: UploadId) -> String {
+    format!("object:{id}")
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ impl Step<'_> {
         match command {
             SerialCommand::Room { size, role } => {
                 self.room_for_serial(size, &role)?;
+                self.room_for_a_row()?;
                 Ok(self.room())
             }
             SerialCommand::Open {

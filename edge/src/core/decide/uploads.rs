@@ -46,6 +46,7 @@ impl Step<'_> {
         if self.state.uploads.contains_key(&id) {
             return Err(ProblemCode::UploadBusy.into());
         }
+        self.room_for_a_row()?;
         let row = UploadRow {
             name,
             size,
@@ -92,6 +93,7 @@ impl Step<'_> {
     pub(super) fn announce(&mut self, name: &str, size: u64) -> Answer {
         self.room_for(size)?;
         let Some(known) = self.find_receiving(name, size) else {
+            self.room_for_a_row()?;
             return Ok(self.room());
         };
         self.touch(known.id);
@@ -119,6 +121,7 @@ impl Step<'_> {
         self.room_for(size)?;
         if let Some(known) = self.find_receiving(&name, size) {
             if known.id != id {
+                self.room_for_a_row()?;
                 self.abort_multipart(id, &multipart);
             }
             return Ok(Reply::Upload(known));

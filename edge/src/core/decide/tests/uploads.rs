@@ -313,6 +313,78 @@ fn progress_counts_the_bytes_that_are_held() {
 }
 
 #[test]
+fn refused_uploads_do_not_grow_a_link_without_an_end() {
+    let mut kept = Kept::new(1);
+    kept.state.as_mut().expect("a link").link.expires_at = START.plus(Duration::from_secs(1 << 30));
+    let nth = |n: u64| {
+        let mut suffix = [0; 6];
+        suffix.copy_from_slice(&n.to_le_bytes()[..6]);
+        UploadId::new(LinkId::from_bytes([1; 12]), suffix)
+    };
+    let reserve = |n| Command::Reserve {
+        upload: nth(n),
+        attempt: 1,
+        name: "a.exe".into(),
+        size: 3,
+        sha256: None,
+    };
+    let mut refused = None;
+    for n in 0..20_000 {
+        match kept.run(reserve(n)) {
+            Ok(_) => {
+                let withdraw = Command::Withdraw {
+                    upload: nth(n),
+                    attempt: 1,
+                };
+                kept.run(withdraw).expect("withdrawn");
+            }
+            Err(problem) => {
+                assert_eq!(problem.code, ProblemCode::RateLimited);
+                assert_eq!(problem.field.as_deref(), Some("uploads"));
+                let wait = problem.retry_after.expect("when to try again");
+                kept.pass(wait);
+                for work in due(kept.state(), kept.now) {
+                    let Work::Clean { name, .. } = work else {
+                        continue;
+                    };
+                    let cleanup = name;
+                    let done = true;
+                    kept.run(Command::Cleaned { cleanup, done }).expect("done");
+                }
+                refused = Some(n);
+            }
+        }
+        assert!(kept.state().uploads.len() <= ROWS_MAX);
+        assert!(kept.state().cleanups.len() <= ROWS_MAX);
+    }
+    assert!(refused.is_some(), "the limit was never met");
+    // What the sender was told to wait for has come: the link takes a file.
+    kept.pass(3_600);
+    for work in due(kept.state(), kept.now) {
+        if let Work::Clean { name, .. } = work {
+            let cleanup = name;
+            let done = true;
+            kept.run(Command::Cleaned { cleanup, done }).expect("done");
+        }
+    }
+    kept.run(Command::Tick).expect("a tick");
+    assert_eq!(kept.state().uploads.len(), ENDED_KEPT);
+    kept.run(reserve(20_000)).expect("room");
+}
+
+#[test]
+fn an_ended_upload_that_r2_may_still_have_is_not_forgotten() {
+    let mut kept = Kept::new(250);
+    for n in 0..=u8::MAX {
+        kept.open(n, MIB);
+        kept.run(Command::Abort { upload: id(n) }).expect("aborted");
+    }
+    kept.run(Command::Tick).expect("a tick");
+    assert_eq!(kept.state().uploads.len(), 256, "none is cleaned away yet");
+    assert_eq!(kept.state().cleanups.len(), 256);
+}
+
+#[test]
 fn beyond_the_spare_uploads_the_oldest_makes_room() {
     let mut kept = Kept::new(1);
     for n in 0..=SPARE_UPLOADS {
