@@ -46,8 +46,8 @@ fn page() -> Vec<Operation> {
     )
     .describe(
         "The page's plain form, for browsers without a program. Every file of the form is stored \
-         or refused by itself. The status is 200 when one was stored, else that of the first \
-         problem.",
+         or refused by itself. The status is 200 when all were stored, 207 when some were, else \
+         that of the first problem. Any part that has a file name is a file.",
     )
     .header(
         "Accept",
@@ -68,8 +68,12 @@ fn page() -> Vec<Operation> {
         } } }),
     )
     .curl("-H 'Accept: application/json' -F files=@invoice.pdf")
-    .answers_content(200, "What became of each file.", result.clone());
+    .answers_content(200, "All files were stored.", result.clone());
     for (status, why) in [
+        (
+            207,
+            "Some files were stored, and some were not: each says why.",
+        ),
         (400, "The form cannot be read."),
         (401, "The link asks for its password."),
         (404, "The link is not complete or was mistyped."),

@@ -102,6 +102,8 @@ problems! {
     FileTooLarge = 413 "file-too-large" "The file is too large",
     /// The file has no bytes.
     FileEmpty = 422 "file-empty" "The file is empty",
+    /// The form has no file.
+    FileMissing = 422 "file-missing" "No file was chosen",
     /// By its content, the file is of a type that the scene does not take.
     FileTypeNotAccepted = 415 "file-type-not-accepted" "Files of this type are not accepted",
     /// No such upload on this link.

@@ -32,8 +32,9 @@ pub fn html(
     let refused = result.files.len() - stored;
     let title = match (&result.problem, stored, refused) {
         (Some(problem), ..) => texts.problem(problem),
-        (None, 0, _) => texts.count("result.failed", refused as u64),
-        (None, ..) => texts.count("success.title", stored as u64),
+        (None, _, 0) => texts.count("success.title", stored as u64),
+        // Not all arrived, whatever did.
+        (None, ..) => texts.count("result.failed", refused as u64),
     };
     let title = escape(&title);
     let next = if stored > 0 {
@@ -70,7 +71,9 @@ fn item(texts: &Texts<'_>, file: &FormFile) -> String {
 mod tests {
     use super::*;
     use crate::core::language;
-    use chatlift_shared::ProblemCode;
+    use chatlift_shared::api::PageFile;
+    use chatlift_shared::digest::Sha256;
+    use chatlift_shared::{LinkId, ProblemCode, UploadId};
 
     fn file(name: &str, problem: Option<ProblemCode>) -> FormFile {
         FormFile {
@@ -95,6 +98,29 @@ mod tests {
             assert!(!page.contains("problem."), "a text is missing: {page}");
             assert!(!page.contains("result.failed"), "a text is missing: {page}");
         }
+    }
+
+    #[test]
+    fn the_heading_says_that_not_all_arrived() {
+        let stored = FormFile {
+            file: Some(PageFile {
+                id: UploadId::new(LinkId::from_bytes([1; 12]), [2; 6]).into(),
+                name: "a.pdf".into(),
+                size: 3,
+                media_type: "application/pdf".into(),
+                sha256: Sha256::of(b"abc"),
+                address: "r2://files/a".into(),
+                receipt: None,
+            }),
+            ..file("a.pdf", None)
+        };
+        let result = FormResult {
+            files: vec![stored, file("b.pdf", Some(ProblemCode::FileEmpty))],
+            problem: None,
+        };
+        let messages = language::messages("en");
+        let page = html(&result, "en", &messages, "App");
+        assert!(page.contains("<h1>1 file was not uploaded</h1>"), "{page}");
     }
 
     #[test]

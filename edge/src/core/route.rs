@@ -34,8 +34,7 @@ pub enum Route {
     Page(String, PageRoute),
     /// `GET /healthz`
     Health,
-    /// `GET /{name}.txt` at the root: a file that proves to a chat platform whose domain this is, or
-    /// an asset.
+    /// A text file at the root: it proves to a chat platform whose domain this is, or is an asset.
     DomainFile(String),
     /// Anything else: the static assets.
     Asset,

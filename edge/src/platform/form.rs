@@ -4,10 +4,11 @@
 use chatlift_shared::api::{FormFile, FormResult, PageFile};
 use chatlift_shared::limits::FILE_SIZE_MAX;
 use chatlift_shared::token::Claims;
-use chatlift_shared::{Problem, ProblemCode};
+use chatlift_shared::{Problem, ProblemCode, disposition};
 use futures_util::TryStreamExt as _;
 use multer::{Constraints, Field, Multipart, SizeLimit};
 use send_wrapper::SendWrapper;
+use web_sys::{TextDecoder, TextDecoderOptions};
 use worker::{Request, Response};
 
 use super::request::{self, header, invalid};
@@ -25,13 +26,18 @@ struct FormField(Field<'static>);
 
 impl Incoming for FormField {
     async fn next(&mut self) -> Result<Option<Vec<u8>>, Failure> {
-        let chunk = self.0.chunk().await.map_err(unreadable)?;
-        Ok(chunk.map(|bytes| bytes.to_vec()))
+        // An empty piece is no end, and no beginning either.
+        while let Some(bytes) = self.0.chunk().await.map_err(unreadable_form)? {
+            if !bytes.is_empty() {
+                return Ok(Some(bytes.to_vec()));
+            }
+        }
+        Ok(None)
     }
 }
 
 /// The form ended early, or is no form.
-fn unreadable(error: multer::Error) -> Failure {
+fn unreadable_form(error: multer::Error) -> Failure {
     invalid("body", &error.to_string())
 }
 
@@ -51,7 +57,9 @@ pub(super) async fn post(
                 .unwrap_or_default();
             let mut files: Vec<FormFile> = Vec::new();
             let problem = match store_all(service, request, &claims, &mut files).await {
-                Ok(()) if files.is_empty() => Some(ProblemCode::FileEmpty.into()),
+                Ok(()) if files.is_empty() => {
+                    Some(Problem::new(ProblemCode::FileMissing).field("file"))
+                }
                 Ok(()) => None,
                 Err(Failure::Refused(problem)) => Some(problem),
                 Err(other) => return Err(other),
@@ -81,8 +89,10 @@ pub(super) async fn post(
         .or(result.problem.as_ref());
     let stored = result.files.iter().any(|f| f.file.is_some());
     let status = match refused {
-        Some(problem) if !stored => problem.status,
-        _ => 200,
+        None => 200,
+        // Multi-Status (RFC 4918 section 11.1): the body says what became of each.
+        Some(_) if stored => 207,
+        Some(problem) => problem.status,
     };
     if header(request, "accept").is_some_and(|a| a.contains("application/json")) {
         return respond::json(status, &result);
@@ -105,7 +115,7 @@ async fn store_all(
     // A body of unknown length can be as long as any file.
     let most = request::content_length(request).unwrap_or(FILE_SIZE_MAX);
     let content_type = header(request, "content-type").unwrap_or_default();
-    let boundary = multer::parse_boundary(content_type).map_err(unreadable)?;
+    let boundary = multer::parse_boundary(content_type).map_err(unreadable_form)?;
     let body = request.stream().map_err(broken("body"))?;
     // One thread runs it all; the parser asks for `Send` that nothing uses.
     let body = SendWrapper::new(body.map_err(|error| std::io::Error::other(error.to_string())));
@@ -114,14 +124,32 @@ async fn store_all(
     let given = given.map(|(_, name)| name.into_owned());
     let limits = Constraints::new().size_limit(SizeLimit::new().per_field(most));
     let mut form = Multipart::with_constraints(body, boundary, limits);
-    while let Some(mut field) = form.next_field().await.map_err(unreadable)? {
-        let Some(raw_name) = field.file_name().map(str::to_owned) else {
-            skip_text(&mut field).await?;
+    while let Some(mut field) = form.next_field().await.map_err(unreadable_form)? {
+        let dispositions = field.headers().get_all("content-disposition");
+        let raw_name = dispositions
+            .iter()
+            .find_map(|header| disposition::form_file_name(header.as_bytes()));
+        let problem = encoded(&field);
+        let Some(raw_name) = raw_name else {
+            match problem {
+                Some(problem) => {
+                    let name = name::safe(field.name().unwrap_or_default());
+                    files.push(refused(name, problem));
+                    while field.chunk().await.map_err(unreadable_form)?.is_some() {}
+                }
+                None => skip_text(&mut field).await?,
+            }
             continue;
         };
+        let raw_name = decoded_name(raw_name);
         // A chat platform's own upload call sends a temporary name; the page knows the file's.
         let name = name::safe(given.as_deref().unwrap_or(&raw_name));
         let mut field = FormField(field);
+        if let Some(problem) = problem {
+            files.push(refused(name, problem));
+            while field.next().await?.is_some() {}
+            continue;
+        }
         let Some(first) = field.next().await? else {
             // A file input in which nothing was chosen.
             if !raw_name.is_empty() {
@@ -152,6 +180,53 @@ async fn store_all(
     Ok(())
 }
 
+/// Why a part cannot be taken as its bytes are: it is encoded, or holds parts of its own.
+fn encoded(field: &Field<'static>) -> Option<Problem> {
+    let text = |name: &str| {
+        let value = field.headers().get(name)?;
+        Some(
+            String::from_utf8_lossy(value.as_bytes())
+                .trim()
+                .to_ascii_lowercase(),
+        )
+    };
+    let refused = |field: &str, detail: &str| {
+        Some(
+            Problem::new(ProblemCode::InvalidRequest)
+                .field(field)
+                .detail(detail),
+        )
+    };
+    // Deprecated in forms (RFC 7578 section 4.7); the identity encodings change nothing (RFC 2045
+    // section 6.2).
+    if let Some(encoding) = text("content-transfer-encoding")
+        && !["", "7bit", "8bit", "binary"].contains(&&*encoding)
+    {
+        return refused(
+            "Content-Transfer-Encoding",
+            "Send the file's bytes as they are.",
+        );
+    }
+    // Deprecated too (RFC 7578 section 4.3).
+    if text("content-type").is_some_and(|kind| kind.starts_with("multipart/")) {
+        return refused("Content-Type", "Send each file as a part of its own.");
+    }
+    None
+}
+
+/// A name whose charset nobody told: UTF-8 where it is that, else GB18030 as Chinese systems write it,
+/// else Latin-1, which any bytes are.
+fn decoded_name(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| {
+        let bytes = error.into_bytes();
+        let options = TextDecoderOptions::new();
+        options.set_fatal(true);
+        TextDecoder::new_with_label_and_options("gb18030", &options)
+            .and_then(|decoder| decoder.decode_with_u8_array(&bytes))
+            .unwrap_or_else(|_| disposition::latin1(&bytes))
+    })
+}
+
 fn refused(name: String, problem: Problem) -> FormFile {
     FormFile {
         name,
@@ -162,7 +237,7 @@ fn refused(name: String, problem: Problem) -> FormFile {
 
 async fn skip_text(field: &mut Field<'static>) -> Result<(), Failure> {
     let mut size = 0;
-    while let Some(bytes) = field.chunk().await.map_err(unreadable)? {
+    while let Some(bytes) = field.chunk().await.map_err(unreadable_form)? {
         size += bytes.len() as u64;
         if size > TEXT_FIELD_MAX {
             return Err(Problem::new(ProblemCode::BodyTooLarge)

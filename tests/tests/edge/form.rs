@@ -70,7 +70,7 @@ fn a_browser_gets_a_page_that_says_what_became_of_each() {
         &[("a.pdf", &pdf()), ("<b>.pdf", &elf())],
         "text/html",
     );
-    assert_eq!(answer.status, 200);
+    assert_eq!(answer.status, 207, "not all arrived");
     assert_eq!(
         answer.header("content-type"),
         Some("text/html; charset=utf-8")
@@ -95,6 +95,102 @@ fn what_a_form_may_not_send_leaves_nothing() {
             assert_eq!(problem.code, code);
         });
     }
+}
+
+/// Sends parts with these heads, each of which holds a PDF, and a file that is fine before them.
+fn parts(page: &Page, heads: &[&[u8]]) -> FormResult {
+    let fine = b"Content-Disposition: form-data; name=\"f\"; filename=\"fine.pdf\"";
+    let mut body = Vec::new();
+    for head in [&fine[..]].iter().chain(heads) {
+        body.extend_from_slice(format!("--{BOUNDARY}\r\n").as_bytes());
+        body.extend_from_slice(head);
+        body.extend_from_slice(b"\r\n\r\n");
+        // No two are the same file.
+        body.extend_from_slice(&[&pdf()[..], &body.len().to_le_bytes()].concat());
+        body.extend_from_slice(b"\r\n");
+    }
+    body.extend_from_slice(format!("--{BOUNDARY}--\r\n").as_bytes());
+    let content_type = format!("multipart/form-data; boundary={BOUNDARY}");
+    let headers = [
+        ("content-type", content_type.as_str()),
+        ("accept", "application/json"),
+    ];
+    let answer = page.call("POST", "", &headers, Some(&body));
+    let result: FormResult = serde_json::from_slice(&answer.body).expect("a result");
+    let refused = result.files.iter().any(|f| f.file.is_none());
+    assert_eq!(answer.status, if refused { 207 } else { 200 }, "{result:?}");
+    result
+}
+
+#[test]
+fn no_file_of_a_form_vanishes_however_it_is_named() {
+    let app = shared().edge.app();
+    let page = app.page(&app.link(ANY_FILE));
+    let result = parts(
+        &page,
+        &[
+            b"Content-Disposition: form-data; name=\"f\"; filename=\"\xb7\xa2\xc6\xb1.pdf\"",
+            b"Content-Disposition: form-data; name=\"f\"; filename=\"caf\xe9.pdf\"",
+            b"content-disposition: form-data; filename*=UTF-8''%E5%8F%91.pdf",
+            b"Content-Disposition: form-data; name=\"f\"; Filename=\"b.pdf\"",
+            b"Content-Disposition: form-data; name=\"f\"; filename=\"c\\\"",
+            b"Content-Disposition: form-data; filename = d.pdf",
+            b"Content-Disposition: form-data; name=\"f\"; filename=\"say %22e%22.pdf\"",
+            b"Content-Disposition: form-data; name=\"f\"; filename=\"8.pdf\"\r\n\
+              Content-Transfer-Encoding: binary",
+        ],
+    );
+    let names: Vec<_> = result.files.iter().map(|f| f.name.as_str()).collect();
+    assert_eq!(result.files.len(), 9, "{names:?}");
+    assert!(result.files.iter().all(|f| f.file.is_some()), "{result:?}");
+    assert!(names.contains(&"发票.pdf"), "{names:?}");
+    assert!(names.contains(&"caf\u{e9}.pdf"), "{names:?}");
+    assert!(names.contains(&"发.pdf"), "{names:?}");
+}
+
+#[test]
+fn a_part_that_cannot_be_taken_is_named_and_not_all_has_arrived() {
+    let app = shared().edge.app();
+    let page = app.page(&app.link(ANY_FILE));
+    let result = parts(
+        &page,
+        &[
+            b"Content-Disposition: form-data; name=\"f\"; filename=\"coded.pdf\"\r\n\
+              Content-Transfer-Encoding: base64",
+            b"Content-Disposition: form-data; name=\"files\"\r\n\
+              Content-Type: multipart/mixed; boundary=inner",
+        ],
+    );
+    let told: Vec<_> = result
+        .files
+        .iter()
+        .map(|f| {
+            (
+                f.name.as_str(),
+                f.problem.as_ref().and_then(|p| p.field.as_deref()),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("fine.pdf", None),
+            ("coded.pdf", Some("Content-Transfer-Encoding")),
+            ("files", Some("Content-Type")),
+        ]
+    );
+}
+
+#[test]
+fn a_form_in_which_nothing_was_chosen_says_so() {
+    without_trace(ANY_FILE, |_, page| {
+        let answer = form(page, &[("", &[])], "application/json");
+        let result: FormResult = answer.ok(422);
+        assert_eq!(
+            result.problem.map(|p| p.code),
+            Some(ProblemCode::FileMissing)
+        );
+    });
 }
 
 #[test]

@@ -83,6 +83,17 @@ impl Run {
         let large = vec![b'x'; 2_000];
         for (token, body, status) in [
             (&documents, form("a.pdf", &pdf()), 200),
+            (
+                &documents,
+                [
+                    form("b.pdf", &pdf())
+                        .strip_suffix(b"--b--\r\n")
+                        .expect("its end"),
+                    &form("b.txt", b"text"),
+                ]
+                .concat(),
+                207,
+            ),
             (&documents, b"no form".to_vec(), 400),
             (&none, form("a.pdf", &pdf()), 404),
             (&full, form("a.pdf", &pdf()), 409),
