@@ -37,14 +37,31 @@ function show(name) {
   notice("");
 }
 
+/** The page has no session, or none that the backend takes. */
+class SignedOut extends Error {}
+
+/** What the person reads of a failure. */
+function wordsOf(error) {
+  return error instanceof SignedOut ? text.signed_out : text.trouble;
+}
+
 function notice(words) {
   one("#notice").textContent = words;
   one("#notice").hidden = !words;
 }
 
+/** Changes the token, which the address carries behind its # where no server sees it, for a cookie. */
+async function signIn() {
+  const token = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (!token) return;
+  history.replaceState(null, "", location.pathname);
+  await fetch("/demo/session", { method: "POST", headers: { authorization: `Bearer ${token}` } });
+}
+
 async function call(path, options) {
   const response = await fetch(path, options);
   if (response.ok) return response.json();
+  if (response.status === 401) throw new SignedOut();
   const problem = await response.json().catch(() => ({}));
   throw new Error(problem.detail ?? problem.title ?? response.statusText);
 }
@@ -70,7 +87,7 @@ async function ask(scene) {
     }));
   } catch (error) {
     console.error(error);
-    notice(text.trouble);
+    notice(wordsOf(error));
   } finally {
     buttons.forEach((b) => (b.disabled = false));
     title.textContent = text.scenes_title;
@@ -247,7 +264,7 @@ async function refresh() {
     for (const delivery of (await call("/app/deliveries")).reverse()) put({ ...delivery, status: "delivered" });
   } catch (error) {
     console.error(error);
-    notice(text.trouble);
+    notice(wordsOf(error));
   }
 }
 
@@ -430,6 +447,7 @@ document.addEventListener("visibilitychange", () => {
   look();
 });
 
+await signIn();
 await refresh();
 let remembered = null;
 try {

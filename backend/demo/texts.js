@@ -58,6 +58,7 @@ export const TEXTS = {
     open_pdf: "Open the document",
     close: "Close",
     trouble: "That did not work. Please try again in a moment.",
+    signed_out: "Please open this page by the address that was printed at the start.",
     // The backend's own words are English.
     reasons: {},
   },
@@ -118,6 +119,7 @@ export const TEXTS = {
     open_pdf: "打开文档",
     close: "关闭",
     trouble: "操作未成功，请稍后再试。",
+    signed_out: "请用启动时显示的完整地址打开本页。",
     reasons: {
       gone: "文件在取回之前已被删除。",
       altered: "文件未能完整送达，请重新发送。",

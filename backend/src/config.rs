@@ -13,14 +13,16 @@ use url::Url;
 
 use crate::pipeline::scan::Clamd;
 use values::wrong;
-pub use values::{ApiKey, AppWebhook, ConfigError, DatabaseUrl};
+pub use values::{ApiKey, AppToken, AppWebhook, ConfigError, DatabaseUrl};
 
 /// Where the edge is when `CHATLIFT_EDGE_URL` says nothing: `wrangler dev`.
 pub const EDGE_URL_DEFAULT: &str = "http://127.0.0.1:8787";
 /// The app when `CHATLIFT_APP` says nothing.
 pub const APP_DEFAULT: &str = "demo";
-/// Where to listen when `CHATLIFT_LISTEN` says nothing: this machine only.
+/// Where the edge's webhooks are taken when `CHATLIFT_LISTEN` says nothing: this machine only.
 pub const LISTEN_DEFAULT: &str = "127.0.0.1:8788";
+/// Where app and operator are served when `CHATLIFT_APP_LISTEN` says nothing: this machine only.
+pub const APP_LISTEN_DEFAULT: &str = "127.0.0.1:8789";
 
 /// Room for files under way when `CHATLIFT_DISK_QUOTA_GIB` says nothing: four of the largest files of
 /// the `any-file` scene, and what is made of them.
@@ -39,8 +41,14 @@ pub struct Config {
     pub webhook_secrets: Vec<Secret>,
     /// Folder of the database and the files.
     pub data_dir: PathBuf,
-    /// Where to listen.
+    /// Where to take the edge's webhooks, and nothing else.
     pub listen: SocketAddr,
+    /// Where to serve the app and the operator.
+    pub app_listen: SocketAddr,
+    /// Tokens by which these are known; several while one rotates. Never empty.
+    pub app_tokens: Vec<AppToken>,
+    /// Whether the page that plays the first app is served too.
+    pub demo: bool,
     /// What to log, in the syntax of `RUST_LOG`.
     pub log: tracing_subscriber::filter::Targets,
     /// Address of a PostgreSQL database; without one SQLite in the data folder serves.
@@ -157,17 +165,14 @@ impl Config {
         let data_dir = Self::read_data_dir(&get)?;
         let database = Self::read_database(&get)?;
 
-        let listen = text("CHATLIFT_LISTEN")?;
-        let listen = listen
-            .as_deref()
-            .unwrap_or(LISTEN_DEFAULT)
-            .parse()
-            .map_err(|_| {
-                wrong(
-                    "CHATLIFT_LISTEN",
-                    "is not an address and a port: give one such as 127.0.0.1:8788 or [::1]:8788",
-                )
-            })?;
+        let listen = address("CHATLIFT_LISTEN", text("CHATLIFT_LISTEN")?, LISTEN_DEFAULT)?;
+        let app_listen = address(
+            "CHATLIFT_APP_LISTEN",
+            text("CHATLIFT_APP_LISTEN")?,
+            APP_LISTEN_DEFAULT,
+        )?;
+        let app_tokens = app_tokens(text("CHATLIFT_APP_TOKEN")?)?;
+        let demo = switch("CHATLIFT_DEMO", text("CHATLIFT_DEMO")?)?;
 
         let log = text("RUST_LOG")?;
         let log = log.as_deref().unwrap_or("info").parse().map_err(|_| {
@@ -226,6 +231,9 @@ impl Config {
             webhook_secrets,
             data_dir,
             listen,
+            app_listen,
+            app_tokens,
+            demo,
             log,
             database,
             clamd,
@@ -234,6 +242,51 @@ impl Config {
             disk_quota,
             path: get("PATH").unwrap_or_default(),
         })
+    }
+}
+
+fn address(
+    variable: &'static str,
+    text: Option<String>,
+    default: &str,
+) -> Result<SocketAddr, ConfigError> {
+    let text = text.as_deref().unwrap_or(default);
+    text.parse().map_err(|_| {
+        wrong(
+            variable,
+            format!("is not an address and a port: give one such as {default} or [::1]:8788"),
+        )
+    })
+}
+
+fn app_tokens(text: Option<String>) -> Result<Vec<AppToken>, ConfigError> {
+    let text = text.ok_or_else(|| {
+        wrong(
+            "CHATLIFT_APP_TOKEN",
+            "is not set: give the token by which app and operator are known, such as the output of \
+             openssl rand -hex 32, or several separated by commas",
+        )
+    })?;
+    text.split(',')
+        .map(|token| {
+            AppToken::new(token.trim()).ok_or_else(|| {
+                let problem = format!(
+                    "is shorter than {} characters, or has some that no token has: \
+                     give the output of openssl rand -hex 32",
+                    AppToken::LEN_MIN
+                );
+                wrong("CHATLIFT_APP_TOKEN", problem)
+            })
+        })
+        .collect()
+}
+
+/// A setting that is on or off; off if it is not given.
+fn switch(variable: &'static str, text: Option<String>) -> Result<bool, ConfigError> {
+    match text.as_deref() {
+        None | Some("0" | "false" | "off") => Ok(false),
+        Some("1" | "true" | "on") => Ok(true),
+        Some(_) => Err(wrong(variable, "is neither 1 nor 0")),
     }
 }
 

@@ -22,6 +22,9 @@ pub enum Error {
     /// The event is for another app than the one that this backend serves.
     #[error("this backend serves another app")]
     AnotherApp,
+    /// The request has no token of this backend's.
+    #[error("give the token of CHATLIFT_APP_TOKEN as Authorization: Bearer")]
+    Unauthorized,
     /// A body or parameter is not what the route takes.
     #[error("{0}")]
     InvalidRequest(String),
@@ -77,6 +80,11 @@ impl Error {
                 StatusCode::FORBIDDEN,
                 "another-app",
                 "The event is for another app",
+            ),
+            Self::Unauthorized => (
+                StatusCode::UNAUTHORIZED,
+                "unauthorized",
+                "The request has no valid token",
             ),
             Self::InvalidRequest(_) => (
                 StatusCode::BAD_REQUEST,
@@ -136,6 +144,7 @@ impl From<BytesRejection> for Error {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let (status, code, title) = self.kind();
+        let challenge = matches!(self, Self::Unauthorized);
         let (detail, instance) = if status.is_server_error() {
             let id = hex::encode(random::<8>());
             tracing::error!(instance = %id, code, error = %self, "request failed");
@@ -162,6 +171,13 @@ impl IntoResponse for Error {
             header::CONTENT_TYPE,
             HeaderValue::from_static(problem::MEDIA_TYPE),
         );
+        if challenge {
+            // RFC 6750 section 3.
+            let bearer = HeaderValue::from_static("Bearer");
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, bearer);
+        }
         response
     }
 }

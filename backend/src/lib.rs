@@ -7,6 +7,7 @@
 //! Promise: an acknowledged event is worked to its end, whatever dies in between, and each file is
 //! delivered once. See [`pipeline`].
 
+mod auth;
 pub mod clock;
 pub mod config;
 mod demo;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
+use axum::middleware;
 use axum::routing::{get, post};
 use tokio_util::sync::CancellationToken;
 use tower_http::trace::TraceLayer;
@@ -181,16 +183,41 @@ pub async fn open_store(
     }
 }
 
-/// All routes of the backend.
+/// The routes of app and operator. All but the probes, and the files of the demo page where it is
+/// served, answer 401 without the token: also those that do not exist.
 pub fn app(state: App) -> Router {
+    let private = Router::new()
+        .route("/metrics", get(metrics::scrape))
+        .merge(first_app::routes());
+    let private = if state.config.demo {
+        private.route("/demo/session", post(auth::open_session))
+    } else {
+        private
+    };
+    let private = private
+        .fallback(async || Error::NotFound("route"))
+        .method_not_allowed_fallback(async || Error::MethodNotAllowed)
+        .layer(middleware::from_fn_with_state(state.clone(), auth::require));
+    let public = Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(metrics::ready));
+    let public = if state.config.demo {
+        public.merge(demo::routes())
+    } else {
+        public
+    };
+    public
+        .method_not_allowed_fallback(async || Error::MethodNotAllowed)
+        .merge(private)
+        .layer(TraceLayer::new_for_http())
+        .with_state(state)
+}
+
+/// The routes for the edge: the webhook, and nothing else.
+pub fn webhooks(state: App) -> Router {
     let webhook = post(webhook::receive).layer(DefaultBodyLimit::max(webhook::BODY_MAX));
     Router::new()
-        .route("/healthz", get(healthz))
-        .route("/readyz", get(metrics::ready))
-        .route("/metrics", get(metrics::scrape))
-        .route("/webhooks/chatlift", webhook)
-        .merge(first_app::routes())
-        .merge(demo::routes())
+        .route(webhook::PATH, webhook)
         .fallback(async || Error::NotFound("route"))
         .method_not_allowed_fallback(async || Error::MethodNotAllowed)
         .layer(TraceLayer::new_for_http())

@@ -1,7 +1,7 @@
 //! The business backend as a process: configuration, log, server, shutdown.
 
 use std::io::IsTerminal as _;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use chatlift_backend::clock::SystemClock;
 use chatlift_backend::config::Config;
 use chatlift_backend::ports::Clock as _;
-use chatlift_backend::{App, app, jobs, open_store};
+use chatlift_backend::{App, app, jobs, open_store, webhooks};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -57,7 +57,7 @@ async fn operate(words: &[String]) -> Result<(), String> {
 /// does.
 async fn ready() -> Result<(), String> {
     let config = Config::read(std::env::var_os).map_err(|e| e.to_string())?;
-    let mut address = config.listen;
+    let mut address = config.app_listen;
     if address.ip().is_unspecified() {
         address.set_ip(match address.ip() {
             IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
@@ -100,11 +100,8 @@ async fn serve() -> Result<(), String> {
         );
     }
 
-    let address = config.listen;
-    let listener = TcpListener::bind(address).await.map_err(|e| {
-        format!("cannot listen on {address}: {e}; stop what uses the port or set CHATLIFT_LISTEN")
-    })?;
-    let listening = listener.local_addr().map_err(|e| e.to_string())?;
+    let (door, webhook_address) = listen("CHATLIFT_LISTEN", config.listen).await?;
+    let (app_door, app_address) = listen("CHATLIFT_APP_LISTEN", config.app_listen).await?;
     let state = App::open(config, Arc::new(SystemClock))
         .await
         .map_err(|e| e.to_string())?;
@@ -119,16 +116,30 @@ async fn serve() -> Result<(), String> {
             stop.cancel();
         }
     });
-    tracing::info!(address = %listening, "serving");
+    tracing::info!(webhook = %webhook_address, app = %app_address, "serving");
     let store = state.store().clone();
-    let served = axum::serve(listener, app(state))
-        .with_graceful_shutdown(stop.clone().cancelled_owned())
-        .await;
+    let served = tokio::try_join!(
+        axum::serve(door, webhooks(state.clone()))
+            .with_graceful_shutdown(stop.clone().cancelled_owned())
+            .into_future(),
+        axum::serve(app_door, app(state))
+            .with_graceful_shutdown(stop.clone().cancelled_owned())
+            .into_future(),
+    );
     stop.cancel();
     let worked = pipeline.await;
     store.close().await;
     served.map_err(|e| format!("the server failed: {e}"))?;
     worked.map_err(|e| format!("the pipeline failed: {e}"))
+}
+
+/// A listener, and the address that it has.
+async fn listen(variable: &str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), String> {
+    let failed =
+        |e| format!("cannot listen on {address}: {e}; stop what uses the port or set {variable}");
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
 }
 
 fn is_loopback(url: &url::Url) -> bool {

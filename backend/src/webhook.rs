@@ -14,6 +14,9 @@ use crate::App;
 use crate::error::Error;
 use crate::store::Recorded;
 
+/// Where the edge sends events.
+pub(crate) const PATH: &str = "/webhooks/chatlift";
+
 /// Largest webhook body, in bytes: a file's and a link's fields at their limits (some 15 KiB of
 /// metadata), escaped at worst sixfold in JSON.
 pub(crate) const BODY_MAX: usize = 256 * 1024;

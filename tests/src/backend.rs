@@ -16,7 +16,11 @@ use crate::scratch::{Folder, free_port};
 pub struct Backend {
     // Killed before its folder goes.
     group: Option<Group>,
+    /// Where it takes webhooks.
     port: u16,
+    /// Where it serves the first app.
+    app_port: u16,
+    token: String,
     command: Command,
     folder: Folder,
 }
@@ -25,7 +29,8 @@ impl Backend {
     /// Prepares one for an edge; [`Self::start`] starts it.
     #[must_use]
     pub fn new(edge: &str, secrets: &AppSecrets) -> Self {
-        let (port, folder) = (free_port(), Folder::new("backend"));
+        let (port, app_port) = (free_port(), free_port());
+        let folder = Folder::new("backend");
         let mut command = Command::new(target().join("debug/chatlift-backend"));
         command
             .env("CHATLIFT_EDGE_URL", edge)
@@ -33,9 +38,14 @@ impl Backend {
             .env("CHATLIFT_API_KEY", &secrets.api_key)
             .env("CHATLIFT_WEBHOOK_SECRET", &secrets.webhook_secret)
             .env("CHATLIFT_DATA_DIR", folder.path().join("data"))
-            .env("CHATLIFT_LISTEN", format!("127.0.0.1:{port}"));
+            .env("CHATLIFT_LISTEN", format!("127.0.0.1:{port}"))
+            .env("CHATLIFT_APP_LISTEN", format!("127.0.0.1:{app_port}"))
+            .env("CHATLIFT_APP_TOKEN", &secrets.app_token)
+            .env("CHATLIFT_DEMO", "1");
         Self {
             port,
+            app_port,
+            token: secrets.app_token.clone(),
             command,
             folder,
             group: None,
@@ -45,13 +55,25 @@ impl Backend {
     /// The first app's address, without a slash at the end.
     #[must_use]
     pub fn origin(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://127.0.0.1:{}", self.app_port)
+    }
+
+    /// The address that opens the first app's page, as `cargo xtask dev` prints it.
+    #[must_use]
+    pub fn page(&self) -> String {
+        format!("{}/#token={}", self.origin(), self.token)
+    }
+
+    /// What a request to the first app's API says who it is with.
+    #[must_use]
+    pub fn authorization(&self) -> String {
+        format!("Bearer {}", self.token)
     }
 
     /// Where it takes webhooks.
     #[must_use]
     pub fn webhook_url(&self) -> String {
-        format!("{}/webhooks/chatlift", self.origin())
+        format!("http://127.0.0.1:{}/webhooks/chatlift", self.port)
     }
 
     /// Starts it and waits until it answers.

@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::process::Group;
 use crate::root::{at, target};
 use crate::run::{cargo, run};
-use crate::secrets::{AppSecrets, app_secrets, link_keys, read_env, write_env};
+use crate::secrets::{AppSecrets, app_secrets, app_token, link_keys, read_env, write_env};
 use crate::wrangler::{self, Edge};
 use crate::{Error, page, tools, worker};
 
@@ -25,6 +25,8 @@ use crate::{Error, page, tools, worker};
 pub const EDGE_PORT: u16 = 8787;
 /// Port of the business backend where none is given: the one in wrangler.toml's `APPS`.
 pub const BACKEND_PORT: u16 = 8788;
+/// Port of the first app where none is given: the backend's own default.
+pub const APP_PORT: u16 = 8789;
 
 /// The app of wrangler.toml that the first-app demo plays.
 const APP: &str = "demo";
@@ -41,8 +43,10 @@ const STOP_WITHIN: Duration = Duration::from_secs(3);
 pub struct Options {
     /// Port of the edge on 127.0.0.1.
     pub port: u16,
-    /// Port of the business backend on 127.0.0.1.
+    /// Port of the business backend on 127.0.0.1, for the edge's webhooks.
     pub backend_port: u16,
+    /// Port of the first app on 127.0.0.1, which the backend serves.
+    pub app_port: u16,
 }
 
 /// Sets up, builds, starts, and stays until it is stopped.
@@ -71,6 +75,7 @@ pub fn dev(options: Options) -> Result<(), Error> {
 fn run_until(options: Options, stop: &AtomicBool) -> Result<(), Error> {
     free(options.port, "--port")?;
     free(options.backend_port, "--backend-port")?;
+    free(options.app_port, "--app-port")?;
     tools::ensure_build()?;
     let secrets = secrets()?;
     page::build()?;
@@ -90,7 +95,7 @@ fn run_until(options: Options, stop: &AtomicBool) -> Result<(), Error> {
         env_file: env_file(options.backend_port)?,
     };
     let mut edge_group = Group::spawn("edge", &edge.command(), &log("edge")?)?;
-    let backend = format!("http://127.0.0.1:{}", options.backend_port);
+    let backend = format!("http://127.0.0.1:{}", options.app_port);
     let mut command = Command::new(target().join("debug/chatlift-backend"));
     command
         .env("CHATLIFT_EDGE_URL", edge.origin())
@@ -101,14 +106,20 @@ fn run_until(options: Options, stop: &AtomicBool) -> Result<(), Error> {
         .env(
             "CHATLIFT_LISTEN",
             format!("127.0.0.1:{}", options.backend_port),
-        );
+        )
+        .env(
+            "CHATLIFT_APP_LISTEN",
+            format!("127.0.0.1:{}", options.app_port),
+        )
+        .env("CHATLIFT_APP_TOKEN", &secrets.app_token)
+        .env("CHATLIFT_DEMO", "1");
     let mut backend_group = Group::spawn("business backend", &command, &log("backend")?)?;
     let stopped = || stop.load(Ordering::Relaxed);
     edge_group.wait_until(READY_WITHIN, || stopped() || answers(&edge.origin()))?;
     backend_group.wait_until(READY_WITHIN, || stopped() || answers(&backend))?;
     if !stopped() {
         let link = make_link(&edge.origin(), &secrets.api_key)?;
-        println!("first app  {backend}/");
+        println!("first app  {backend}/#token={}", secrets.app_token);
         println!("upload     {link}");
         println!("logs       .dev/edge.log .dev/backend.log");
         println!("Ctrl-C stops edge and backend; what was uploaded stays in .dev/");
@@ -152,6 +163,7 @@ fn secrets() -> Result<AppSecrets, Error> {
             &[
                 ("CHATLIFT_API_KEY", &new.api_key),
                 ("CHATLIFT_WEBHOOK_SECRET", &new.webhook_secret),
+                ("CHATLIFT_APP_TOKEN", &new.app_token),
             ],
         )?;
         write_env(
@@ -163,7 +175,13 @@ fn secrets() -> Result<AppSecrets, Error> {
         )?;
         println!("made this machine's secrets in .dev.vars and .dev/backend.env");
     }
-    let vars = read_env(&backend)?;
+    let mut vars = read_env(&backend)?;
+    // A folder from before the token was there keeps its other secrets.
+    if !vars.iter().any(|(key, _)| key == "CHATLIFT_APP_TOKEN") {
+        vars.push(("CHATLIFT_APP_TOKEN".to_owned(), app_token()?));
+        let all: Vec<_> = vars.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        write_env(&backend, &all)?;
+    }
     let get = |name: &str| {
         vars.iter()
             .find(|(key, _)| key == name)
@@ -177,6 +195,7 @@ fn secrets() -> Result<AppSecrets, Error> {
     Ok(AppSecrets {
         api_key: get("CHATLIFT_API_KEY")?,
         webhook_secret: get("CHATLIFT_WEBHOOK_SECRET")?,
+        app_token: get("CHATLIFT_APP_TOKEN")?,
     })
 }
 

@@ -15,7 +15,7 @@ use xtask::{Error, clients, conformance, deploy, sizes, tools};
 const HELP: &str = "\
 cargo xtask <command>
 
-  dev [--port 8787] [--backend-port 8788]
+  dev [--port 8787] [--backend-port 8788] [--app-port 8789]
                  build all, start edge and backend, print the first app's address and a ready link
   test [--only unit|edge|programs|e2e]...
                  formatting, lints, unit tests, tests in workerd, with the programs that the
@@ -145,11 +145,13 @@ fn dev_options(args: &mut lexopt::Parser) -> Result<Options, Error> {
     let mut options = Options {
         port: dev::EDGE_PORT,
         backend_port: dev::BACKEND_PORT,
+        app_port: dev::APP_PORT,
     };
     while let Some(arg) = args.next().map_err(usage)? {
         let port = match arg {
             Long("port") => &mut options.port,
             Long("backend-port") => &mut options.backend_port,
+            Long("app-port") => &mut options.app_port,
             other => return Err(usage(other.unexpected())),
         };
         *port = args.value().and_then(|v| v.parse()).map_err(usage)?;

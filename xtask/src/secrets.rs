@@ -15,13 +15,15 @@ use sha2::{Digest as _, Sha256};
 
 use crate::Error;
 
-/// The two secrets that an app and the edge share.
+/// The two secrets that an app and the edge share, and the one that its backend has of its own.
 #[derive(Clone)]
 pub struct AppSecrets {
     /// What the app's backend says who it is with: `clk_` and 32 random bytes in base64url.
     pub api_key: String,
     /// What the edge signs webhooks with: `whsec_` and 32 random bytes in base64.
     pub webhook_secret: String,
+    /// What the backend knows the app and its operator by: 32 random bytes in hexadecimal.
+    pub app_token: String,
 }
 
 impl std::fmt::Debug for AppSecrets {
@@ -46,8 +48,17 @@ impl AppSecrets {
         Ok(Self {
             api_key: format!("clk_{}", URL_SAFE_NO_PAD.encode(random()?)),
             webhook_secret: format!("whsec_{}", STANDARD.encode(random()?)),
+            app_token: app_token()?,
         })
     }
+}
+
+/// A new token for a backend's app and operator.
+///
+/// # Errors
+/// When the machine gives no random bytes.
+pub fn app_token() -> Result<String, Error> {
+    Ok(hex::encode(random()?))
 }
 
 /// A new key ring of one key, as the edge's `LINK_KEYS` has it in development.
@@ -145,6 +156,7 @@ mod tests {
         let secrets = AppSecrets {
             api_key: "clk_a".to_owned(),
             webhook_secret: "whsec_b".to_owned(),
+            app_token: String::new(),
         };
         assert_eq!(
             app_secrets(&[("demo", &secrets)]),

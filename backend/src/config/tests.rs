@@ -7,6 +7,7 @@ const GOOD: &[(&str, &str)] = &[
         "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
     ),
     ("CHATLIFT_DATA_DIR", "/tmp/x"),
+    ("CHATLIFT_APP_TOKEN", "0123456789abcdef0123456789abcdef"),
 ];
 
 fn read(changes: &[(&str, &str)]) -> Result<Config, ConfigError> {
@@ -20,7 +21,7 @@ fn read(changes: &[(&str, &str)]) -> Result<Config, ConfigError> {
 }
 
 #[test]
-fn three_variables_are_enough() {
+fn four_variables_are_enough() {
     let config = read(&[]).expect("a config");
     assert_eq!(config.edge_url.as_str(), "http://127.0.0.1:8787/");
     assert_eq!(config.app.as_str(), "demo");
@@ -42,6 +43,10 @@ fn each_wrong_variable_is_named_and_no_secret_is_repeated() {
         ("CHATLIFT_WEBHOOK_SECRET", "whsec_hidden"),
         ("CHATLIFT_DATA_DIR", ""),
         ("CHATLIFT_LISTEN", "8788"),
+        ("CHATLIFT_APP_LISTEN", "8789"),
+        ("CHATLIFT_APP_TOKEN", ""),
+        ("CHATLIFT_APP_TOKEN", "hidden"),
+        ("CHATLIFT_DEMO", "maybe"),
         ("CHATLIFT_CLAMD", "/run/clamd"),
         ("CHATLIFT_DATABASE_URL", "mysql://u:hidden@h/d"),
         ("CHATLIFT_APP_WEBHOOK_URL", "ftp://app"),
@@ -66,7 +71,7 @@ fn several_webhook_secrets_may_be_live() {
 fn debug_output_holds_no_secret() {
     let shown = format!("{:?}", read(&[]).expect("a config"));
     assert!(
-        !shown.contains("clk_abc") && !shown.contains("MfKQ"),
+        !shown.contains("clk_abc") && !shown.contains("MfKQ") && !shown.contains("abcdef0123"),
         "{shown}"
     );
 }

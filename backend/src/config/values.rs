@@ -3,6 +3,8 @@
 use std::fmt;
 
 use chatlift_shared::webhook::Secret;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
 use url::Url;
 
 /// An API key of the edge. Its text is sent in `Authorization` and shown nowhere.
@@ -45,6 +47,56 @@ impl DatabaseUrl {
 impl fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("DatabaseUrl([redacted])")
+    }
+}
+
+/// A bearer token of app and operator (RFC 6750). Only digests of it are kept.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AppToken {
+    token: [u8; 32],
+    session: [u8; 32],
+}
+
+impl AppToken {
+    /// Shortest token, in characters: 128 bits in hexadecimal.
+    pub const LEN_MIN: usize = 32;
+
+    /// Checks that `text` can stand in a header and is long enough not to be guessed.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let good = text.len() >= Self::LEN_MIN && text.bytes().all(|b| b.is_ascii_graphic());
+        good.then(|| {
+            let session = Self::session_of(text);
+            Self {
+                token: Sha256::digest(text).into(),
+                session: Sha256::digest(session).into(),
+            }
+        })
+    }
+
+    /// What the demo page's cookie says in place of the token. It follows from the token, so every
+    /// process takes it, and does not tell it.
+    #[must_use]
+    pub fn session_of(token: &str) -> String {
+        hex::encode(Sha256::digest(format!("chatlift demo session\0{token}")))
+    }
+
+    /// Whether `text` is the token, in constant time.
+    #[must_use]
+    pub fn is_token(&self, text: &str) -> bool {
+        Sha256::digest(text).as_slice().ct_eq(&self.token).into()
+    }
+
+    /// Whether `text` is the token's session, in constant time.
+    #[must_use]
+    pub fn is_session(&self, text: &str) -> bool {
+        Sha256::digest(text).as_slice().ct_eq(&self.session).into()
+    }
+}
+
+impl fmt::Debug for AppToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AppToken([redacted])")
     }
 }
 

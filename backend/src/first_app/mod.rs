@@ -14,10 +14,8 @@
 //! | `GET /app/deliveries/{file}/pages/{n}` | a page as a JPEG, from 1 |
 //! | `PUT /app/deliveries/{file}/acknowledged` | 204: the app has it for good; it may be deleted here after the retention time |
 //!
-//! It has no login of its own: it listens on this machine only unless told otherwise, and an app
-//! that puts it on a network puts its own session in front. A page of another origin can call
-//! nothing that changes anything: the one `POST` takes `application/json` only, which a browser
-//! sends across origins only with a permission that is never given.
+//! Each of them needs the token, see [`crate::auth`]. It is the app's own and reaches no browser: an
+//! app asks from its server, behind the sessions of its users.
 
 mod content;
 mod events;

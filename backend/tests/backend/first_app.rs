@@ -1,6 +1,8 @@
 //! The first app's API and the demo page over HTTP.
 
-use crate::common::{Backend, TestEdge, announce, bytes, event_id, file_id, link_id};
+use crate::common::{
+    Backend, JumpingClock, TestEdge, announce, bytes, config, event_id, file_id, link_id,
+};
 use serde_json::{Value, json};
 
 async fn asked(backend: &Backend, body: &Value, key: &str) -> reqwest::Response {
@@ -121,7 +123,7 @@ async fn refusals_are_problems_of_their_own_kind() {
             "not-found",
         ),
         ("/nowhere".to_owned(), "not-found"),
-        ("/webhooks/chatlift".to_owned(), "method-not-allowed"),
+        ("/app/requests".to_owned(), "method-not-allowed"),
     ] {
         let answer = backend.get(&path).await;
         assert_eq!(
@@ -269,7 +271,9 @@ async fn content_is_served_so_that_it_cannot_act_and_by_range() {
 async fn the_demo_page_runs_no_foreign_script() {
     let data = tempfile::tempdir().expect("a folder");
     let edge = TestEdge::start().await;
-    let backend = Backend::start(data.path(), &edge).await;
+    let mut config = config(data.path(), &edge.url);
+    config.demo = true;
+    let backend = Backend::start_with(config, JumpingClock::new()).await;
     let page = backend.get("/").await;
     let policy = page.headers()["content-security-policy"]
         .to_str()

@@ -7,7 +7,7 @@ use chatlift_shared::digest::Sha256;
 use serde_json::Value;
 
 use crate::common::process::Process;
-use crate::common::{TestEdge, announce, bytes, event_id, file_id, link_id};
+use crate::common::{TestEdge, announce, bytes, client, event_id, file_id, link_id};
 
 /// How often the process is killed when `CHATLIFT_TEST_KILLS` says nothing; 200 take some minutes.
 const KILLS: usize = 12;
@@ -27,12 +27,7 @@ async fn all_done(url: &str, http: &reqwest::Client) -> bool {
 async fn killed_again_and_again_every_file_is_delivered_once() {
     let data = tempfile::tempdir().expect("a folder");
     let edge = TestEdge::start().await;
-    // Fails only when another test has installed it already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let http = reqwest::Client::builder()
-        .no_proxy()
-        .build()
-        .expect("a client");
+    let http = client();
     let mut photo = std::io::Cursor::new(Vec::new());
     image::RgbImage::from_fn(600, 400, |x, y| image::Rgb([x as u8, y as u8, 9]))
         .write_to(&mut photo, image::ImageFormat::Png)

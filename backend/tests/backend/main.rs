@@ -3,6 +3,7 @@
 mod common;
 mod convert;
 mod converted;
+mod doors;
 mod fetch;
 mod first_app;
 mod killed;

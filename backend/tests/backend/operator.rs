@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::common::process::Process;
-use crate::common::{Backend, KEY, SECRET, TestEdge, announce, event_id, file_id, job};
+use crate::common::{Backend, KEY, SECRET, TOKEN, TestEdge, announce, event_id, file_id, job};
 use chatlift_backend::store::Stage;
 
 fn jobs(data: &std::path::Path, words: &[&str]) -> (bool, String) {
@@ -79,7 +79,8 @@ async fn a_container_can_ask_whether_its_backend_is_ready() {
             .env("CHATLIFT_API_KEY", KEY)
             .env("CHATLIFT_WEBHOOK_SECRET", SECRET)
             .env("CHATLIFT_DATA_DIR", data.path())
-            .env("CHATLIFT_LISTEN", &address)
+            .env("CHATLIFT_APP_LISTEN", &address)
+            .env("CHATLIFT_APP_TOKEN", TOKEN)
             .arg("ready")
             .output()
             .expect("the program runs");

@@ -46,7 +46,7 @@ fn ink(first_app: &Browser) -> u64 {
 fn a_chinese_word_document_is_followed_to_its_pages_and_the_person_sees_three_marks() {
     let (edge, backend) = edge_and_backend("first-app");
     let first_app = Browser::english();
-    first_app.open(&backend.origin());
+    first_app.open(&backend.page());
     let link = ask(&first_app, &edge, DOCUMENTS);
     let claims = token::verify(&edge.keys(), Page::of(&link).token(), now()).expect("a good token");
 
@@ -100,7 +100,7 @@ fn a_chinese_word_document_is_followed_to_its_pages_and_the_person_sees_three_ma
 fn the_first_app_sees_how_much_of_an_upload_has_arrived() {
     let (edge, backend) = edge_and_backend("first-app-progress");
     let first_app = Browser::english();
-    first_app.open(&backend.origin());
+    first_app.open(&backend.page());
     let link = ask(&first_app, &edge, ANY_FILE);
     let page = Page::of(&link);
     let file = Random {
@@ -133,7 +133,7 @@ fn the_first_app_sees_how_much_of_an_upload_has_arrived() {
 fn pages_that_were_picked_together_become_one_pdf_in_their_order() {
     let (edge, backend) = edge_and_backend("first-app-pages");
     let first_app = Browser::english();
-    first_app.open(&backend.origin());
+    first_app.open(&backend.page());
     let link = ask(&first_app, &edge, PAGES);
     let phone = Browser::english();
     phone.open(&link);

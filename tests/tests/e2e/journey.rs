@@ -35,7 +35,7 @@ fn text_of_pdf(path: &Path) -> String {
 fn the_app_asks_the_person_picks_and_the_app_has_the_files() {
     let (edge, backend) = edge_and_backend("journey");
     let first_app = Browser::english();
-    first_app.open(&backend.origin());
+    first_app.open(&backend.page());
     let link = ask(&first_app, &edge, DOCUMENTS);
 
     let phone = Browser::english();
@@ -91,7 +91,14 @@ fn the_app_asks_the_person_picks_and_the_app_has_the_files() {
         let file = stored.iter().find(|f| f.name == *name).expect("the file");
         assert_eq!(file.sha256, Sha256::of(bytes), "{name}");
         let url = format!("{}/app/deliveries/{}/content", backend.origin(), file.id);
-        let content = send("GET", &url, &[], None).expect("the first app").body;
+        let content = send(
+            "GET",
+            &url,
+            &[("authorization", backend.authorization().as_str())],
+            None,
+        )
+        .expect("the first app")
+        .body;
         if *name == "screen.png" {
             let picture = image::load_from_memory_with_format(&content, image::ImageFormat::Jpeg)
                 .expect("a JPEG");
@@ -125,7 +132,7 @@ fn the_app_asks_the_person_picks_and_the_app_has_the_files() {
 fn a_file_of_300_mb_reaches_the_app_as_it_was_picked() {
     let (edge, backend) = edge_and_backend("large");
     let first_app = Browser::english();
-    first_app.open(&backend.origin());
+    first_app.open(&backend.page());
     let link = ask(&first_app, &edge, ANY_FILE);
     let phone = Browser::english();
     let file = Random {

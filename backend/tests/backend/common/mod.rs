@@ -15,7 +15,7 @@ use chatlift_backend::pipeline::Pipeline;
 use chatlift_backend::ports::{BoxFuture, Clock};
 use chatlift_backend::sandbox::{Programs, Sandbox, Walls};
 use chatlift_backend::store::{Job, Stage};
-use chatlift_backend::{App, app};
+use chatlift_backend::{App, app, webhooks};
 use chatlift_shared::api::File;
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::webhook::{
@@ -23,10 +23,13 @@ use chatlift_shared::webhook::{
 };
 use chatlift_shared::{EventId, FileId, LinkId, Timestamp};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 pub(crate) use edge::TestEdge;
 
 pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+/// The token of app and operator.
+pub(crate) const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 pub(crate) const KEY: &str = "clk_dGhlIGtleSBvZiB0aGUgdGVzdHM";
 
 /// A clock that jumps to whatever is waited for.
@@ -109,6 +112,7 @@ pub(crate) fn config(data: &Path, edge: &str) -> Config {
             "CHATLIFT_API_KEY" => KEY.into(),
             "CHATLIFT_WEBHOOK_SECRET" => SECRET.into(),
             "CHATLIFT_DATA_DIR" => data.into(),
+            "CHATLIFT_APP_TOKEN" => TOKEN.into(),
             _ => return None,
         })
     })
@@ -153,9 +157,45 @@ pub(crate) async fn job(app: &App, file: FileId) -> Job {
         .expect("a job")
 }
 
+/// A client with the token.
+pub(crate) fn client() -> reqwest::Client {
+    // Fails only when another test has installed it already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let token = format!("Bearer {TOKEN}").parse().expect("a header");
+    reqwest::Client::builder()
+        .no_proxy()
+        .default_headers(
+            [(reqwest::header::AUTHORIZATION, token)]
+                .into_iter()
+                .collect(),
+        )
+        .build()
+        .expect("a client")
+}
+
+/// Serves on a port of its own until `stop`.
+async fn serve(
+    router: axum::Router,
+    stop: &CancellationToken,
+) -> (String, tokio::task::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let stop = stop.clone();
+    let server = tokio::spawn(async move {
+        axum::serve(listener, router)
+            .with_graceful_shutdown(stop.cancelled_owned())
+            .await
+            .expect("the server serves");
+    });
+    (url, server)
+}
+
 /// A backend that serves and works.
 pub(crate) struct Backend {
+    /// Where app and operator are served.
     pub(crate) url: String,
+    /// Where the edge's webhooks are taken.
+    pub(crate) webhook_url: String,
     pub(crate) app: App,
     pub(crate) clock: Arc<JumpingClock>,
     pub(crate) http: reqwest::Client,
@@ -178,27 +218,18 @@ impl Backend {
         let state = App::open(config, Arc::clone(&clock) as _)
             .await
             .expect("the backend opens");
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
         let stop = state.stop().clone();
         let pipeline = tokio::spawn(Pipeline::run(Arc::clone(state.pipeline()), stop.clone()));
-        let router = app(state.clone());
-        let server = tokio::spawn(async move {
-            axum::serve(listener, router)
-                .with_graceful_shutdown(stop.cancelled_owned())
-                .await
-                .expect("the server serves");
-        });
+        let (url, server) = serve(app(state.clone()), &stop).await;
+        let (webhook_url, webhook_server) = serve(webhooks(state.clone()), &stop).await;
         Self {
             url,
+            webhook_url,
             app: state,
             clock,
-            http: reqwest::Client::builder()
-                .no_proxy()
-                .build()
-                .expect("a client"),
+            http: client(),
             data,
-            tasks: vec![pipeline, server],
+            tasks: vec![pipeline, server, webhook_server],
         }
     }
 
@@ -248,7 +279,7 @@ impl Backend {
         body: Vec<u8>,
     ) -> u16 {
         self.http
-            .post(format!("{}/webhooks/chatlift", self.url))
+            .post(format!("{}/webhooks/chatlift", self.webhook_url))
             .header(HEADER_ID, id)
             .header(HEADER_TIMESTAMP, at.secs().to_string())
             .header(HEADER_SIGNATURE, signature)

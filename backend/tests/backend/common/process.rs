@@ -9,45 +9,49 @@ use chatlift_backend::ports::Clock as _;
 use chatlift_shared::EventId;
 use chatlift_shared::webhook::{self, Event, HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP};
 
-use super::{KEY, SECRET, TestEdge};
+use super::{KEY, SECRET, TOKEN, TestEdge, client};
 
 pub(crate) struct Process {
     pub(crate) child: Child,
+    /// Where app and operator are served.
     pub(crate) url: String,
+    /// Where the edge's webhooks are taken.
+    pub(crate) webhook_url: String,
     pub(crate) http: reqwest::Client,
 }
 
 impl Process {
     /// Starts with these variables beside the usual ones.
     pub(crate) fn start(data: &Path, edge: &TestEdge, variables: &[(&str, &str)]) -> Self {
-        // Fails only when another test has installed it already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut child = Command::new(env!("CARGO_BIN_EXE_chatlift-backend"))
             .env_clear()
             .env("CHATLIFT_EDGE_URL", &edge.url)
             .env("CHATLIFT_API_KEY", KEY)
             .env("CHATLIFT_WEBHOOK_SECRET", SECRET)
             .env("CHATLIFT_DATA_DIR", data)
+            .env("CHATLIFT_APP_TOKEN", TOKEN)
             .env("CHATLIFT_LISTEN", "127.0.0.1:0")
+            .env("CHATLIFT_APP_LISTEN", "127.0.0.1:0")
             .envs(variables.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
         let mut log = BufReader::new(child.stderr.take().expect("a pipe")).lines();
-        let address = log
+        let (webhook, app) = log
             .by_ref()
             .map_while(Result::ok)
-            .find_map(|line| Some(line.split_once("serving address=")?.1.trim().to_owned()))
+            .find_map(|line| {
+                let (webhook, app) = line.split_once("serving webhook=")?.1.split_once(" app=")?;
+                Some((webhook.to_owned(), app.trim().to_owned()))
+            })
             .expect("the program serves");
         // The pipe is read to its end, or the program would stop at a full one.
         std::thread::spawn(move || log.map_while(Result::ok).for_each(drop));
         Self {
             child,
-            url: format!("http://{address}"),
-            http: reqwest::Client::builder()
-                .no_proxy()
-                .build()
-                .expect("a client"),
+            url: format!("http://{app}"),
+            webhook_url: format!("http://{webhook}"),
+            http: client(),
         }
     }
 
@@ -58,7 +62,7 @@ impl Process {
         let signature = webhook::sign(&SECRET.parse().expect("a secret"), id, now, &body);
         let sent = self
             .http
-            .post(format!("{}/webhooks/chatlift", self.url))
+            .post(format!("{}/webhooks/chatlift", self.webhook_url))
             .header(HEADER_ID, id.to_string())
             .header(HEADER_TIMESTAMP, now.secs().to_string())
             .header(HEADER_SIGNATURE, signature)
