@@ -370,10 +370,19 @@ fn answer(xhr: &XmlHttpRequest) -> Result<Js, Failure> {
         return Err(Failure::Network);
     }
     let text = dom::text(xhr, "responseText");
-    let body = Js(JSON::parse(&text).unwrap_or_default());
+    let parsed = JSON::parse(&text);
     if (200..300).contains(&status) {
-        return Ok(body);
+        return match parsed {
+            Ok(body) => Ok(Js(body)),
+            Err(_) if status == 204 => Ok(Js(JsValue::UNDEFINED)),
+            // The edge answers in JSON or with 204: this is a proxy's page in its place.
+            Err(_) => Err(Failure::Edge(Box::new(Refusal {
+                status: 502,
+                ..Refusal::default()
+            }))),
+        };
     }
+    let body = Js(parsed.unwrap_or_default());
     let retry_after = xhr.get_response_header("retry-after").ok().flatten();
     // An HTTP date is passed over: the page's clock may be wrong.
     let seconds = retry_after.and_then(|text| format::number(&text));

@@ -10,7 +10,7 @@ mod digest;
 use std::cell::{Cell, RefCell};
 
 use chatlift_frontend::uploader::{
-    Batch, CHUNK_FIRST, Event, Failure, Job, Key, Progress, State, Transfer, probe_ms,
+    Batch, CHUNK_FIRST, Event, Failure, Job, Key, Progress, State, Transfer, Wake, probe_ms,
 };
 use chatlift_frontend::wire;
 use chatlift_shared::limits::HEAD_MAX;
@@ -115,15 +115,20 @@ pub(crate) fn progress() -> (Progress, bool, u64) {
     })
 }
 
-/// The connection is back. `fresh`: and what failed before counts no more.
-pub(crate) fn wake(fresh: bool) {
-    BATCH.with(|batch| batch.borrow_mut().wake(fresh));
+/// Brings the next try of each file forward.
+pub(crate) fn wake(by: Wake) {
+    BATCH.with(|batch| batch.borrow_mut().wake(by, dom::now()));
     pump();
+}
+
+/// The page was not visible for so many milliseconds: they do not count as time of trying.
+pub(crate) fn hidden(ms: f64) {
+    BATCH.with(|batch| batch.borrow_mut().hidden(ms));
 }
 
 /// Holds a file, or lets it go on.
 pub(crate) fn pause(key: Key, paused: bool) {
-    BATCH.with(|batch| batch.borrow_mut().pause(key, paused));
+    BATCH.with(|batch| batch.borrow_mut().pause(key, paused, dom::now()));
     if paused {
         api::abort(key);
     }
@@ -160,7 +165,7 @@ fn probe() {
                 let (under_way, begun) = PROBES.get();
                 PROBES.set((under_way - 1, begun));
                 if there && cut_ms().is_some() {
-                    wake(false);
+                    wake(Wake::Probe);
                 }
             });
         }

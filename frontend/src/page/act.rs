@@ -1,7 +1,7 @@
 //! What buttons do, and what the browser says of the page as a whole.
 
 use chatlift_frontend::format;
-use chatlift_frontend::uploader::Key;
+use chatlift_frontend::uploader::{Key, Wake};
 use wasm_bindgen::JsCast as _;
 use web_sys::{Element, Event};
 
@@ -12,7 +12,7 @@ use crate::{dom, engine};
 
 /// Listens to what concerns the whole page.
 pub(crate) fn listen() {
-    dom::listen(&dom::window(), "online", |_| engine::wake(true));
+    dom::listen(&dom::window(), "online", |_| engine::wake(Wake::Person));
     dom::listen(&dom::document(), "click", |event| {
         if let Some((what, key)) = clicked(&event) {
             event.prevent_default();
@@ -20,7 +20,10 @@ pub(crate) fn listen() {
         }
     });
     dom::listen(&dom::document(), "submit", |event| event.prevent_default());
-    dom::listen(&dom::document(), "visibilitychange", |_| wake::wakeful());
+    dom::listen(&dom::document(), "visibilitychange", |_| {
+        wake::wakeful();
+        wake::count_hidden();
+    });
     dom::listen(&dom::window(), "offline", |_| show::sync());
     dom::listen(&dom::window(), "beforeunload", |event| {
         if engine::progress().1 {

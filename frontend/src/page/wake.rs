@@ -1,12 +1,25 @@
-//! Keeps the screen awake.
+//! Keeps the screen awake, and tells the engine how long nobody could see it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use js_sys::Promise;
-use wasm_bindgen::{JsCast as _, JsValue};
+use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
 use crate::{dom, engine};
+
+/// Tells the engine, once the page is visible again, for how long it was not.
+pub(super) fn count_hidden() {
+    thread_local! {
+        static SINCE: Cell<Option<f64>> = const { Cell::new(None) };
+    }
+    let now = dom::now();
+    if dom::document().hidden() {
+        SINCE.set(SINCE.get().or(Some(now)));
+    } else if let Some(since) = SINCE.take() {
+        engine::hidden(now - since);
+    }
+}
 
 /// Keeps the screen awake while files are on their way, where the browser can.
 pub(super) fn wakeful() {
@@ -25,6 +38,10 @@ pub(super) fn wakeful() {
     } else {
         None
     };
+    if let Some(Ok(asked)) = lock.clone().map(JsCast::dyn_into::<Promise>) {
+        // A browser that refuses does so by rejecting, which is no error of the page.
+        dom::spawn(async move { drop(JsFuture::from(asked).await) });
+    }
     if let Some(old) = LOCK.with(|own| own.replace(lock))
         && let Ok(promise) = old.dyn_into::<Promise>()
     {

@@ -2,6 +2,7 @@
 
 use super::pace::{CHUNK_FIRST, Network};
 use super::progress::Progress;
+use super::retry::{Retry, Wake};
 use super::transfer::{Event, Grant, Job, State, Transfer};
 
 /// Requests with content under way at once, over all files. Three fill a phone's uplink while one
@@ -25,6 +26,8 @@ pub struct Batch {
     entries: Vec<Entry>,
     runs: u32,
     network: Network,
+    /// The line to the edge, over all files: what fails for one is not tried anew by each other.
+    line: Retry,
     /// Bytes that the network has carried, by the edge's answers.
     carried: u64,
 }
@@ -64,7 +67,13 @@ impl Batch {
             .iter()
             .map(|entry| entry.transfer.requests())
             .sum();
-        let slot = requests < CONCURRENCY;
+        // While tries fail, one at a time tells as much as three.
+        let most = if self.line.is_failing() {
+            1
+        } else {
+            CONCURRENCY
+        };
+        let slot = requests < most;
         let digest = !self
             .entries
             .iter()
@@ -72,6 +81,7 @@ impl Batch {
         let others: Vec<u64> = self.chunks().collect();
         let grant = Grant {
             now,
+            line_waits: self.line.waits(now).is_some(),
             slot,
             digest,
             network: self.network,
@@ -92,13 +102,26 @@ impl Batch {
     /// that is gone, is passed over.
     pub fn on(&mut self, key: Key, run: u32, event: Event, now: f64, online: bool, random: f64) {
         let sharing = self.chunks().count();
+        let of_line = match &event {
+            Event::Failed(_, failure) if failure.is_of_line() => Some(failure.clone()),
+            _ => None,
+        };
         let known = |entry: &&mut Entry| entry.key == key && entry.run == run;
-        if let Some(entry) = self.entries.iter_mut().find(known) {
-            let measured = entry.transfer.on(event, now, online, random);
-            if let Some((bytes, ms, ending)) = measured {
-                self.carried += bytes;
-                self.network.measured(bytes, ms, sharing, ending);
-            }
+        let Some(entry) = self.entries.iter_mut().find(known) else {
+            return;
+        };
+        let (furthest, paused) = (entry.transfer.furthest(), entry.transfer.is_paused());
+        let measured = entry.transfer.on(event, now, online, random);
+        let stored = *entry.transfer.state() == State::Stored;
+        if let Some((bytes, ms, ending)) = measured {
+            self.carried += bytes;
+            self.network.measured(bytes, ms, sharing, ending);
+        }
+        if stored || entry.transfer.furthest() > furthest {
+            self.line.gained(now);
+        }
+        if let Some(failure) = of_line.filter(|_| !paused) {
+            self.line.failed(&failure, now, random);
         }
     }
 
@@ -109,17 +132,26 @@ impl Batch {
         self.carried + self.progress().moving
     }
 
-    /// All waits are over: the connection is back. `fresh`: and what failed before counts no more.
-    pub fn wake(&mut self, fresh: bool) {
+    /// Brings the next try of each file forward, see [`Wake`].
+    pub fn wake(&mut self, by: Wake, now: f64) {
+        self.line.wake(by, now);
         for entry in &mut self.entries {
-            entry.transfer.hurry(fresh);
+            entry.transfer.wake(by, now);
+        }
+    }
+
+    /// The page was not visible for so many milliseconds: they do not count as time of trying.
+    pub fn hidden(&mut self, ms: f64) {
+        self.line.hidden(ms);
+        for entry in &mut self.entries {
+            entry.transfer.hidden(ms);
         }
     }
 
     /// Holds a file, or lets it go on. The shell aborts the requests of one that is held.
-    pub fn pause(&mut self, key: Key, paused: bool) {
+    pub fn pause(&mut self, key: Key, paused: bool, now: f64) {
         if let Some(entry) = self.entries.iter_mut().find(|entry| entry.key == key) {
-            entry.transfer.pause(paused);
+            entry.transfer.pause(paused, now);
         }
     }
 
@@ -148,10 +180,10 @@ impl Batch {
     /// When the earliest wait is over, if a file waits.
     #[must_use]
     pub fn wakes_at(&self, now: f64) -> Option<f64> {
-        self.entries
-            .iter()
-            .filter_map(|entry| entry.transfer.wakes_at(now))
-            .reduce(f64::min)
+        let files = self.entries.iter();
+        let files = files.filter_map(|entry| entry.transfer.wakes_at(now));
+        let line = self.line.waits(now).filter(|_| self.is_live());
+        files.chain(line.map(|(until, _)| until)).reduce(f64::min)
     }
 
     /// Whether some file is neither stored nor failed.

@@ -9,8 +9,8 @@
 //! - no byte is sent that the edge has said it holds, and after a cut the edge is asked first;
 //! - a part is skipped only when the edge holds exactly the bytes that the picked file has there;
 //! - progress counts what the edge has, and is below 100 % until it has said [`State::Stored`];
-//! - a file that cannot go on ends in [`State::Failed`]; nothing is retried for ever but the wait
-//!   for a connection.
+//! - a file that cannot go on ends in [`State::Failed`]: after [`BUDGET_MS`] without a byte more at
+//!   the edge, unless the device itself says that it has no connection.
 
 mod batch;
 mod pace;
@@ -26,5 +26,5 @@ pub use batch::{Batch, CONCURRENCY, Key};
 pub use pace::{CHUNK_FIRST, CHUNK_MIN, Network, Speed};
 pub use part::Chunk;
 pub use progress::{Progress, percent};
-pub use retry::{ATTEMPTS_MAX, Failure, Refusal, backoff_ms, probe_ms};
+pub use retry::{BUDGET_MS, Cause, Failure, Refusal, Wake, backoff_ms, probe_ms};
 pub use transfer::{Event, Grant, Job, State, Transfer};

@@ -36,8 +36,6 @@ pub(super) struct Part {
     pub(super) held: Option<Sha256>,
     /// Bytes of its beginning that the edge holds.
     pub(super) offset: u64,
-    /// The most that `offset` has been.
-    pub(super) furthest: u64,
     pub(super) sending: Sending,
     /// A request was cut, so the edge may hold more: it is asked before anything is sent.
     pub(super) unsure: bool,
@@ -52,7 +50,6 @@ impl Part {
         digest: None,
         held: None,
         offset: 0,
-        furthest: 0,
         sending: Sending::Todo,
         unsure: false,
         unheard: false,
@@ -70,15 +67,6 @@ impl Part {
         !self.unsure
             && self.sending == Sending::Todo
             && self.held.is_none_or(|_| self.digest.is_some())
-    }
-
-    /// The edge holds its first `offset` bytes. Answers whether it never held as many: what shrinks
-    /// and grows again is no progress.
-    pub(super) fn reach(&mut self, offset: u64) -> bool {
-        let further = offset > self.furthest;
-        self.offset = offset;
-        self.furthest = self.furthest.max(offset);
-        further
     }
 
     /// Whether the edge has all of it, or may have.

@@ -1,44 +1,185 @@
-//! When to try again, and what a failure means.
+//! When to try again, and what a failure means: the one policy for all that the page repeats.
+//!
+//! Waits double from half a second to half a minute, at random below that, and `Retry-After` comes
+//! on top. Only bytes that the edge did not hold before end that; a device that says that it is
+//! online, a probe that is answered or the person brings one try forward. After [`BUDGET_MS`] of a
+//! visible page without a byte, the page gives up.
 
 use chatlift_shared::ProblemCode;
 
-/// Tries of a file without any success in between before it is given up. With the waits of
-/// [`backoff_ms`] that is about two minutes.
-pub const ATTEMPTS_MAX: u32 = 9;
+/// How long the page keeps trying while the edge holds no more than before, in milliseconds of a
+/// visible page: a tunnel, a lift, a router that restarts and a deployment gone wrong are shorter.
+pub const BUDGET_MS: f64 = 15.0 * 60_000.0;
 
-/// First wait, in milliseconds, before jitter.
+/// Longest wait before the first repetition, in milliseconds.
 const FIRST_MS: u32 = 500;
 
-/// Longest wait that the page chooses itself, in milliseconds, before jitter.
+/// Least wait of all, in milliseconds: no repetition is immediate, whatever chance says.
+const LEAST_MS: u32 = 250;
+
+/// Longest wait that the page chooses itself, in milliseconds.
 const LONGEST_MS: u32 = 30_000;
 
-/// Longest `Retry-After` that is honoured, in milliseconds: a person is waiting.
-const RETRY_AFTER_MAX_MS: u32 = 120_000;
+/// Longest `Retry-After` that is honoured, in milliseconds: as long as the budget, after which the
+/// page would give up.
+const RETRY_AFTER_MAX_MS: u32 = 15 * 60_000;
 
-/// How long to wait before try `attempt` (from 1), in milliseconds.
+/// Least time between two waits that are cut short, in milliseconds: a connection that flaps brings
+/// no more than a try a second.
+const WAKE_APART_MS: f64 = 1_000.0;
+
+/// How long to wait before repetition `n` (from 1), in milliseconds: exponential backoff with full
+/// jitter (<https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>).
 ///
-/// Doubles from half a second to half a minute; `random` (0 up to 1) spreads it over its second
-/// half, so that pages cut off together do not come back together. `Retry-After` wins, also when it
-/// says 0: the edge knows better.
+/// `random` (0 up to 1) spreads it from [`LEAST_MS`] up to what doubles, so that pages cut off
+/// together do not come back together. `Retry-After` is the least wait, and the jitter is added to
+/// it for the same reason.
 #[must_use]
-pub fn backoff_ms(attempt: u32, retry_after_ms: Option<u32>, random: f64) -> u32 {
+pub fn backoff_ms(n: u32, retry_after_ms: Option<u32>, random: f64) -> u32 {
     let full = FIRST_MS
-        .saturating_mul(1 << attempt.saturating_sub(1).min(16))
+        .saturating_mul(1 << n.saturating_sub(1).min(16))
         .min(LONGEST_MS);
-    let half = full / 2;
-    match retry_after_ms {
-        Some(ms) => ms.min(RETRY_AFTER_MAX_MS),
-        // The cast saturates, and NaN becomes 0.
-        None => half + (f64::from(half) * random.clamp(0.0, 1.0)) as u32,
-    }
+    // The cast saturates, and NaN becomes 0.
+    let jitter = (f64::from(full - LEAST_MS) * random.clamp(0.0, 1.0)) as u32;
+    retry_after_ms.unwrap_or(0).min(RETRY_AFTER_MAX_MS) + LEAST_MS + jitter
 }
 
-/// How long to wait before the edge is asked whether it can be reached, when the network has been
-/// away for `cut_ms` milliseconds: about a fiftieth of that, so that what an upload loses by not
+/// How long to wait before the edge is probed, when the network has been away for `cut_ms`
+/// milliseconds: about a twentieth of that, at most five seconds, so that what an upload loses by not
 /// noticing at once stays small beside what the cut took. `random` (0 up to 1) spreads it.
 #[must_use]
 pub fn probe_ms(cut_ms: f64, random: f64) -> f64 {
-    (cut_ms / 50.0).clamp(100.0, 1_000.0) * (0.5 + random)
+    (cut_ms / 20.0).clamp(250.0, 5_000.0) * (0.5 + random)
+}
+
+/// What cuts a wait short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// The device says that it has a connection, or the person asks for it.
+    Person,
+    /// A probe was answered.
+    Probe,
+}
+
+/// What a wait is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The edge was not reached.
+    Network,
+    /// The edge answered that it cannot do it now.
+    Edge,
+}
+
+/// What one sender knows of its failed tries.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Retry {
+    /// Tries that failed since the edge came to hold more.
+    failures: u32,
+    /// When the first of them failed; later by as long as the page was hidden.
+    since: Option<f64>,
+    wait: Option<Wait>,
+    /// When a wait was cut short last.
+    woken: Option<(f64, Wake)>,
+    /// A probe was answered and the try after it failed all the same: what answers probes is not
+    /// what is needed.
+    probes_mislead: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Wait {
+    until: f64,
+    /// What the edge asked for; nothing shortens it.
+    least: f64,
+    cause: Cause,
+}
+
+impl Retry {
+    /// A try failed. Several requests that fail during one wait are one failed try.
+    pub(super) fn failed(&mut self, failure: &Failure, now: f64, random: f64) {
+        let asked = failure.refusal().and_then(|refusal| refusal.retry_after_ms);
+        let least = now + f64::from(asked.unwrap_or(0).min(RETRY_AFTER_MAX_MS));
+        self.since.get_or_insert(now);
+        let waiting = self.wait.filter(|wait| wait.until > now);
+        if waiting.is_none() {
+            self.failures += 1;
+            let by_probe = matches!(self.woken, Some((_, Wake::Probe)));
+            self.probes_mislead |= by_probe;
+        }
+        let until = now + f64::from(backoff_ms(self.failures, asked, random));
+        let cause = if failure.is_network() {
+            Cause::Network
+        } else {
+            Cause::Edge
+        };
+        self.wait = Some(match waiting {
+            Some(wait) if asked.is_none() => wait,
+            Some(wait) => Wait {
+                until: wait.until.max(until),
+                least: wait.least.max(least),
+                cause,
+            },
+            None => Wait {
+                until,
+                least,
+                cause,
+            },
+        });
+    }
+
+    /// The edge holds more than it ever did: all is forgotten but what it asked for.
+    pub(super) fn gained(&mut self, now: f64) {
+        let wait = self.wait.filter(|wait| wait.least > now);
+        *self = Self {
+            wait,
+            woken: self.woken,
+            ..Self::default()
+        };
+    }
+
+    /// The edge holds more than it ever did, by what another page sent: the time starts anew, and
+    /// the waits stay long, so that the two do not send the same.
+    pub(super) fn gained_by_another(&mut self) {
+        self.since = None;
+    }
+
+    /// Brings the next try forward. It is one try: what failed before still counts.
+    pub(super) fn wake(&mut self, by: Wake, now: f64) {
+        if let Some(wait) = &mut self.wait
+            && wait.until > now
+        {
+            let apart = self.woken.map_or(now, |(at, _)| at + WAKE_APART_MS);
+            wait.until = wait.until.min(apart.max(wait.least).max(now));
+            self.woken = Some((wait.until, by));
+            self.probes_mislead &= by == Wake::Probe;
+        }
+    }
+
+    /// The page was not visible for so many milliseconds: they do not count.
+    pub(super) fn hidden(&mut self, ms: f64) {
+        self.since = self.since.map(|since| since + ms);
+    }
+
+    /// Whether the time is over.
+    pub(super) fn is_spent(&self, now: f64) -> bool {
+        self.since.is_some_and(|since| now - since >= BUDGET_MS)
+    }
+
+    pub(super) fn is_failing(&self) -> bool {
+        self.failures > 0
+    }
+
+    /// Until when nothing is tried, and what that is for.
+    pub(super) fn waits(&self, now: f64) -> Option<(f64, Cause)> {
+        let wait = self.wait.filter(|wait| wait.until > now)?;
+        Some((wait.until, wait.cause))
+    }
+
+    /// Since when the network has been away, if a probe is worth it.
+    pub(super) fn cut_at(&self, now: f64) -> Option<f64> {
+        let wait = self.wait.filter(|wait| wait.until > now)?;
+        let probed = wait.cause == Cause::Network && wait.least <= now && !self.probes_mislead;
+        self.since.filter(|_| probed)
+    }
 }
 
 /// Why a job did not succeed.
@@ -74,6 +215,8 @@ pub struct Refusal {
 pub(super) enum Remedy {
     /// The same again, after a wait.
     Retry,
+    /// The same in a smaller request.
+    Shrink,
     /// The named parts again, at once.
     Resend,
     /// On from where the edge says.
@@ -106,6 +249,17 @@ impl Failure {
         self.remedy() == Remedy::Retry
     }
 
+    /// Whether it says something of the way to the edge, or of the edge, and not of one file.
+    pub(super) fn is_of_line(&self) -> bool {
+        let shared = |code| {
+            !matches!(
+                code,
+                Some(ProblemCode::UploadBusy | ProblemCode::DigestMismatch)
+            )
+        };
+        self.remedy() == Remedy::Retry && shared(self.code())
+    }
+
     pub(super) fn is_network(&self) -> bool {
         matches!(self, Self::Network)
     }
@@ -117,6 +271,8 @@ impl Failure {
             Self::Edge(refusal) => (refusal.status, refusal.code),
         };
         match code {
+            // A proxy on the way takes no body as large as this one.
+            None if status == 413 => Remedy::Shrink,
             // A digest mismatch is a bit lost on the way: the same part again repairs it.
             Some(ProblemCode::UploadBusy | ProblemCode::DigestMismatch) => Remedy::Retry,
             Some(ProblemCode::PartsMissing) => Remedy::Resend,
@@ -157,10 +313,37 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_wins_but_not_for_ever() {
-        assert_eq!(backoff_ms(1, Some(7000), 0.5), 7000);
-        assert_eq!(backoff_ms(8, Some(0), 1.0), 0);
-        assert_eq!(backoff_ms(1, Some(u32::MAX), 0.5), RETRY_AFTER_MAX_MS);
+    fn retry_after_is_the_least_wait_and_jitter_comes_on_top() {
+        assert_eq!(backoff_ms(1, Some(7000), 0.0), 7250);
+        assert_eq!(backoff_ms(1, Some(7000), 1.0), 7500);
+        assert_eq!(backoff_ms(8, Some(0), 1.0), 30_000);
+        assert!(backoff_ms(1, Some(u32::MAX), 0.5) >= RETRY_AFTER_MAX_MS);
+    }
+
+    #[test]
+    fn a_wake_is_one_try_and_at_most_one_in_a_second() {
+        let mut retry = Retry::default();
+        let (mut now, mut tries) = (0.0, 0);
+        while now < 60_000.0 {
+            if retry.waits(now).is_none() {
+                retry.failed(&Failure::Network, now, 1.0);
+                tries += 1;
+            }
+            retry.wake(Wake::Person, now);
+            now += 10.0;
+        }
+        assert!(tries <= 62, "{tries}");
+        assert!(retry.is_failing());
+    }
+
+    #[test]
+    fn a_probe_that_misleads_is_the_last() {
+        let mut retry = Retry::default();
+        retry.failed(&Failure::Network, 0.0, 1.0);
+        assert!(retry.cut_at(0.0).is_some());
+        retry.wake(Wake::Probe, 100.0);
+        retry.failed(&Failure::Network, 200.0, 1.0);
+        assert_eq!(retry.cut_at(200.0), None);
     }
 
     #[test]
@@ -195,7 +378,7 @@ mod tests {
             (429, Remedy::Retry),
             (408, Remedy::Retry),
             (404, Remedy::GiveUp),
-            (413, Remedy::GiveUp),
+            (413, Remedy::Shrink),
         ] {
             let failure = Failure::Edge(Box::new(Refusal {
                 status,
@@ -207,11 +390,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_wait_of_our_own_is_never_nothing_and_none_is_over_two_minutes(
-            attempt: u32, after: Option<u32>, random in proptest::num::f64::ANY,
+        fn a_wait_is_never_nothing_nor_less_than_asked(
+            n: u32, after: Option<u32>, random in proptest::num::f64::ANY,
         ) {
-            prop_assert!(backoff_ms(attempt, after, random) <= RETRY_AFTER_MAX_MS);
-            prop_assert!((250..=30_000).contains(&backoff_ms(attempt, None, random)));
+            let least = after.unwrap_or(0).min(RETRY_AFTER_MAX_MS);
+            prop_assert!(backoff_ms(n, after, random) >= least + LEAST_MS);
+            prop_assert!((250..=30_000).contains(&backoff_ms(n, None, random)));
         }
     }
 }

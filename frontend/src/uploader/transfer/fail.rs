@@ -2,8 +2,9 @@
 
 use chatlift_shared::ProblemCode;
 
+use super::super::pace::CHUNK_MIN;
 use super::super::part::{Part, Sending};
-use super::super::retry::{ATTEMPTS_MAX, Failure, Remedy, backoff_ms};
+use super::super::retry::{Failure, Remedy};
 use super::{Job, State, Transfer};
 
 /// New announcements of one run, beyond the first, that an aborted or mixed-up upload is worth.
@@ -17,15 +18,19 @@ const RESENDS_MAX: u8 = 3;
 const MISMATCHES_MAX: u8 = 2;
 
 impl Transfer {
-    /// A job is no longer under way. Answers whether the edge holds more for all that: another page
-    /// sends the same file, and what it sends counts here too.
-    pub(super) fn ended(&mut self, job: Job, failure: &Failure) -> bool {
-        let mut further = false;
+    /// A job is no longer under way.
+    pub(super) fn ended(&mut self, job: Job, failure: &Failure) {
         match job {
             Job::Send(chunk) => {
                 let code = failure.code();
                 let offset = failure.refusal().and_then(|refusal| refusal.offset);
-                let cut = failure.code().is_none();
+                let contended = matches!(
+                    code,
+                    Some(ProblemCode::UploadBusy | ProblemCode::OffsetDiffers)
+                );
+                self.contended |= contended;
+                self.chunk_trial = Some(((chunk.to - chunk.from) / 2).max(CHUNK_MIN));
+                let cut = code.is_none();
                 if let Some(part) = self.part_mut(chunk.n) {
                     part.sending = Sending::Todo;
                     part.unsure = cut;
@@ -36,9 +41,13 @@ impl Transfer {
                         part.offset = 0;
                         part.mismatches += 1;
                     }
-                    further = offset.is_some_and(|offset| part.reach(offset));
+                    if let Some(offset) = offset {
+                        part.offset = offset;
+                    }
                 }
-                self.ask |= cut;
+                // What is held is asked for before anything is repeated: another page may send
+                // it, or the file may be stored.
+                self.ask |= cut || code == Some(ProblemCode::UploadBusy);
                 self.state = State::Uploading;
             }
             Job::Digest(_) => (self.digesting, self.stale) = (false, false),
@@ -52,10 +61,16 @@ impl Transfer {
                 }
             }
         }
-        further && failure.remedy() == Remedy::GoOn
     }
 
-    pub(super) fn failed(&mut self, failure: Failure, now: f64, online: bool, random: f64) {
+    pub(super) fn failed(
+        &mut self,
+        job: Job,
+        failure: Failure,
+        now: f64,
+        online: bool,
+        random: f64,
+    ) {
         let changed = |part: &Part| part.mismatches > MISMATCHES_MAX;
         let remedy = failure.remedy();
         let unheard = self.parts.iter().any(|part| part.unheard);
@@ -65,8 +80,9 @@ impl Transfer {
         match remedy {
             Remedy::Retry if self.parts.iter().any(changed) => self.state = State::Failed(failure),
             Remedy::Retry => self.retry(failure, now, online, random),
-            // No wait: the answer says all. Still an attempt, so that it ends.
-            Remedy::GoOn if self.attempts < ATTEMPTS_MAX => self.attempts += 1,
+            Remedy::GoOn => self.retry(failure, now, online, random),
+            Remedy::Shrink if self.shrink(job) => {}
+            Remedy::Shrink => self.state = State::Failed(failure),
             // It is no file yet; what is held of the parts that were cut is to be heard.
             Remedy::Resend if unheard => self.ask = true,
             Remedy::Resend if self.resends < RESENDS_MAX => {
@@ -95,28 +111,64 @@ impl Transfer {
                 self.announcements += 1;
                 self.renew = true;
             }
-            Remedy::Announce | Remedy::Resend | Remedy::GoOn | Remedy::GiveUp => {
+            Remedy::Announce | Remedy::Resend | Remedy::GiveUp => {
                 self.state = State::Failed(failure)
             }
         }
     }
 
-    pub(super) fn retry(&mut self, failure: Failure, now: f64, online: bool, random: f64) {
-        // Several requests cut off together are one failed try.
-        if self.attempts == 0 || self.not_before <= now {
-            let patient = !online && failure.is_network();
-            if self.attempts >= ATTEMPTS_MAX && !patient {
-                self.state = State::Failed(failure);
-                return;
+    /// Sends less at once from now on; not if it is the least already.
+    fn shrink(&mut self, job: Job) -> bool {
+        let len = match job {
+            Job::Send(chunk) => chunk.to - chunk.from,
+            Job::Whole => {
+                // Announced, it goes in chunks.
+                self.whole = false;
+                self.parts = vec![Part::NEW; usize::from(self.size > 0)];
+                self.size
             }
-            self.attempts += u32::from(self.attempts < ATTEMPTS_MAX);
+            _ => return false,
+        };
+        self.chunk_max = self.chunk_max.min((len / 2).max(CHUNK_MIN));
+        len > CHUNK_MIN
+    }
+
+    /// Waits, or gives up when the time is over.
+    pub(super) fn retry(&mut self, failure: Failure, now: f64, online: bool, random: f64) {
+        let patient = !online && failure.is_network();
+        if self.retry.is_spent(now) && !patient {
+            self.state = State::Failed(failure);
+            return;
         }
-        if failure.is_network() {
-            self.cut_at = self.cut_at.or(Some(now));
+        self.retry.failed(&failure, now, random);
+    }
+
+    /// Takes note of what the edge holds now. Less than a chunk's least is no gain unless it is the
+    /// rest: an edge that takes a byte for each request would else be asked without end.
+    pub(super) fn gain(&mut self, own: bool, now: f64) {
+        let held = self.held();
+        let least = CHUNK_MIN
+            .min(self.size.saturating_sub(self.furthest))
+            .max(1);
+        if held < self.furthest.saturating_add(least) {
+            return;
         }
-        let asked = failure.refusal().and_then(|refusal| refusal.retry_after_ms);
-        self.asked |= asked.is_some();
-        let wait = backoff_ms(self.attempts, asked, random);
-        self.not_before = self.not_before.max(now + f64::from(wait));
+        self.furthest = held;
+        if own || !self.contended {
+            self.retry.gained(now);
+            self.chunk_trial = None;
+            self.contended = false;
+        } else {
+            self.retry.gained_by_another();
+        }
+    }
+
+    /// Bytes that the edge holds of it, as far as that is known.
+    pub(super) fn held(&self) -> u64 {
+        let of = |(n, part): (u16, &Part)| match part.sending {
+            Sending::Held => self.range(n).map_or(0, |(start, end)| end - start),
+            _ => part.offset,
+        };
+        (1..).zip(&self.parts).map(of).sum()
     }
 }

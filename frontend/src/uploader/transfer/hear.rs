@@ -4,6 +4,7 @@ use crate::wire::Upload;
 use chatlift_shared::ProblemCode;
 use chatlift_shared::limits::{PARTS_MAX, part_count};
 
+use super::super::pace::CHUNK_MIN;
 use super::super::part::{Part, Sending};
 use super::super::retry::{Failure, Refusal};
 use super::{Event, Job, State, Transfer};
@@ -32,7 +33,7 @@ impl Transfer {
                 self.busy = false;
                 self.ask = false;
                 self.announced(upload);
-                self.hurry(true);
+                self.gain(false, now);
             }
             Event::Digested { n, digest, whole } => {
                 self.digesting = false;
@@ -44,6 +45,8 @@ impl Transfer {
                     part.digest = Some(digest);
                     part.compare();
                 }
+                // It was held before: that it is known now is no gain.
+                self.furthest = self.furthest.max(self.held());
             }
             Event::Loaded { job, bytes } => self.loaded(job, bytes),
             Event::Staged { n, offset } => return self.staged(n, offset, now, online, random),
@@ -51,7 +54,7 @@ impl Transfer {
                 let measured = self.measure(n, now, true);
                 self.set(n, Sending::Held);
                 self.ticket_worked = true;
-                self.hurry(true);
+                self.gain(true, now);
                 return measured;
             }
             Event::Stored => {
@@ -60,13 +63,12 @@ impl Transfer {
                 return self.measure(last?, now, true);
             }
             Event::Failed(job, failure) => {
-                let further = self.ended(job, &failure);
+                self.ended(job, &failure);
                 // Requests of a paused file are cut by the page itself.
-                if further {
-                    self.hurry(true);
-                } else if !(self.paused && failure.is_network()) {
-                    self.failed(failure, now, online, random);
+                if !(self.paused && failure.is_network()) {
+                    self.failed(job, failure, now, online, random);
                 }
+                self.gain(false, now);
             }
         }
         None
@@ -111,14 +113,18 @@ impl Transfer {
         let measured = self.measure(n, now, false);
         let (start, end) = self.range(n)?;
         let part = self.part_mut(n)?;
-        let gained = offset > part.offset;
-        let _ = part.reach(offset.min(end - start));
+        let sent = match part.sending {
+            Sending::Under { chunk, .. } => chunk.to - chunk.from,
+            _ => 0,
+        };
+        let offset = offset.min(end - start);
+        let taken = offset.saturating_sub(part.offset);
+        part.offset = offset;
         part.sending = Sending::Todo;
         self.ticket_worked = true;
         self.state = State::Uploading;
-        if gained {
-            self.hurry(true);
-        } else {
+        self.gain(true, now);
+        if taken < sent.min(CHUNK_MIN) {
             self.retry(Failure::Network, now, online, random);
         }
         measured

@@ -18,13 +18,15 @@ use chatlift_shared::limits::{part_count, part_len, part_size};
 use super::pace::Network;
 use super::part::{Chunk, Part, Sending};
 use super::progress::Progress;
-use super::retry::Failure;
+use super::retry::{Cause, Failure, Retry, Wake};
 
 /// What a file may begin now.
 #[derive(Clone, Copy, Debug)]
 pub struct Grant<'a> {
     /// The moment.
     pub now: f64,
+    /// The line to the edge waits: nothing is sent.
+    pub line_waits: bool,
     /// Another request may begin.
     pub slot: bool,
     /// A digest may begin.
@@ -128,12 +130,15 @@ pub struct Transfer {
     resends: u8,
     /// A part was stored under the ticket in use, so a refusal of the ticket means that it is old.
     ticket_worked: bool,
-    attempts: u32,
-    not_before: f64,
-    /// `not_before` is what the edge asked for, and nothing shortens it.
-    asked: bool,
-    /// When the network failed first, of the tries since something succeeded.
-    cut_at: Option<f64>,
+    retry: Retry,
+    /// The most bytes that the edge has been known to hold of it.
+    furthest: u64,
+    /// Most bytes of a chunk, by what a proxy on the way refused.
+    chunk_max: u64,
+    /// Most bytes of a chunk while tries fail: what is sent in vain stays little.
+    chunk_trial: Option<u64>,
+    /// The edge said that somebody else sends this file.
+    contended: bool,
 }
 
 impl Transfer {
@@ -164,11 +169,17 @@ impl Transfer {
             announcements: 0,
             resends: 0,
             ticket_worked: false,
-            attempts: 0,
-            not_before: 0.0,
-            asked: false,
-            cut_at: None,
+            retry: Retry::default(),
+            furthest: 0,
+            chunk_max: u64::MAX,
+            chunk_trial: None,
+            contended: false,
         }
+    }
+
+    /// The most bytes that the edge has been known to hold of it.
+    pub(super) fn furthest(&self) -> u64 {
+        self.furthest
     }
 
     /// Where it is.
@@ -240,7 +251,14 @@ impl Transfer {
     /// Whether it waits before it tries again.
     #[must_use]
     pub fn is_waiting(&self, now: f64) -> bool {
-        self.is_live() && !self.paused && self.not_before > now
+        self.waits(now).is_some()
+    }
+
+    /// Until when it waits before it tries again, and what for.
+    #[must_use]
+    pub fn waits(&self, now: f64) -> Option<(f64, Cause)> {
+        let waits = self.retry.waits(now);
+        waits.filter(|_| self.is_live() && !self.paused)
     }
 
     /// Whether it is held by its user.
@@ -251,18 +269,18 @@ impl Transfer {
 
     /// Since when it has waited for the network, if that is what it waits for.
     pub(super) fn cut_at(&self, now: f64) -> Option<f64> {
-        self.cut_at.filter(|_| self.is_waiting(now) && !self.asked)
+        self.retry.cut_at(now).filter(|_| self.is_waiting(now))
     }
 
-    pub(super) fn pause(&mut self, paused: bool) {
+    pub(super) fn pause(&mut self, paused: bool, now: f64) {
         self.paused = paused;
-        self.hurry(true);
+        self.wake(Wake::Person, now);
     }
 
     /// When it will try again, if it waits for that.
     #[must_use]
     pub fn wakes_at(&self, now: f64) -> Option<f64> {
-        self.is_waiting(now).then_some(self.not_before)
+        self.waits(now).map(|(until, _)| until)
     }
 
     /// Whether it is neither stored nor failed.
@@ -271,14 +289,14 @@ impl Transfer {
         !matches!(self.state, State::Stored | State::Failed(_))
     }
 
-    /// Tries again at once, unless the edge has asked for a wait. `fresh`: with all its attempts.
-    pub(super) fn hurry(&mut self, fresh: bool) {
-        if fresh {
-            (self.attempts, self.cut_at) = (0, None);
-        }
-        if !self.asked {
-            self.not_before = 0.0;
-        }
+    /// Brings its next try forward.
+    pub(super) fn wake(&mut self, by: Wake, now: f64) {
+        self.retry.wake(by, now);
+    }
+
+    /// The page was not visible for so many milliseconds.
+    pub(super) fn hidden(&mut self, ms: f64) {
+        self.retry.hidden(ms);
     }
 
     /// What is left of each of its chunks under way, in bytes.

@@ -15,11 +15,10 @@ impl Transfer {
         if !self.is_live() || self.paused || finishing {
             return None;
         }
-        if self.not_before > now {
+        if grant.line_waits || self.retry.waits(now).is_some() {
             // The line is idle: what is read now need not be read when it is back.
             return self.digest(grant, usize::MAX);
         }
-        self.asked = false;
         if self.whole {
             self.busy = slot;
             return slot.then(|| self.begin(Job::Whole));
@@ -119,12 +118,18 @@ impl Transfer {
     fn send(&mut self, n: u16, grant: Grant<'_>) -> Option<Job> {
         let (start, end) = self.range(n)?;
         let len = end - start;
+        let chunk_most = self.chunk_max.min(self.chunk_trial.unwrap_or(u64::MAX));
         let part = self.part_mut(n)?;
         let from = part.offset.min(len);
         let ready = part.is_ready();
         // A whole part streams straight into storage, which costs the edge the least.
-        let whole = ready && from == 0 && grant.network.is_fast(len);
-        let to = match from + grant.network.chunk(len - from, grant.others) {
+        let whole = ready && from == 0 && len <= chunk_most && grant.network.is_fast(len);
+        let to = match from
+            + grant
+                .network
+                .chunk(len - from, grant.others)
+                .min(chunk_most)
+        {
             _ if whole => len,
             to if to == len && !ready => from + (len - from) / 2,
             to => to,
