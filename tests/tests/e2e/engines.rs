@@ -105,7 +105,8 @@ fn files_go_from_the_phone_to_the_app(engine: Engine) {
 }
 
 fn an_upload_goes_on_after_a_reload(engine: Engine) {
-    let stage = shared();
+    // It counts what is sent again, so nobody else may keep this edge busy.
+    let stage = Stage::new("reload");
     let link = stage.edge.app().link(ANY_FILE);
     let network = Network::before(&stage.edge.origin(), NETWORK);
     let phone = browser(engine);
@@ -122,7 +123,8 @@ fn an_upload_goes_on_after_a_reload(engine: Engine) {
 }
 
 fn an_upload_goes_on_in_a_browser_that_remembers_nothing(engine: Engine) {
-    let stage = shared();
+    // It counts what is sent again, so nobody else may keep this edge busy.
+    let stage = Stage::new("fresh");
     let link = stage.edge.app().link(ANY_FILE);
     let network = Network::before(&stage.edge.origin(), NETWORK);
     let file = film(2);
@@ -167,7 +169,8 @@ fn an_upload_goes_on_when_the_edge_was_killed(engine: Engine) {
 }
 
 fn a_swapped_file_is_stored_as_it_was_picked_last(engine: Engine) {
-    let stage = shared();
+    // What arrives in which order is looked at, so nobody else may keep this edge busy.
+    let stage = Stage::new("swapped");
     let link = stage.edge.app().link(ANY_FILE);
     let network = Network::before(&stage.edge.origin(), NETWORK);
     let phone = browser(engine);
