@@ -2,10 +2,11 @@
 //! draft-ietf-httpbis-resumable-upload-12 has them. Its interop version guards the interim response
 //! 104 only, which Workers cannot send.
 //!
-//! The fields are structured ones (RFC 9651); a value of another type is as good as none.
+//! The fields are structured ones (RFC 9651); a value of another type is refused.
 
 use chatlift_shared::{Problem, ProblemCode};
 use serde_json::{Value, json};
+use sfv::{Item, Parser};
 
 /// The media type of a body that adds to an upload.
 pub const MEDIA_TYPE: &str = "application/partial-upload";
@@ -16,27 +17,68 @@ const TYPES: &str = "https://iana.org/assignments/http-problem-types#";
 /// Largest integer of a structured field (RFC 9651 section 3.3.1).
 const INTEGER_MAX: u64 = 999_999_999_999_999;
 
-/// The bare item of a field, without parameters.
-fn item(value: &str) -> &str {
-    value.split(';').next().unwrap_or_default().trim()
+/// A field of another structured type than the draft gives it: what the sender means by it is not
+/// known, and to pass it over could store half a file as a whole one.
+fn ill_typed(field: &str, wanted: &str) -> Problem {
+    Problem::new(ProblemCode::InvalidRequest)
+        .field(field)
+        .detail(format!("Give {wanted} (RFC 9651)."))
 }
 
 /// Reads an `Upload-Offset` or `Upload-Length`.
-#[must_use]
-pub fn integer(value: Option<&str>) -> Option<u64> {
-    let digits = item(value?);
-    let fits = (1..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
-    fits.then(|| digits.parse().ok()).flatten()
+///
+/// # Errors
+/// `invalid-request` on the field when it is no Integer of bytes.
+pub fn integer(field: &str, value: Option<&str>) -> Result<Option<u64>, Problem> {
+    let Some(value) = value else { return Ok(None) };
+    let item = Parser::new(value).parse::<Item>().ok();
+    item.and_then(|item| u64::try_from(i64::from(item.bare_item.as_integer()?)).ok())
+        .map(Some)
+        .ok_or_else(|| ill_typed(field, "a number of bytes, an Integer"))
 }
 
 /// Reads an `Upload-Complete`.
-#[must_use]
-pub fn boolean(value: Option<&str>) -> Option<bool> {
-    match item(value?) {
-        "?1" => Some(true),
-        "?0" => Some(false),
-        _ => None,
+///
+/// # Errors
+/// `invalid-request` on the field when it is no Boolean.
+pub fn boolean(value: Option<&str>) -> Result<Option<bool>, Problem> {
+    let Some(value) = value else { return Ok(None) };
+    let item = Parser::new(value).parse::<Item>().ok();
+    item.and_then(|item| item.bare_item.as_boolean())
+        .map(Some)
+        .ok_or_else(|| ill_typed("Upload-Complete", "?0 or ?1, a Boolean"))
+}
+
+/// Refuses `Upload-Incomplete`, by which drafts before interop version 4 say the opposite of
+/// `Upload-Complete`.
+///
+/// # Errors
+/// `invalid-request` on the field.
+pub fn no_incomplete(value: Option<&str>) -> Result<(), Problem> {
+    match value {
+        None => Ok(()),
+        Some(_) => Err(Problem::new(ProblemCode::InvalidRequest)
+            .field("Upload-Incomplete")
+            .detail("That is of drafts before interop version 4. Use Upload-Complete.")),
     }
+}
+
+/// Refuses a request for a whole file that says that its body is not all of it. `header` looks up a
+/// field.
+///
+/// # Errors
+/// `invalid-request` on the field that says so: `Upload-Incomplete`, `Upload-Complete`, or
+/// `Content-Range` (RFC 9110 section 14.5).
+pub fn all_of_it(header: impl Fn(&str) -> Option<String>) -> Result<(), Problem> {
+    no_incomplete(header("upload-incomplete").as_deref())?;
+    let field = match boolean(header("upload-complete").as_deref())? {
+        Some(false) => "Upload-Complete",
+        _ if header("content-range").is_some() => "Content-Range",
+        _ => return Ok(()),
+    };
+    Err(Problem::new(ProblemCode::InvalidRequest)
+        .field(field)
+        .detail("A file in one request comes whole. Announce one that comes in pieces."))
 }
 
 /// Writes an `Upload-Complete`.
@@ -146,18 +188,47 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn fields_of_another_type_are_as_good_as_none() {
-        assert_eq!(integer(Some("70")), Some(70));
-        assert_eq!(integer(Some(" 70;a=1 ")), Some(70));
-        for bad in ["", "-1", "+1", "1.0", "\"1\"", "?1", "1000000000000000"] {
-            assert_eq!(integer(Some(bad)), None, "{bad}");
+    fn fields_of_another_type_are_refused_and_not_passed_over() {
+        let length = |value| integer("Upload-Length", Some(value));
+        assert_eq!(length("70"), Ok(Some(70)));
+        assert_eq!(length(" 70;a=1 "), Ok(Some(70)));
+        for bad in [
+            "",
+            "-1",
+            "+1",
+            "1.0",
+            "\"1\"",
+            "?1",
+            "1000000000000000",
+            "7, 8",
+        ] {
+            let problem = length(bad).expect_err(bad);
+            assert_eq!(problem.field.as_deref(), Some("Upload-Length"));
         }
-        assert_eq!(boolean(Some("?1")), Some(true));
-        assert_eq!(boolean(Some("?0;x")), Some(false));
-        for bad in ["1", "true", "?2", ""] {
-            assert_eq!(boolean(Some(bad)), None, "{bad}");
+        assert_eq!(boolean(Some("?1")), Ok(Some(true)));
+        assert_eq!(boolean(Some("?0;x")), Ok(Some(false)));
+        for bad in ["1", "true", "?2", "", "?1, ?0"] {
+            assert!(boolean(Some(bad)).is_err(), "{bad}");
         }
-        assert_eq!((integer(None), boolean(None)), (None, None));
+        assert_eq!((integer("", None), boolean(None)), (Ok(None), Ok(None)));
+    }
+
+    /// Half a file was stored as a whole one by each of these.
+    #[test]
+    fn half_a_file_in_one_request_is_refused() {
+        let named = |name: &'static str, value: &'static str| {
+            all_of_it(move |field| (field == name).then(|| value.to_owned()))
+        };
+        assert_eq!(named("upload-complete", "?1"), Ok(()));
+        for (name, value, field) in [
+            ("upload-incomplete", "?1", "Upload-Incomplete"),
+            ("upload-complete", "?0", "Upload-Complete"),
+            ("upload-complete", "1", "Upload-Complete"),
+            ("content-range", "bytes 0-4/10", "Content-Range"),
+        ] {
+            let problem = named(name, value).expect_err(value);
+            assert_eq!(problem.field.as_deref(), Some(field));
+        }
     }
 
     #[test]
@@ -196,12 +267,12 @@ mod tests {
     proptest! {
         #[test]
         fn any_field_is_read_without_a_panic(value in ".{0,60}") {
-            let _ = (integer(Some(&value)), boolean(Some(&value)));
+            let _ = (integer("", Some(&value)), boolean(Some(&value)));
         }
 
         #[test]
         fn any_offset_is_read_back(n in 0..=INTEGER_MAX) {
-            prop_assert_eq!(integer(Some(&n.to_string())), Some(n));
+            prop_assert_eq!(integer("", Some(&n.to_string())), Ok(Some(n)));
         }
     }
 }

@@ -168,10 +168,11 @@ fn upload_options() -> Result<Response, Failure> {
 }
 
 async fn create(service: &EdgeService, request: &Request, claims: &Claims, token: &str) -> Answer {
-    let flag = resumable::boolean(header(request, "upload-complete").as_deref());
+    resumable::no_incomplete(header(request, "upload-incomplete").as_deref())?;
+    let flag = resumable::boolean(header(request, "upload-complete").as_deref())?;
     // Without the field it is a request as any other, with all of the file in it.
     let complete = flag.unwrap_or(true);
-    let told = resumable::integer(header(request, "upload-length").as_deref());
+    let told = length(request)?;
     let body = body_length(request)?;
     let length = resumable::length(told, complete, 0, body)?;
     let new = NewSerial {
@@ -263,11 +264,13 @@ async fn append(
             .detail(format!("Use {}.", resumable::MEDIA_TYPE));
         return Err(with_status(problem, 415).into());
     }
-    let offset = resumable::integer(header(request, "upload-offset").as_deref())
+    resumable::no_incomplete(header(request, "upload-incomplete").as_deref())?;
+    let offset = header(request, "upload-offset");
+    let offset = resumable::integer("Upload-Offset", offset.as_deref())?
         .ok_or_else(|| invalid("Upload-Offset", "Give a number of bytes."))?;
-    let complete = resumable::boolean(header(request, "upload-complete").as_deref())
+    let complete = resumable::boolean(header(request, "upload-complete").as_deref())?
         .ok_or_else(|| invalid("Upload-Complete", "Give ?0 or ?1."))?;
-    let told = resumable::integer(header(request, "upload-length").as_deref());
+    let told = length(request)?;
     let body = body_length(request)?;
     let append = Append {
         protocol: Protocol::Resumable,
@@ -307,6 +310,10 @@ async fn add(
         append.checksum = None;
     }
     Ok(service.append(app, upload, append, &mut body).await?.0)
+}
+
+fn length(request: &Request) -> Result<Option<u64>, Problem> {
+    resumable::integer("Upload-Length", header(request, "upload-length").as_deref())
 }
 
 fn body_length(request: &Request) -> Result<Option<u64>, Failure> {

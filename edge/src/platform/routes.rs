@@ -258,6 +258,7 @@ async fn put_file(
     request: &Request,
     claims: &Claims,
 ) -> Result<Response, Failure> {
+    crate::core::resumable::all_of_it(|field| header(request, field))?;
     let length = request::content_length(request)?;
     let sha256 = request::digest(request, "Content-Digest")?;
     let name = request::file_name(request)?;
