@@ -130,6 +130,13 @@ pub enum SerialCommand {
         /// The part.
         part: Part,
     },
+    /// More came than the upload can have: nothing of what was added counts.
+    Overrun {
+        /// Who added.
+        writer: u64,
+        /// Where it began to.
+        from: u64,
+    },
     /// The checksum of what was added is right or wrong.
     Checked {
         /// Who added.

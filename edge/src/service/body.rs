@@ -51,13 +51,19 @@ where
         feed: &mut impl Feed<Body = B::Body>,
     ) -> Result<u64, Failure> {
         let (size, part_size) = (walk.view.size, walk.multipart.part_size);
-        let mut at = append.offset;
+        let (mut at, mut whole) = (append.offset, Vec::new());
         while !feed.ended().await {
             let left = append.length.map(|l| append.offset + l - at);
             let Some(segment) = segment(at, left, size, part_size, walk.checked)
                 .filter(|segment| segment.length > 0)
             else {
-                // More than was announced, or than the upload can have.
+                // More than was announced, or than the upload can have: what comes after the end of
+                // a file shows that what came before is not it.
+                let over = SerialCommand::Overrun {
+                    writer: walk.writer,
+                    from: append.offset,
+                };
+                self.say(walk.view.id, over).await?;
                 return Err(Problem::new(ProblemCode::BodyTooLarge)
                     .field("Upload-Length")
                     .limit(size)
@@ -75,12 +81,19 @@ where
                 let held = self.send_staged(walk, segment, feed).await?;
                 at = start + held;
                 if held == segment.part_len && !walk.checked {
-                    self.pass_on(walk, segment.n).await?;
+                    match append.length {
+                        Some(_) => self.pass_on(walk, segment.n).await?,
+                        // Nothing of it counts before it has ended within the upload.
+                        None => whole.push(segment.n),
+                    }
                 }
             }
             if at == before {
                 break;
             }
+        }
+        for n in whole {
+            self.pass_on(walk, n).await?;
         }
         Ok(at)
     }

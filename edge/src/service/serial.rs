@@ -265,7 +265,12 @@ where
         // Left by a request that died before it could pass them on.
         self.pass_on_all(walk).await?;
         let at = self.take_body(walk, append, feed).await?;
-        let cut = feed.broken() || append.length.is_some_and(|l| at - append.offset < l);
+        // One that broke off behind its last byte brought all of it.
+        let all = walk.view.length() == Some(at) && append.last != Some(false);
+        let cut = match append.length {
+            Some(length) => at - append.offset < length,
+            None => feed.broken() && !all,
+        };
         if cut && !walk.checked {
             return Ok(Grown::Cut(at));
         }

@@ -68,6 +68,11 @@ impl Step<'_> {
                 }
                 self.view_serial(upload)
             }
+            SerialCommand::Overrun { writer, from } => {
+                self.writes(upload, writer)?;
+                self.drop_from(upload, from)?;
+                Ok(Reply::Done)
+            }
             SerialCommand::Ended { writer, length } => {
                 self.writes(upload, writer)?;
                 self.set_length(upload, length)?;
@@ -248,8 +253,15 @@ impl Step<'_> {
     /// Drops bytes whose checksum was never checked.
     fn roll_back(&mut self, upload: UploadId) -> Result<(), Problem> {
         let row = self.upload(upload)?;
-        let from = row.serial.as_ref().and_then(|s| s.unchecked);
-        if let (UploadState::Receiving { multipart, .. }, Some(from)) = (&row.state, from) {
+        match row.serial.as_ref().and_then(|s| s.unchecked) {
+            Some(from) => self.drop_from(upload, from),
+            None => Ok(()),
+        }
+    }
+
+    /// Drops what is held from this byte on.
+    fn drop_from(&mut self, upload: UploadId, from: u64) -> Result<(), Problem> {
+        if let UploadState::Receiving { multipart, .. } = &self.upload(upload)?.state {
             let (n, begin) = place(from, multipart.part_size);
             self.parts.push(PartWrite::Truncate(upload, n, begin));
         }

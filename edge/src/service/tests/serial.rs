@@ -403,3 +403,27 @@ fn http_dates_end_an_upload_with_its_link() {
     let now: Timestamp = edge.service.links.now.get();
     assert!(upload.expires_at > now);
 }
+
+/// A body without an announced length went on behind the end of the file: what came before it counted,
+/// and the file was complete without anybody having been told.
+#[test]
+fn a_body_that_runs_over_the_length_adds_nothing() {
+    for size in [PART_SIZE - 5, 2 * PART_SIZE, 2 * PART_SIZE + 5] {
+        let edge = Edge::new();
+        let bytes = content(size);
+        let upload = edge
+            .open_serial(edge.link(), Role::File, Some(bytes.len() as u64))
+            .expect("an upload");
+        let (head, rest) = bytes.split_at(1000);
+        edge.grow(upload.id, 0, Bytes::new(head.to_vec()), None, None)
+            .expect("the beginning");
+        let over = [rest, b"more"].concat();
+        let sent = edge.grow(upload.id, 1000, Bytes::new(over), None, None);
+        assert_eq!(refusal(sent), ProblemCode::BodyTooLarge);
+        assert_eq!(edge.look(upload.id).expect("the upload").offset, 1000);
+        assert!(edge.objects().is_empty());
+        let all = edge.grow(upload.id, 1000, Bytes::new(rest.to_vec()), None, None);
+        assert!(matches!(all, Ok(Grown::File(_))), "without a look");
+        assert_eq!(edge.objects(), [bytes]);
+    }
+}
