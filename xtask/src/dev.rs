@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::process::Group;
 use crate::root::{at, target};
-use crate::run::{cargo, run};
+use crate::run::{cargo, now, run};
 use crate::secrets::{AppSecrets, app_secrets, app_token, link_keys, read_env, write_env};
 use crate::wrangler::{self, Edge};
 use crate::{Error, page, tools, worker};
@@ -47,6 +47,9 @@ pub struct Options {
     pub backend_port: u16,
     /// Port of the first app on 127.0.0.1, which the backend serves.
     pub app_port: u16,
+    /// Whether the programs that convert documents, images and films are installed where they are
+    /// missing. Without them the backend rejects what it would convert, and names the program.
+    pub converters: bool,
 }
 
 /// Sets up, builds, starts, and stays until it is stopped.
@@ -73,10 +76,14 @@ pub fn dev(options: Options) -> Result<(), Error> {
 }
 
 fn run_until(options: Options, stop: &AtomicBool) -> Result<(), Error> {
+    let begun = now();
     free(options.port, "--port")?;
     free(options.backend_port, "--backend-port")?;
     free(options.app_port, "--app-port")?;
     tools::ensure_build()?;
+    if options.converters {
+        tools::ensure_programs()?;
+    }
     let secrets = secrets()?;
     page::build()?;
     worker::build()?;
@@ -119,6 +126,7 @@ fn run_until(options: Options, stop: &AtomicBool) -> Result<(), Error> {
     backend_group.wait_until(READY_WITHIN, || stopped() || answers(&backend))?;
     if !stopped() {
         let link = make_link(&edge.origin(), &secrets.api_key)?;
+        println!("ready after {:.0} s", begun.elapsed().as_secs_f64());
         println!("first app  {backend}/#token={}", secrets.app_token);
         println!("upload     {link}");
         println!("logs       .dev/edge.log .dev/backend.log");

@@ -15,8 +15,9 @@ use xtask::{Error, clients, conformance, deploy, sizes, tools};
 const HELP: &str = "\
 cargo xtask <command>
 
-  dev [--port 8787] [--backend-port 8788] [--app-port 8789]
-                 build all, start edge and backend, print the first app's address and a ready link
+  dev [--port 8787] [--backend-port 8788] [--app-port 8789] [--without-converters]
+                 install what converts files, build all, start edge and backend, print the first
+                 app's address and a ready link
   test [--only unit|edge|programs|e2e]...
                  formatting, lints, unit tests, tests in workerd, with the programs that the
                  backend converts with, and in Chromium
@@ -146,12 +147,17 @@ fn dev_options(args: &mut lexopt::Parser) -> Result<Options, Error> {
         port: dev::EDGE_PORT,
         backend_port: dev::BACKEND_PORT,
         app_port: dev::APP_PORT,
+        converters: true,
     };
     while let Some(arg) = args.next().map_err(usage)? {
         let port = match arg {
             Long("port") => &mut options.port,
             Long("backend-port") => &mut options.backend_port,
             Long("app-port") => &mut options.app_port,
+            Long("without-converters") => {
+                options.converters = false;
+                continue;
+            }
             other => return Err(usage(other.unexpected())),
         };
         *port = args.value().and_then(|v| v.parse()).map_err(usage)?;
