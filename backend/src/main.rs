@@ -100,8 +100,8 @@ async fn serve() -> Result<(), String> {
         );
     }
 
-    let (door, webhook_address) = listen("CHATLIFT_LISTEN", config.listen).await?;
-    let (app_door, app_address) = listen("CHATLIFT_APP_LISTEN", config.app_listen).await?;
+    let (webhook_listener, webhook_address) = listen("CHATLIFT_LISTEN", config.listen).await?;
+    let (app_listener, app_address) = listen("CHATLIFT_APP_LISTEN", config.app_listen).await?;
     let state = App::open(config, Arc::new(SystemClock))
         .await
         .map_err(|e| e.to_string())?;
@@ -119,10 +119,10 @@ async fn serve() -> Result<(), String> {
     tracing::info!(webhook = %webhook_address, app = %app_address, "serving");
     let store = state.store().clone();
     let served = tokio::try_join!(
-        axum::serve(door, webhooks(state.clone()))
+        axum::serve(webhook_listener, webhooks(state.clone()))
             .with_graceful_shutdown(stop.clone().cancelled_owned())
             .into_future(),
-        axum::serve(app_door, app(state))
+        axum::serve(app_listener, app(state))
             .with_graceful_shutdown(stop.clone().cancelled_owned())
             .into_future(),
     );

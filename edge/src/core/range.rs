@@ -66,11 +66,11 @@ pub fn matches_strongly(list: &str, etag: &str) -> bool {
 /// section 13.1.2).
 #[must_use]
 pub fn matches_weakly(list: &str, etag: &str) -> bool {
-    let opaque = |member: &'_ str| {
-        let member = member.trim();
-        member.strip_prefix("W/").unwrap_or(member).to_owned()
-    };
-    list.trim() == "*" || list.split(',').any(|m| is_strong(&opaque(m), etag))
+    list.trim() == "*"
+        || list.split(',').any(|member| {
+            let member = member.trim();
+            is_strong(member.strip_prefix("W/").unwrap_or(member), etag)
+        })
 }
 
 /// Whether a range may be answered with a part under this `If-Range`: only for one strong entity tag

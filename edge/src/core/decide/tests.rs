@@ -138,6 +138,19 @@ impl Kept {
         self.run(commit(n, 1)).expect("a file");
     }
 
+    /// Does the cleanups that are due.
+    fn clean_due(&mut self) {
+        for work in due(self.state(), self.now) {
+            if let Work::Clean { name, .. } = work {
+                let cleanup = Command::Cleaned {
+                    cleanup: name,
+                    done: true,
+                };
+                self.run(cleanup).expect("done");
+            }
+        }
+    }
+
     fn bodies(&self, kind: &str) -> usize {
         let events = self.state().events.values();
         events

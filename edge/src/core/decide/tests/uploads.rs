@@ -343,14 +343,7 @@ fn refused_uploads_do_not_grow_a_link_without_an_end() {
                 assert_eq!(problem.field.as_deref(), Some("uploads"));
                 let wait = problem.retry_after.expect("when to try again");
                 kept.pass(wait);
-                for work in due(kept.state(), kept.now) {
-                    let Work::Clean { name, .. } = work else {
-                        continue;
-                    };
-                    let cleanup = name;
-                    let done = true;
-                    kept.run(Command::Cleaned { cleanup, done }).expect("done");
-                }
+                kept.clean_due();
                 refused = Some(n);
             }
         }
@@ -360,13 +353,7 @@ fn refused_uploads_do_not_grow_a_link_without_an_end() {
     assert!(refused.is_some(), "the limit was never met");
     // What the sender was told to wait for has come: the link takes a file.
     kept.pass(3_600);
-    for work in due(kept.state(), kept.now) {
-        if let Work::Clean { name, .. } = work {
-            let cleanup = name;
-            let done = true;
-            kept.run(Command::Cleaned { cleanup, done }).expect("done");
-        }
-    }
+    kept.clean_due();
     kept.run(Command::Tick).expect("a tick");
     assert_eq!(kept.state().uploads.len(), ENDED_KEPT);
     kept.run(reserve(20_000)).expect("room");
