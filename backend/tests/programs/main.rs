@@ -6,6 +6,7 @@ mod common;
 #[path = "../../examples/samples/make.rs"]
 mod make;
 
+mod cases;
 mod clamd;
 mod families;
 mod hostile;

@@ -4,18 +4,16 @@
 //! next; macros and links to other places are off. The filter is named by the type that the
 //! content told, so that damage is an error and not an import as plain text.
 //!
-//! Plain text and CSV come in many encodings (GB 18030, Big5, UTF-16, UTF-8): they are made UTF-8
-//! first.
+//! Plain text, CSV and HTML come in many encodings (GB 18030, Shift-JIS, UTF-16): they are made UTF-8
+//! or ASCII first. Each cell of a CSV is the text that it is: what looks like a number is as often
+//! one of an account or an identity card, of which no digit may be lost.
 
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
-use encoding_rs::Encoding;
-
-use super::{Conversion, ConvertError, Converter, reject};
+use super::{Conversion, ConvertError, Converter, reject, text};
 use crate::pipeline::Rejection;
 use crate::sandbox::{Limits, Program, Run, Sandbox};
 
@@ -28,6 +26,9 @@ pub const LIMITS: Limits = Limits {
 };
 /// Longest text that is made into pages, in bytes: some 5,000 pages.
 const TEXT_MAX: u64 = 16 * 1024 * 1024;
+/// Most columns of a CSV: Calc has 16,384, and the words that name the format of so many fit into an
+/// argument of a program, which has 128 KiB at most (Linux, `MAX_ARG_STRLEN`).
+const COLUMNS_MAX: usize = 10_000;
 
 /// What LibreOffice is told of a type: ending, name of its import filter, of its PDF filter.
 struct Filter {
@@ -55,8 +56,7 @@ fn filter(media_type: &str) -> Option<Filter> {
             ("xlsx", "Calc MS Excel 2007 XML", CALC)
         }
         "application/vnd.oasis.opendocument.spreadsheet" => ("ods", "calc8", CALC),
-        // Separator, quote, encoding UTF-8, first line: the tokens of LibreOffice's CSV filter.
-        "text/csv" => ("csv", "Text - txt - csv (StarCalc):SEPARATOR,34,76,1", CALC),
+        "text/csv" => ("csv", "Text - txt - csv (StarCalc)", CALC),
         "application/vnd.ms-powerpoint" => ("ppt", "MS PowerPoint 97", IMPRESS),
         "application/vnd.openxmlformats-officedocument.presentationml.presentation" => {
             ("pptx", "Impress MS PowerPoint 2007 XML", IMPRESS)
@@ -122,14 +122,17 @@ impl Converter for Documents {
         let folder = conversion.folder;
         let source = folder.join(format!("document.{}", filter.ending));
         let mut import = filter.import.to_owned();
-        if matches!(conversion.from, "text/plain" | "text/csv") {
-            let text = read_text(conversion.source)?;
-            let separator = u32::from(separator(&text));
-            import = import.replace("SEPARATOR", &separator.to_string());
-            fs::write(&source, text)?;
-        } else {
+        match conversion.from {
+            "text/plain" => fs::write(&source, text::decode(&read(conversion.source)?))?,
+            "text/html" => fs::write(&source, text::decode_html(&read(conversion.source)?))?,
+            "text/csv" => {
+                let text = text::decode(&read(conversion.source)?);
+                let table = Table::of(&text);
+                import = format!("{import}:{}", table.tokens()?);
+                fs::write(&source, table.rows)?;
+            }
             // A copy with the ending that LibreOffice looks at; the original stays out of reach.
-            fs::copy(conversion.source, &source)?;
+            _ => drop(fs::copy(conversion.source, &source)?),
         }
         let profile = folder.join("profile");
         fs::create_dir_all(profile.join("user"))?;
@@ -169,34 +172,59 @@ impl Converter for Documents {
     }
 }
 
-/// The text as UTF-8, whatever it came in.
-fn read_text(path: &Path) -> Result<String, ConvertError> {
+/// The bytes of a text.
+fn read(path: &Path) -> Result<Vec<u8>, ConvertError> {
     let size = fs::metadata(path)?.len();
     if size > TEXT_MAX {
         let error = format!("{size} bytes of text");
         return Err(reject(Rejection::ResultTooLarge, error));
     }
-    let bytes = fs::read(path)?;
-    let encoding = Encoding::for_bom(&bytes).map_or_else(
-        || {
-            let mut detector = EncodingDetector::new(Iso2022JpDetection::Allow);
-            detector.feed(&bytes, true);
-            detector.guess(None, Utf8Detection::Allow)
-        },
-        |(encoding, _)| encoding,
-    );
-    Ok(encoding.decode(&bytes).0.into_owned())
+    Ok(fs::read(path)?)
 }
 
-/// What parts the columns of a CSV: whichever of the usual ones its first line has most of.
-fn separator(text: &str) -> u8 {
-    let first = text.lines().next().unwrap_or_default();
-    let count = |c: u8| first.bytes().filter(|b| *b == c).count();
-    // Of equals the last is taken: the comma.
-    [b'\t', b';', b',']
-        .into_iter()
-        .max_by_key(|c| count(*c))
-        .unwrap_or(b',')
+/// A CSV.
+struct Table<'a> {
+    rows: &'a str,
+    separator: char,
+}
+
+impl<'a> Table<'a> {
+    /// What parts the columns: what Excel's own first line says (`sep=;`), or whichever of the usual
+    /// ones the first line has most of outside quotes.
+    fn of(text: &'a str) -> Self {
+        let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
+        let said = first.trim_end().strip_prefix("sep=");
+        if let Some(separator) = said.and_then(|s| s.chars().next()).filter(char::is_ascii) {
+            return Self {
+                rows: rest,
+                separator,
+            };
+        }
+        let bare: String = first.split('"').step_by(2).collect();
+        // Of equals the last is taken: the comma.
+        let separator = ['|', '\t', ';', ',']
+            .into_iter()
+            .max_by_key(|c| bare.matches(*c).count())
+            .unwrap_or(',');
+        Self {
+            rows: text,
+            separator,
+        }
+    }
+
+    /// The tokens of LibreOffice's CSV filter: separator, quote, encoding UTF-8, first line, and the
+    /// format of each column, which is text (2).
+    fn tokens(&self) -> Result<String, ConvertError> {
+        let separators = |line: &str| line.matches(self.separator).count();
+        let columns = self.rows.lines().map(separators).max().unwrap_or(0) + 1;
+        if columns > COLUMNS_MAX {
+            let error = format!("{columns} columns");
+            return Err(reject(Rejection::ResultTooLarge, error));
+        }
+        let formats: Vec<String> = (1..=columns).map(|n| format!("{n}/2")).collect();
+        let separator = u32::from(self.separator);
+        Ok(format!("{separator},34,76,1,{}", formats.join("/")))
+    }
 }
 
 #[cfg(test)]
@@ -204,34 +232,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_of_any_usual_encoding_is_read() {
-        let words = "海港保险理赔材料：请在三个工作日内提交发票、照片和说明。";
-        for encoding in [encoding_rs::UTF_8, encoding_rs::GB18030, encoding_rs::BIG5] {
-            let words = if encoding == encoding_rs::BIG5 {
-                "海港保險理賠材料：請在三個工作日內提交發票、照片和說明。"
-            } else {
-                words
-            };
-            let file = tempfile::NamedTempFile::new().expect("a file");
-            fs::write(file.path(), encoding.encode(words).0).expect("a file");
-            assert_eq!(
-                read_text(file.path()).expect("text"),
-                words,
-                "{}",
-                encoding.name()
-            );
+    fn a_table_is_parted_by_what_its_first_line_has_or_says() {
+        for (text, expected) in [
+            ("a,b,c\n1;2;3;4;5", ','),
+            ("a;b;c", ';'),
+            ("\"a,b,c,d\";b;c", ';'),
+            ("a\tb", '\t'),
+            ("a|b|c", '|'),
+            ("alone", ','),
+            ("sep=;\r\na,b,c", ';'),
+        ] {
+            assert_eq!(Table::of(text).separator, expected, "{text}");
         }
+        assert_eq!(Table::of("sep=;\na;b").rows, "a;b");
     }
 
     #[test]
-    fn the_separator_is_the_one_that_the_first_line_has() {
-        for (text, expected) in [
-            ("a,b,c\n1;2;3;4;5", b','),
-            ("a;b;c", b';'),
-            ("a\tb", b'\t'),
-            ("alone", b','),
-        ] {
-            assert_eq!(separator(text), expected, "{text}");
-        }
+    fn each_column_of_the_longest_row_is_text() {
+        let tokens = |text| Table::of(text).tokens().expect("a table");
+        assert_eq!(tokens("a\n1,2,3\n"), "44,34,76,1,1/2/2/2/3/2");
+        let wide = ",".repeat(COLUMNS_MAX);
+        assert!(Table::of(&wide).tokens().is_err());
     }
 }

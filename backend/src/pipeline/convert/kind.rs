@@ -7,6 +7,8 @@ use std::path::Path;
 
 use zip::ZipArchive;
 
+use super::text;
+
 /// How much of the beginning is looked at, in bytes.
 const HEAD: u64 = 8192;
 /// Most of a manifest that is searched, in bytes.
@@ -56,11 +58,12 @@ pub fn inspect(path: &Path, announced: &str, name: &str) -> io::Result<Kind> {
     if announced != OCTETS && announced != "text/plain" {
         return Ok(kind(announced));
     }
-    if head.contains(&0) && !wide {
+    if head.contains(&0) && !wide && text::wide(&head).is_none() {
         return Ok(kind(announced));
     }
+    let head = text::decode(&head);
     Ok(kind(match extension.as_str() {
-        "csv" => "text/csv",
+        "csv" | "tsv" => "text/csv",
         "html" | "htm" => "text/html",
         "svg" => "image/svg+xml",
         _ if begins_with_tag(&head, "<svg") => "image/svg+xml",
@@ -135,9 +138,8 @@ fn brand(brand: &[u8]) -> &'static str {
     }
 }
 
-fn begins_with_tag(head: &[u8], tag: &str) -> bool {
-    let text = String::from_utf8_lossy(head);
-    let mut text = text.trim_start_matches('\u{feff}').trim_start();
+fn begins_with_tag(head: &str, tag: &str) -> bool {
+    let mut text = head.trim_start();
     // Past what may stand before the root: a declaration, comments, a document type of XML.
     while let Some(rest) = text
         .strip_prefix("<?")
@@ -273,6 +275,10 @@ mod tests {
             (b"\0\0\0\x18ftypheic", "image/heif", "a.jpg", "image/heif"),
             (b"\0\0\0\x18ftypqt  ", "video/mp4", "a", "video/quicktime"),
             (b"\x02#!SILK_V3", OCTETS, "a.silk", OCTETS),
+            (b"a\0,\0b\0\n\0", OCTETS, "a.csv", "text/csv"),
+            (b"\0a\0,\0b\0\n", OCTETS, "a.txt", "text/plain"),
+            (b"<\0p\0>\0", OCTETS, "a.htm", "text/html"),
+            (b"\0\0\0\x01", OCTETS, "a.csv", OCTETS),
         ] {
             assert_eq!(of(content, announced, name), expected, "{name}");
         }

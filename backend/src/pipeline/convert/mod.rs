@@ -21,6 +21,7 @@ pub mod pdf;
 mod plan;
 mod strip;
 mod svg;
+mod text;
 pub(crate) mod thumbnail;
 mod tiff;
 
