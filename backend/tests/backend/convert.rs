@@ -4,7 +4,8 @@ use std::io::Cursor;
 
 use chatlift_backend::pipeline::Rejection;
 use chatlift_backend::pipeline::convert::image::Images;
-use chatlift_backend::pipeline::convert::{Conversion, ConvertError, Converter as _};
+use chatlift_backend::pipeline::convert::{Conversion, ConvertError, Converter, all};
+use chatlift_backend::sandbox::{Programs, Sandbox, Walls};
 use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, ImageEncoder as _, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
 
@@ -45,10 +46,34 @@ pub(crate) fn jpeg_with_exif(image: &RgbImage, orientation: u8) -> Vec<u8> {
 }
 
 fn convert(source: &[u8], from: &str, to: &str) -> Result<Vec<u8>, Rejection> {
+    assert!(Images.handles(from, to));
+    run(&Images, source, from, to)
+}
+
+/// What an app gets that takes the type as it is.
+fn kept(source: &[u8], media_type: &str) -> Result<Vec<u8>, Rejection> {
+    let sandbox = Sandbox::with_walls(Programs::default(), Walls::None);
+    let converters = all(&sandbox);
+    let keeper = converters
+        .iter()
+        .find(|c| c.handles(media_type, media_type));
+    run(
+        &**keeper.expect("a converter"),
+        source,
+        media_type,
+        media_type,
+    )
+}
+
+fn run(
+    converter: &dyn Converter,
+    source: &[u8],
+    from: &str,
+    to: &str,
+) -> Result<Vec<u8>, Rejection> {
     let folder = tempfile::tempdir().expect("a folder");
     let (input, result) = (folder.path().join("in"), folder.path().join("out"));
     std::fs::write(&input, source).expect("a file");
-    assert!(Images.handles(from, to));
     let conversion = Conversion {
         source: &input,
         from,
@@ -56,7 +81,7 @@ fn convert(source: &[u8], from: &str, to: &str) -> Result<Vec<u8>, Rejection> {
         to,
         folder: folder.path(),
     };
-    match Images.convert(&conversion) {
+    match converter.convert(&conversion) {
         Ok(()) => Ok(std::fs::read(result).expect("the result")),
         Err(ConvertError::Rejected { rejection, .. }) => Err(rejection),
         Err(ConvertError::Disk(error)) => panic!("{error}"),
@@ -236,5 +261,144 @@ fn a_damaged_image_is_refused() {
             Err(Rejection::Unreadable),
             "{from}"
         );
+    }
+}
+
+/// A picture without a blank part, of which every byte counts.
+fn noise(width: u32, height: u32) -> RgbImage {
+    RgbImage::from_fn(width, height, |x, y| {
+        let n = x.wrapping_mul(2_654_435_761) ^ y.wrapping_mul(40_503_911);
+        Rgb([(n >> 9) as u8, (n >> 17) as u8, (x * 255 / width) as u8])
+    })
+}
+
+/// JPEGs of several sizes, one of them blank.
+fn jpegs() -> Vec<Vec<u8>> {
+    let mut jpegs = Vec::new();
+    for (image, quality) in [(noise(640, 480), 90), (noise(37, 21), 60), (flag(), 95)] {
+        let mut jpeg = Vec::new();
+        JpegEncoder::new_with_quality(&mut jpeg, quality)
+            .encode_image(&image)
+            .expect("a JPEG");
+        jpegs.push(jpeg);
+    }
+    let blank = image::GrayImage::from_pixel(64, 64, image::Luma([255]));
+    jpegs.push(encoded(blank, ImageFormat::Jpeg));
+    jpegs
+}
+
+#[test]
+fn a_jpeg_that_was_cut_is_refused_wherever_it_was_cut_and_whatever_it_becomes() {
+    let jpeg = &jpegs()[0];
+    for percent in [5, 30, 60, 80, 95, 99] {
+        let cut = &jpeg[..jpeg.len() * percent / 100];
+        let closed = [cut, &[0xff, 0xd9]].concat();
+        for half in [cut, &closed] {
+            let refused = Err(Rejection::Unreadable);
+            assert_eq!(kept(half, "image/jpeg").map(drop), refused, "{percent}");
+            for to in ["image/jpeg", "image/png", "application/pdf"] {
+                let made = convert(half, "image/jpeg", to).map(drop);
+                assert_eq!(made, refused, "{percent} {to}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_jpeg_whose_end_is_not_marked_or_is_followed_by_other_bytes_is_whole() {
+    for jpeg in jpegs() {
+        let shown = image::load_from_memory(&jpeg).expect("an image").to_rgb8();
+        let unmarked = jpeg[..jpeg.len() - 2].to_vec();
+        let zeros = [&jpeg[..], &[0; 1000]].concat();
+        // A motion photo: its video follows the picture.
+        let video = [
+            &jpeg[..],
+            b"\0\0\0\x18ftypmp42 and a video",
+            &[0xff, 0xd8, 0xff],
+        ]
+        .concat();
+        for (n, source) in [unmarked, zeros, video].iter().enumerate() {
+            let same = kept(source, "image/jpeg").expect("a JPEG");
+            assert!(
+                same.ends_with(&[0xff, 0xd9]) && same.len() <= jpeg.len(),
+                "{n}"
+            );
+            let made = convert(source, "image/jpeg", "image/png").expect("a PNG");
+            for image in [same, made] {
+                let image = image::load_from_memory(&image).expect("an image");
+                assert!(image.to_rgb8() == shown, "{n}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_image_that_is_wanted_as_it_is_is_refused_by_its_size_too() {
+    let mut gif = encoded(DynamicImage::from(flag()).to_rgba8(), ImageFormat::Gif);
+    gif[6..10].copy_from_slice(&[0x60, 0xea, 0x60, 0xea]);
+    let mut bmp = encoded(flag(), ImageFormat::Bmp);
+    bmp[18..22].copy_from_slice(&60_000_u32.to_le_bytes());
+    bmp[22..26].copy_from_slice(&60_000_u32.to_le_bytes());
+    for (media_type, content) in [
+        ("image/png", png_that_claims(60_000)),
+        ("image/png", png_that_claims(12_000)),
+        ("image/gif", gif),
+        ("image/bmp", bmp),
+    ] {
+        let refused = kept(&content, media_type);
+        assert_eq!(refused, Err(Rejection::ImageTooLarge), "{media_type}");
+    }
+    for (media_type, format) in [
+        ("image/gif", ImageFormat::Gif),
+        ("image/bmp", ImageFormat::Bmp),
+    ] {
+        let content = encoded(DynamicImage::from(flag()).to_rgba8(), format);
+        assert_eq!(kept(&content, media_type), Ok(content));
+    }
+}
+
+#[test]
+fn an_image_that_is_wanted_as_it_is_is_refused_when_it_was_cut() {
+    for (media_type, format) in [
+        ("image/png", ImageFormat::Png),
+        ("image/webp", ImageFormat::WebP),
+        ("image/gif", ImageFormat::Gif),
+        ("image/bmp", ImageFormat::Bmp),
+    ] {
+        let content = encoded(DynamicImage::from(noise(200, 100)).to_rgba8(), format);
+        let cut = &content[..content.len() / 2];
+        let refused = kept(cut, media_type);
+        assert_eq!(refused, Err(Rejection::Unreadable), "{media_type}");
+    }
+}
+
+/// An animation whose only frame covers a corner of a canvas that says nothing of transparency.
+fn small_frame() -> Vec<u8> {
+    let frame = encoded(flag(), ImageFormat::WebP);
+    let mut anmf = vec![0; 6];
+    anmf.extend([63, 0, 0, 31, 0, 0, 100, 0, 0, 2]);
+    anmf.extend(&frame[12..]);
+    let chunk = |kind: &[u8], content: &[u8]| {
+        let len = u32::try_from(content.len()).expect("a length");
+        [kind, &len.to_le_bytes(), content].concat()
+    };
+    let body = [
+        b"WEBP".to_vec(),
+        chunk(b"VP8X", &[2, 0, 0, 0, 159, 0, 0, 95, 0, 0]),
+        chunk(b"ANIM", &[0; 6]),
+        chunk(b"ANMF", &anmf),
+    ]
+    .concat();
+    chunk(b"RIFF", &body)
+}
+
+#[test]
+fn what_no_frame_covers_is_white() {
+    for to in ["image/jpeg", "image/png"] {
+        let made = convert(&small_frame(), "image/webp", to).expect("a result");
+        let made = image::load_from_memory(&made).expect("an image").to_rgb8();
+        assert_eq!(made.dimensions(), (160, 96));
+        assert!(near(*made.get_pixel(150, 90), [255; 3]), "{to}");
+        assert!(near(*made.get_pixel(32, 4), [220, 20, 20]), "{to}");
     }
 }

@@ -5,7 +5,7 @@ use chatlift_backend::pipeline::Rejection;
 use chatlift_backend::store::{Product, Stage};
 
 use crate::common::{Backend, TestEdge, announce, event_id, file_id};
-use crate::make::program;
+use crate::make::{CONVERT, program};
 
 const OCTETS: &str = "application/octet-stream";
 const PDF: &str = "application/pdf";
@@ -125,5 +125,42 @@ async fn a_text_is_read_in_the_encoding_that_it_has() {
             .unwrap_or_else(|rejection| panic!("{name}: {rejection}"));
         let words = words(&pdf);
         assert!(words.contains(word), "{name}: {word} is not in {words}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_photo_of_any_coding_is_delivered_whole_and_refused_when_it_was_cut() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, how) in [
+        ("plain.jpg", "-quality 90"),
+        ("progressive.jpg", "-interlace Plane"),
+        ("dense.jpg", "-sampling-factor 4:4:4"),
+        ("half.jpg", "-sampling-factor 4:2:2"),
+        ("grey.jpg", "-colorspace Gray"),
+        ("cmyk.jpg", "-colorspace CMYK"),
+        ("restarts.jpg", "-define jpeg:restart-interval=4"),
+    ] {
+        let path = folder.path().join(name);
+        let path = path.to_str().expect("UTF-8");
+        let mut arguments = vec!["-size", "640x480", "-seed", "1", "plasma:red-blue"];
+        arguments.extend(how.split(' '));
+        arguments.push(path);
+        program(CONVERT, "imagemagick", &arguments).expect("a photo");
+        let photo = std::fs::read(path).expect("a photo");
+        let unmarked = photo[..photo.len() - 2].to_vec();
+        let cut = photo[..photo.len() * 60 / 100].to_vec();
+        let jpeg = "image/jpeg";
+        for format in [jpeg, PDF] {
+            for whole in [&photo, &unmarked] {
+                let made = delivered(name, jpeg, whole, &[format]).await;
+                assert!(made.is_ok(), "{name} {format} {made:?}");
+            }
+            let made = delivered(name, jpeg, &cut, &[format]).await;
+            assert_eq!(
+                made.map(drop),
+                Err(Rejection::Unreadable),
+                "{name} {format}"
+            );
+        }
     }
 }

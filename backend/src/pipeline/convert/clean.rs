@@ -2,6 +2,9 @@
 //! person. The pixels are untouched: parts of the file are left out, nothing is coded anew.
 //!
 //! What stays: the image, its colours (profile, gamma), its animation, and which way is up.
+//!
+//! Each is decoded once, and so are GIF and BMP, of which nothing is left out: what an app is given
+//! as an image is whole and of a size that can be shown.
 
 use std::fs;
 use std::io::Cursor;
@@ -9,8 +12,8 @@ use std::io::Cursor;
 use image::metadata::Orientation;
 use image::{ImageDecoder as _, ImageFormat, ImageReader};
 
-use super::image::SOURCE_MAX;
-use super::{Conversion, ConvertError, Converter, reject};
+use super::image::{Turn, read, source_format};
+use super::{Conversion, ConvertError, Converter, pdf, reject};
 use crate::pipeline::Rejection;
 
 /// The cleaner of images.
@@ -29,13 +32,19 @@ impl Converter for Cleaner {
     }
 
     fn handles(&self, from: &str, to: &str) -> bool {
-        from == to && matches!(from, "image/jpeg" | "image/png" | "image/webp")
+        from == to
+            && matches!(
+                from,
+                "image/jpeg" | "image/png" | "image/webp" | "image/gif" | "image/bmp"
+            )
     }
 
     fn convert(&self, conversion: &Conversion<'_>) -> Result<(), ConvertError> {
-        let size = fs::metadata(conversion.source)?.len();
-        if size > SOURCE_MAX {
-            return Err(reject(Rejection::ImageTooLarge, format!("{size} bytes")));
+        let format = source_format(conversion.from)
+            .ok_or_else(|| reject(Rejection::NoUsableFormat, "not an image"))?;
+        read(conversion.source, format, Turn::Never)?;
+        if matches!(format, ImageFormat::Gif | ImageFormat::Bmp) {
+            return pdf::same(conversion);
         }
         let bytes = fs::read(conversion.source)?;
         let cleaned = clean(&bytes, conversion.from).ok_or_else(|| {
@@ -73,21 +82,24 @@ fn exif(bytes: &[u8], format: ImageFormat) -> Option<Vec<u8>> {
 }
 
 /// Segments up to the end of the image; what follows it, such as a second picture with EXIF of its
-/// own, is left behind.
-fn jpeg(bytes: &[u8], exif: Option<&[u8]>) -> Option<Vec<u8>> {
+/// own, is left behind. Where the end is not marked, the file's is the image's.
+pub(super) fn jpeg(bytes: &[u8], exif: Option<&[u8]>) -> Option<Vec<u8>> {
     const SOS: u8 = 0xda;
     const EOI: u8 = 0xd9;
     let mut rest = bytes.strip_prefix(&[0xff, 0xd8])?;
     let mut out = vec![0xff, 0xd8];
-    let mut exif = exif;
+    let (mut exif, mut scans) = (exif, 0);
     loop {
-        let [0xff, marker, after @ ..] = rest else {
-            return None;
+        // Bytes that belong to nothing may stand before a marker.
+        let at = rest.iter().position(|byte| *byte == 0xff);
+        let [0xff, marker, after @ ..] = rest.get(at.unwrap_or(rest.len())..)? else {
+            out.extend([0xff, EOI]);
+            return (scans > 0).then_some(out);
         };
         match *marker {
-            // Fill bytes may stand before a marker.
+            // So may fill bytes.
             0xff => {
-                rest = &rest[1..];
+                rest = rest.get(at? + 1..)?;
                 continue;
             }
             EOI => {
@@ -121,18 +133,33 @@ fn jpeg(bytes: &[u8], exif: Option<&[u8]>) -> Option<Vec<u8>> {
         }
         rest = after.get(len..)?;
         if *marker == SOS {
-            let end = scan(rest)?;
+            let end = scan(rest);
             out.extend(&rest[..end]);
             rest = &rest[end..];
+            scans += 1;
         }
     }
 }
 
-/// Where the coded data ends: at a marker that is neither a stuffed zero nor a restart.
-fn scan(bytes: &[u8]) -> Option<usize> {
+/// The same JPEG with more coded data at its end than it has: where all of the image is there it
+/// makes no difference, where the file was cut it draws something.
+pub(super) fn with_more(bytes: &[u8]) -> Option<Vec<u8>> {
+    /// Enough for a block of each component, and no marker.
+    const MORE: [u8; 4096] = [0x5a; 4096];
+    let mut more = jpeg(bytes, None)?;
+    let end = more.split_off(more.len().checked_sub(2)?);
+    more.extend(MORE);
+    more.extend(end);
+    Some(more)
+}
+
+/// Where the coded data ends: at a marker that is neither a stuffed zero nor a restart, or with the
+/// file.
+fn scan(bytes: &[u8]) -> usize {
     bytes
         .windows(2)
         .position(|w| w[0] == 0xff && !matches!(w[1], 0 | 0xd0..=0xd7))
+        .unwrap_or(bytes.len())
 }
 
 fn png(bytes: &[u8], exif: Option<&[u8]>) -> Option<Vec<u8>> {
@@ -237,6 +264,9 @@ mod tests {
             let bytes = [head, &rest].concat();
             for media_type in ["image/jpeg", "image/png", "image/webp"] {
                 let _ = clean(&bytes, media_type);
+            }
+            if let Some(more) = with_more(&bytes) {
+                prop_assert!(more.len() > 4096 && more.ends_with(&[0xff, 0xd9]));
             }
         }
     }

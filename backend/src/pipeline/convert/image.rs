@@ -7,21 +7,25 @@
 //!
 //! Hostile input: the size is read from the header and refused before anything is decoded; the
 //! decoders run within the same limits.
+//!
+//! A JPEG that was cut is refused, though decoders make half a picture of it and fill the rest: it
+//! is decoded once more with other bytes behind it, and both must be the same.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Write as _};
+use std::io::{BufRead, BufReader, BufWriter, Cursor, Seek, Write as _};
 use std::path::Path;
 
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
-use image::codecs::webp::WebPEncoder;
+use image::codecs::webp::{WebPDecoder, WebPEncoder};
+use image::metadata::Orientation;
 use image::{
     DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageError, ImageFormat,
-    ImageReader, Limits, RgbImage,
+    ImageReader, Limits, RgbImage, Rgba,
 };
 
 use super::tiff::Pages;
-use super::{Conversion, ConvertError, Converter, pdf, reject};
+use super::{Conversion, ConvertError, Converter, clean, pdf, reject};
 use crate::pipeline::Rejection;
 
 /// Most pixels of an image: phones make up to 108 million.
@@ -108,7 +112,7 @@ fn several(pages: &Pages, conversion: &Conversion<'_>) -> Result<(), ConvertErro
     }
     let (mut made, mut pixels) = (Vec::new(), 0);
     for n in 0..pages.count() {
-        let page = read(n)?.image.to_rgb8();
+        let page = on_white(&read(n)?.image).to_rgb8();
         pixels += u64::from(page.width()) * u64::from(page.height());
         if pixels > PIXELS_MAX {
             let error = format!("{} pages in one image", pages.count());
@@ -145,7 +149,40 @@ pub(super) fn read(path: &Path, format: ImageFormat, turn: Turn) -> Result<Pictu
     if size > SOURCE_MAX {
         return Err(reject(Rejection::ImageTooLarge, format!("{size} bytes")));
     }
-    decode(BufReader::new(source), format, turn)
+    let (mut picture, orientation) = decode(BufReader::new(source), format)?;
+    if format == ImageFormat::Jpeg {
+        let Some(more) = clean::with_more(&std::fs::read(path)?) else {
+            return Err(reject(Rejection::Unreadable, "cut in a header"));
+        };
+        let (more, _) = decode(Cursor::new(more), format)?;
+        if more.image != picture.image {
+            return Err(reject(Rejection::Unreadable, "cut in the picture"));
+        }
+    }
+    if let (Some(orientation), Turn::ByExif) = (orientation, turn) {
+        picture.image.apply_orientation(orientation);
+    }
+    Ok(picture)
+}
+
+/// Refuses an image of more pixels than are processed, by what the file says of itself. One that the
+/// decoder does not know is passed.
+pub(super) fn check(path: &Path, format: ImageFormat) -> Result<(), ConvertError> {
+    let source = BufReader::new(File::open(path)?);
+    match ImageReader::with_format(source, format).into_dimensions() {
+        Ok((width, height)) => check_size(width, height),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Refuses an image of more pixels than are processed.
+pub(super) fn check_size(width: u32, height: u32) -> Result<(), ConvertError> {
+    let pixels = u64::from(width) * u64::from(height);
+    if width.max(height) > SIDE_MAX || pixels > PIXELS_MAX {
+        let error = format!("{width} x {height} pixels");
+        return Err(reject(Rejection::ImageTooLarge, error));
+    }
+    Ok(())
 }
 
 /// Writes an image as `to`, for which [`is_target`] said yes.
@@ -171,25 +208,36 @@ fn judge(error: ImageError) -> ConvertError {
     }
 }
 
+/// The image as it is coded, and how it is to be turned.
 fn decode(
-    source: BufReader<File>,
+    source: impl BufRead + Seek,
     format: ImageFormat,
-    turn: Turn,
-) -> Result<Picture, ConvertError> {
+) -> Result<(Picture, Option<Orientation>), ConvertError> {
     let mut limits = Limits::default();
     limits.max_image_width = Some(SIDE_MAX);
     limits.max_image_height = Some(SIDE_MAX);
     limits.max_alloc = Some(ALLOCATION_MAX);
+    if format == ImageFormat::WebP {
+        let mut decoder = WebPDecoder::new(source).map_err(judge)?;
+        if decoder.has_animation() && !decoder.color_type().has_alpha() {
+            // What no frame of an animation covers.
+            let white = Rgba([u8::MAX; 4]);
+            decoder.set_background_color(white).map_err(judge)?;
+        }
+        decoder.set_limits(limits).map_err(judge)?;
+        return pixels(decoder);
+    }
     let mut reader = ImageReader::with_format(source, format);
     reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(judge)?;
+    pixels(reader.into_decoder().map_err(judge)?)
+}
+
+fn pixels(mut decoder: impl ImageDecoder) -> Result<(Picture, Option<Orientation>), ConvertError> {
     let (width, height) = decoder.dimensions();
-    let pixels = u64::from(width) * u64::from(height);
-    if pixels > PIXELS_MAX || decoder.total_bytes() > ALLOCATION_MAX {
-        return Err(reject(
-            Rejection::ImageTooLarge,
-            format!("{width} x {height} pixels"),
-        ));
+    check_size(width, height)?;
+    if decoder.total_bytes() > ALLOCATION_MAX {
+        let error = format!("{width} x {height} deep pixels");
+        return Err(reject(Rejection::ImageTooLarge, error));
     }
     // Damaged metadata is no reason to refuse an image that can be shown.
     let orientation = decoder.orientation().ok();
@@ -198,11 +246,8 @@ fn decode(
         .ok()
         .flatten()
         .filter(|profile| profile.len() <= PROFILE_MAX);
-    let mut image = DynamicImage::from_decoder(decoder).map_err(judge)?;
-    if let (Some(orientation), Turn::ByExif) = (orientation, turn) {
-        image.apply_orientation(orientation);
-    }
-    Ok(Picture { image, profile })
+    let image = DynamicImage::from_decoder(decoder).map_err(judge)?;
+    Ok((Picture { image, profile }, orientation))
 }
 
 fn encode(

@@ -85,7 +85,8 @@ mod tests {
         for (media_type, formats, expected) in [
             ("image/png", &[][..], Some("keep")),
             ("image/png", &["image/jpeg", "image/png"], Some("check")),
-            ("image/gif", &["image/gif"], Some("keep")),
+            ("image/gif", &["image/gif"], Some("check")),
+            ("model/stl", &["model/stl"], Some("keep")),
             (
                 "image/png",
                 &["image/jpeg", "image/webp"],

@@ -9,7 +9,10 @@ use std::ffi::OsString;
 use std::fs;
 use std::time::Duration;
 
-use super::{Conversion, ConvertError, Converter, reject};
+use image::ImageFormat;
+
+use super::image::check;
+use super::{Conversion, ConvertError, Converter, heif, reject};
 use crate::pipeline::Rejection;
 use crate::sandbox::{Limits, Program, Run, Sandbox};
 
@@ -66,6 +69,11 @@ impl Converter for Stripper {
     }
 
     fn convert(&self, conversion: &Conversion<'_>) -> Result<(), ConvertError> {
+        match conversion.from {
+            "image/tiff" => check(conversion.source, ImageFormat::Tiff)?,
+            from if photo(from).is_some() => heif::check(conversion.source)?,
+            _ => {}
+        }
         let between = conversion.folder.join("stripped");
         let (program, arguments) = if let Some(ending) = photo(conversion.from) {
             // It goes by the name.
