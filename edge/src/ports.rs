@@ -11,6 +11,7 @@ use crate::core::chat::account::Account;
 use crate::core::chat::protocol::Call;
 use crate::core::command::{Command, Outcome, Reply};
 use crate::core::json;
+use crate::core::lease::{Asked, Lease};
 use crate::core::listing::{Entry, Query, ShardPage};
 use crate::core::tus::Algorithm;
 use crate::core::work::Send;
@@ -198,6 +199,13 @@ pub trait Stage {
     /// Takes a part over for a chunk that ends it; answers with what is held before that chunk.
     async fn begin(&self, chunk: Chunk) -> Result<Begun<Self::Body>, Failure>;
 
+    /// Holds a lease for a part on its way, until somebody asks for what has come of it or some
+    /// seconds are over.
+    async fn lease(&self, lease: Lease) -> Result<Asked, Failure>;
+
+    /// Ends a lease of a part that did not get to R2, when what had come is put away.
+    async fn end_lease(&self, lease: Lease) -> Result<(), Failure>;
+
     /// The part, of which all `length` bytes are held, as a stream of that length.
     async fn staged(&self, upload: UploadId, n: u16, length: u64) -> Result<Self::Body, Failure>;
 }
@@ -221,6 +229,9 @@ pub struct Chunk {
     /// The request that stages, where an upload takes bytes of one request at a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub writer: Option<u64>,
+    /// Whether it was on its way into R2 and is put away here. It takes over from nobody.
+    #[serde(default)]
+    pub put_away: bool,
 }
 
 /// What is held of a part once a chunk of it has come.
@@ -292,7 +303,8 @@ pub trait Feed {
     ) -> Taken<T>;
 
     /// As [`Self::take`], as a body of exactly `length` bytes, which fails when it breaks off. What
-    /// was taken is kept until the next call; `None` where memory for that is short.
+    /// was taken is kept until the next call; `None` where memory for that is short. A taking that is
+    /// dropped keeps what it took until then, and nothing can be taken after it.
     async fn take_whole<T>(
         &mut self,
         length: u64,
@@ -301,13 +313,14 @@ pub trait Feed {
 
     /// Has `consume` take the whole body, of exactly `length` bytes, after `before`, which is given
     /// with its length. What came is not lost when that fails: `spill` gets it, with its place in the
-    /// body and its length, then and whenever nothing more has come for a while; it answers whether it
-    /// takes more. `None` where memory for that is short, or the body has another length.
+    /// body and its length, then, when `asked` is done, and whenever nothing more has come for a while;
+    /// it answers whether it takes more. `None` where memory for that is short, or the body has another length.
     async fn take_rest<T, E>(
         &mut self,
         before: Option<(Self::Body, u64)>,
         length: u64,
         consume: impl AsyncFnOnce(Self::Body) -> Result<T, E>,
+        asked: impl AsyncFn(),
         spill: impl AsyncFnMut(Self::Body, u64, u64) -> bool,
     ) -> Option<Result<T, E>>;
 

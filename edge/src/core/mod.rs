@@ -13,6 +13,7 @@ pub mod json;
 pub mod key;
 pub mod label;
 pub mod language;
+pub mod lease;
 pub mod link;
 pub mod listing;
 pub mod outbox;

@@ -60,6 +60,12 @@ impl Turns {
         self.last
     }
 
+    /// As [`Self::take`], where nobody else has the turn.
+    pub fn take_if_free(&mut self, upload: UploadId, n: u16) -> Option<u64> {
+        let free = !self.parts.contains_key(&(upload, n));
+        free.then(|| self.take(upload, n))
+    }
+
     /// Whether it is still this request's turn.
     #[must_use]
     pub fn has(&self, upload: UploadId, n: u16, turn: u64) -> bool {
@@ -149,8 +155,10 @@ mod tests {
         assert!(!turns.has(upload, 1, old) && turns.has(upload, 1, new));
         turns.end(upload, 1, old);
         assert!(turns.has(upload, 1, new) && turns.has(upload, 2, beside));
+        assert_eq!(turns.take_if_free(upload, 1), None);
         turns.end(upload, 1, new);
         assert!(!turns.has(upload, 1, new));
+        assert!(turns.take_if_free(upload, 1).is_some());
     }
 
     proptest! {

@@ -2,6 +2,7 @@
 //! from the stream they come in by into one for each piece.
 
 use core::cell::Cell;
+use core::future::pending;
 use core::pin::pin;
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -108,19 +109,35 @@ struct Kept {
 const STALL: Duration = Duration::from_secs(1);
 
 /// Reads what another branch of the same body is given, to its end. What is left of it then, and
-/// whether it is wanted.
+/// whether it is wanted. Once somebody has asked for what came, nothing is put away before the end:
+/// who was told how much is held goes on from there.
 async fn keep(
     mut reader: Reader,
+    asked: &impl AsyncFn(),
     spill: &mut impl AsyncFnMut(ReadableStream, u64, u64) -> bool,
 ) -> (Pieces, bool) {
-    let (mut pieces, mut wanted) = (Pieces::default(), true);
+    let (mut pieces, mut wanted, mut was_asked) = (Pieces::default(), true, false);
+    let mut asking = Box::pin(asked());
     loop {
         let mut next = pin!(reader.next());
         let read = loop {
-            match select(next.as_mut(), Delay::from(STALL)).await {
+            let stalled = pin!(async move {
+                if was_asked {
+                    return pending().await;
+                }
+                Delay::from(STALL).await;
+            });
+            match select(next.as_mut(), select(asking.as_mut(), stalled)).await {
                 Either::Left((read, _)) => break read,
-                Either::Right(_) if wanted => wanted = pieces.spill(spill).await,
-                Either::Right(_) => {}
+                Either::Right((Either::Left(_), _)) => {
+                    was_asked = true;
+                    wanted = wanted && pieces.spill(spill).await;
+                    // Tells that it is put away.
+                    asking = Box::pin(asked());
+                }
+                Either::Right((Either::Right(_), _)) => {
+                    wanted = wanted && pieces.spill(spill).await;
+                }
             }
         };
         match read {
@@ -400,6 +417,7 @@ impl Feed for Stream {
         before: Option<(ReadableStream, u64)>,
         length: u64,
         consume: impl AsyncFnOnce(ReadableStream) -> Result<T, E>,
+        asked: impl AsyncFn(),
         mut spill: impl AsyncFnMut(ReadableStream, u64, u64) -> bool,
     ) -> Option<Result<T, E>> {
         if self.length != Some(length) {
@@ -412,7 +430,8 @@ impl Feed for Stream {
             Some((before, held)) => joined(before, rest, held + length).ok()?,
             None => rest,
         };
-        let (said, (mut left, wanted)) = join(consume(body), keep(reader, &mut spill)).await;
+        let (said, (mut left, wanted)) =
+            join(consume(body), keep(reader, &asked, &mut spill)).await;
         if said.is_err() && wanted {
             left.spill(&mut spill).await;
         }

@@ -1,6 +1,8 @@
 //! The way from the Worker to the links' Durable Objects.
 
 use chatlift_shared::{LinkId, Problem, UploadId};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use worker::wasm_bindgen::JsValue;
 use worker::web_sys::ReadableStream;
 use worker::{Env, Headers, Method, ObjectNamespace, Request, RequestInit, Response, ResponseBody};
@@ -8,6 +10,7 @@ use worker::{Env, Headers, Method, ObjectNamespace, Request, RequestInit, Respon
 use super::counts;
 use super::setup::broken;
 use crate::core::command::{Answer, Command, Reply};
+use crate::core::lease::{Asked, Lease};
 use crate::ports::{Begun, Chunk, Failure, Kept, Links, Stage};
 
 /// Stubs of the objects that are bound as `LINKS`, each named by its link's id.
@@ -28,18 +31,22 @@ pub(super) const PATH_STAGE: &str = "/stage";
 pub(super) const PATH_STAGED: &str = "/staged";
 pub(super) const PATH_BEGIN: &str = "/begin";
 
+/// Paths by which a lease is held and ended.
+pub(super) const PATH_LEASE: &str = "/lease";
+pub(super) const PATH_LEASE_END: &str = "/lease/end";
+
 /// Header of an answer that is what is held of a part.
 pub(super) const HEADER_PART: &str = "chatlift-part";
 
 /// Path by which a link's events are watched.
 pub(super) const PATH_WATCH: &str = "/watch";
 
-/// Header that says which chunk.
-const HEADER_CHUNK: &str = "chatlift-chunk";
+/// Header that says what a request to the object is about: a [`Chunk`] or a [`Lease`].
+const HEADER_ABOUT: &str = "chatlift-about";
 
-/// Reads which chunk a request to the object is about.
-pub(super) fn argument(request: &Request) -> worker::Result<Chunk> {
-    let json = request.headers().get(HEADER_CHUNK)?.unwrap_or_default();
+/// Reads what a request to the object is about.
+pub(super) fn argument<T: DeserializeOwned>(request: &Request) -> worker::Result<T> {
+    let json = request.headers().get(HEADER_ABOUT)?.unwrap_or_default();
     Ok(serde_json::from_str(&json)?)
 }
 
@@ -87,16 +94,16 @@ impl Stubs {
     }
 }
 
-/// A request about a chunk.
-fn chunk_request(
+/// A request about a chunk or a lease.
+fn request_about(
     path: &str,
-    chunk: &Chunk,
+    about: &impl Serialize,
     body: Option<ReadableStream>,
 ) -> Result<Request, Failure> {
-    let json = serde_json::to_string(chunk).map_err(|e| Failure::unreadable("chunk", &e))?;
+    let json = serde_json::to_string(about).map_err(|e| Failure::unreadable("chunk", &e))?;
     let headers = Headers::new();
     headers
-        .set(HEADER_CHUNK, &json)
+        .set(HEADER_ABOUT, &json)
         .map_err(broken("headers"))?;
     let mut init = RequestInit::new();
     init.with_method(Method::Post)
@@ -122,13 +129,13 @@ impl Stage for Stubs {
     type Body = ReadableStream;
 
     async fn stage(&self, chunk: Chunk, body: Option<ReadableStream>) -> Result<Kept, Failure> {
-        let request = chunk_request(PATH_STAGE, &chunk, body)?;
+        let request = request_about(PATH_STAGE, &chunk, body)?;
         let mut response = self.send(chunk.upload.link(), request).await?;
         kept(&mut response).await
     }
 
     async fn begin(&self, chunk: Chunk) -> Result<Begun<ReadableStream>, Failure> {
-        let request = chunk_request(PATH_BEGIN, &chunk, None)?;
+        let request = request_about(PATH_BEGIN, &chunk, None)?;
         let mut response = self.send(chunk.upload.link(), request).await?;
         if response.headers().has(HEADER_PART).unwrap_or(false) {
             return stream_of(response).map(Begun::From);
@@ -137,6 +144,17 @@ impl Stage for Stubs {
             Kept::Recorded => Ok(Begun::Recorded),
             Kept::Staged(_) => Err(Failure::Broken("link object: no staged part".to_owned())),
         }
+    }
+
+    async fn lease(&self, lease: Lease) -> Result<Asked, Failure> {
+        let request = request_about(PATH_LEASE, &lease, None)?;
+        let mut response = self.send(lease.upload.link(), request).await?;
+        response.json().await.map_err(broken("link object"))
+    }
+
+    async fn end_lease(&self, lease: Lease) -> Result<(), Failure> {
+        let request = request_about(PATH_LEASE_END, &lease, None)?;
+        self.send(lease.upload.link(), request).await.map(drop)
     }
 
     async fn staged(
@@ -153,8 +171,9 @@ impl Stage for Stubs {
             part_len: length,
             sha256: None,
             writer: None,
+            put_away: false,
         };
-        let request = chunk_request(PATH_STAGED, &chunk, None)?;
+        let request = request_about(PATH_STAGED, &chunk, None)?;
         stream_of(self.send(upload.link(), request).await?)
     }
 }

@@ -8,8 +8,9 @@ use core::cell::{Cell, RefCell};
 use core::time::Duration;
 use std::rc::Rc;
 
-use chatlift_shared::{LinkId, Problem, ProblemCode, Timestamp};
-use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
+use chatlift_shared::{LinkId, Problem, ProblemCode, Timestamp, UploadId};
+use futures_util::future::{Either, join_all, select};
+use worker::{Delay, DurableObject, Env, Request, Response, Result, State, durable_object};
 
 use super::bucket::R2;
 use super::directory::Directories;
@@ -21,6 +22,7 @@ use super::world::{Workers, now};
 use super::{counts, links, log, setup, stage, store};
 use crate::core::command::{Answer, Command, Reply};
 use crate::core::decide::decide;
+use crate::core::lease::{self, Asked, Lease, Leases};
 use crate::core::serial::SerialCommand;
 use crate::core::stage as rules;
 use crate::core::work::{due, next_alarm, wake_at};
@@ -32,6 +34,14 @@ const WORK_PER_ALARM: usize = 20;
 
 /// Shortest wait before an alarm whose work failed is tried again.
 const RETRY: Duration = Duration::from_secs(10);
+
+/// How long a lease is held without a word. A holder that is alive holds it anew then; of one that has
+/// died nothing is kept longer.
+const LEASED_FOR: Duration = Duration::from_secs(20);
+
+/// How long is waited for holders to put away what they have: more than a part takes to get from a
+/// worker to here. A holder that has died lets a request wait that long, once.
+const HANDED_OVER_WITHIN: Duration = Duration::from_secs(3);
 
 /// One link.
 #[durable_object]
@@ -46,6 +56,7 @@ pub struct LinkObject {
     rest_until: Cell<Option<Timestamp>>,
     watchers: Watchers,
     turns: Rc<RefCell<rules::Turns>>,
+    leases: RefCell<Leases>,
 }
 
 impl DurableObject for LinkObject {
@@ -58,6 +69,7 @@ impl DurableObject for LinkObject {
             rest_until: Cell::new(None),
             watchers: Watchers::default(),
             turns: Rc::default(),
+            leases: RefCell::default(),
         }
     }
 
@@ -86,13 +98,50 @@ impl LinkObject {
                 let chunk: Chunk = links::argument(&request)?;
                 return stage::beginning(self.state.storage(), chunk, chunk.part_len);
             }
+            links::PATH_LEASE => return self.lease(links::argument(&request)?).await,
+            links::PATH_LEASE_END => {
+                self.leases.borrow_mut().end(links::argument(&request)?);
+                return Response::empty();
+            }
             links::PATH_WATCH => return self.watch(request).await,
             _ => {}
         }
         let command: Command = serde_json::from_str(&request.text().await?)?;
+        let asks_for = match self.cached.borrow().as_ref() {
+            Some(state) => lease::asks_for(state, &command),
+            // An object that just began holds no leases.
+            None => None,
+        };
+        if let Some(upload) = asks_for {
+            self.hand_over(upload, None).await;
+        }
+        let puts_away = lease::puts_away(&command);
         let answer = self.execute(command);
+        if let Some((upload, n)) = puts_away {
+            self.leases.borrow_mut().end_part(upload, n);
+        }
         self.set_alarm().await?;
         Response::from_bytes(serde_json::to_vec(&answer?)?)
+    }
+
+    /// Holds a lease until somebody asks for what its holder has.
+    async fn lease(&self, lease: Lease) -> Result<Response> {
+        let asked = self.leases.borrow_mut().hold(lease);
+        let asked = match select(asked, Delay::from(LEASED_FOR)).await {
+            Either::Left((Ok(()), _)) => Asked::Now,
+            // It was ended: its holder has its answer, or will have it.
+            Either::Left((Err(_), _)) => Asked::NotYet,
+            Either::Right(_) => Asked::NotYet,
+        };
+        Response::from_json(&asked)
+    }
+
+    /// Has the holders of leases put away what they have of an upload, or of one part of it.
+    async fn hand_over(&self, upload: UploadId, n: Option<u16>) {
+        let waits = self.leases.borrow_mut().ask(upload, n);
+        if !waits.is_empty() {
+            select(join_all(waits), Delay::from(HANDED_OVER_WITHIN)).await;
+        }
     }
 
     /// Carries out a command: load, decide, store.
@@ -130,6 +179,9 @@ impl LinkObject {
     /// also when the stream breaks off, so a cut costs nothing that had arrived.
     async fn stage(&self, request: Request) -> Result<Response> {
         let chunk: Chunk = links::argument(&request)?;
+        if !chunk.put_away && chunk.writer.is_none() {
+            self.hand_over(chunk.upload, Some(chunk.n)).await;
+        }
         let answer = match self.take_over(chunk)? {
             Ok(Some(keeper)) => match keeper.keep(reader(&request)?).await? {
                 // Another request made the part whole while this one arrived.
@@ -156,6 +208,7 @@ impl LinkObject {
     /// Takes a part over for a chunk that ends it, and answers with what is held before that chunk.
     async fn begin(&self, request: &Request) -> Result<Response> {
         let chunk: Chunk = links::argument(request)?;
+        self.hand_over(chunk.upload, Some(chunk.n)).await;
         let answer = match self.take_over(chunk)? {
             Ok(Some(_)) => {
                 let mut held = stage::beginning(self.state.storage(), chunk, chunk.offset)?;

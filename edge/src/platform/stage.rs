@@ -110,7 +110,7 @@ impl Drop for Keeper {
 impl Keeper {
     /// Takes the part over, and refuses a chunk that does not continue it. That one takes over too:
     /// else the place that its sender is told to go on at would not be the end for long. One of no
-    /// bytes only asks.
+    /// bytes only asks, and what is put away takes over from nobody: whoever adds came later.
     pub(super) fn begin(
         storage: Storage,
         cached: Cached,
@@ -118,7 +118,15 @@ impl Keeper {
         chunk: Chunk,
     ) -> Result<core::result::Result<Self, Problem>> {
         let adds = chunk.length > 0;
-        let turn = adds.then(|| turns.borrow_mut().take(chunk.upload, chunk.n));
+        let turn = if chunk.put_away {
+            let free = turns.borrow_mut().take_if_free(chunk.upload, chunk.n);
+            if free.is_none() {
+                return Ok(Err(offset_differs(chunk.offset)));
+            }
+            free
+        } else {
+            adds.then(|| turns.borrow_mut().take(chunk.upload, chunk.n))
+        };
         let keeper = Self {
             storage,
             cached,

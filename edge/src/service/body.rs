@@ -1,8 +1,11 @@
 //! The body of a request that adds to a serial upload: straight into R2 where it announces a whole
 //! part, else as rows to the link.
 
+use core::pin::pin;
+
 use chatlift_shared::limits::{HEAD_MAX, part_len};
 use chatlift_shared::{Problem, ProblemCode};
+use futures_util::future::{Either, select};
 
 use super::Service;
 use super::serial::{Append, Walk};
@@ -11,7 +14,7 @@ use crate::core::flow::{Segment, Way, segment};
 use crate::core::key::object_key;
 use crate::core::link::Part;
 use crate::core::serial::{Role, SerialCommand};
-use crate::ports::{Bucket, Chunk, Failure, Feed, Links, Put, Stage, World};
+use crate::ports::{Bucket, Chunk, Failure, Feed, Links, Put, Stage, Taken, World};
 
 impl<L, B, W> Service<L, B, W>
 where
@@ -77,6 +80,9 @@ where
             let before = at;
             if let Some(held) = straight {
                 at = start + held;
+                if held < segment.part_len {
+                    break;
+                }
             } else {
                 let held = self.send_staged(walk, segment, feed).await?;
                 at = start + held;
@@ -109,27 +115,49 @@ where
         let key = object_key(walk.app, walk.view.id);
         let id = &walk.multipart.r2_upload_id;
         let put = async |body| self.bucket.put_part(&key, id, segment.n, body).await;
-        let Some(taken) = feed.take_whole(segment.length, put).await else {
-            return Ok(None);
+        let lease = self.new_lease(walk.view.id, segment.n);
+        let taken = {
+            let taking = pin!(feed.take_whole(segment.length, put));
+            let asked = pin!(self.asked(lease, segment.length));
+            match select(taking, asked).await {
+                Either::Left((None, _)) => return Ok(None),
+                Either::Left((Some(taken), _)) => Some(taken),
+                Either::Right(_) => None,
+            }
         };
-        match taken.said {
-            Ok(put) if taken.bytes == segment.length => {
+        let error = match taken {
+            Some(Taken {
+                said: Ok(put),
+                bytes,
+            }) if bytes == segment.length => {
                 self.record(walk, segment.n, put).await?;
-                Ok(Some(segment.length))
+                return Ok(Some(segment.length));
             }
-            other => {
-                let Some((body, length)) = feed.kept() else {
-                    return other.map(|_| Some(0)).map_err(Into::into);
-                };
-                let chunk = chunk(walk, Segment { length, ..segment });
-                let kept = self.links.stage(chunk, Some(body)).await?;
-                match other {
-                    // All of it had come, and R2 did not take it: it is tried again from the rows.
-                    Err(error) if length == segment.length => Err(error.into()),
-                    _ => Ok(Some(kept.bytes(segment.part_len))),
-                }
-            }
+            Some(Taken { said, .. }) => said.err(),
+            None => None,
+        };
+        let held = self.put_away(walk, segment, feed.kept()).await;
+        self.end_lease(lease, segment.length).await;
+        match (error, held?) {
+            // All of it had come, and R2 did not take it: it is tried again from the rows.
+            (Some(error), held) if held == 0 || held == segment.length => Err(error.into()),
+            (_, held) => Ok(Some(held)),
         }
+    }
+
+    /// Stages what had come of a part that did not get to R2; answers how much of it is held.
+    async fn put_away(
+        &self,
+        walk: &Walk<'_>,
+        segment: Segment,
+        kept: Option<(B::Body, u64)>,
+    ) -> Result<u64, Failure> {
+        let Some((body, length)) = kept else {
+            return Ok(0);
+        };
+        let chunk = chunk(walk, Segment { length, ..segment });
+        let kept = self.links.stage(chunk, Some(body)).await?;
+        Ok(kept.bytes(segment.part_len))
     }
 
     async fn send_staged(
@@ -187,5 +215,6 @@ fn chunk(walk: &Walk<'_>, segment: Segment) -> Chunk {
         part_len: segment.part_len,
         sha256: None,
         writer: Some(walk.writer),
+        put_away: false,
     }
 }

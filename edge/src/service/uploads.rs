@@ -1,5 +1,6 @@
 //! Uploads: announced, taken in parts or in one request, committed.
 
+use core::future::pending;
 use core::pin::pin;
 
 use chatlift_shared::api::CompleteUpload;
@@ -13,6 +14,7 @@ use super::{Service, unexpected};
 use crate::core::command::{Command, FoundFile, OpenUpload, Reply, Seal, Sealed};
 use crate::core::decide::PARTS_NAMED;
 use crate::core::key::object_key;
+use crate::core::lease::{Asked, Lease};
 use crate::core::link::{Multipart, Part, Policy};
 use crate::core::sniff;
 use crate::core::ticket::Ticket;
@@ -21,6 +23,10 @@ use crate::ports::{
     Begun, Bucket, BucketError, Chunk, CompleteError, Failure, Feed, Kept, Links, Put, PutError,
     Stage, World,
 };
+
+/// Bytes on their way from which on a lease is held for them. Fewer are sent again sooner than the link
+/// is asked.
+const LEASED_MIN: u64 = 512 * 1024;
 
 /// A part, as its sender tells of it.
 #[derive(Clone, Copy, Debug)]
@@ -189,10 +195,13 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         let before = before.map(|body| (body, chunk.offset));
         let put = async |body| self.put_in_r2(ticket, chunk.n, body).await;
         let mut staged = None;
+        let lease = self.new_lease(ticket.upload, chunk.n);
+        let asked = async || self.asked(lease, chunk.length).await;
         let spill = async |body, begin, length| {
             let chunk = Chunk {
                 offset: chunk.offset + begin,
                 length,
+                put_away: true,
                 ..chunk
             };
             let kept = self.links.stage(chunk, Some(body)).await;
@@ -200,7 +209,10 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             staged = Some(kept);
             more
         };
-        let Some(taken) = feed.take_rest(before, chunk.length, put, spill).await else {
+        let Some(taken) = feed
+            .take_rest(before, chunk.length, put, asked, spill)
+            .await
+        else {
             return Ok(None);
         };
         let error = match taken {
@@ -210,10 +222,49 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             }
             Err(error) => error,
         };
+        self.end_lease(lease, chunk.length).await;
         match staged.transpose()? {
             Some(Kept::Recorded) => Ok(Some(Sent::Part)),
             Some(Kept::Staged(held)) if held < chunk.part_len => Ok(Some(Sent::Staged(held))),
             _ => Err(self.not_put(ticket.upload, error).await),
+        }
+    }
+
+    pub(super) fn new_lease(&self, upload: UploadId, n: u16) -> Lease {
+        Lease {
+            upload,
+            n,
+            holder: self.world.random(),
+        }
+    }
+
+    /// Is done when somebody waits for what has come of a part of which `length` bytes are on their
+    /// way.
+    pub(super) async fn asked(&self, lease: Lease, length: u64)
+    where
+        L: Stage<Body = B::Body>,
+    {
+        if length < LEASED_MIN {
+            return pending().await;
+        }
+        loop {
+            match self.links.lease(lease).await {
+                Ok(Asked::Now) => return,
+                Ok(Asked::NotYet) => {}
+                // What is sent again then is the price of an object that cannot be reached.
+                Err(_) => return pending().await,
+            }
+        }
+    }
+
+    /// Has whoever waits for what came of a part go on: it is put away.
+    pub(super) async fn end_lease(&self, lease: Lease, length: u64)
+    where
+        L: Stage<Body = B::Body>,
+    {
+        if length >= LEASED_MIN {
+            // Nobody waits longer than a moment for it.
+            let _ = self.links.end_lease(lease).await;
         }
     }
 
@@ -634,6 +685,7 @@ fn chunk_of(
         part_len,
         sha256: part.sha256,
         writer: None,
+        put_away: false,
     }
 }
 

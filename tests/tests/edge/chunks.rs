@@ -3,6 +3,7 @@
 
 use std::io::Write as _;
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chatlift_shared::api::{HEADER_OFFSET, HEADER_TICKET, PageFile, Staged, StagedPart, Upload};
@@ -129,6 +130,42 @@ impl Scene {
         let stored: PageFile = self.page.complete(upload.id, sha256, &parts, &[]).ok(200);
         assert_eq!(Sha256::of(&app.content(stored.id, &[]).body), sha256);
     }
+}
+
+/// A page was reloaded, and its next request came before the edge knew that the last had ended: 6 of
+/// 16 MB went twice.
+#[test]
+fn who_asks_while_a_part_is_on_its_way_is_told_of_all_that_has_come() {
+    let stage = shared();
+    let app = stage.edge.app();
+    let link = app.link(ANY_FILE);
+    let file = Random {
+        seed: 82,
+        size: PART + 7,
+    };
+    let scene = Scene::new(app.page(&link), file);
+    let origin = stage.edge.origin();
+    let sent = 4_000_000;
+    let mut on_its_way = scene.begin(&origin, 0, sent);
+    let more = scene.part[sent..].to_vec();
+    let told = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        // It never stalls.
+        scope.spawn(|| {
+            for byte in more.chunks(1) {
+                if told.load(Ordering::Relaxed) || on_its_way.write_all(byte).is_err() {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        wait_for("all that has come to be told of", WITHIN, || {
+            let held = scene.known().staged.first()?.offset;
+            (held >= sent as u64).then(|| told.store(true, Ordering::Relaxed))
+        });
+    });
+    drop(on_its_way);
+    scene.complete(&app);
 }
 
 #[test]

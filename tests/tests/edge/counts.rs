@@ -117,8 +117,8 @@ fn an_upload_costs_what_the_page_on_scale_says() {
             }
         },
     );
-    // Announce and open; a record for each part, which seals with the last; commit.
-    assert_eq!(large("link_request"), 2 + 5 + 1);
+    // Announce and open; a lease and a record for each part, which seals with the last; commit.
+    assert_eq!(large("link_request"), 2 + 5 * 2 + 1);
     // Whether its webhook endpoint is disabled, where the last answer is a minute old.
     assert!(large("app_request") <= 1);
     // Create, five parts, complete.
@@ -148,8 +148,8 @@ fn an_upload_costs_what_the_page_on_scale_says() {
     });
     assert_eq!(
         chunked("link_request"),
-        3,
-        "the first chunk, the beginning of the second, the record"
+        4,
+        "the first chunk, the beginning of the second and its lease, the record"
     );
     assert_eq!((chunked("r2_class_a"), chunked("r2_class_b")), (1, 0));
     // A row for every 128 KiB of the first chunk, written and deleted; the part's own.

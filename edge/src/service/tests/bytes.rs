@@ -82,6 +82,7 @@ impl Feed for Bytes {
         before: Option<(Vec<u8>, u64)>,
         length: u64,
         consume: impl AsyncFnOnce(Vec<u8>) -> Result<T, E>,
+        _asked: impl AsyncFn(),
         mut spill: impl AsyncFnMut(Vec<u8>, u64, u64) -> bool,
     ) -> Option<Result<T, E>> {
         if !self.keeps {

@@ -13,6 +13,7 @@ use chatlift_shared::{AppId, LinkId, Timestamp, UploadId};
 use super::bytes::Bytes;
 use crate::core::command::{Command, Outcome, Reply};
 use crate::core::decide::{Held, PartWrite, decide};
+use crate::core::lease::{Asked, Lease};
 use crate::core::link::LinkState;
 use crate::core::listing::{self, Entry, Query, ShardPage};
 use crate::core::serial::SerialCommand;
@@ -293,6 +294,14 @@ impl Stage for Objects {
                 Ok(Begun::From(begun))
             }
         }
+    }
+
+    async fn lease(&self, _: Lease) -> Result<Asked, Failure> {
+        std::future::pending().await
+    }
+
+    async fn end_lease(&self, _: Lease) -> Result<(), Failure> {
+        Ok(())
     }
 
     async fn staged(&self, upload: UploadId, n: u16, length: u64) -> Result<Vec<u8>, Failure> {
