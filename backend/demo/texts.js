@@ -131,6 +131,7 @@ export const TEXTS = {
       "took-too-long": "文件转换超时。",
       "too-complex": "文件过于复杂，无法转换。",
       "archive-refused": "压缩包内容过多，请直接发送其中的文件。",
+      "archive-in-archive": "压缩包中的压缩包不会解压，请直接发送其中的文件。",
       infected: "文件含有恶意程序，已被拒收。",
       "not-scanned": "文件无法通过安全检查。",
       "program-missing": "此类文件暂时无法转换。",

@@ -221,7 +221,8 @@ pub struct File {
 pub struct Receipt {
     /// How far it came.
     pub status: ReceiptStatus,
-    /// Why it was rejected, in words for the chat-app user. 500 characters at most.
+    /// Why it was rejected, or what of an archive was, in words for the chat-app user. 500 characters
+    /// at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Why, as a stable code such as `password-protected`, by which a page finds its own words.

@@ -31,9 +31,12 @@ pub enum Rejection {
     /// Its conversion needs more memory or processes than it may have.
     #[error("The file is too complex to be converted.")]
     TooComplex,
-    /// An archive with too much in it, or with another archive.
+    /// An archive with too much in it.
     #[error("The archive holds too much. Please send the files by themselves.")]
     ArchiveRefused,
+    /// An archive that came in another.
+    #[error("An archive within an archive is not opened. Please send its files by themselves.")]
+    ArchiveInArchive,
     /// The scanner found malware; the file is in quarantine.
     #[error("The file was refused because it contains malware.")]
     Infected,
@@ -50,7 +53,7 @@ pub enum Rejection {
 
 impl Rejection {
     /// All of them.
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Gone,
         Self::Altered,
         Self::NoUsableFormat,
@@ -61,6 +64,7 @@ impl Rejection {
         Self::TookTooLong,
         Self::TooComplex,
         Self::ArchiveRefused,
+        Self::ArchiveInArchive,
         Self::Infected,
         Self::NotScanned,
         Self::ProgramMissing,
@@ -87,6 +91,7 @@ impl Rejection {
             Self::TookTooLong => "took-too-long",
             Self::TooComplex => "too-complex",
             Self::ArchiveRefused => "archive-refused",
+            Self::ArchiveInArchive => "archive-in-archive",
             Self::Infected => "infected",
             Self::NotScanned => "not-scanned",
             Self::ProgramMissing => "program-missing",

@@ -1,12 +1,17 @@
 //! An archive, unpacked: each member becomes a job of its own.
 //!
+//! A member that cannot be unpacked is rejected by itself; an archive that is made to do harm is
+//! rejected with all that is in it.
+//!
 //! Under crash: members get their names when they are whole, their ids follow from the archive's,
 //! and the jobs of all of them are made in one transaction; what was unpacked before it is written
 //! over.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use chatlift_shared::FileId;
+use chatlift_shared::digest::Sha256;
 
 use super::convert::{ConvertError, archive};
 use super::folders::{blocking, remove, rename};
@@ -28,20 +33,39 @@ pub(super) async fn run(pipeline: &Pipeline, job: &Job) -> Result<(), Failure> {
     let mut left = archive::UNPACKED_MAX;
     for found in wanted {
         let id = member_id(archive, found.place);
-        match member(pipeline, &source, id, &found, left).await {
+        let (rejection, error) = match member(pipeline, &source, id, &found, left).await {
             Ok(member) => {
                 left -= member.size;
                 members.push(member);
+                continue;
+            }
+            // The others are none the worse for it.
+            Err(Failure::Rejected { rejection, error })
+                if rejection != Rejection::ArchiveRefused =>
+            {
+                (rejection, error)
             }
             Err(failure) => {
-                for member in &members {
-                    let id = member_id(archive, member.place);
-                    pipeline.folders.clear(id).await?;
-                }
+                clear(pipeline, archive, &members).await?;
                 pipeline.folders.clear(id).await?;
                 return Err(failure);
             }
-        }
+        };
+        pipeline.folders.clear(id).await?;
+        members.push(Member {
+            place: found.place,
+            name: found.name,
+            size: found.size,
+            media_type: "application/octet-stream".to_owned(),
+            sha256: Sha256::of(b""),
+            refused: Some((rejection, error)),
+        });
+    }
+    let refused = members.iter().map(|member| member.refused.clone());
+    if let Some(refused) = refused.collect::<Option<Vec<_>>>()
+        && let Some((rejection, error)) = refused.into_iter().next()
+    {
+        return Err(Failure::rejected(rejection, error));
     }
     let next = match pipeline.scanner {
         Some(_) => Stage::Scan,
@@ -52,6 +76,15 @@ pub(super) async fn run(pipeline: &Pipeline, job: &Job) -> Result<(), Failure> {
     // Not before: until then it is what the members come from.
     pipeline.folders.clear(archive).await?;
     pipeline.wake();
+    Ok(())
+}
+
+/// Removes what was unpacked of an archive.
+async fn clear(pipeline: &Pipeline, archive: FileId, members: &[Member]) -> io::Result<()> {
+    for member in members {
+        let id = member_id(archive, member.place);
+        pipeline.folders.clear(id).await?;
+    }
     Ok(())
 }
 

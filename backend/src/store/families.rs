@@ -5,8 +5,9 @@
 //! joins them wait until the link has ended and each of them is ready or rejected; then what they
 //! are joined to is made, delivered once, and all of them are done with it in one transaction.
 
-use chatlift_shared::api::{File, ReceiptStatus};
+use chatlift_shared::api::{File, Receipt, ReceiptStatus};
 use chatlift_shared::digest::Sha256;
+use chatlift_shared::limits::REASON_MAX;
 use chatlift_shared::webhook::{FileStored, LinkEnded};
 use chatlift_shared::{EventId, FileId, LinkId, Timestamp};
 use sqlx::{Any, Transaction};
@@ -14,6 +15,8 @@ use sqlx::{Any, Transaction};
 use super::feed::{About, FeedKind, say_of_file};
 use super::job::{Job, NEVER, Stage, job, joined_id, member_id};
 use super::moves::{self, moved, parked, tell};
+use super::notices::queue_notice;
+use super::receipts::queue_receipt;
 use super::{Store, StoreError, to_json};
 use crate::pipeline::Rejection;
 
@@ -32,11 +35,14 @@ pub struct Member {
     pub media_type: String,
     /// Digest of its content.
     pub sha256: Sha256,
+    /// Why it could not be unpacked, if it could not, and what the operator is told; then the digest
+    /// is that of nothing.
+    pub refused: Option<(Rejection, String)>,
 }
 
 impl Store {
     /// The archive's members lie in the work folder: each is a job from `next` on, and the archive
-    /// waits for them.
+    /// waits for them. Those that could not be unpacked are rejected. Not all of them may be.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -70,6 +76,13 @@ impl Store {
                     ..archive.clone()
                 };
                 insert(&mut tx, &child, now, now).await?;
+                if let Some((rejection, error)) = &member.refused {
+                    parked(&mut tx, &child, *rejection, error, now).await?;
+                    if self.notices {
+                        queue_notice(&mut tx, &child.announced, Err(*rejection), now).await?;
+                    }
+                    continue;
+                }
                 say_of_file(&mut tx, FeedKind::Received, &child, About::default(), now).await?;
             }
         }
@@ -308,7 +321,12 @@ pub(super) async fn archive_if_over(
     if members.iter().any(|member| member.stage == Stage::Done) {
         if moved(tx, &archive, Stage::Done, now).await? {
             tell(tx, &archive, ReceiptStatus::Converted, now).await?;
-            tell(tx, &archive, ReceiptStatus::Delivered, now).await?;
+            let receipt = Receipt {
+                reason: left_out(&members),
+                attempt: archive.attempt,
+                ..Receipt::new(ReceiptStatus::Delivered)
+            };
+            queue_receipt(tx, archive.file(), &receipt, now).await?;
         }
         return Ok(());
     }
@@ -325,6 +343,25 @@ pub(super) async fn archive_if_over(
     )
     .await?;
     Ok(())
+}
+
+/// What the sender of an archive is told of the members that could not be used, if there are any.
+fn left_out(members: &[Job]) -> Option<String> {
+    let parked = || members.iter().filter(|m| m.stage == Stage::Parked);
+    let names: Vec<&str> = parked().map(|m| &m.announced.file.name[..]).collect();
+    if names.is_empty() {
+        return None;
+    }
+    let (few, all) = (names.len(), members.len());
+    let sentence = format!(
+        "{few} of {all} files could not be used: {}",
+        names.join(", ")
+    );
+    if sentence.chars().count() <= REASON_MAX {
+        return Some(sentence);
+    }
+    let cut: String = sentence.chars().take(REASON_MAX - 1).collect();
+    Some(format!("{cut}…"))
 }
 
 /// Takes up again what hangs together with a job that was.

@@ -143,10 +143,12 @@ pub(crate) fn all(folder: &Path, address: SocketAddr) -> Vec<Hostile> {
     let read = |name: &str| fs::read(folder.join(name)).expect("a sample");
     let playlist = format!("#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nhttp://{address}/a.ts\n");
     let concat = format!("ffconcat version 1.0\nfile 'http://{address}/b.mp4'\n");
-    use Rejection::{ArchiveRefused, ImageTooLarge, PasswordProtected, Unreadable};
+    use Rejection::{
+        ArchiveInArchive, ArchiveRefused, ImageTooLarge, PasswordProtected, Unreadable,
+    };
     vec![
         hostile("bomb.zip", bomb(), "application/zip", PDF, ArchiveRefused),
-        hostile("outer.zip", nested(folder), OCTETS, PDF, ArchiveRefused),
+        hostile("outer.zip", nested(folder), OCTETS, PDF, ArchiveInArchive),
         hostile(
             "giant.png",
             giant(folder),

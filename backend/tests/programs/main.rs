@@ -6,6 +6,7 @@ mod common;
 #[path = "../../examples/samples/make.rs"]
 mod make;
 
+mod archives;
 mod cases;
 mod clamd;
 mod families;

@@ -2,19 +2,18 @@
 //! of its own, and is treated as one that was uploaded.
 //!
 //! What an archive says of its members is not believed: they are counted as they are unpacked, one
-//! after the other, under names of our own. An archive in an archive is refused.
+//! after the other, under names of our own. An archive in an archive is not opened.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write};
 use std::path::Path;
 
-use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::name;
 use sha2::Digest as _;
-use zip::ZipArchive;
-use zip::result::ZipError;
 
+use super::directory::{Entry, Zip, judge_read};
+use super::names::names;
 use super::{Conversion, ConvertError, Converter, inspect, pdf, reject};
 use crate::pipeline::Rejection;
 use crate::pipeline::folders::Hash;
@@ -45,9 +44,15 @@ impl Converter for Archives {
     }
 
     fn convert(&self, conversion: &Conversion<'_>) -> Result<(), ConvertError> {
-        let mut archive = open(conversion.source)?;
-        for found in list(conversion.source)? {
-            write_out(&mut archive, &found, &mut io::sink(), UNPACKED_MAX)?;
+        let archive = Zip::open(conversion.source)?;
+        let entries = archive.entries()?;
+        for found in wanted(&entries, fs::metadata(conversion.source)?.len())? {
+            write_out(
+                &archive,
+                &entries[found.index],
+                &mut io::sink(),
+                UNPACKED_MAX,
+            )?;
         }
         pdf::same(conversion)
     }
@@ -58,45 +63,42 @@ impl Converter for Archives {
 pub struct Found {
     /// Its place among them, from 1.
     pub place: u32,
+    /// Its name, made safe.
+    pub name: String,
     /// Its size in bytes; not to be believed.
     pub size: u64,
     index: usize,
 }
 
-fn open(path: &Path) -> Result<ZipArchive<File>, ConvertError> {
-    ZipArchive::new(File::open(path)?).map_err(judge)
-}
-
 /// The members that are files, after a look at what the archive says of itself. Blocks.
 ///
 /// # Errors
-/// [`ConvertError::Rejected`] when there are too many, they are too large, or a password is needed.
+/// [`ConvertError::Rejected`] when there are none, too many, or they are too large.
 pub fn list(path: &Path) -> Result<Vec<Found>, ConvertError> {
     let size = fs::metadata(path)?.len();
-    let mut archive = open(path)?;
+    wanted(&Zip::open(path)?.entries()?, size)
+}
+
+fn wanted(entries: &[Entry], size: u64) -> Result<Vec<Found>, ConvertError> {
     let mut wanted = Vec::new();
     let mut sum = 0_u64;
-    for index in 0..archive.len() {
-        let member = archive.by_index_raw(index).map_err(judge)?;
-        let name = member.name();
+    for (index, (entry, name)) in entries.iter().zip(names(entries)).enumerate() {
         // What systems add for themselves.
         let own = name.starts_with("__MACOSX/")
             || name.ends_with(".DS_Store")
             || name.ends_with("Thumbs.db");
-        if member.is_dir() || member.is_symlink() || own {
+        if !entry.is_file || own {
             continue;
         }
-        if member.encrypted() {
-            return Err(reject(Rejection::PasswordProtected, "an archive"));
-        }
-        sum = sum.saturating_add(member.size());
+        sum = sum.saturating_add(entry.size);
         if wanted.len() >= MEMBERS_MAX {
             let error = format!("more than {MEMBERS_MAX} members");
             return Err(reject(Rejection::ArchiveRefused, error));
         }
         wanted.push(Found {
             place: u32::try_from(wanted.len() + 1).unwrap_or(u32::MAX),
-            size: member.size(),
+            name: name::safe(&name),
+            size: entry.size,
             index,
         });
     }
@@ -113,28 +115,30 @@ pub fn list(path: &Path) -> Result<Vec<Found>, ConvertError> {
 /// Unpacks a member to `target`, at most `most` bytes of it, safe on disk. Blocks.
 ///
 /// # Errors
-/// [`ConvertError::Rejected`] when it is longer than it may be, damaged, or an archive itself.
+/// [`ConvertError::Rejected`] when it is longer than it may be, damaged, or has a password.
 pub fn unpack(
     path: &Path,
     found: &Found,
     target: &Path,
     most: u64,
 ) -> Result<Member, ConvertError> {
-    let mut archive = open(path)?;
+    let archive = Zip::open(path)?;
+    let entries = archive.entries()?;
+    let entry = entries
+        .get(found.index)
+        .ok_or_else(|| reject(Rejection::Unreadable, "the member is gone"))?;
     let mut both = Both(File::create(target)?, Hash(sha2::Sha256::new()));
-    let name = write_out(&mut archive, found, &mut both, most)?;
+    write_out(&archive, entry, &mut both, most)?;
     let Both(file, hash) = both;
     file.sync_all()?;
-    let kind = inspect(target, "application/octet-stream", &name)?;
-    if kind.media_type == ZIP {
-        return Err(reject(Rejection::ArchiveRefused, "an archive in it"));
-    }
+    let kind = inspect(target, "application/octet-stream", &found.name)?;
     Ok(Member {
         place: found.place,
-        name,
+        name: found.name.clone(),
         size: file.metadata()?.len(),
         media_type: kind.media_type,
         sha256: Sha256(hash.0.finalize().into()),
+        refused: None,
     })
 }
 
@@ -152,57 +156,54 @@ impl Write for Both {
     }
 }
 
-/// Writes a member out; its name.
+/// Writes a member out.
 fn write_out(
-    archive: &mut ZipArchive<File>,
-    found: &Found,
+    archive: &Zip,
+    entry: &Entry,
     target: &mut impl Write,
     most: u64,
-) -> Result<String, ConvertError> {
-    let member = archive.by_index(found.index).map_err(judge)?;
-    let name = name::safe(&readable(member.name_raw()));
-    let allowed = most.min(found.size);
-    let written = io::copy(&mut member.take(allowed.saturating_add(1)), target)
-        .map_err(|error| judge(ZipError::Io(error)))?;
-    if written > allowed {
+) -> Result<(), ConvertError> {
+    let allowed = most.min(entry.size);
+    let mut content = archive.content(entry)?.take(allowed.saturating_add(1));
+    if io::copy(&mut content, target).map_err(judge_read)? > allowed {
         return Err(reject(Rejection::ArchiveRefused, "a member is a bomb"));
     }
-    Ok(name)
-}
-
-/// A name as it was written: archives from Chinese, Japanese or Korean Windows name their files in
-/// the encoding of that system and say nothing of it.
-fn readable(raw: &[u8]) -> String {
-    if let Ok(text) = std::str::from_utf8(raw) {
-        return text.to_owned();
-    }
-    let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
-    detector.feed(raw, true);
-    let encoding = detector.guess(None, Utf8Detection::Deny);
-    encoding.decode(raw).0.into_owned()
-}
-
-/// What the zip crate says is the file's fault, unless the system says it.
-fn judge(error: ZipError) -> ConvertError {
-    match error {
-        ZipError::Io(error) if error.raw_os_error().is_some() => ConvertError::Disk(error),
-        ZipError::UnsupportedArchive(ZipError::PASSWORD_REQUIRED) => {
-            reject(Rejection::PasswordProtected, "an archive")
-        }
-        other => reject(Rejection::Unreadable, other.to_string()),
-    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Cursor;
+
+    fn refused(bytes: &[u8]) -> Option<Rejection> {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        fs::write(file.path(), bytes).expect("a file");
+        match list(file.path()) {
+            Err(ConvertError::Rejected { rejection, .. }) => Some(rejection),
+            Err(error) => panic!("{error}"),
+            Ok(_) => None,
+        }
+    }
 
     #[test]
-    fn a_name_from_a_chinese_windows_is_read_as_it_was_written() {
-        for text in ["理赔材料发票.pdf", "plain.txt"] {
-            let (raw, ..) = encoding_rs::GBK.encode(text);
-            assert_eq!(readable(&raw), text);
-            assert_eq!(readable(text.as_bytes()), text);
+    fn an_archive_with_a_huge_directory_is_refused_before_it_is_read() {
+        let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        for n in 0..10_001 {
+            let options = zip::write::SimpleFileOptions::default();
+            archive
+                .add_directory(format!("{n}"), options)
+                .expect("a folder");
         }
+        let whole = archive.finish().expect("a zip").into_inner();
+        assert_eq!(refused(&whole), Some(Rejection::ArchiveRefused));
+        // The end alone says enough; and where it lies, the entries are counted.
+        let end = &whole[whole.len() - 22..];
+        let claims = [&[0; 1000], &end[..12], &[0; 10]].concat();
+        assert_eq!(refused(&claims), Some(Rejection::ArchiveRefused));
+        let mut lies = whole.clone();
+        let end = lies.len() - 22;
+        lies[end + 8..end + 12].copy_from_slice(&[1, 0, 1, 0]);
+        assert_eq!(refused(&lies), Some(Rejection::ArchiveRefused));
     }
 }

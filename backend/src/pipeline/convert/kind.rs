@@ -2,11 +2,10 @@
 //! is here, so containers can be opened, and one that is locked can be told.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
-use zip::ZipArchive;
-
+use super::directory::{Entry, Zip};
 use super::text;
 
 /// How much of the beginning is looked at, in bytes.
@@ -53,6 +52,12 @@ pub fn inspect(path: &Path, announced: &str, name: &str) -> io::Result<Kind> {
     let wide = head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]);
     if let Some(known) = signature(&head).filter(|_| !wide) {
         return Ok(kind(known));
+    }
+    // What unpacks itself begins with a program, or whatever else.
+    if ends_as_zip(&mut file)?
+        && let Some(kind) = zipped(path)
+    {
+        return Ok(kind);
     }
     // Text has no signature: the edge's word counts, and then the ending.
     if announced != OCTETS && announced != "text/plain" {
@@ -162,37 +167,59 @@ fn begins_with_tag(head: &str, tag: &str) -> bool {
                 .is_some_and(|(_, after)| matches(after.trim_start())))
 }
 
+/// Whether the end of a zip's directory is where it may be: a comment of 65,535 bytes may follow its 22
+/// (APPNOTE.TXT, section 4.3.16).
+fn ends_as_zip(file: &mut File) -> io::Result<bool> {
+    const LONGEST: u64 = 65_535 + 22;
+    let len = file.metadata()?.len();
+    let mut tail = Vec::new();
+    file.seek(SeekFrom::Start(len.saturating_sub(LONGEST)))?;
+    file.take(LONGEST).read_to_end(&mut tail)?;
+    Ok(tail.windows(4).any(|w| w == b"PK\x05\x06"))
+}
+
 /// What is in a zip container: the names of its members tell. `None` if it cannot be opened.
 fn zipped(path: &Path) -> Option<Kind> {
-    let mut archive = ZipArchive::new(BufReader::new(File::open(path).ok()?)).ok()?;
+    let archive = Zip::open(path).ok()?;
+    let entries = archive.entries().ok()?;
     let of = |media_type: &str, protected| {
         Some(Kind {
             media_type: media_type.to_owned(),
             protected,
         })
     };
-    let stored = member(&mut archive, "mimetype", 200);
-    if let Some(stored) = stored.filter(|s| s.starts_with("application/")) {
-        let manifest = member(&mut archive, "META-INF/manifest.xml", SEARCHED);
+    let text = |name: &str, most| member(&archive, &entries, name, most);
+    if let Some(stored) = text("mimetype", 200).filter(|s| s.starts_with("application/")) {
+        let manifest = text("META-INF/manifest.xml", SEARCHED);
         let locked = manifest.is_some_and(|m| m.contains("encryption-data"));
         return of(stored.trim().trim_end_matches("-template"), locked);
     }
-    let office = archive.index_for_name("[Content_Types].xml").is_some();
-    let main = archive.file_names().find_map(|name| match name {
+    let names = || entries.iter().map(|entry| &entry.raw[..]);
+    let office = names().any(|name| name == b"[Content_Types].xml");
+    let main = names().find_map(|name| match name {
+        b"OFD.xml" => Some("application/ofd"),
+        b"Index/Document.iwa" | b"Index.zip" => Some("application/x-iwork"),
+        b"AndroidManifest.xml" => Some("application/vnd.android.package-archive"),
+        b"META-INF/MANIFEST.MF" => Some("application/java-archive"),
         _ if !office => None,
-        _ if name.starts_with("word/") => Some(DOCX),
-        _ if name.starts_with("xl/") => Some(XLSX),
-        _ if name.starts_with("ppt/") => Some(PPTX),
+        _ if name.starts_with(b"word/") => Some(DOCX),
+        _ if name.starts_with(b"xl/") => Some(XLSX),
+        _ if name.starts_with(b"ppt/") => Some(PPTX),
+        _ if name.starts_with(b"visio/") => Some("application/vnd.ms-visio.drawing"),
+        _ if name.ends_with(b".fdseq") => Some("application/vnd.ms-xpsdocument"),
         _ => None,
     });
-    of(main.unwrap_or("application/zip"), false)
+    // Parts of a document of a kind that is not known are no files of their own.
+    let other = if office { OCTETS } else { "application/zip" };
+    of(main.unwrap_or(other), false)
 }
 
 /// A member as text, its beginning at most.
-fn member(archive: &mut ZipArchive<BufReader<File>>, name: &str, most: u64) -> Option<String> {
+fn member(archive: &Zip, entries: &[Entry], name: &str, most: u64) -> Option<String> {
     let mut text = String::new();
-    let member = archive.by_name(name).ok()?;
-    member.take(most).read_to_string(&mut text).ok()?;
+    let entry = entries.iter().find(|entry| entry.raw == name.as_bytes())?;
+    let content = archive.content(entry).ok()?;
+    content.take(most).read_to_string(&mut text).ok()?;
     Some(text)
 }
 
@@ -281,6 +308,48 @@ mod tests {
             (b"\0\0\0\x01", OCTETS, "a.csv", OCTETS),
         ] {
             assert_eq!(of(content, announced, name), expected, "{name}");
+        }
+    }
+
+    /// A zip of these members, after some bytes of something else.
+    fn zip(before: usize, names: &[&str]) -> Vec<u8> {
+        let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        for name in names {
+            let options = zip::write::SimpleFileOptions::default();
+            archive.start_file(*name, options).expect("a member");
+        }
+        let bytes = archive.finish().expect("a zip").into_inner();
+        [vec![b'0'; before], bytes].concat()
+    }
+
+    #[test]
+    fn a_zip_is_what_its_members_make_it_wherever_it_begins() {
+        for (names, expected) in [
+            (&["a.txt", "b.jpg"][..], "application/zip"),
+            (
+                &["[trash]/0.dat", "word/document.xml", "[Content_Types].xml"],
+                DOCX,
+            ),
+            (&["[Content_Types].xml", "xl/workbook.xml"], XLSX),
+            (&["[Content_Types].xml", "3D/model.model"], OCTETS),
+            (
+                &["Index/Document.iwa", "preview.jpg"],
+                "application/x-iwork",
+            ),
+            (&["Doc_0/Res/seal.png", "OFD.xml"], "application/ofd"),
+            (
+                &["META-INF/MANIFEST.MF", "a.class"],
+                "application/java-archive",
+            ),
+        ] {
+            for before in [0, 1, 1292, 70_000] {
+                let content = zip(before, names);
+                assert_eq!(
+                    of(&content, OCTETS, "a.exe"),
+                    expected,
+                    "{names:?} {before}"
+                );
+            }
         }
     }
 

@@ -12,11 +12,13 @@
 
 pub mod archive;
 mod clean;
+mod directory;
 pub mod document;
 mod heif;
 pub mod image;
 mod kind;
 mod media;
+mod names;
 pub mod pdf;
 mod plan;
 mod strip;
@@ -233,7 +235,7 @@ pub(super) async fn run(pipeline: &Pipeline, job: &Job) -> Result<(), Failure> {
             Some(product) => product,
             None if job.archive.is_some() => {
                 let error = "an archive in an archive";
-                return Err(Failure::rejected(Rejection::ArchiveRefused, error));
+                return Err(Failure::rejected(Rejection::ArchiveInArchive, error));
             }
             None => return unpack::run(pipeline, job).await,
         }
