@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use chatlift_backend::pipeline::convert::{self, Choice, Conversion, ConvertError, archive, pdf};
+use chatlift_backend::pipeline::convert::{
+    self, Choice, Conversion, ConvertError, Way, archive, pdf,
+};
 use chatlift_backend::sandbox::{Program, Programs, Sandbox};
 
 use crate::check::{Check, check};
@@ -158,24 +160,14 @@ fn convert(
     let source = folder.join(name);
     let converters = convert::all(sandbox);
     let formats = [to.to_owned()];
-    let announced = "application/octet-stream";
-    let choice = convert::choose(
-        &converters,
-        sandbox.programs(),
-        &source,
-        announced,
-        name,
-        &formats,
-    )?;
-    let (converter, from, to) = match choice {
+    let kind = convert::inspect(&source, "application/octet-stream", name)?;
+    let from = kind.media_type.clone();
+    let ways = match convert::choose(&converters, sandbox.programs(), &kind, &formats)? {
         Choice::AsItIs => return Ok((to.to_owned(), source)),
         Choice::Unpack => return joined(folder, sandbox, name, to),
-        Choice::Convert {
-            converter,
-            from,
-            to,
-        } => (converter, from, to),
+        Choice::Convert(ways) => ways,
     };
+    let Way { converter, to } = &ways[0];
     let ending = to.rsplit('/').next().unwrap_or_default();
     let result = folder.join(format!("{name}.result.{ending}"));
     let work = folder.join("run");
@@ -185,7 +177,7 @@ fn convert(
         source: &source,
         from: &from,
         result: &result,
-        to: &to,
+        to,
         folder: &work,
     })?;
     Ok((from, result))

@@ -77,6 +77,14 @@ impl Rejection {
         Self::ALL.into_iter().find(|r| r.to_string() == sentence)
     }
 
+    /// Whether the same file may do in another format.
+    pub(super) const fn is_of_the_format(self) -> bool {
+        matches!(
+            self,
+            Self::NoUsableFormat | Self::ImageTooLarge | Self::ResultTooLarge
+        )
+    }
+
     /// The stable code, by which a reader in another language finds its own words.
     #[must_use]
     pub const fn code(self) -> &'static str {

@@ -164,3 +164,163 @@ async fn a_photo_of_any_coding_is_delivered_whole_and_refused_when_it_was_cut() 
         }
     }
 }
+
+/// A video or sound by ffmpeg's words.
+fn media(name: &str, how: &str) -> Vec<u8> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join(name);
+    let mut arguments = vec!["-loglevel", "error", "-y"];
+    arguments.extend(how.split_whitespace());
+    arguments.push(path.to_str().expect("UTF-8"));
+    program("ffmpeg", "ffmpeg", &arguments).expect("a video");
+    std::fs::read(path).expect("a video")
+}
+
+/// What ffprobe says of each stream.
+fn streams(media: &[u8]) -> Vec<String> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a");
+    std::fs::write(&path, media).expect("a file");
+    let entries = "stream=codec_name,pix_fmt,width,height";
+    let path = path.to_str().expect("UTF-8");
+    let arguments = [
+        "-v",
+        "error",
+        "-show_entries",
+        entries,
+        "-of",
+        "csv=p=0",
+        path,
+    ];
+    let said = program("ffprobe", "ffmpeg", &arguments).expect("streams");
+    said.lines()
+        .map(|line| line.trim_matches(',').to_owned())
+        .collect()
+}
+
+const PICTURE: &str = "-f lavfi -i testsrc=size=321x241:rate=5:duration=1";
+const SOUND: &str = "-f lavfi -i sine=duration=1";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_mp4_is_one_that_phones_play() {
+    let mp4 = "video/mp4";
+    for (name, how, kept) in [
+        (
+            "usual.mp4",
+            "-pix_fmt yuv420p -c:v libx264 -c:a aac -vf crop=320:240",
+            true,
+        ),
+        ("dense.mp4", "-pix_fmt yuv444p -c:v libx264 -c:a aac", false),
+        (
+            "deep.mp4",
+            "-pix_fmt yuv420p10le -c:v libx264 -c:a aac -vf crop=320:240",
+            false,
+        ),
+        ("old.mp4", "-c:v mpeg4 -c:a aac -vf crop=320:240", false),
+        (
+            "lossless.mp4",
+            "-pix_fmt yuv420p -c:v libx264 -c:a alac -vf crop=320:240",
+            false,
+        ),
+    ] {
+        let video = media(name, &format!("{PICTURE} {SOUND} {how} -shortest"));
+        let (product, made) = delivered(name, mp4, &video, &[PDF, mp4]).await.expect(name);
+        assert_eq!((&product.media_type[..], &product.name[..]), (mp4, name));
+        let found = streams(&made);
+        assert_eq!(found[1..], ["aac"], "{name}");
+        assert!(
+            found[0].starts_with("h264,32") && found[0].ends_with(",yuv420p"),
+            "{found:?}"
+        );
+        if kept {
+            assert!(
+                made.len().abs_diff(video.len()) < 2_000,
+                "{name} is only copied"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_format_is_tried_where_a_file_cannot_have_the_first() {
+    let silent = media(
+        "silent.mov",
+        &format!("{PICTURE} -pix_fmt yuv420p -vf crop=320:240"),
+    );
+    let sound = media("sound.mp4", &format!("{SOUND} -c:a aac"));
+    let wide = media(
+        "wide.png",
+        "-f lavfi -i color=red:size=17000x20 -frames:v 1",
+    );
+    let (mp4, mp3, png) = ("video/mp4", "audio/mpeg", "image/png");
+    let scan = {
+        let (_, pdf) = delivered("a.png", png, &wide, &[PDF]).await.expect("a PDF");
+        pdf
+    };
+    for (name, media_type, content, formats, expected) in [
+        (
+            "silent.mov",
+            "video/quicktime",
+            &silent,
+            &[mp3, mp4][..],
+            Ok("silent.mp4"),
+        ),
+        (
+            "silent.mov",
+            "video/quicktime",
+            &silent,
+            &[mp3],
+            Err(Rejection::NoUsableFormat),
+        ),
+        (
+            "sound.mov",
+            "video/quicktime",
+            &sound,
+            &[mp4, mp3],
+            Ok("sound.mp4"),
+        ),
+        ("scan.pdf", PDF, &scan, &["text/plain", png], Ok("scan.png")),
+        (
+            "wide.png",
+            png,
+            &wide,
+            &["image/webp", "image/jpeg"],
+            Ok("wide.jpg"),
+        ),
+    ] {
+        let made = delivered(name, media_type, content, formats).await;
+        let made = made.map(|(product, _)| product.name);
+        assert_eq!(made, expected.map(str::to_owned), "{name} {formats:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_extension_says_what_a_file_is() {
+    let png = media("a.png", "-f lavfi -i color=red:size=64x48 -frames:v 1");
+    let jpeg = media("a.jpg", "-f lavfi -i color=red:size=64x48 -frames:v 1");
+    for (name, content, formats, expected) in [
+        ("photo.jpg", &png, &[][..], ("photo.png", "image/png")),
+        (
+            "photo.jpg",
+            &png,
+            &["image/png"],
+            ("photo.png", "image/png"),
+        ),
+        (
+            "photo.png",
+            &jpeg,
+            &["image/jpeg"],
+            ("photo.jpg", "image/jpeg"),
+        ),
+        (
+            "photo.png",
+            &jpeg,
+            &["image/webp"],
+            ("photo.webp", "image/webp"),
+        ),
+        ("image:1641", &jpeg, &[], ("image-1641.jpg", "image/jpeg")),
+    ] {
+        let (product, _) = delivered(name, OCTETS, content, formats).await.expect(name);
+        assert_eq!((&product.name[..], &product.media_type[..]), expected);
+    }
+}

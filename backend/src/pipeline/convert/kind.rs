@@ -27,6 +27,16 @@ pub struct Kind {
     pub protected: bool,
 }
 
+impl Kind {
+    /// The media type, by the name that it was announced by if that is another one of the same.
+    pub(super) fn same_as(&self, announced: &str) -> String {
+        if usual(announced) == self.media_type {
+            return announced.to_owned();
+        }
+        self.media_type.clone()
+    }
+}
+
 /// Looks at a file that was announced as `announced` and is called `name`.
 ///
 /// # Errors

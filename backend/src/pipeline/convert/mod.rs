@@ -2,9 +2,11 @@
 //!
 //! The scene's `formats` decide. Without any, a file stays as it is to the byte. A file that is in
 //! one of them stays as it is, but for what tells where a photo was taken, if it can be opened.
-//! Another becomes the first of them that a converter can make of it; a video becomes sound only where
-//! nothing else can be made. If none can be made, the
+//! Another becomes the first of them that a converter can make of it, which for some files only the
+//! try shows; a video becomes sound only where nothing else can be made. If none can be made, the
 //! file is rejected: an app that named its formats cannot use anything else.
+//!
+//! Whatever is delivered has a name whose extension says what it is.
 //!
 //! Under crash: the product gets its name when it is whole; a conversion that died is begun again,
 //! each time after a longer wait, so that a hostile file that takes the process with it does not
@@ -19,6 +21,7 @@ pub mod image;
 mod kind;
 mod media;
 mod names;
+mod naming;
 pub mod pdf;
 mod plan;
 mod strip;
@@ -41,7 +44,8 @@ use crate::error::random;
 use crate::sandbox::{Program, Programs, RunError, Sandbox};
 use crate::store::{Job, Product};
 pub use kind::{Kind, inspect};
-use plan::{Plan, plan, renamed};
+use naming::{named, renamed};
+use plan::{Plan, plan};
 
 /// How often the process may die in a file's conversion before the file is parked. With the waits
 /// in between that takes half an hour at least: a good file gets there only if the process is
@@ -160,71 +164,77 @@ pub enum Choice {
     AsItIs,
     /// It is an archive of which each member is a file of its own.
     Unpack,
-    /// This converter makes a file of type `from` into one of type `to`; the same, if it only
-    /// checks and cleans.
-    Convert {
-        /// Who does it.
-        converter: Arc<dyn Converter>,
-        /// What the file is.
-        from: String,
-        /// What is made of it.
-        to: String,
-    },
+    /// It becomes the first of these that can be made of it. Never empty.
+    Convert(Vec<Way>),
 }
 
-/// Chooses what is to be done with the file at `source`, which was announced as `announced` under
-/// the name `name`, so that an app can use it that takes `formats`, best first. Blocks.
+/// What can be tried with a file.
+pub struct Way {
+    /// Who does it.
+    pub converter: Arc<dyn Converter>,
+    /// The type that is made; the file's own, if it is only checked and cleaned.
+    pub to: String,
+}
+
+/// Chooses what is to be done with a file of this kind, so that an app can use it that takes
+/// `formats`, best first.
 ///
 /// # Errors
 /// [`ConvertError::Rejected`] when it has a password, when nothing here makes any of the formats,
-/// and when a program for it is not installed.
+/// and when a program for each is not installed.
 pub fn choose(
     converters: &[Arc<dyn Converter>],
     programs: &Programs,
-    source: &Path,
-    announced: &str,
-    name: &str,
+    kind: &Kind,
     formats: &[String],
 ) -> Result<Choice, ConvertError> {
     if formats.is_empty() {
         return Ok(Choice::AsItIs);
     }
-    let kind = inspect(source, announced, name)?;
-    let from = kind.media_type;
+    let from = &kind.media_type;
     if kind.protected {
         let error = format!("{from} with a password");
         return Err(reject(Rejection::PasswordProtected, error));
     }
     let missing = |converter: &Arc<dyn Converter>, to: &str| {
-        let mut needs = converter.needs(&from, to).iter().copied();
+        let mut needs = converter.needs(from, to).iter().copied();
         needs.find(|program| programs.get(*program).is_none())
     };
-    let (converter, to) = match plan(converters, &from, formats) {
-        Plan::Keep => return Ok(Choice::AsItIs),
-        Plan::Check(converter) => match missing(converter, &from) {
-            None => (converter, from.clone()),
+    let way = |converter: &Arc<dyn Converter>, to: &str| Way {
+        converter: Arc::clone(converter),
+        to: to.to_owned(),
+    };
+    match plan(converters, from, formats) {
+        Plan::Keep => Ok(Choice::AsItIs),
+        Plan::Check(converter) => match missing(converter, from) {
+            None => Ok(Choice::Convert(vec![way(converter, from)])),
             // The app takes the file unchecked too: better that than not at all.
             Some(program) => {
                 tracing::warn!("a file is not checked: {}", program.missing());
-                return Ok(Choice::AsItIs);
+                Ok(Choice::AsItIs)
             }
         },
-        Plan::Convert(converter, to) => match missing(converter, to) {
-            None => (converter, to.to_owned()),
-            Some(program) => return Err(reject(Rejection::ProgramMissing, program.missing())),
-        },
-        Plan::Impossible if from == archive::ZIP => return Ok(Choice::Unpack),
+        Plan::Convert(ways) => {
+            let (mut able, mut lacking) = (Vec::new(), None);
+            for (converter, to) in ways {
+                match missing(converter, to) {
+                    None => able.push(way(converter, to)),
+                    Some(program) => lacking = lacking.or(Some(program)),
+                }
+            }
+            match lacking {
+                Some(program) if able.is_empty() => {
+                    Err(reject(Rejection::ProgramMissing, program.missing()))
+                }
+                _ => Ok(Choice::Convert(able)),
+            }
+        }
+        Plan::Impossible if from == archive::ZIP => Ok(Choice::Unpack),
         Plan::Impossible => {
             let error = format!("no converter from {from} to any of {formats:?}");
-            return Err(reject(Rejection::NoUsableFormat, error));
+            Err(reject(Rejection::NoUsableFormat, error))
         }
-    };
-    let converter = Arc::clone(converter);
-    Ok(Choice::Convert {
-        converter,
-        from,
-        to,
-    })
+    }
 }
 
 pub(super) async fn run(pipeline: &Pipeline, job: &Job) -> Result<(), Failure> {
@@ -258,47 +268,32 @@ fn formats(job: &Job) -> Vec<String> {
 /// What is made of a file; nothing of an archive that is to be unpacked.
 async fn product(pipeline: &Pipeline, job: &Job) -> Result<Option<Product>, Failure> {
     let file = &job.announced.file;
+    let source = pipeline.folders.original(file.id);
+    let (announced, name) = (file.media_type.clone(), file.name.clone());
+    let kind = blocking(move || inspect(&source, &announced, &name)).await?;
     let unchanged = Product {
-        name: file.name.clone(),
-        media_type: file.media_type.clone(),
+        name: named(&file.name, &kind.media_type),
+        media_type: kind.same_as(&file.media_type),
         size: file.size,
         sha256: file.sha256,
         converted: false,
         of: job.archive.into_iter().collect(),
     };
-    let source = pipeline.folders.original(file.id);
-    let formats = formats(job);
-    let (announced, name) = (file.media_type.clone(), file.name.clone());
-    let (converters, sandbox) = (pipeline.converters.clone(), pipeline.sandbox.clone());
-    let chosen = blocking(move || {
-        let programs = sandbox.programs();
-        Ok(choose(
-            &converters,
-            programs,
-            &source,
-            &announced,
-            &name,
-            &formats,
-        ))
-    });
-    let (converter, from, to) = match chosen.await?? {
+    let programs = pipeline.sandbox.programs();
+    let ways = match choose(&pipeline.converters, programs, &kind, &formats(job))? {
         Choice::AsItIs => return Ok(Some(unchanged)),
         Choice::Unpack => return Ok(None),
-        Choice::Convert {
-            converter,
-            from,
-            to,
-        } => (converter, from, to),
+        Choice::Convert(ways) => ways,
     };
-    let (size, sha256) = convert(pipeline, job, &converter, &from, &to).await?;
+    let (to, (size, sha256)) = first(pipeline, job, &kind.media_type, ways).await?;
     let result = pipeline.folders.converting(file.id);
     if (size, sha256) == (file.size, file.sha256) {
         remove(&result).await?;
         return Ok(Some(unchanged));
     }
     rename(result, pipeline.folders.product(file.id)).await?;
-    let name = if to == from {
-        file.name.clone()
+    let name = if to == kind.media_type {
+        unchanged.name
     } else {
         renamed(&file.name, &to)
     };
@@ -310,6 +305,28 @@ async fn product(pipeline: &Pipeline, job: &Job) -> Result<Option<Product>, Fail
         converted: true,
         of: job.archive.into_iter().collect(),
     }))
+}
+
+/// Tries the ways one after the other, as long as it is only the format that the file cannot have:
+/// what was made, its size and its digest.
+async fn first(
+    pipeline: &Pipeline,
+    job: &Job,
+    from: &str,
+    ways: Vec<Way>,
+) -> Result<(String, (u64, Sha256)), Failure> {
+    let mut last = Failure::rejected(Rejection::NoUsableFormat, "no way to convert it");
+    for Way { converter, to } in ways {
+        match convert(pipeline, job, &converter, from, &to).await {
+            Ok(made) => return Ok((to, made)),
+            Err(Failure::Rejected { rejection, error }) if rejection.is_of_the_format() => {
+                tracing::info!(file = %job.file(), to, error, "the next format is tried");
+                last = Failure::Rejected { rejection, error };
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    Err(last)
 }
 
 /// Runs the converter; size and digest of what it made.

@@ -1,4 +1,4 @@
-//! Which converter makes what of a file. Pure.
+//! Which converters make what of a file, in the order in which they are tried. Pure.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ pub(super) enum Plan<'a> {
     Keep,
     /// It is in a format of the app: check and clean it.
     Check(&'a Arc<dyn Converter>),
-    /// Make it into this type.
-    Convert(&'a Arc<dyn Converter>, &'a str),
+    /// Make it into the first of these types of which it can be made.
+    Convert(Vec<(&'a Arc<dyn Converter>, &'a str)>),
     /// No converter makes any of the formats.
     Impossible,
 }
@@ -31,36 +31,21 @@ pub(super) fn plan<'a>(
     let loses_picture = |to: &String| is_video(media_type) && !is_video(to);
     // A video becomes sound only where nothing else is wanted, whatever stands first.
     let (sound, others): (Vec<_>, Vec<_>) = formats.iter().partition(|to| loses_picture(to));
-    others
+    let ways: Vec<_> = others
         .into_iter()
         .chain(sound)
-        .find_map(|to| Some(Plan::Convert(able(to)?, to)))
-        .unwrap_or(Plan::Impossible)
+        .filter_map(|to| Some((able(to)?, &to[..])))
+        .collect();
+    match ways.is_empty() {
+        true => Plan::Impossible,
+        false => Plan::Convert(ways),
+    }
 }
 
 fn is_video(media_type: &str) -> bool {
     media_type
         .get(..6)
         .is_some_and(|kind| kind.eq_ignore_ascii_case("video/"))
-}
-
-/// The name with the ending that its new type usually has.
-pub(super) fn renamed(name: &str, media_type: &str) -> String {
-    let ending = match media_type {
-        "application/pdf" => "pdf",
-        "audio/mp4" => "m4a",
-        "audio/mpeg" => "mp3",
-        "image/jpeg" => "jpg",
-        "image/png" => "png",
-        "image/webp" => "webp",
-        "text/plain" => "txt",
-        "video/mp4" => "mp4",
-        _ => return name.to_owned(),
-    };
-    match name.rsplit_once('.') {
-        Some((stem, _)) if !stem.is_empty() => format!("{stem}.{ending}"),
-        _ => format!("{name}.{ending}"),
-    }
 }
 
 #[cfg(test)]
@@ -75,7 +60,7 @@ mod tests {
         match plan(&all(&sandbox), media_type, &formats) {
             Plan::Check(_) => Some("check".to_owned()),
             Plan::Keep => Some("keep".to_owned()),
-            Plan::Convert(_, to) => Some(to.to_owned()),
+            Plan::Convert(ways) => Some(ways[0].1.to_owned()),
             Plan::Impossible => None,
         }
     }
@@ -119,18 +104,6 @@ mod tests {
                 expected,
                 "{media_type} {formats:?}"
             );
-        }
-    }
-
-    #[test]
-    fn a_converted_file_has_the_ending_of_its_new_type() {
-        for (name, expected) in [
-            ("photo.webp", "photo.jpg"),
-            ("照片.v2.PNG", "照片.v2.jpg"),
-            ("photo", "photo.jpg"),
-            (".png", ".png.jpg"),
-        ] {
-            assert_eq!(renamed(name, "image/jpeg"), expected);
         }
     }
 }

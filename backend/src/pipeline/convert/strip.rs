@@ -4,14 +4,18 @@
 //! Photos by exiftool: it knows every place where a camera keeps such things. Which way is up stays,
 //! and the colours. Videos by ffmpeg, into a new container of the same kind: streams that carry a
 //! place for every moment, as phones write them, are left out with the rest.
+//!
+//! An MP4 that phones and browsers do not play is coded anew: whoever takes MP4 means one to look at.
 
 use std::ffi::OsString;
 use std::fs;
 use std::time::Duration;
 
 use image::ImageFormat;
+use serde::Deserialize;
 
 use super::image::check;
+use super::media::Media;
 use super::{Conversion, ConvertError, Converter, heif, reject};
 use crate::pipeline::Rejection;
 use crate::sandbox::{Limits, Program, Run, Sandbox};
@@ -64,7 +68,7 @@ impl Converter for Stripper {
         if photo(from).is_some() {
             &[Program::ExifTool]
         } else {
-            &[Program::Ffmpeg]
+            &[Program::Ffmpeg, Program::Ffprobe]
         }
     }
 
@@ -73,6 +77,9 @@ impl Converter for Stripper {
             "image/tiff" => check(conversion.source, ImageFormat::Tiff)?,
             from if photo(from).is_some() => heif::check(conversion.source)?,
             _ => {}
+        }
+        if conversion.from == "video/mp4" && !self.plays_everywhere(conversion)? {
+            return Media(self.0.clone()).convert(conversion);
         }
         let between = conversion.folder.join("stripped");
         let (program, arguments) = if let Some(ending) = photo(conversion.from) {
@@ -123,5 +130,51 @@ impl Converter for Stripper {
         }
         fs::copy(between, conversion.result)?;
         Ok(())
+    }
+}
+
+/// What ffprobe says of a stream.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Stream {
+    codec_type: String,
+    codec_name: String,
+    pix_fmt: String,
+}
+
+/// What ffprobe says of a file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Streams {
+    streams: Vec<Stream>,
+}
+
+impl Stripper {
+    /// Whether phones and browsers play it: H.264 of 8 bits with its colours at half the density, and
+    /// AAC or MP3. One that cannot be told is left to whoever reads it next.
+    fn plays_everywhere(&self, conversion: &Conversion<'_>) -> Result<bool, ConvertError> {
+        let words = "-v error -protocol_whitelist file -f mov -of json \
+                     -show_entries stream=codec_type,codec_name,pix_fmt";
+        let mut arguments: Vec<OsString> = words.split_whitespace().map(OsString::from).collect();
+        arguments.push(conversion.source.into());
+        let ended = self.0.run(&Run {
+            program: Program::Ffprobe,
+            arguments,
+            folder: conversion.folder,
+            reads: &[conversion.source],
+            limits: LIMITS,
+        })?;
+        let said: Streams = serde_json::from_str(&ended.output).unwrap_or_default();
+        Ok(said.streams.iter().all(|stream| {
+            match (&stream.codec_type[..], &stream.codec_name[..]) {
+                // The second two are covers.
+                ("video", name) => match name {
+                    "h264" => matches!(&stream.pix_fmt[..], "yuv420p" | "yuvj420p"),
+                    other => matches!(other, "mjpeg" | "png"),
+                },
+                ("audio", name) => matches!(name, "aac" | "mp3"),
+                _ => true,
+            }
+        }))
     }
 }
