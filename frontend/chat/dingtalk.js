@@ -42,7 +42,7 @@ export function picker() {
     async pick(most) {
       const answer = await chooseFile({ count: most, multiSelection: most > 1 });
       // The types say one file, the platform gives a list.
-      return [/** @type {any} */ (answer.files)].flat().map(({ name, path, size }) => {
+      return /** @type {any[]} */ ([]).concat(answer.files).map(({ name, path, size }) => {
         const file = {
           name,
           size: Number(size),

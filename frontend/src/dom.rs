@@ -26,6 +26,16 @@ pub(crate) fn html() -> Element {
         .unchecked_into()
 }
 
+/// Gives an element an attribute without a value, or takes it away: `toggleAttribute`, which Chrome
+/// before 69 lacks.
+pub(crate) fn mark(element: &Element, name: &str, on: bool) {
+    let _ = if on {
+        element.set_attribute(name, "")
+    } else {
+        element.remove_attribute(name)
+    };
+}
+
 /// Milliseconds on the page's clock.
 pub(crate) fn now() -> f64 {
     js_sys::Date::now()

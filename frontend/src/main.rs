@@ -27,7 +27,17 @@ mod start;
 static ALLOCATOR: lol_alloc::LockedAllocator<lol_alloc::FreeListAllocator> =
     lol_alloc::LockedAllocator::new(lol_alloc::FreeListAllocator::new());
 
+/// Memory that the program takes at once, in bytes: more than a page with some hundred files needs.
+/// V8 before 6.5 (seen in Chromium 64) leaves the views of a memory as they are when the program
+/// grows it, and wasm-bindgen's glue then writes beside it; so it has to be large before there is
+/// any view. What is not used is not backed by RAM.
+#[cfg(target_arch = "wasm32")]
+const MEMORY: usize = 4 << 20;
+
 fn main() {
     #[cfg(target_arch = "wasm32")]
-    start::start();
+    {
+        drop(std::hint::black_box(Vec::<u8>::with_capacity(MEMORY)));
+        start::start();
+    }
 }

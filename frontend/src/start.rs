@@ -53,7 +53,7 @@ fn show(data: Option<Js>) {
 /// Shows or hides the head of index.html.
 fn head(shown: bool) {
     if let Some(head) = dom::document().get_element_by_id("head") {
-        let _ = head.toggle_attribute_with_force("hidden", !shown);
+        dom::mark(&head, "hidden", !shown);
     }
 }
 

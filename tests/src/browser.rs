@@ -106,7 +106,7 @@ impl Browser {
     /// The text that an element shows, or nothing.
     #[must_use]
     pub fn text(&self, css: &str) -> String {
-        let script = "const e = document.querySelector(arguments[0]); return e ? (e.innerText ?? e.textContent) : ''";
+        let script = "const e = document.querySelector(arguments[0]); return e ? (e.innerText || e.textContent) : ''";
         self.session
             .script(script, &json!([css]))
             .as_str()
@@ -118,8 +118,7 @@ impl Browser {
     /// An attribute of the first match.
     #[must_use]
     pub fn attribute(&self, css: &str, name: &str) -> Option<String> {
-        let script =
-            "return document.querySelector(arguments[0])?.getAttribute(arguments[1]) ?? null";
+        let script = "const e = document.querySelector(arguments[0]); return e ? e.getAttribute(arguments[1]) : null";
         self.session
             .script(script, &json!([css, name]))
             .as_str()

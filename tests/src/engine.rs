@@ -1,11 +1,13 @@
 //! Browser engines, each with the driver that its makers ship: Chromium, Firefox, and WebKitGTK,
-//! the nearest to an iOS webview that runs here.
+//! the nearest to an iOS webview that runs here; and Chromiums as old as those inside chat apps,
+//! which are spoken to directly (see [`crate::devtools`]).
 
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use xtask::old_chromium::{CHROMIUM_64, CHROMIUM_78, CHROMIUM_86, OldChromium};
 use xtask::process::Group;
 use xtask::tools::GECKODRIVER;
 
@@ -20,6 +22,12 @@ pub enum Engine {
     Firefox,
     /// WebKitGTK's MiniBrowser with WebKitWebDriver, on an X server without a screen.
     WebKit,
+    /// Chromium of January 2018.
+    Chromium64,
+    /// Chromium of October 2019.
+    Chromium78,
+    /// Chromium of October 2020.
+    Chromium86,
 }
 
 /// Chromium as it runs in a container, asking nothing of the outside.
@@ -36,6 +44,14 @@ const CHROMIUM_FLAGS: [&str; 11] = [
     "--enable-precise-memory-info",
     // Ends with chromedriver, however that ends.
     "--remote-debugging-pipe",
+];
+
+/// An old Chromium in a container.
+const OLD_CHROMIUM_FLAGS: [&str; 4] = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
 ];
 
 /// Preferences of a Firefox that asks nothing of the outside.
@@ -72,11 +88,20 @@ impl Default for Setting {
 }
 
 impl Engine {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Chromium, Self::Firefox, Self::WebKit];
+    /// The old Chromium that it is.
+    #[must_use]
+    pub fn old(self) -> Option<&'static OldChromium> {
+        match self {
+            Self::Chromium64 => Some(&CHROMIUM_64),
+            Self::Chromium78 => Some(&CHROMIUM_78),
+            Self::Chromium86 => Some(&CHROMIUM_86),
+            Self::Chromium | Self::Firefox | Self::WebKit => None,
+        }
+    }
 
-    /// Starts its driver, and what that needs: the port that it listens on, and all that runs.
-    pub(crate) fn driver(self, folder: &Path) -> (u16, Vec<Group>) {
+    /// Starts its driver, and what that needs: the port that it listens on, and all that runs. An
+    /// old Chromium is started itself, and listens there.
+    pub(crate) fn driver(self, folder: &Path, setting: &Setting) -> (u16, Vec<Group>) {
         let port = free_port();
         let mut groups = Vec::new();
         let (name, mut command) = match self {
@@ -102,9 +127,26 @@ impl Engine {
                     .env("LIBGL_ALWAYS_SOFTWARE", "1");
                 ("WebKitWebDriver", command)
             }
+            Self::Chromium64 | Self::Chromium78 | Self::Chromium86 => {
+                let old = self.old().unwrap_or_else(|| unreachable!("an old one"));
+                let (width, height) = setting.size;
+                let mut command = Command::new(old.path());
+                command
+                    .args(OLD_CHROMIUM_FLAGS)
+                    .arg(format!("--window-size={width},{height}"))
+                    .arg(format!(
+                        "--user-data-dir={}",
+                        folder.join("profile").display()
+                    ))
+                    .arg(format!("--remote-debugging-port={port}"))
+                    .arg("about:blank");
+                ("chromium", command)
+            }
         };
+        if self.old().is_none() {
+            command.arg(format!("--port={port}"));
+        }
         command
-            .arg(format!("--port={port}"))
             // Profiles and caches of its own: nothing of another run is seen.
             .env("HOME", folder)
             .env("XDG_CACHE_HOME", folder.join("cache"))
@@ -145,7 +187,7 @@ impl Engine {
                 json!({ "browserName": "firefox",
                     "moz:firefoxOptions": { "binary": "/usr/bin/firefox-esr", "args": args, "prefs": prefs } })
             }
-            Self::WebKit => json!({}),
+            Self::WebKit | Self::Chromium64 | Self::Chromium78 | Self::Chromium86 => json!({}),
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod bare;
 pub mod bridges;
 pub mod browser;
 pub mod client;
+mod devtools;
 pub mod edge;
 pub mod engine;
 pub mod first;

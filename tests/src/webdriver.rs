@@ -1,27 +1,38 @@
 //! The few commands of W3C WebDriver (<https://www.w3.org/TR/webdriver2/>) that the scenarios
-//! need, with a driver of one's own for each browser.
+//! need, with a driver of one's own for each browser; old Chromiums have theirs in
+//! [`crate::devtools`].
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use xtask::process::Group;
 
+use crate::devtools::Devtools;
 use crate::engine::{Engine, Setting};
 use crate::http::send;
 use crate::scratch::Folder;
 
 /// The key of an element in WebDriver's JSON (section 12.1).
-const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+pub(crate) const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// A browser with one window.
 #[derive(Debug)]
 pub struct Session {
     engine: Engine,
-    driver: String,
+    driver: Driver,
     id: String,
     // Killed before the folder goes.
     _groups: Vec<Group>,
     folder: Folder,
+}
+
+/// What takes the commands.
+#[derive(Debug)]
+enum Driver {
+    /// A driver that its makers ship, at this origin.
+    Shipped(String),
+    /// Ours, for an old Chromium.
+    Devtools(Box<Devtools>),
 }
 
 /// Something on the page.
@@ -36,17 +47,25 @@ impl Session {
     #[must_use]
     pub fn start(engine: Engine, setting: &Setting) -> Self {
         let folder = Folder::new("browser");
-        let (port, mut groups) = engine.driver(folder.path());
-        let driver = format!("http://127.0.0.1:{port}");
+        let (port, mut groups) = engine.driver(folder.path(), setting);
+        let origin = format!("http://127.0.0.1:{port}");
+        let ready = match engine.old() {
+            None => format!("{origin}/status"),
+            Some(_) => format!("{origin}/json/version"),
+        };
         groups
             .iter_mut()
             .try_for_each(|group| {
                 group.wait_until(Duration::from_secs(30), || {
-                    let status = send("GET", &format!("{driver}/status"), &[], None);
+                    let status = send("GET", &ready, &[], None);
                     status.is_ok_and(|answer| answer.status == 200)
                 })
             })
             .unwrap_or_else(|e| panic!("{e}"));
+        let driver = match engine.old() {
+            None => Driver::Shipped(origin),
+            Some(old) => Driver::Devtools(Box::new(Devtools::connect(&origin, old, setting))),
+        };
         let wanted = engine.capabilities(folder.path(), setting);
         let mut session = Self {
             engine,
@@ -64,7 +83,7 @@ impl Session {
                 session.devtools("Emulation.setScriptExecutionDisabled", &off);
             }
             Engine::WebKit => session.resize(setting.size),
-            Engine::Chromium | Engine::Firefox => {}
+            _ => {}
         }
         session
     }
@@ -92,11 +111,15 @@ impl Session {
     }
 
     fn try_command(&self, method: &str, path: &str, body: &Value) -> Result<Value, String> {
+        let origin = match &self.driver {
+            Driver::Shipped(origin) => origin,
+            Driver::Devtools(devtools) => return devtools.command(path, body),
+        };
         let text = body.to_string();
         let body = (method == "POST").then_some(text.as_bytes());
         let answer = send(
             method,
-            &format!("{}{path}", self.driver),
+            &format!("{origin}{path}"),
             &[("content-type", "application/json")],
             body,
         )

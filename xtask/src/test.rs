@@ -202,6 +202,7 @@ pub fn samples() -> Result<(), Error> {
 fn e2e(tally: &mut Tally) -> Result<(), Error> {
     build(tally)?;
     tools::ensure_browser()?;
+    println!("\n== browsers: {}", tools::browsers()?);
     // The journey ends with documents that LibreOffice has converted.
     tools::ensure_programs()?;
     tally.step("build of the backend", "", || {

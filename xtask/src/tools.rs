@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use crate::Error;
+use crate::old_chromium::{OLD_CHROMIUMS, OldChromium};
 use crate::root::at;
-use crate::run::{cargo, output, run};
+use crate::run::{cargo, output, quiet, run};
 
 /// The only target that page and worker are built for.
 pub const WASM_TARGET: &str = "wasm32-unknown-unknown";
@@ -295,14 +296,34 @@ const PROGRAM_PACKAGES: [(&str, &str); 17] = [
     ("postgresql", "/usr/lib/postgresql"),
 ];
 
-/// Chromium, Firefox and WebKitGTK with their drivers, and fonts for the Chinese and the Arabic
-/// page.
+/// Chromium, Firefox and WebKitGTK with their drivers, old Chromiums, and fonts for the Chinese and
+/// the Arabic page.
 ///
 /// # Errors
 /// When something is missing and cannot be installed.
 pub fn ensure_browser() -> Result<(), Error> {
     ensure_packages(&BROWSER_PACKAGES, "the browser tests")?;
-    GECKODRIVER.ensure().map(|_| ())
+    GECKODRIVER.ensure()?;
+    OLD_CHROMIUMS.iter().try_for_each(OldChromium::ensure)
+}
+
+/// The browsers that the tests run in, with their versions as they say them.
+///
+/// # Errors
+/// When one of them does not start.
+pub fn browsers() -> Result<String, Error> {
+    let mut all = Vec::new();
+    for program in ["/usr/bin/chromium", "/usr/bin/firefox-esr"] {
+        let said = quiet(Command::new(program).arg("--version"))?;
+        all.push(said.trim().to_owned());
+    }
+    // Its driver says none.
+    let version = ["-W", "-f", "${Version}", "webkit2gtk-driver"];
+    let webkit = quiet(Command::new("dpkg-query").args(version))?;
+    all.push(format!("WebKitGTK {webkit}"));
+    let old = OLD_CHROMIUMS.map(|old| format!("Chromium {}", old.version));
+    all.extend(old);
+    Ok(all.join(", "))
 }
 
 /// LibreOffice, ffmpeg and the other programs of the backend.

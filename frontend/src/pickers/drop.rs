@@ -39,5 +39,5 @@ pub(super) fn start() {
 
 fn show(dragging: bool) {
     let shown = dragging && page::is_open();
-    let _ = dom::html().toggle_attribute_with_force("data-dragging", shown);
+    dom::mark(&dom::html(), "data-dragging", shown);
 }

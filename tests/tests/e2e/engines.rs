@@ -1,8 +1,9 @@
 //! The upload page in every engine: the journey, resume after whatever happened, and the page
 //! where its program has not arrived or cannot run.
 //!
-//! Each scenario is written once and runs in Chromium, Firefox and WebKitGTK; a failure names the
-//! engine by the test's module.
+//! Each scenario is written once and runs in Chromium, Firefox and WebKitGTK, and what most who open
+//! a link need in Chromiums as old as those inside chat apps too; a failure names the engine by the
+//! test's module.
 
 use std::time::Duration;
 
@@ -314,6 +315,14 @@ engines!(chromium: Chromium, firefox: Firefox, webkit: WebKit => {
     an_upload_goes_on_in_a_browser_that_remembers_nothing,
     an_upload_goes_on_when_the_edge_was_killed,
     a_swapped_file_is_stored_as_it_was_picked_last,
+    a_pick_made_before_the_program_arrives_is_taken_over,
+    without_script_the_form_uploads,
+    without_webassembly_the_form_uploads_and_says_what_it_refused,
+});
+
+engines!(chromium_64: Chromium64, chromium_78: Chromium78, chromium_86: Chromium86 => {
+    files_go_from_the_phone_to_the_app,
+    an_upload_goes_on_after_a_reload,
     a_pick_made_before_the_program_arrives_is_taken_over,
     without_script_the_form_uploads,
     without_webassembly_the_form_uploads_and_says_what_it_refused,
