@@ -55,6 +55,8 @@ pub struct Config {
     pub database: Option<DatabaseUrl>,
     /// Where clamd listens, if files are to be scanned.
     pub clamd: Option<Clamd>,
+    /// Whether a file is delivered that clamd could not scan to its end: encrypted, or over its limits.
+    pub deliver_unscanned: bool,
     /// Where the app is told of its deliveries, if it wants to be.
     pub app_webhook: Option<AppWebhook>,
     /// Most bytes of files that are being worked on.
@@ -193,6 +195,16 @@ impl Config {
             })
             .transpose()?;
 
+        let deliver_unscanned = match text("CHATLIFT_UNSCANNED")?.as_deref() {
+            None | Some("refuse") => false,
+            Some("deliver") => true,
+            Some(_) => {
+                let problem = "is neither refuse nor deliver: say what becomes of a file that clamd \
+                               cannot scan to its end";
+                return Err(wrong("CHATLIFT_UNSCANNED", problem));
+            }
+        };
+
         let app_webhook = app_webhook(
             text("CHATLIFT_APP_WEBHOOK_URL")?,
             text("CHATLIFT_APP_WEBHOOK_SECRET")?,
@@ -237,6 +249,7 @@ impl Config {
             log,
             database,
             clamd,
+            deliver_unscanned,
             app_webhook,
             retention,
             disk_quota,

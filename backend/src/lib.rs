@@ -134,6 +134,7 @@ impl App {
             folders: folders.clone(),
             sandbox,
             scanner: config.clamd.clone(),
+            deliver_unscanned: config.deliver_unscanned,
             notifier,
             retention: config.retention,
             quota: config.disk_quota,

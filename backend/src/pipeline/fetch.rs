@@ -17,7 +17,7 @@ use tokio::fs::OpenOptions;
 use tokio::io::AsyncWriteExt as _;
 
 use super::folders::{Hash, blocking, measure, remove, rename};
-use super::{Failure, Pipeline, Rejection, unpack};
+use super::{Failure, Pipeline, Rejection, Trouble, unpack};
 use crate::ports::{Content, EdgeError, Resume};
 use crate::store::{Job, Stage};
 
@@ -75,7 +75,7 @@ async fn room<'a>(pipeline: &'a Pipeline, announced: &File) -> Result<Room<'a>, 
     // The only one always fits, or it would never be done.
     if reserved + used > 0 && reserved.saturating_add(used).saturating_add(size) > quota {
         let error = format!("the disk quota of {quota} bytes is used up for the moment");
-        return Err(Failure::again(error));
+        return Err(Failure::ours(Trouble::Room, error));
     }
     Ok(room)
 }

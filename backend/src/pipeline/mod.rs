@@ -53,13 +53,47 @@ const MISMATCHES_MAX: u32 = 4;
 enum Failure {
     /// Another try may do. With `progress` the tries are counted anew.
     Again { error: String, progress: bool },
+    /// Trouble of our own: the file waits until it is over, and no try of it is counted.
+    Ours { trouble: Trouble, error: String },
     /// What was fetched is not what was announced, and has been removed.
     Mismatch,
     /// No try will ever do.
     Rejected { rejection: Rejection, error: String },
 }
 
+/// What of our own is in trouble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    /// The disk or the system: full, broken, out of processes.
+    System,
+    /// The work folder has no room for now.
+    Room,
+    /// The database.
+    Store,
+    /// The scanner.
+    Scanner,
+}
+
+impl Trouble {
+    /// How the metrics call the end of a stage that it stopped.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::System => "waits-for-system",
+            Self::Room => "waits-for-room",
+            Self::Store => "waits-for-store",
+            Self::Scanner => "waits-for-scanner",
+        }
+    }
+}
+
 impl Failure {
+    fn ours(trouble: Trouble, error: impl ToString) -> Self {
+        Self::Ours {
+            trouble,
+            error: error.to_string(),
+        }
+    }
+
     fn again(error: impl ToString) -> Self {
         Self::Again {
             error: error.to_string(),
@@ -77,13 +111,13 @@ impl Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self::again(error)
+        Self::ours(Trouble::Store, error)
     }
 }
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        Self::again(error)
+        Self::ours(Trouble::System, error)
     }
 }
 
@@ -107,6 +141,8 @@ pub struct Parts {
     pub sandbox: Sandbox,
     /// Who looks for malware, if anybody does.
     pub scanner: Option<Clamd>,
+    /// Whether what it could not scan to its end is delivered.
+    pub deliver_unscanned: bool,
     /// Who tells the app, if it wants to be told.
     pub notifier: Option<Notifier>,
     /// How long what was acknowledged is kept; for ever if `None`.
@@ -125,6 +161,7 @@ pub struct Pipeline {
     folders: Folders,
     sandbox: Sandbox,
     scanner: Option<Clamd>,
+    deliver_unscanned: bool,
     notifier: Option<Notifier>,
     retention: Option<Duration>,
     quota: u64,
@@ -151,6 +188,7 @@ impl Pipeline {
             folders: parts.folders,
             sandbox: parts.sandbox,
             scanner: parts.scanner,
+            deliver_unscanned: parts.deliver_unscanned,
             notifier: parts.notifier,
             retention: parts.retention,
             quota: parts.quota,
@@ -249,7 +287,8 @@ impl Pipeline {
         let ended = match &outcome {
             Ok(()) => "done",
             Err(Failure::Rejected { rejection, .. }) => rejection.code(),
-            Err(_) => "again",
+            Err(Failure::Ours { trouble, .. }) => trouble.as_str(),
+            Err(Failure::Again { .. } | Failure::Mismatch) => "again",
         };
         let took = begun.until(self.clock.now()).as_secs_f64();
         self.metrics.stage(job.stage.as_str(), ended, took);
@@ -269,6 +308,15 @@ impl Pipeline {
         let now = self.clock.now();
         let (mut attempts, mut mismatches) = (job.attempts.saturating_add(1), job.mismatches);
         let (rejection, error) = match failure {
+            Failure::Ours { trouble, error } => {
+                let stage = job.stage.as_str();
+                tracing::warn!(%link, %file, stage, ?trouble, error, "waits, through no fault of its own");
+                let next_at = now.plus(retry::pause(random()));
+                return self
+                    .store
+                    .try_again(job, job.attempts, mismatches, &error, next_at)
+                    .await;
+            }
             Failure::Again { error, progress } => {
                 if progress {
                     attempts = 1;

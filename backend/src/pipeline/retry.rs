@@ -7,11 +7,25 @@ const FIRST: Duration = Duration::from_secs(1);
 /// Longest wait.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 
+/// Longest wait for trouble of our own to be over.
+const PAUSE: Duration = Duration::from_secs(30);
+
 /// Failed tries of one step after which it is given up.
 ///
 /// The waits double from 1 s and reach the hour at the 13th. Halved at worst by the jitter, 96 of
 /// an hour are 48 h: an edge that is down for two days loses nothing. On average it is three days.
 pub(crate) const ATTEMPTS_MAX: u32 = 108;
+
+/// How long a file waits for trouble of our own, which may be over at any moment: half of it fixed
+/// and half drawn at random.
+pub(crate) fn pause(random: [u8; 2]) -> Duration {
+    jittered(PAUSE, random)
+}
+
+fn jittered(full: Duration, random: [u8; 2]) -> Duration {
+    let share = f64::from(u16::from_le_bytes(random)) / f64::from(u16::MAX);
+    full.mul_f64(0.5 + share / 2.0)
+}
 
 /// How long to wait after failed try `attempt` (from 1): half of it fixed and half drawn at
 /// random, so that what failed together does not come back together.
@@ -20,8 +34,7 @@ pub(crate) fn delay(attempt: u32, random: [u8; 2]) -> Duration {
         .checked_shl(attempt.saturating_sub(1))
         .unwrap_or(u32::MAX);
     let full = FIRST.saturating_mul(doubled).min(LONGEST);
-    let share = f64::from(u16::from_le_bytes(random)) / f64::from(u16::MAX);
-    full.mul_f64(0.5 + share / 2.0)
+    jittered(full, random)
 }
 
 #[cfg(test)]
@@ -42,6 +55,7 @@ mod tests {
         fn waits_stay_within_their_bounds(attempt: u32, random: [u8; 2]) {
             let wait = delay(attempt, random);
             prop_assert!(wait >= FIRST / 2 && wait <= LONGEST);
+            prop_assert!(pause(random) >= PAUSE / 2 && pause(random) <= PAUSE);
         }
     }
 }

@@ -6,6 +6,10 @@
 //!
 //! What is infected moves to the quarantine folder under its id. A crash between the move and the
 //! record finds it there.
+//!
+//! What clamd only supposes of a file (`Heuristics.*`: encrypted, over a limit, a macro in it) is no
+//! malware: the file was not scanned to its end, and is rejected for that or delivered, as it is
+//! configured. So is one over clamd's own limit. Any other error of clamd passes.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,7 +21,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::folders::rename;
-use super::{Failure, Pipeline, Rejection};
+use super::{Failure, Pipeline, Rejection, Trouble};
 use crate::store::Job;
 
 /// How long a scan may stand still: clamd says nothing until it is done, and a large archive
@@ -58,8 +62,8 @@ pub enum Verdict {
     Clean,
     /// It holds this.
     Infected(String),
-    /// It cannot be scanned; why.
-    Refused(String),
+    /// It was not scanned to its end, now or later; why.
+    NotScanned(String),
 }
 
 impl Clamd {
@@ -111,18 +115,32 @@ async fn ask(
     }
 }
 
-/// The answer is `stream: OK`, `stream: <name> FOUND` or ends with `ERROR`.
+/// The answer is `stream: OK`, `stream: <name> FOUND` or ends with `ERROR`; `None` if it is neither,
+/// or an error that says nothing of the file.
 fn verdict(said: &str) -> Option<Verdict> {
+    /// What clamd says where the file is the reason (`cl_strerror` in libclamav/others.c, and
+    /// clamd/session.c).
+    const OF_THE_FILE: [&str; 5] = [
+        "size limit exceeded",
+        "Bad format or broken data",
+        "CL_EFORMAT",
+        "CL_EPARSE",
+        "CL_EUNPACK",
+    ];
     let said = said.trim_end_matches('\0').trim();
     if said.ends_with("ERROR") {
-        return Some(Verdict::Refused(said.to_owned()));
+        let of_the_file = OF_THE_FILE.iter().any(|words| said.contains(words));
+        return of_the_file.then(|| Verdict::NotScanned(said.to_owned()));
     }
     let said = said.strip_prefix("stream: ")?;
     if said == "OK" {
         return Some(Verdict::Clean);
     }
-    said.strip_suffix(" FOUND")
-        .map(|name| Verdict::Infected(name.to_owned()))
+    let name = said.strip_suffix(" FOUND")?.to_owned();
+    Some(match name.starts_with("Heuristics.") {
+        true => Verdict::NotScanned(name),
+        false => Verdict::Infected(name),
+    })
 }
 
 pub(super) async fn run(pipeline: &Pipeline, job: &Job) -> Result<(), Failure> {
@@ -133,13 +151,17 @@ pub(super) async fn run(pipeline: &Pipeline, job: &Job) -> Result<(), Failure> {
         if tokio::fs::try_exists(&quarantine).await? {
             return Err(Failure::rejected(Rejection::Infected, "in quarantine"));
         }
-        match clamd.scan(&original).await? {
+        let verdict = clamd.scan(&original).await;
+        match verdict.map_err(|error| Failure::ours(Trouble::Scanner, error))? {
             Verdict::Clean => {}
+            Verdict::NotScanned(why) if pipeline.deliver_unscanned => {
+                tracing::warn!(link = %job.announced.link.id, %file, why, "not scanned to its end");
+            }
             Verdict::Infected(name) => {
                 rename(original, quarantine).await?;
                 return Err(Failure::rejected(Rejection::Infected, name));
             }
-            Verdict::Refused(why) => {
+            Verdict::NotScanned(why) => {
                 return Err(Failure::rejected(Rejection::NotScanned, why));
             }
         }
@@ -162,10 +184,24 @@ mod tests {
             ),
             (
                 "INSTREAM size limit exceeded. ERROR\0",
-                Some(Verdict::Refused(
+                Some(Verdict::NotScanned(
                     "INSTREAM size limit exceeded. ERROR".to_owned(),
                 )),
             ),
+            (
+                "stream: Heuristics.Encrypted.Zip FOUND\0",
+                Some(Verdict::NotScanned("Heuristics.Encrypted.Zip".to_owned())),
+            ),
+            (
+                "stream: Heuristics.Limits.Exceeded.MaxFileSize FOUND\0",
+                Some(Verdict::NotScanned(
+                    "Heuristics.Limits.Exceeded.MaxFileSize".to_owned(),
+                )),
+            ),
+            ("stream: Can't allocate memory ERROR\0", None),
+            ("stream: Can't create temporary file ERROR\0", None),
+            ("COMMAND READ TIMED OUT\0", None),
+            ("UNKNOWN COMMAND ERROR\0", None),
             ("", None),
         ] {
             assert_eq!(verdict(said), expected, "{said}");

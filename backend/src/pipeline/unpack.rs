@@ -15,7 +15,7 @@ use chatlift_shared::digest::Sha256;
 
 use super::convert::{ConvertError, archive};
 use super::folders::{blocking, remove, rename};
-use super::{Failure, Pipeline, Rejection};
+use super::{Failure, Pipeline, Rejection, Trouble};
 use crate::store::{Job, Member, Stage, member_id};
 
 pub(super) async fn run(pipeline: &Pipeline, job: &Job) -> Result<(), Failure> {
@@ -26,7 +26,7 @@ pub(super) async fn run(pipeline: &Pipeline, job: &Job) -> Result<(), Failure> {
     let used = pipeline.folders.used_beside(archive).await?;
     if used > 0 && used.saturating_add(size) > quota {
         let error = format!("the disk quota of {quota} bytes is used up for the moment");
-        return Err(Failure::again(error));
+        return Err(Failure::ours(Trouble::Room, error));
     }
     let _turn = pipeline.conversions.acquire().await;
     let mut members = Vec::new();

@@ -60,13 +60,13 @@ impl Pipeline {
                 () = stop.cancelled() => break,
                 () = self.new_job.notified() => {}
                 Some(ended) = tasks.join_next_with_id() => {
-                    let (id, outcome) = match ended {
-                        Ok((id, outcome)) => (id, outcome.err().map(|e| e.to_string())),
-                        Err(error) => (error.id(), Some(error.to_string())),
+                    let (id, failure) = match ended {
+                        Ok((id, outcome)) => (id, outcome.err().map(Failure::from)),
+                        Err(panic) => (panic.id(), Some(Failure::again(panic))),
                     };
                     let job = running.remove(&id);
-                    if let (Some(job), Some(error)) = (job, outcome) {
-                        self.not_recorded(&job, error).await;
+                    if let (Some(job), Some(failure)) = (job, failure) {
+                        self.not_recorded(&job, failure).await;
                     }
                 }
                 () = sleep(&*self.clock, next) => {}
@@ -74,7 +74,10 @@ impl Pipeline {
                 () = tokio::time::sleep(LOOK_AGAIN) => {}
             }
         }
-        self.sandbox.stop();
+        let sandbox = self.sandbox.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || sandbox.stop()).await {
+            tracing::error!(%error, "the converters could not be stopped");
+        }
         tasks.shutdown().await;
         for job in running.into_values() {
             if let Err(error) = self.store.hand_back(job.file(), self.clock.now()).await {
@@ -113,9 +116,9 @@ impl Pipeline {
     }
 
     /// A step panicked, or the store failed under it: see that it is not tried at once again.
-    async fn not_recorded(&self, job: &Job, error: String) {
-        tracing::error!(file = %job.file(), error, "a step was not recorded");
-        if let Err(error) = self.failed(job, Failure::again(error)).await {
+    async fn not_recorded(&self, job: &Job, failure: Failure) {
+        tracing::error!(file = %job.file(), ?failure, "a step was not recorded");
+        if let Err(error) = self.failed(job, failure).await {
             tracing::error!(%error, "the store failed");
             self.clock
                 .sleep_until(self.clock.now().plus(STORE_PAUSE))

@@ -4,6 +4,8 @@
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, ExitStatus};
 
+use rustix::process::Signal;
+
 use super::{LOOK_FIRST, watch};
 
 /// How often it is looked whether killed processes are gone: 2 s in all.
@@ -15,28 +17,71 @@ pub(super) struct Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        let members = watch::members(self.child.id());
-        // The group keeps its id while any of it lives; with none left this finds nothing.
-        #[cfg(unix)]
-        if let Some(pid) = i32::try_from(self.child.id())
-            .ok()
-            .and_then(rustix::process::Pid::from_raw)
-        {
-            let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        // Those in a namespace of their own die by the system's hand, a moment later; until then
-        // they could still write.
-        for _ in 0..DEATHS_LOOKED_AT {
-            if !members.iter().any(|pid| watch::lives(*pid)) {
-                break;
-            }
-            std::thread::sleep(LOOK_FIRST);
+        if matches!(self.child.try_wait(), Ok(None)) {
+            kill(self.child.id());
+            let _ = self.child.wait();
+        } else {
+            kill_group(self.child.id());
         }
     }
 }
 
+/// Kills a program and all that it started, and waits until they are gone.
+///
+/// It is held still first, so that it starts nothing that is not seen; those that it left behind
+/// would live on, for what ties their life to its own takes a moment to be tied.
+pub(super) fn kill(root: u32) {
+    signal_to(root, Signal::STOP);
+    let others = || {
+        let mut members = watch::members(root);
+        members.retain(|pid| *pid != root && watch::lives(*pid));
+        members
+    };
+    for _ in 0..DEATHS_LOOKED_AT {
+        let members = others();
+        if members.is_empty() {
+            break;
+        }
+        for pid in members {
+            signal_to(pid, Signal::KILL);
+        }
+        std::thread::sleep(LOOK_FIRST);
+    }
+    kill_group(root);
+    signal_to(root, Signal::KILL);
+    for _ in 0..DEATHS_LOOKED_AT {
+        if !watch::lives(root) {
+            break;
+        }
+        std::thread::sleep(LOOK_FIRST);
+    }
+}
+
+/// Kills what has left the family and is still in the group, which keeps its id while any of it
+/// lives; with none left this finds nothing.
+fn kill_group(root: u32) {
+    #[cfg(unix)]
+    if let Some(pid) = process(root) {
+        let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+    }
+}
+
+#[cfg(unix)]
+fn process(pid: u32) -> Option<rustix::process::Pid> {
+    rustix::process::Pid::from_raw(i32::try_from(pid).ok()?)
+}
+
+fn signal_to(pid: u32, signal: Signal) {
+    #[cfg(unix)]
+    if let Some(pid) = process(pid) {
+        let _ = rustix::process::kill_process(pid, signal);
+    }
+    #[cfg(not(unix))]
+    let _ = (pid, signal);
+}
+
+/// It was killed (POSIX).
+pub(super) const SIGKILL: i32 = 9;
 /// The file that was written was too long (Linux and BSD).
 pub(super) const SIGXFSZ: i32 = 25;
 /// The processor time is used up (Linux and BSD).

@@ -12,6 +12,7 @@ mod programs;
 mod walls;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -19,11 +20,10 @@ use std::io::{self, Read as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use group::{Group, SIGXCPU, SIGXFSZ, signal};
+use group::{Group, SIGKILL, SIGXCPU, SIGXFSZ, signal};
 pub use programs::{Program, Programs};
 pub use walls::Walls;
 use walls::{walls, works};
@@ -39,6 +39,10 @@ const ADDRESS_SPACE_EXTRA: u64 = 4 * 1024 * 1024 * 1024;
 const WORDS_MAX: u64 = 64 * 1024;
 /// Open files of one process.
 const OPEN_FILES_MAX: u32 = 512;
+/// With less room than this on its disk a program that fails has failed for that, in bytes.
+const ROOM_MIN: u64 = 16 * 1024 * 1024;
+/// What those that put a program behind its walls and limits begin their complaints with.
+const WRAPPERS: [&str; 4] = ["bwrap: ", "prlimit: ", "setpriv: ", "unshare: "];
 
 /// What one run may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +124,7 @@ pub enum RunError {
     /// The backend stops.
     #[error("the backend stops")]
     Stopped,
-    /// It could not be started, or the disk failed.
+    /// It could not be started or was killed by another, or the disk failed or is full.
     #[error("{program:?} could not be run: {source}")]
     System {
         /// What was to run.
@@ -138,7 +142,16 @@ pub struct Sandbox(Arc<Inner>);
 struct Inner {
     programs: Programs,
     walls: Walls,
-    stopped: AtomicBool,
+    running: Mutex<Running>,
+}
+
+/// What runs now.
+#[derive(Debug, Default)]
+struct Running {
+    /// Nothing begins any more.
+    stopped: bool,
+    /// The first process of each group.
+    roots: BTreeSet<u32>,
 }
 
 impl Sandbox {
@@ -174,7 +187,7 @@ impl Sandbox {
         Self(Arc::new(Inner {
             programs,
             walls,
-            stopped: AtomicBool::new(false),
+            running: Mutex::default(),
         }))
     }
 
@@ -190,9 +203,35 @@ impl Sandbox {
         &self.0.programs
     }
 
-    /// Kills what runs, and lets nothing run any more.
+    /// Kills what runs, and lets nothing run any more. When it returns, nothing does. Blocks for as
+    /// long as the system takes for that.
     pub fn stop(&self) {
-        self.0.stopped.store(true, Ordering::SeqCst);
+        let mut running = self.running();
+        running.stopped = true;
+        for root in &running.roots {
+            group::kill(*root);
+        }
+    }
+
+    fn running(&self) -> MutexGuard<'_, Running> {
+        // What it guards is whole at every moment.
+        self.0
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts a program, unless nothing may run any more. Both under one lock, so that none begins
+    /// unseen by [`Sandbox::stop`].
+    fn start(&self, program: Program, command: &mut Command) -> Result<Group, RunError> {
+        let mut running = self.running();
+        if running.stopped {
+            return Err(RunError::Stopped);
+        }
+        let child = command.spawn();
+        let child = child.map_err(|source| RunError::System { program, source })?;
+        running.roots.insert(child.id());
+        Ok(Group { child })
     }
 
     /// Runs a program to its end. Blocks.
@@ -207,6 +246,9 @@ impl Sandbox {
             .programs
             .get(program)
             .ok_or(RunError::Missing(program))?;
+        if self.running().stopped {
+            return Err(RunError::Stopped);
+        }
         let (out, err) = (run.folder.join(".stdout"), run.folder.join(".stderr"));
         let mut command = self.command(run, path);
         command
@@ -222,11 +264,19 @@ impl Sandbox {
             .stderr(File::create(&err).map_err(system)?);
         #[cfg(unix)]
         command.process_group(0);
-        let mut group = Group {
-            child: command.spawn().map_err(system)?,
-        };
-        let status = self.watch(run, &mut group)?;
+        let mut group = self.start(program, &mut command)?;
+        let root = group.child.id();
+        let outcome = self.watch(run, &mut group);
         drop(group);
+        let stopped = {
+            let mut running = self.running();
+            running.roots.remove(&root);
+            running.stopped
+        };
+        if stopped {
+            return Err(RunError::Stopped);
+        }
+        let (status, room) = outcome?;
         // The first process of a namespace gets no signal for a file that is too long, only an error.
         let full = !status.success() && watch::folder_size(run.folder) >= run.limits.output;
         match signal(status) {
@@ -242,31 +292,40 @@ impl Sandbox {
                 let limit = run.limits.output;
                 return Err(RunError::Output { program, limit });
             }
+            // Not by us: the system had no memory for it, or somebody ended it.
+            Some(SIGKILL) => return Err(system(io::Error::other("killed by another"))),
             _ => {}
+        }
+        let errors = words(&err).map_err(system)?;
+        if !status.success() && room < ROOM_MIN {
+            let error = format!("the disk is full: {errors}");
+            return Err(system(io::Error::new(io::ErrorKind::StorageFull, error)));
+        }
+        if !status.success() && WRAPPERS.iter().any(|words| errors.starts_with(words)) {
+            return Err(system(io::Error::other(errors)));
         }
         Ok(Ended {
             success: status.success(),
             output: words(&out).map_err(system)?,
-            errors: words(&err).map_err(system)?,
+            errors,
         })
     }
 
-    /// Waits for the end, or for a limit.
+    /// Waits for the end, or for a limit; how it ended, and the least room that its disk had
+    /// meanwhile, in bytes.
     #[expect(
         clippy::disallowed_methods,
         reason = "a real program runs in real time, whatever clock the pipeline goes by"
     )]
-    fn watch(&self, run: &Run<'_>, group: &mut Group) -> Result<ExitStatus, RunError> {
+    fn watch(&self, run: &Run<'_>, group: &mut Group) -> Result<(ExitStatus, u64), RunError> {
         let (program, limits) = (run.program, run.limits);
         let begun = Instant::now();
-        let mut pause = LOOK_FIRST;
+        let (mut pause, mut room) = (LOOK_FIRST, u64::MAX);
         loop {
+            room = room.min(watch::room(run.folder));
             let waited = group.child.try_wait();
             if let Some(status) = waited.map_err(|source| RunError::System { program, source })? {
-                return Ok(status);
-            }
-            if self.0.stopped.load(Ordering::SeqCst) {
-                return Err(RunError::Stopped);
+                return Ok((status, room));
             }
             if begun.elapsed() > limits.time {
                 let limit = limits.time;

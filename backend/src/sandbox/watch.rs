@@ -89,6 +89,12 @@ pub(super) fn lives(pid: u32) -> bool {
     })
 }
 
+/// Bytes that this user may still write to the disk of `folder`; all there are where that cannot be
+/// told.
+pub(super) fn room(folder: &Path) -> u64 {
+    rustix::fs::statvfs(folder).map_or(u64::MAX, |disk| disk.f_bavail * disk.f_frsize)
+}
+
 /// Bytes on disk in a folder, links not followed, unreadable entries skipped: what a program
 /// writes may come and go under this.
 pub(super) fn folder_size(folder: &Path) -> u64 {

@@ -10,4 +10,5 @@ mod killed;
 mod operator;
 mod outlets;
 mod pipeline;
+mod trouble;
 mod webhook;

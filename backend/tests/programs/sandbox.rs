@@ -5,6 +5,8 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::hostile::processes_of;
+use crate::make::program;
 use chatlift_backend::sandbox::{Limits, Program, Programs, Run, RunError, Sandbox, Walls};
 
 const LIMITS: Limits = Limits {
@@ -134,6 +136,79 @@ fn a_stopped_sandbox_kills_what_runs_and_runs_nothing_more() {
     sandbox.stop();
     let ended = running.join().expect("a thread");
     assert!(matches!(ended, Err(RunError::Stopped)), "{ended:?}");
-    let again = ffmpeg(&sandbox, folder.path(), LIMITS, ENDLESS);
-    assert!(matches!(again, Err(RunError::Stopped)), "{again:?}");
+    let again = tempfile::tempdir().expect("a folder");
+    let refused = ffmpeg(&sandbox, again.path(), LIMITS, ENDLESS);
+    assert!(matches!(refused, Err(RunError::Stopped)), "{refused:?}");
+    let left = std::fs::read_dir(again.path()).expect("the folder");
+    assert_eq!(left.count(), 0, "nothing was begun");
+}
+
+#[test]
+fn whenever_a_sandbox_is_stopped_nothing_of_a_program_that_begins_is_left() {
+    for wait in 0..60 {
+        let sandbox = crate::sandbox();
+        let folder = tempfile::tempdir().expect("a folder");
+        let running = std::thread::spawn({
+            let (sandbox, folder) = (sandbox.clone(), folder.path().to_owned());
+            move || ffmpeg(&sandbox, &folder, LIMITS, ENDLESS)
+        });
+        std::thread::sleep(Duration::from_micros(wait * 150));
+        sandbox.stop();
+        assert_eq!(processes_of(folder.path()), 0, "after {wait} * 150 us");
+        let ended = running.join().expect("a thread");
+        assert!(matches!(ended, Err(RunError::Stopped)), "{ended:?}");
+        assert_eq!(processes_of(folder.path()), 0, "after {wait} * 150 us");
+    }
+}
+
+#[test]
+fn what_is_no_fault_of_the_file_is_told_as_trouble_of_the_system() {
+    let sandbox = crate::sandbox();
+    let folder = tempfile::tempdir().expect("a folder");
+    // Killed by another, as by a system that has no memory left.
+    let running = std::thread::spawn({
+        let (sandbox, folder) = (sandbox.clone(), folder.path().to_owned());
+        move || {
+            ffmpeg(
+                &sandbox,
+                &folder,
+                LIMITS,
+                &format!("{ENDLESS} {}", folder.display()),
+            )
+        }
+    });
+    let killed = loop {
+        let found = program_in(folder.path(), "ffmpeg");
+        if let Some(pid) = found {
+            break program("kill", "procps", &["-KILL", &pid.to_string()]);
+        }
+        assert!(!running.is_finished(), "it runs");
+        std::thread::yield_now();
+    };
+    killed.expect("it was there");
+    let ended = running.join().expect("a thread");
+    assert!(matches!(ended, Err(RunError::System { .. })), "{ended:?}");
+    // The walls cannot be put up.
+    let missing = folder.path().join("missing");
+    let ended = sandbox.run(&Run {
+        program: Program::Ffmpeg,
+        arguments: vec!["-version".into()],
+        folder: folder.path(),
+        reads: &[&missing],
+        limits: LIMITS,
+    });
+    assert!(matches!(ended, Err(RunError::System { .. })), "{ended:?}");
+}
+
+/// A process of this name that works in this folder.
+fn program_in(folder: &Path, name: &str) -> Option<u32> {
+    let entries = std::fs::read_dir("/proc").expect("/proc");
+    entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find_map(|process| {
+            let known = std::fs::read_to_string(process.join("comm")).ok()?;
+            let works_in = std::fs::read_link(process.join("cwd")).ok()?;
+            let found = known.trim() == name && works_in == folder;
+            found.then(|| process.file_name()?.to_str()?.parse().ok())?
+        })
 }
