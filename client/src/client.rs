@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use chatlift_shared::api::{
-    CreateDownloadUrl, CreateLink, DownloadUrl, EventStatus, ExtendLink, File, Link, Receipt,
+    CreateDownloadUrl, CreateLink, DownloadUrl, Erased, EventStatus, ExtendLink, File, Link,
+    Receipt,
 };
 use chatlift_shared::{EventId, FileId, LinkId, Problem};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
@@ -138,6 +139,16 @@ impl Client {
     pub async fn revoke_link(&self, id: LinkId) -> Result<(), Error> {
         let path = ["v1", "links", &id.to_string()];
         send(self.call(Method::DELETE, &path)).await.map(drop)
+    }
+
+    /// Removes a link with all that it has: files, uploads, events.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with `link-not-found`.
+    pub async fn erase_link(&self, id: LinkId) -> Result<Erased, Error> {
+        let path = ["v1", "links", &id.to_string()];
+        let call = self.call(Method::DELETE, &path).query(&[("erase", "true")]);
+        read(send(call).await?).await
     }
 
     /// A file's description.

@@ -155,6 +155,8 @@ struct RawScene {
     return_url: Option<Url>,
     #[serde(default = "default_retention")]
     file_retention: u64,
+    #[serde(default)]
+    record_retention: Option<u64>,
 }
 
 fn no_text() -> LocalizedText {
@@ -394,6 +396,8 @@ fn check_scene(raw: RawScene) -> Result<Scene, (SceneId, String)> {
     between("max_files", raw.max_files.into(), LINK_FILES_MAX.into())?;
     between("link_lifetime", raw.link_lifetime, LINK_LIFETIME_MAX)?;
     between("file_retention", raw.file_retention, u64::from(u32::MAX))?;
+    let record_retention = raw.record_retention.unwrap_or(1);
+    between("record_retention", record_retention, u64::from(u32::MAX))?;
     if raw.accept.is_empty() {
         return Err((id, "accept is empty; */* takes everything".to_owned()));
     }
@@ -425,6 +429,7 @@ fn check_scene(raw: RawScene) -> Result<Scene, (SceneId, String)> {
             formats: raw.formats,
             join: raw.join,
             file_retention: raw.file_retention,
+            record_retention: raw.record_retention,
         },
     })
 }

@@ -376,6 +376,9 @@ pub trait Directory {
     /// Keeps an entry in place of an older one; an older one changes nothing.
     async fn put(&self, app: &AppId, entry: &Entry) -> Result<(), Failure>;
 
+    /// Removes an entry; one that is not there is no error.
+    async fn remove(&self, app: &AppId, entry: &Entry) -> Result<(), Failure>;
+
     /// Asks one of the list's objects.
     async fn page(&self, app: &AppId, shard: u8, query: &Query) -> Result<ShardPage, Failure>;
 }

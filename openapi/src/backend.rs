@@ -103,9 +103,21 @@ fn links() -> Vec<Operation> {
             "revoke_link",
             "Revoke a link",
         )
-        .describe("Uploads under way are aborted; stored files stay. Again is fine.")
+        .describe(
+            "Uploads under way are aborted; stored files stay. Again is fine. With `erase=true` the link \
+             goes with all that it has: files, uploads and events; its backend gets no event of that.",
+        )
+        .query("erase", "Whether all of it is removed.", json!({ "type": "boolean", "default": false }))
         .answers_empty(204, "The link takes no more files.")
-        .problems(&[LinkNotFound]),
+        .answers(200, "All of it is gone.", "Erased", &[("erased", examples::erased(0))])
+        .answers(
+            202,
+            "All of it is gone but what storage may still be given by uploads that were being stored at \
+             this moment. That goes within some minutes.",
+            "Erased",
+            &[("erased", examples::erased(1))],
+        )
+        .problems(&[LinkNotFound, InvalidRequest]),
     ]
 }
 

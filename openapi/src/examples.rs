@@ -239,6 +239,10 @@ pub(crate) fn problem(code: ProblemCode) -> Problem {
     }
 }
 
+pub(crate) fn erased(left: u32) -> Value {
+    json!({ "link": LINK, "files": [FILE], "uploads": left, "events": 2, "left": left })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -273,6 +277,7 @@ mod tests {
         is::<api::Done>(done());
         is::<api::LinkList>(link_list());
         is::<api::DownloadUrl>(download_url());
+        is::<api::Erased>(erased(1));
         is::<api::EventLog>(event_log());
         is::<api::WebhookEndpoint>(endpoint());
         is::<api::WebhookKeys>(webhook_keys());

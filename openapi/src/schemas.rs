@@ -73,6 +73,7 @@ pub(crate) fn schemas() -> Map<String, Value> {
         api::LinkSummary,
         api::CreateDownloadUrl,
         api::DownloadUrl,
+        api::Erased,
         api::WebhookEndpoint,
         api::EndpointState,
         api::WebhookKeys,

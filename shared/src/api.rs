@@ -214,6 +214,23 @@ pub struct File {
     pub receipt: Option<Receipt>,
 }
 
+/// `DELETE /v1/links/{id}?erase=true`: what went with the link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Erased {
+    /// The link.
+    pub link: LinkId,
+    /// Its files, whose content is removed from storage.
+    pub files: Vec<FileId>,
+    /// How many uploads were under way.
+    pub uploads: u32,
+    /// How many events it had, acknowledged or not.
+    pub events: u32,
+    /// How many objects storage may still have, of uploads that were being stored at this moment. They go
+    /// within some minutes, and the link's record with them.
+    pub left: u32,
+}
+
 /// `POST /v1/files/{id}/receipt`: the business backend says what became of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

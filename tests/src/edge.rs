@@ -26,6 +26,9 @@ pub const OTHER_APP: &str = "other";
 /// An origin whose pages may upload to links of [`APP`].
 pub const ORIGIN: &str = "https://app.example";
 
+/// A scene whose links are forgotten a second after they and their files have ended.
+pub const BRIEF: &str = "brief";
+
 /// Documents and pictures, 10 of at most [`DOCUMENT_MAX`].
 pub const DOCUMENTS: &str = "claim-documents";
 /// Anything, 20 of at most 1 GiB.
@@ -58,6 +61,7 @@ fn apps(webhook_url: &str) -> Value {
         json!({
             "id": id, "title": title, "hint": names("A hint.", "提示。"), "accept": accept,
             "max_file_size": size, "max_files": files, "link_lifetime": 604_800,
+            "record_retention": if id == BRIEF { json!(1) } else { Value::Null },
             "formats": if id == DOCUMENTS { json!(DOCUMENT_FORMATS) } else { json!([]) },
             "return_url": if id == ONE_FILE { json!(BACK) } else { Value::Null }
         })
@@ -76,6 +80,7 @@ fn apps(webhook_url: &str) -> Value {
         1 << 30,
         20,
     );
+    let brief = scene(BRIEF, names("Brief", "短暂"), &["*/*"], 1 << 30, 20);
     let small = scene(SMALL, names("Small", "小文件"), &["*/*"], 1_000, 20);
     let one = scene(
         ONE_FILE,
@@ -109,7 +114,7 @@ fn apps(webhook_url: &str) -> Value {
     pages["join"] = json!("pdf");
     json!([
         { "id": APP, "origins": [ORIGIN], "name": names("Harbour Insurance", "海港保险"), "webhook_url": webhook_url,
-          "scenes": [documents, any, small, one, large, many, pages] },
+          "scenes": [documents, any, brief, small, one, large, many, pages] },
         { "id": OTHER_APP, "name": names("Other", "其他"), "webhook_url": webhook_url,
           "scenes": [any] }
     ])

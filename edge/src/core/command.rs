@@ -6,7 +6,8 @@ use chatlift_shared::digest::Sha256;
 use chatlift_shared::{AppId, EventId, FileId, Problem, ProblemCode, Timestamp, UploadId};
 use serde::{Deserialize, Serialize};
 
-use super::link::{LinkRow, LinkView, Multipart, Part, Policy, StoredFile};
+use super::link::{Cleanup, LinkRow, LinkView, Multipart, Part, Policy, StoredFile};
+use super::listing::Entry;
 use super::password::Hash;
 use super::serial::{Pieces, SerialCommand, SerialView};
 
@@ -42,6 +43,10 @@ pub enum Command {
     },
     /// Take it back; uploads under way are aborted.
     Revoke,
+    /// Take it back and remove all that it has, without a word to the backend: files, uploads, events.
+    Erase,
+    /// Nothing of it is needed any more, as its list knows: let it go.
+    Forget,
     /// Give it more time.
     Extend {
         /// When it ends then.
@@ -271,6 +276,10 @@ pub enum Reply {
     Sealed(Sealed),
     /// A file.
     File(Box<FoundFile>),
+    /// It is being erased: what it had, its entry in the list, and what R2 still has.
+    Erased(Box<Erasure>),
+    /// It may go: whoever keeps it drops all of it.
+    Forgotten,
     /// An event.
     Event(EventStatus),
     /// What happened to the link.
@@ -292,11 +301,24 @@ impl Reply {
             Self::Pieces(_) => "pieces",
             Self::Sealed(_) => "sealed upload",
             Self::File(_) => "file",
+            Self::Erased(_) => "erased",
+            Self::Forgotten => "forgotten",
             Self::Event(_) => "event",
             Self::Events(_) => "events",
             Self::Password(_) => "password",
         }
     }
+}
+
+/// A link that is being erased.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Erasure {
+    /// What goes, as the API says it.
+    pub erased: api::Erased,
+    /// Its entry in the list.
+    pub entry: Entry,
+    /// What is to be removed from R2 now, by name.
+    pub cleanups: Vec<(String, Cleanup)>,
 }
 
 /// An upload that takes parts.

@@ -56,6 +56,10 @@ pub struct Policy {
     pub join: Option<api::Join>,
     /// How long a stored file is kept, in seconds.
     pub file_retention: u64,
+    /// How long a link is remembered when it has ended and its files are gone, in seconds; `None` for
+    /// [`RECORD_RETENTION`](super::work::RECORD_RETENTION).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record_retention: Option<u64>,
 }
 
 /// The link.
@@ -97,6 +101,9 @@ pub struct LinkRow {
     /// Where it stands with its app's list.
     #[serde(default, skip_serializing_if = "is_default")]
     pub listed: Listed,
+    /// Whether its app had it erased: it goes as soon as R2 has nothing of it any more.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub erased: bool,
 }
 
 /// What a link says in place of its scene's words.
@@ -480,6 +487,7 @@ mod tests {
                 formats: vec![],
                 join: None,
                 file_retention: 3,
+                record_retention: None,
             },
             subject: None,
             metadata: BTreeMap::new(),
@@ -492,6 +500,7 @@ mod tests {
             words: Words::default(),
             password: None,
             listed: Listed::default(),
+            erased: false,
         }
     }
 

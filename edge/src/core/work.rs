@@ -22,6 +22,10 @@ pub fn busy_since(since: Timestamp, now: Timestamp) -> Problem {
     Problem::new(ProblemCode::UploadBusy).retry_after(left.as_millis().div_ceil(1000).max(1) as u64)
 }
 
+/// How long a link is remembered after its last file and event, where its scene does not say: its app can
+/// look up what became of it.
+pub const RECORD_RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 /// How often a worker tells that a commit goes on: a body that comes in slowly, or a large object
 /// that R2 puts together or reads, takes longer than [`STUCK_AFTER`].
 pub const WORKING_EVERY: Duration = Duration::from_secs(10);
@@ -50,6 +54,13 @@ pub enum Work {
     },
     /// An event to send.
     Send(Send),
+    /// Nothing of the link is needed any more: it goes from the list, and then itself.
+    Forget {
+        /// Whose list.
+        app: AppId,
+        /// Its entry there.
+        entry: Entry,
+    },
     /// The list is behind: what it is to say.
     List {
         /// Whose list.
@@ -103,6 +114,12 @@ fn settle_at(state: &LinkState) -> impl Iterator<Item = (UploadId, Timestamp)> {
 /// Everything that is due at `now`, but expiry and retention, which `Tick` decides alone.
 #[must_use]
 pub fn due(state: &LinkState, now: Timestamp) -> Vec<Work> {
+    if forgotten_at(state).is_some_and(|at| at <= now) {
+        return vec![Work::Forget {
+            app: state.link.app.clone(),
+            entry: state.entry(),
+        }];
+    }
     let mut work = Vec::new();
     for (upload, _) in settle_at(state).filter(|(_, at)| *at <= now) {
         let Some(row) = state.uploads.get(&upload) else {
@@ -183,7 +200,42 @@ pub fn next_alarm(state: &LinkState) -> Option<Timestamp> {
         .chain(settles)
         .chain(retention)
         .chain(state.link.listed.due())
+        .chain(forgotten_at(state))
         .min()
+}
+
+/// When nothing of the link is needed any more, so that all of it may go; `None` while something is
+/// still to come.
+#[must_use]
+pub fn forgotten_at(state: &LinkState) -> Option<Timestamp> {
+    let link = &state.link;
+    let is_gone = |upload: &UploadState| match upload {
+        UploadState::Stored(file) => file.deleted_at.is_some(),
+        UploadState::Aborted { .. } => true,
+        _ => false,
+    };
+    let files_gone = state.uploads.values().all(|upload| is_gone(&upload.state));
+    if link.status == Status::Active || !files_gone || !state.cleanups.is_empty() {
+        return None;
+    }
+    if link.erased {
+        return Some(link.created_at);
+    }
+    if state
+        .events
+        .values()
+        .any(|e| e.state == EventState::Pending)
+    {
+        return None;
+    }
+    let deleted = state.uploads.values().filter_map(|u| match &u.state {
+        UploadState::Stored(file) => file.deleted_at,
+        _ => None,
+    });
+    let told = state.events.values().map(|event| event.round_at);
+    let last = deleted.chain(told).fold(link.expires_at, Ord::max);
+    let kept = link.policy.record_retention.map(Duration::from_secs);
+    Some(last.plus(kept.unwrap_or(RECORD_RETENTION)))
 }
 
 /// When the object must wake for what is due at `due`, if its work failed and is to rest until

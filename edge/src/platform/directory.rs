@@ -51,6 +51,7 @@ const SCHEMA: &str = "
 #[derive(Debug, Serialize, Deserialize)]
 enum Ask {
     Put(Entry),
+    Remove(Place),
     Page(Query),
     DisabledSince,
     Disable(Timestamp),
@@ -103,6 +104,16 @@ impl DirectoryObject {
                 if self.state.storage().get_alarm().await?.is_none() {
                     self.state.storage().set_alarm(SWEEP).await?;
                 }
+                serde_json::Value::Null
+            }
+            Ask::Remove(place) => {
+                self.run(
+                    "DELETE FROM link WHERE created_at = ? AND id = ?",
+                    vec![
+                        SqlStorageValue::Float(place.created_at as f64),
+                        place.id.into(),
+                    ],
+                )?;
                 serde_json::Value::Null
             }
             Ask::Page(query) => serde_json::to_value(self.page(&query)?)?,
@@ -326,6 +337,12 @@ impl Directory for Directories {
         let shard = crate::core::listing::shard(entry.link.subject.as_deref(), entry.link.id);
         self.ask(&shard_name(app, shard), &Ask::Put(entry.clone()))
             .await
+    }
+
+    async fn remove(&self, app: &AppId, entry: &Entry) -> core::result::Result<(), Failure> {
+        let shard = crate::core::listing::shard(entry.link.subject.as_deref(), entry.link.id);
+        let place = Place::of(&entry.link);
+        self.ask(&shard_name(app, shard), &Ask::Remove(place)).await
     }
 
     async fn page(

@@ -116,12 +116,25 @@ impl LinkObject {
             self.hand_over(upload, None).await;
         }
         let puts_away = lease::puts_away(&command);
-        let answer = self.execute(command);
+        let answer = self.execute(command)?;
         if let Some((upload, n)) = puts_away {
             self.leases.borrow_mut().end_part(upload, n);
         }
+        if answer == Ok(Reply::Forgotten) {
+            self.forget().await?;
+        }
         self.set_alarm().await?;
-        Response::from_bytes(serde_json::to_vec(&answer?)?)
+        Response::from_bytes(serde_json::to_vec(&answer)?)
+    }
+
+    /// Drops everything that the object has, so that nothing of it is kept or paid for.
+    async fn forget(&self) -> Result<()> {
+        *self.cached.borrow_mut() = None;
+        self.rest_until.set(None);
+        let storage = self.state.storage();
+        storage.delete_alarm().await?;
+        self.alarm_at.set(None);
+        storage.delete_all().await
     }
 
     /// Holds a lease until somebody asks for what its holder has.
@@ -286,12 +299,15 @@ impl LinkObject {
         if next == self.alarm_at.get() {
             return Ok(());
         }
-        if let Some(at) = next {
-            // An offset from now, in milliseconds.
-            self.state.storage().set_alarm(now().until(at)).await?;
-            counts::alarm_set();
-            self.alarm_at.set(Some(at));
+        match next {
+            Some(at) => {
+                // An offset from now, in milliseconds.
+                self.state.storage().set_alarm(now().until(at)).await?;
+                counts::alarm_set();
+            }
+            None => self.state.storage().delete_alarm().await?,
         }
+        self.alarm_at.set(next);
         Ok(())
     }
 
@@ -351,10 +367,12 @@ impl Links for Local<'_> {
         _link: LinkId,
         command: Command,
     ) -> core::result::Result<Reply, Failure> {
-        match self.0.execute(command) {
-            Ok(answer) => answer.map_err(Failure::Refused),
-            Err(error) => Err(Failure::Broken(log::text(&error))),
+        let broken = |error| Failure::Broken(log::text(&error));
+        let answer = self.0.execute(command).map_err(broken)?;
+        if answer == Ok(Reply::Forgotten) {
+            self.0.forget().await.map_err(broken)?;
         }
+        answer.map_err(Failure::Refused)
     }
 }
 

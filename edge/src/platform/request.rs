@@ -115,3 +115,14 @@ pub(super) fn invalid(field: &str, detail: &str) -> Failure {
         .detail(detail)
         .into()
 }
+
+/// Whether the address has `name=true`; `name=false` is as if it had none.
+pub(super) fn flag(request: &Request, name: &str) -> Result<bool, Failure> {
+    let url = request.url().map_err(broken("address"))?;
+    let value = url.query_pairs().find(|(key, _)| key == name);
+    match value.as_ref().map(|(_, value)| &**value) {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(invalid(name, "Give true or false.")),
+    }
+}

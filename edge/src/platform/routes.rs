@@ -13,6 +13,7 @@ use chatlift_shared::token::{Claims, mint};
 use chatlift_shared::{Problem, ProblemCode, UploadId};
 use worker::{Env, Request, Response};
 
+use super::directory::Directories;
 use super::feed::Stream;
 use super::request::{self, header, invalid, own};
 use super::setup::{self, EdgeService, broken};
@@ -156,6 +157,11 @@ async fn backend_route(
             respond::json(200, &api_link(config, &request, view)?)
         }
         Route::RevokeLink(id) => {
+            if request::flag(&request, "erase")? {
+                let erased = service.erase(app, id, &Directories::new(env)?).await?;
+                log::info("link erased", &[("link", id.to_string())]);
+                return respond::json(if erased.left == 0 { 200 } else { 202 }, &erased);
+            }
             service.revoke(app, id).await?;
             log::info("link revoked", &[("link", id.to_string())]);
             respond::no_content()

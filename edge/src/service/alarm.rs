@@ -45,6 +45,10 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
                     jitter: self.jitter(),
                 }
             }
+            Work::Forget { app, entry } => {
+                directory.remove(&app, &entry).await?;
+                Command::Forget
+            }
             Work::List { app, entry } => Command::Listed {
                 version: entry.version,
                 done: directory.put(&app, &entry).await.is_ok(),
@@ -59,7 +63,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         u16::from_le_bytes([low, high])
     }
 
-    async fn clean(&self, what: &Cleanup) -> Result<(), BucketError> {
+    pub(super) async fn clean(&self, what: &Cleanup) -> Result<(), BucketError> {
         match what {
             Cleanup::AbortMultipart { key, r2_upload_id } => {
                 self.bucket.abort(key, r2_upload_id).await

@@ -79,6 +79,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             words: terms.words,
             password,
             listed: Listed::default(),
+            erased: false,
         };
         self.ask_for_link(id, Command::Create(Box::new(row))).await
     }

@@ -1,13 +1,13 @@
 //! What a backend does with its links after making them, and the password of a link.
 
-use chatlift_shared::api::{LinkList, LoggedEvent};
+use chatlift_shared::api::{Erased, LinkList, LoggedEvent};
 use chatlift_shared::{EventId, LinkId, Problem, ProblemCode, Timestamp};
 use core::time::Duration;
 
 use super::links::of;
 use super::{Service, unexpected};
 use crate::config::{App, LINK_LIFETIME_MAX};
-use crate::core::command::{Command, Reply};
+use crate::core::command::{Command, Erasure, Reply};
 use crate::core::link::{LinkView, closed};
 use crate::core::listing::{self, Query};
 use crate::core::overrides::within;
@@ -66,6 +66,48 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     pub async fn close(&self, app: &App, id: LinkId) -> Result<LinkView, Failure> {
         self.ask_for_link(id, of(app, ProblemCode::LinkNotFound, Command::Close))
             .await
+    }
+
+    /// Removes a link with all that it has, now; what R2 may still be given by a commit under way is
+    /// removed some minutes later, and the link with it.
+    ///
+    /// # Errors
+    /// `link-not-found`; when the list does not answer, and the link's alarm goes on.
+    pub async fn erase(
+        &self,
+        app: &App,
+        id: LinkId,
+        directory: &impl Directory,
+    ) -> Result<Erased, Failure> {
+        let erase = of(app, ProblemCode::LinkNotFound, Command::Erase);
+        let Erasure {
+            mut erased,
+            entry,
+            cleanups,
+        } = match self.links.execute(id, erase).await? {
+            Reply::Erased(erasure) => *erasure,
+            other => return Err(unexpected(&other)),
+        };
+        for (cleanup, what) in cleanups {
+            // What fails stays due.
+            if self.clean(&what).await.is_ok() {
+                let cleaned = Command::Cleaned {
+                    cleanup,
+                    done: true,
+                };
+                self.links.execute(id, cleaned).await?;
+                erased.left = erased.left.saturating_sub(1);
+            }
+        }
+        directory.remove(&app.id, &entry).await?;
+        match self.links.execute(id, Command::Forget).await {
+            Ok(_) => Ok(erased),
+            // Its alarm was faster.
+            Err(Failure::Refused(problem)) if problem.code == ProblemCode::LinkNotFound => {
+                Ok(erased)
+            }
+            Err(other) => Err(other),
+        }
     }
 
     /// What happened to a link.

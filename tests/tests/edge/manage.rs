@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use chatlift_shared::api::{Link, LinkList, LinkPass, LinkState, LinkSummary};
+use chatlift_shared::api::{Erased, Link, LinkList, LinkPass, LinkState, LinkSummary};
 use chatlift_shared::{LinkId, ProblemCode};
 use chatlift_tests::assertions::{nothing_stored, refused};
 use chatlift_tests::client::{App, Page};
-use chatlift_tests::edge::{ANY_FILE, DOCUMENTS};
-use chatlift_tests::fixtures::{pdf, png};
+use chatlift_tests::edge::{ANY_FILE, BRIEF, DOCUMENTS};
+use chatlift_tests::fixtures::{Random, pdf, png};
 use chatlift_tests::scratch::{now, wait_for};
 use chatlift_tests::stage::{Stage, shared};
 use serde_json::{Value, json};
@@ -356,4 +356,66 @@ fn an_expired_link_has_no_qr_code() {
     std::thread::sleep(now().until(link.expires_at) + Duration::from_millis(50));
     let path = format!("/v1/links/{}/qr.svg", link.id);
     refused(&app.call("GET", &path, &[], None), ProblemCode::LinkExpired);
+}
+
+/// When a link that was used has ended, nothing of it is left.
+#[test]
+fn a_link_that_was_used_and_has_ended_is_forgotten() {
+    let stage = shared();
+    let app = stage.edge.app();
+    let body = json!({ "scene": BRIEF, "expires_in": 4, "file_retention": 2, "subject": "brief" });
+    let link = app.link_with(body);
+    let page = app.page(&link);
+    let file = page.store("a.pdf", &pdf());
+    let _ = page.announce_random(
+        "b.bin",
+        Random {
+            seed: 3,
+            size: 20_000_000,
+        },
+    );
+    wait_for("it to be forgotten", WITHIN, || {
+        (app.call("GET", &format!("/v1/links/{}", link.id), &[], None)
+            .status
+            == 404)
+            .then_some(())
+    });
+    assert_eq!(list(&app, "?subject=brief").links, []);
+    refused(&app.content(file.id, &[]), ProblemCode::FileNotFound);
+    let told: Vec<_> = stage.receiver.about(link.id);
+    assert_eq!(told.len(), 3, "stored, expired, deleted: {told:?}");
+}
+
+#[test]
+fn a_link_that_is_erased_is_gone_with_all_that_it_has() {
+    let stage = shared();
+    let app = stage.edge.app();
+    let link = app.link_with(json!({ "scene": ANY_FILE, "subject": "erased" }));
+    let page = app.page(&link);
+    let file = page.store("a.pdf", &pdf());
+    let begun = Random {
+        seed: 4,
+        size: 20_000_000,
+    };
+    let upload = page.announce_random("b.bin", begun);
+    let _ = page.send_parts(&upload, begun);
+    let path = format!("/v1/links/{}?erase=true", link.id);
+    refused(
+        &stage.edge.other_app().call("DELETE", &path, &[], None),
+        ProblemCode::LinkNotFound,
+    );
+    let erased: Erased = app.call("DELETE", &path, &[], None).ok(200);
+    assert_eq!(
+        (erased.files, erased.uploads, erased.left),
+        (vec![file.id], 1, 0)
+    );
+    refused(
+        &app.call("GET", &format!("/v1/links/{}", link.id), &[], None),
+        ProblemCode::LinkNotFound,
+    );
+    assert_eq!(list(&app, "?subject=erased").links, []);
+    refused(
+        &page.send_file("c.pdf", &pdf(), &[]),
+        ProblemCode::LinkNotFound,
+    );
 }

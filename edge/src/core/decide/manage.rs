@@ -3,13 +3,14 @@
 
 use core::time::Duration;
 
-use chatlift_shared::api::LinkState as Status;
+use chatlift_shared::api::{Erased, LinkState as Status};
 use chatlift_shared::digest::Sha256;
-use chatlift_shared::{Problem, ProblemCode, Timestamp};
+use chatlift_shared::{FileId, Problem, ProblemCode, Timestamp};
 
-use super::super::command::{Answer, Reply};
+use super::super::command::{Answer, Erasure, Reply};
 use super::super::link::LinkState;
 use super::super::outbox;
+use super::super::work::forgotten_at;
 use super::Step;
 
 /// How long an idempotency key stands for the link that was made with it.
@@ -52,6 +53,57 @@ impl Step<'_> {
         Ok(self.link())
     }
 
+    /// Ends the link and everything that it has. Its backend is not told: it asked.
+    pub(super) fn erase(&mut self) -> Reply {
+        let files: Vec<FileId> = self
+            .state
+            .files()
+            .into_iter()
+            .filter(|file| file.deleted_at.is_none())
+            .map(|file| file.id)
+            .collect();
+        let under_way = self.state.view().uploads;
+        let events = self.state.events.len();
+        if self.state.link.status == Status::Active {
+            self.state.link.status = Status::Revoked;
+        }
+        self.state.link.erased = true;
+        let ids: Vec<_> = self.state.uploads.keys().copied().collect();
+        for id in ids {
+            self.end_upload(id);
+            self.delete(id);
+        }
+        self.state.events.clear();
+        let due = self
+            .state
+            .cleanups
+            .iter()
+            .filter(|(_, row)| row.due <= self.now);
+        let cleanups: Vec<_> = due
+            .map(|(name, row)| (name.clone(), row.what.clone()))
+            .collect();
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Reply::Erased(Box::new(Erasure {
+            erased: Erased {
+                link: self.state.link.id,
+                files,
+                uploads: under_way,
+                events: count(events),
+                left: count(self.state.cleanups.len()),
+            },
+            entry: self.state.entry(),
+            cleanups,
+        }))
+    }
+
+    /// Whether the link may go.
+    pub(super) fn forget(&self) -> Reply {
+        match forgotten_at(&self.state) {
+            Some(at) if at <= self.now => Reply::Forgotten,
+            _ => Reply::Done,
+        }
+    }
+
     pub(super) fn try_password(&mut self) -> Answer {
         let now = self.now;
         let Some(password) = &mut self.state.link.password else {
@@ -88,7 +140,7 @@ impl Step<'_> {
     /// Has the list told what it shows of the link, when that has changed.
     pub(super) fn note_for_list(&mut self, before: &LinkState) {
         let (old, new) = (&before.link, &self.state.link);
-        if (old.status, old.expires_at) != (new.status, new.expires_at) {
+        if (old.status, old.expires_at) != (new.status, new.expires_at) && !new.erased {
             let now = self.now;
             self.state.link.listed.change(now);
         }

@@ -182,6 +182,8 @@ impl Step<'_> {
             Command::Finish { order } => self.finish(&order),
             Command::Recall { request } => self.recall(request),
             Command::Revoke => self.revoke(),
+            Command::Erase => Ok(self.erase()),
+            Command::Forget => Ok(self.forget()),
             Command::Extend { expires_at } => self.extend(expires_at),
             Command::Close => self.close(),
             Command::TryPassword => self.try_password(),

@@ -41,6 +41,7 @@ fn row(max_files: u32) -> LinkRow {
             formats: vec![],
             join: None,
             file_retention: 7_200,
+            record_retention: None,
         },
         subject: Some("case-7".into()),
         metadata: BTreeMap::new(),
@@ -53,6 +54,7 @@ fn row(max_files: u32) -> LinkRow {
         words: Words::default(),
         password: None,
         listed: Listed::default(),
+        erased: false,
     }
 }
 

@@ -4,6 +4,8 @@ use chatlift_shared::mac::KeyRing;
 
 use super::*;
 use crate::core::listing::Query;
+use crate::core::work::next_alarm;
+use crate::ports::Bucket as _;
 
 fn pass(edge: &Edge, secs: u64) {
     let now = &edge.service.links.now;
@@ -175,4 +177,113 @@ fn a_link_is_extended_within_its_scene_and_ninety_days() {
         ProblemCode::BeyondScene,
         "over 90 days"
     );
+}
+
+impl Edge {
+    /// Lets the link's alarms do their work until it has none, and answers when the last was.
+    fn live_out(&self, link: LinkId) -> Timestamp {
+        let links = &self.service.links;
+        for _ in 0..100 {
+            let state = links.links.borrow().get(&link).cloned();
+            let Some(at) = state.as_ref().and_then(next_alarm) else {
+                return links.now.get();
+            };
+            links.now.set(links.now.get().max(at));
+            block_on(links.execute(link, Command::Tick)).expect("a tick");
+            let state = links.links.borrow()[&link].clone();
+            for work in due(&state, links.now.get()) {
+                let (policy, service) = (&state.link.policy, &self.service);
+                let done = service.perform(link, policy, work, &self.backend, &self.list);
+                block_on(done).expect("work");
+            }
+        }
+        panic!("its alarms never end");
+    }
+
+    fn has_nothing(&self, link: LinkId) {
+        let stored = self.service.bucket.stored.borrow();
+        assert!(stored.objects.is_empty() && stored.multiparts.is_empty());
+        assert!(!self.service.links.links.borrow().contains_key(&link));
+        assert!(self.list.entries.borrow().is_empty());
+    }
+}
+
+/// Records of links were kept, and paid for, for ever.
+#[test]
+fn a_link_is_forgotten_when_it_and_its_files_have_ended_and_some_time_has_passed() {
+    let edge = Edge::new();
+    let link = edge.link();
+    edge.put(link, PDF, None).expect("a file");
+    let content = large_pdf();
+    let under_way = edge.announce(link, &content).expect("an upload");
+    let _ = edge.send_parts(&under_way, &content);
+    let policy = edge.service.links.links.borrow()[&link].link.policy.clone();
+    let began = edge.service.links.now.get();
+    let end = edge.live_out(link);
+    edge.has_nothing(link);
+    let kept = began.until(end);
+    let least = Duration::from_secs(policy.file_retention) + crate::core::work::RECORD_RETENTION;
+    assert!(
+        kept >= least && kept < least + Duration::from_secs(60),
+        "{kept:?}"
+    );
+    // Its events were all told before.
+    assert_eq!(
+        edge.backend.heard.borrow().len(),
+        3,
+        "stored, expired, deleted"
+    );
+}
+
+#[test]
+fn a_link_whose_backend_never_answers_is_forgotten_too() {
+    let edge = Edge::new();
+    edge.backend.up.set(false);
+    let link = edge.link();
+    edge.put(link, PDF, None).expect("a file");
+    let _ = edge.live_out(link);
+    edge.has_nothing(link);
+}
+
+#[test]
+fn a_link_that_is_erased_is_gone_at_once_with_all_that_it_has() {
+    let edge = Edge::new();
+    let (link, app) = (edge.link(), edge.app());
+    edge.put(link, PDF, None).expect("a file");
+    let content = large_pdf();
+    let under_way = edge.announce(link, &content).expect("an upload");
+    let parts = edge.send_parts(&under_way, &content);
+    let erased = block_on(edge.service.erase(app, link, &edge.list)).expect("erased");
+    assert_eq!((erased.files.len(), erased.uploads, erased.left), (1, 1, 0));
+    assert_eq!(erased.events, 1);
+    edge.has_nothing(link);
+    assert_eq!(
+        refusal(edge.complete(under_way.id, &content, &parts)),
+        ProblemCode::LinkNotFound
+    );
+    let again = block_on(edge.service.erase(app, link, &edge.list));
+    assert_eq!(refusal(again), ProblemCode::LinkNotFound);
+}
+
+/// What R2 still takes for a commit that is under way must not outlive the link.
+#[test]
+fn an_erased_link_waits_for_what_r2_may_still_be_given() {
+    let edge = Edge::new();
+    let (link, app) = (edge.link(), edge.app());
+    let upload = edge.service.new_upload_id(link);
+    let reserve = Command::Reserve {
+        upload,
+        attempt: 1,
+        name: "a.pdf".into(),
+        size: PDF.len() as u64,
+        sha256: None,
+    };
+    block_on(edge.service.links.execute(link, reserve)).expect("room");
+    let erased = block_on(edge.service.erase(app, link, &edge.list)).expect("erased");
+    assert_eq!((erased.uploads, erased.left), (1, 1));
+    let key = crate::core::key::object_key(&app.id, upload);
+    let late = edge.service.bucket.put(&key, PDF.to_vec(), None);
+    block_on(late).expect("an object");
+    let _ = edge.live_out(link);
+    edge.has_nothing(link);
 }

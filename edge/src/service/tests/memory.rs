@@ -254,7 +254,10 @@ impl Links for Objects {
             }
             write.apply(&mut self.held.borrow_mut());
         }
-        self.links.borrow_mut().insert(link, decision.next);
+        match decision.reply {
+            Reply::Forgotten => drop(self.links.borrow_mut().remove(&link)),
+            _ => drop(self.links.borrow_mut().insert(link, decision.next)),
+        }
         Ok(decision.reply)
     }
 }
@@ -360,6 +363,11 @@ impl Directory for List {
         if known.version < entry.version {
             *known = entry.clone();
         }
+        Ok(())
+    }
+
+    async fn remove(&self, _app: &AppId, entry: &Entry) -> Result<(), Failure> {
+        self.entries.borrow_mut().remove(&entry.link.id);
         Ok(())
     }
 

@@ -1,11 +1,13 @@
 //! What a business backend calls.
 
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::time::Duration;
 
 use chatlift_shared::api::{DownloadUrl, Link};
 use chatlift_tests::edge::{ANY_FILE, APP, DOCUMENTS, ONE_FILE};
 use chatlift_tests::fixtures::pdf;
-use chatlift_tests::scratch::now;
+use chatlift_tests::scratch::{now, wait_for};
 use serde_json::json;
 
 use super::run::{Run, bytes, nobody, too_long};
@@ -44,6 +46,31 @@ impl Run {
             self.backend("get_link", &[id], None);
             self.backend("revoke_link", &[id], None);
         }
+        self.judge
+            .ask("revoke_link", &[&id], "?erase=perhaps", &headers[..1], None);
+        self.judge
+            .ask("revoke_link", &[&id], "?erase=true", &headers[..1], None);
+        self.erase_amid_a_file();
+    }
+
+    /// Erases a link while a file of it is being stored.
+    fn erase_amid_a_file(&mut self) {
+        let (link, page, _) = self.make(ANY_FILE);
+        let url = page.url();
+        let (host, path) = url["http://".len()..].split_once('/').expect("a path");
+        let head = format!(
+            "POST /{path}/files HTTP/1.1\r\nhost: {host}\r\ncontent-length: 100\r\n\r\nthe beginning"
+        );
+        let mut stream = TcpStream::connect(host).expect("the edge");
+        stream.write_all(head.as_bytes()).expect("sent");
+        wait_for("the file to begin", Duration::from_secs(30), || {
+            (self.app.get_link(link.id).uploads == 1).then_some(())
+        });
+        let key = self.bearer.clone();
+        let key = [("authorization", key.as_str())];
+        let id = link.id.to_string();
+        self.judge
+            .ask("revoke_link", &[&id], "?erase=true", &key, None);
     }
 
     pub(super) fn files(&mut self) {
