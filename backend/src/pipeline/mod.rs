@@ -10,6 +10,7 @@
 
 pub mod convert;
 mod deliver;
+mod erase;
 mod fetch;
 pub mod folders;
 pub mod notices;
@@ -282,6 +283,7 @@ impl Pipeline {
             Stage::Scan => scan::run(self, job).await,
             Stage::Convert => convert::run(self, job).await,
             Stage::Deliver => deliver::run(self, job).await,
+            Stage::Erase => erase::run(self, job).await,
             Stage::Wait | Stage::Done | Stage::Parked => return Ok(()),
         };
         let ended = match &outcome {

@@ -1,5 +1,5 @@
-//! What was delivered and acknowledged is deleted on schedule, at the edge and then here; and so is
-//! what lies in quarantine.
+//! What was delivered and acknowledged is deleted on schedule, at the edge, and then erased here; and
+//! what lies in quarantine is deleted too.
 //!
 //! Each step may be repeated: the edge answers the second deletion like the first or not at all,
 //! and a file that is gone is gone. A crash in between leaves the rest for the next look.
@@ -18,25 +18,46 @@ pub(super) const EVERY: Duration = Duration::from_secs(10 * 60);
 const QUARANTINE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Deletes what was acknowledged `keep` ago or earlier, nothing if it is `None`, and what has been
-/// in quarantine for so long.
+/// in quarantine for so long. One that cannot be deleted is left for the next look, and stops no
+/// other.
 pub(super) async fn run(pipeline: &Pipeline, keep: Option<Duration>) -> Result<(), Failure> {
-    empty_quarantine(pipeline, keep.unwrap_or(QUARANTINE)).await?;
+    if let Err(failure) = empty_quarantine(pipeline, keep.unwrap_or(QUARANTINE)).await {
+        tracing::warn!(?failure, "the quarantine could not be emptied");
+    }
     let Some(keep) = keep else {
         return Ok(());
     };
-    for file in pipeline
-        .store
-        .expired_deliveries(before(pipeline, keep))
-        .await?
-    {
-        for upload in uploads_of(pipeline, file).await? {
-            delete_at_edge(pipeline, upload).await?;
+    let mut stuck = 0;
+    loop {
+        let due = before(pipeline, keep);
+        let expired = pipeline.store.expired_deliveries(due, stuck).await?;
+        if expired.is_empty() {
+            return Ok(());
         }
-        remove(&pipeline.folders.delivery(file)).await?;
-        pipeline.folders.clear_pictures(file).await?;
-        pipeline.store.deleted(file, pipeline.clock.now()).await?;
-        tracing::info!(link = %file.link(), %file, "deleted, here and at the edge");
+        for file in expired {
+            match delete(pipeline, file).await {
+                Ok(()) => tracing::info!(link = %file.link(), %file, "deleted at the edge"),
+                Err(failure) => {
+                    tracing::warn!(link = %file.link(), %file, ?failure, "could not be deleted");
+                    stuck += 1;
+                }
+            }
+        }
+        pipeline.wake();
     }
+}
+
+/// Deletes a delivery at the edge, and has it erased here.
+async fn delete(pipeline: &Pipeline, file: FileId) -> Result<(), Failure> {
+    let mut files = uploads_of(pipeline, file).await?;
+    for upload in &files {
+        delete_at_edge(pipeline, *upload).await?;
+    }
+    files.push(file);
+    pipeline
+        .store
+        .begin_erasing(&files, pipeline.clock.now())
+        .await?;
     Ok(())
 }
 
@@ -80,9 +101,16 @@ async fn empty_quarantine(pipeline: &Pipeline, keep: Duration) -> Result<(), Fai
         if since.is_some_and(|since| since > before) {
             continue;
         }
-        delete_at_edge(pipeline, file).await?;
-        remove(&pipeline.folders.quarantine(file)).await?;
+        if let Err(failure) = release(pipeline, file).await {
+            tracing::warn!(link = %file.link(), %file, ?failure, "stays in quarantine");
+            continue;
+        }
         tracing::info!(link = %file.link(), %file, "deleted from quarantine and at the edge");
     }
     Ok(())
+}
+
+async fn release(pipeline: &Pipeline, file: FileId) -> Result<(), Failure> {
+    delete_at_edge(pipeline, file).await?;
+    Ok(remove(&pipeline.folders.quarantine(file)).await?)
 }

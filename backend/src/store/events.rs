@@ -3,6 +3,7 @@
 use chatlift_shared::webhook::{Event, EventKind};
 use chatlift_shared::{EventId, Timestamp};
 
+use super::erasure::{begin_erasing, forget_events, is_erased};
 use super::families::begin_joined;
 use super::feed::{FeedKind, say_of_link, say_of_upload};
 use super::{Stage, Store, StoreError, to_json};
@@ -59,7 +60,12 @@ impl Store {
                 .bind(now.millis())
                 .execute(&mut *tx)
                 .await?;
-                say_of_upload(&mut tx, stored, now).await?;
+                if is_erased(&mut tx, stored.file.id).await? {
+                    // It says what was erased anew.
+                    forget_events(&mut tx, link, Some(stored.file.id)).await?;
+                } else {
+                    say_of_upload(&mut tx, stored, now).await?;
+                }
             }
             EventKind::LinkCompleted(ended) => {
                 say_of_link(&mut tx, FeedKind::Completed, link, ended.files, now).await?;
@@ -69,8 +75,13 @@ impl Store {
                 say_of_link(&mut tx, FeedKind::Expired, link, ended.files, now).await?;
                 begin_joined(&mut tx, id, ended, now).await?;
             }
-            // The app did both itself, or asked for it by its scene's retention.
-            EventKind::LinkRevoked(_) | EventKind::FileDeleted(_) => {}
+            EventKind::FileDeleted(deleted) => {
+                let file = deleted.file.id;
+                begin_erasing(&mut tx, file, now).await?;
+                forget_events(&mut tx, link, Some(file)).await?;
+            }
+            // Its files are deleted one by one, if they are.
+            EventKind::LinkRevoked(_) => {}
         }
         self.commit(tx).await?;
         Ok(Recorded::New)

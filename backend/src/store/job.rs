@@ -27,19 +27,22 @@ pub enum Stage {
     /// It waits for others: an archive for its members, a file for those that it is joined with,
     /// and what they are joined to for all of them.
     Wait,
-    /// The first app has it. Final.
+    /// All that is here of it is to be erased.
+    Erase,
+    /// The first app has it, or it was erased. Final.
     Done,
     /// It cannot be done; the job's reason says why. Final.
     Parked,
 }
 
 impl Stage {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::Fetch,
         Self::Scan,
         Self::Convert,
         Self::Deliver,
         Self::Wait,
+        Self::Erase,
         Self::Done,
         Self::Parked,
     ];
@@ -53,6 +56,7 @@ impl Stage {
             Self::Convert => "convert",
             Self::Deliver => "deliver",
             Self::Wait => "wait",
+            Self::Erase => "erase",
             Self::Done => "done",
             Self::Parked => "parked",
         }

@@ -11,6 +11,7 @@
 //! A job is claimed for a while by the process that works on it (`FOR UPDATE SKIP LOCKED`); one that
 //! dies leaves its jobs to the others when the claim is over.
 
+mod erasure;
 mod events;
 mod families;
 mod feed;
@@ -63,6 +64,11 @@ const SQLITE: &[(i64, &str, &str)] = &[
         "families",
         include_str!("../../migrations/sqlite/0004_families.sql"),
     ),
+    (
+        5,
+        "erasure",
+        include_str!("../../migrations/sqlite/0005_erasure.sql"),
+    ),
 ];
 
 /// Migrations of PostgreSQL in order.
@@ -77,10 +83,16 @@ const POSTGRES: &[(i64, &str, &str)] = &[
         "families",
         include_str!("../../migrations/postgres/0002_families.sql"),
     ),
+    (
+        3,
+        "erasure",
+        include_str!("../../migrations/postgres/0003_erasure.sql"),
+    ),
 ];
 
-/// Settings of each connection to SQLite: see the promise above.
-const PRAGMAS: [&str; 4] = [
+/// Settings of each connection to SQLite: see the promise above. What is deleted is overwritten.
+const PRAGMAS: [&str; 5] = [
+    "PRAGMA secure_delete = ON",
     "PRAGMA busy_timeout = 10000",
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",

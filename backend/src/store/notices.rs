@@ -215,35 +215,28 @@ impl Store {
     }
 
     /// Deliveries that the app acknowledged at or before `before`, that are not deleted, and of
-    /// which the edge knows; 100 at most.
+    /// which the edge knows; the first `skip` of them left out, 100 at most.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn expired_deliveries(&self, before: Timestamp) -> Result<Vec<FileId>, StoreError> {
+    pub async fn expired_deliveries(
+        &self,
+        before: Timestamp,
+        skip: u32,
+    ) -> Result<Vec<FileId>, StoreError> {
         let files: Vec<String> = sqlx::query_scalar(
             "SELECT file FROM deliveries d
              WHERE deleted_at IS NULL AND acknowledged_at <= $1 AND NOT EXISTS (
                  SELECT 1 FROM receipts r JOIN jobs j ON j.file = r.file
                  WHERE j.link = d.link AND r.settled_at IS NULL)
-             ORDER BY acknowledged_at LIMIT 100",
+             AND EXISTS (SELECT 1 FROM jobs j WHERE j.file = d.file AND j.stage <> 'erase')
+             ORDER BY acknowledged_at, file LIMIT 100 OFFSET $2",
         )
         .bind(before.millis())
+        .bind(i64::from(skip))
         .fetch_all(&self.pool)
         .await?;
         files.iter().map(|file| parse("file", file)).collect()
-    }
-
-    /// A delivery is deleted, here and at the edge.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn deleted(&self, file: FileId, now: Timestamp) -> Result<(), StoreError> {
-        sqlx::query("UPDATE deliveries SET deleted_at = $1 WHERE file = $2")
-            .bind(now.millis())
-            .bind(file.to_string())
-            .execute(&self.pool)
-            .await?;
-        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@ mod common;
 mod convert;
 mod converted;
 mod doors;
+mod erasure;
 mod fetch;
 mod first_app;
 mod killed;

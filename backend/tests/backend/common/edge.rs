@@ -1,7 +1,7 @@
 //! The edge's part of the backend API, on a real socket, as the tests need it: content with ranges
 //! and versions, receipts, links. Faults are queued: each is used up by one request.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::body::{Body, Bytes};
@@ -51,6 +51,8 @@ pub(crate) struct Inner {
     pub(crate) fetches: Vec<Fetch>,
     pub(crate) receipts: Vec<(FileId, Receipt)>,
     pub(crate) links: Vec<(String, CreateLink)>,
+    /// Files that cannot be deleted.
+    pub(crate) stuck: HashSet<FileId>,
 }
 
 #[derive(Clone)]
@@ -257,7 +259,11 @@ async fn delete(
     if !authorized(&headers) {
         return problem(ProblemCode::ApiKeyUnknown);
     }
-    match edge.lock().contents.remove(&id) {
+    let mut inner = edge.lock();
+    if inner.stuck.contains(&id) {
+        return problem(ProblemCode::Internal);
+    }
+    match inner.contents.remove(&id) {
         Some(_) => StatusCode::NO_CONTENT.into_response(),
         None => problem(ProblemCode::FileNotFound),
     }
