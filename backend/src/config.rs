@@ -65,6 +65,8 @@ pub struct Config {
     pub retention: Option<Duration>,
     /// Where to look for outside programs, in the syntax of `PATH`.
     pub path: OsString,
+    /// Whether they may run where nothing keeps them from this user's files.
+    pub weak_walls: bool,
 }
 
 impl Config {
@@ -205,6 +207,16 @@ impl Config {
             }
         };
 
+        let weak_walls = match text("CHATLIFT_WALLS")?.as_deref() {
+            None | Some("strong") => false,
+            Some("weak") => true,
+            Some(_) => {
+                let problem = "is neither strong nor weak: say weak to run converters where nothing \
+                               keeps them from this user's files";
+                return Err(wrong("CHATLIFT_WALLS", problem));
+            }
+        };
+
         let app_webhook = app_webhook(
             text("CHATLIFT_APP_WEBHOOK_URL")?,
             text("CHATLIFT_APP_WEBHOOK_SECRET")?,
@@ -254,6 +266,7 @@ impl Config {
             retention,
             disk_quota,
             path: get("PATH").unwrap_or_default(),
+            weak_walls,
         })
     }
 }

@@ -43,7 +43,7 @@ use pipeline::folders::Folders;
 use pipeline::notices::Notifier;
 use pipeline::{Parts, Pipeline};
 use ports::{Clock, Edge};
-use sandbox::{Programs, Sandbox};
+use sandbox::{NoWalls, Programs, Sandbox};
 use store::{Store, StoreError};
 
 /// The backend, open and ready. Cheap to clone.
@@ -88,6 +88,9 @@ pub enum StartError {
     /// Looking for programs failed.
     #[error("looking for programs failed: {0}")]
     Sandbox(tokio::task::JoinError),
+    /// Converters could not be kept in.
+    #[error(transparent)]
+    Walls(#[from] NoWalls),
 }
 
 impl App {
@@ -96,9 +99,10 @@ impl App {
     /// # Errors
     /// See [`StartError`].
     pub async fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        let path = config.path.clone();
-        let sandbox = tokio::task::spawn_blocking(move || Sandbox::new(Programs::find(&path)));
-        let sandbox = sandbox.await.map_err(StartError::Sandbox)?;
+        let (path, weak) = (config.path.clone(), config.weak_walls);
+        let sandbox = move || Sandbox::new(Programs::find(&path), weak);
+        let sandbox = tokio::task::spawn_blocking(sandbox).await;
+        let sandbox = sandbox.map_err(StartError::Sandbox)??;
         Self::open_with(config, clock, sandbox).await
     }
 

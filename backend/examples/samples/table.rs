@@ -96,7 +96,7 @@ pub(crate) fn run() -> Result<usize, String> {
     let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
     make::all(folder.path())?;
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let sandbox = Sandbox::new(Programs::find(&path));
+    let sandbox = Sandbox::new(Programs::find(&path), true).map_err(|e| e.to_string())?;
     let missing: Vec<Program> = sandbox.programs().missing().collect();
     if let Some(program) = missing.first() {
         return Err(program.missing());

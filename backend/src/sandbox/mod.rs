@@ -4,8 +4,8 @@
 //! memory, processes and output. It has no network. When it ends, or is over a limit, or the
 //! backend stops or dies, everything that it started is killed.
 //!
-//! How strong the walls are depends on what the machine allows, see [`Walls`]; what is missing is
-//! said once at the start.
+//! How strong the walls are depends on what the machine allows, see [`Walls`]. Where they would let a
+//! program read this user's files, nothing runs unless the operator has said that it may.
 
 mod group;
 mod programs;
@@ -134,6 +134,15 @@ pub enum RunError {
     },
 }
 
+/// Nothing here keeps a program that a stranger's file has taken over from this user's files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "no walls keep converters from the database, the network and this user's files: install bubblewrap \
+     and allow user namespaces (in a container: --security-opt seccomp=unconfined --security-opt \
+     unmask=ALL), or accept weaker walls by CHATLIFT_WALLS=weak"
+)]
+pub struct NoWalls;
+
 /// Runs programs. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Sandbox(Arc<Inner>);
@@ -155,30 +164,34 @@ struct Running {
 }
 
 impl Sandbox {
-    /// A sandbox for `programs`, with the strongest walls that work here. Says in the log what is
-    /// missing.
+    /// A sandbox for `programs`, with the strongest walls that work here; `weak` ones if that is
+    /// allowed. Says in the log which they are, and which programs are missing.
     ///
     /// Blocks for a moment.
-    #[must_use]
-    pub fn new(programs: Programs) -> Self {
+    ///
+    /// # Errors
+    /// [`NoWalls`] when there is a program to run and no strong walls to run it behind.
+    pub fn new(programs: Programs, weak: bool) -> Result<Self, NoWalls> {
         let walls = [Walls::Bubblewrap, Walls::Unshare]
             .into_iter()
             .find(|walls| works(&programs, *walls))
             .unwrap_or(Walls::None);
-        match walls {
-            Walls::Bubblewrap => {}
-            Walls::Unshare => tracing::warn!(
-                "converters run without bubblewrap: they could read this user's files; install bubblewrap"
-            ),
-            Walls::None => tracing::warn!(
-                "converters run with limits only: they could use the network and this user's files; \
-                 install bubblewrap and allow user namespaces"
-            ),
-        }
         for program in programs.missing() {
             tracing::warn!("{}", program.missing());
         }
-        Self::with_walls(programs, walls)
+        match walls {
+            Walls::Bubblewrap => tracing::info!("converters run behind bubblewrap"),
+            _ if !programs.any_converts() => {}
+            _ if !weak => return Err(NoWalls),
+            Walls::Unshare => tracing::warn!(
+                "converters run without bubblewrap, as CHATLIFT_WALLS allows: they could read this user's files"
+            ),
+            Walls::None => tracing::warn!(
+                "converters run with limits only, as CHATLIFT_WALLS allows: they could use the network and \
+                 this user's files"
+            ),
+        }
+        Ok(Self::with_walls(programs, walls))
     }
 
     /// A sandbox with these walls.

@@ -144,6 +144,17 @@ impl Programs {
         self.0.get(&program).map(PathBuf::as_path)
     }
 
+    /// Whether any is here that is run on files of strangers.
+    pub(super) fn any_converts(&self) -> bool {
+        let own = [
+            Program::Bubblewrap,
+            Program::Prlimit,
+            Program::Setpriv,
+            Program::Unshare,
+        ];
+        self.0.keys().any(|program| !own.contains(program))
+    }
+
     /// Those that are not here.
     pub fn missing(&self) -> impl Iterator<Item = Program> {
         Program::ALL

@@ -26,7 +26,7 @@ fn sandbox() -> Sandbox {
     if let Some(program) = programs.missing().next() {
         panic!("{}", program.missing());
     }
-    let sandbox = Sandbox::new(programs);
+    let sandbox = Sandbox::new(programs, true).expect("walls of some kind");
     assert_eq!(
         sandbox.walls(),
         Walls::Bubblewrap,

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use crate::hostile::processes_of;
 use crate::make::program;
-use chatlift_backend::sandbox::{Limits, Program, Programs, Run, RunError, Sandbox, Walls};
+use chatlift_backend::sandbox::{
+    Limits, NoWalls, Program, Programs, Run, RunError, Sandbox, Walls,
+};
 
 const LIMITS: Limits = Limits {
     time: Duration::from_secs(30),
@@ -159,6 +161,29 @@ fn whenever_a_sandbox_is_stopped_nothing_of_a_program_that_begins_is_left() {
         assert!(matches!(ended, Err(RunError::Stopped)), "{ended:?}");
         assert_eq!(processes_of(folder.path()), 0, "after {wait} * 150 us");
     }
+}
+
+#[test]
+fn without_strong_walls_nothing_runs_unless_that_is_said_to_be_wanted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = |name: &str, program: &str| {
+        let to = std::path::Path::new(program);
+        std::os::unix::fs::symlink(to, folder.path().join(name)).expect("a link");
+    };
+    let sandbox = |weak| Sandbox::new(Programs::find_in(&[folder.path().to_owned()]), weak);
+    // With nothing to run there is nothing to keep in.
+    assert_eq!(sandbox(false).expect("a sandbox").walls(), Walls::None);
+    place("ffmpeg", "/usr/bin/ffmpeg");
+    assert_eq!(sandbox(false).err(), Some(NoWalls));
+    assert_eq!(sandbox(true).expect("a sandbox").walls(), Walls::None);
+    // Where namespaces are refused, as in an ordinary container, bubblewrap fails.
+    place("bwrap", "/usr/bin/false");
+    assert_eq!(sandbox(false).err(), Some(NoWalls));
+    let sentence = NoWalls.to_string();
+    assert!(sentence.contains("CHATLIFT_WALLS=weak"), "{sentence}");
+    // The user's files are within reach behind these.
+    place("unshare", "/usr/bin/unshare");
+    assert_eq!(sandbox(false).err(), Some(NoWalls));
 }
 
 #[test]

@@ -32,6 +32,7 @@ impl Process {
             .env("CHATLIFT_APP_TOKEN", TOKEN)
             .env("CHATLIFT_LISTEN", "127.0.0.1:0")
             .env("CHATLIFT_APP_LISTEN", "127.0.0.1:0")
+            .env("CHATLIFT_WALLS", "weak")
             .envs(variables.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
