@@ -16,7 +16,7 @@ const input = /** @type {HTMLInputElement} */ (document.getElementById("pick"));
 
 const block = element("div", { "data-testid": "chat" });
 // The page's style is everybody's, so what only this needs stands here.
-block.style.cssText = "display:grid;gap:12px;margin-bottom:12px";
+block.style.cssText = "display:grid;grid-gap:12px;margin-bottom:12px";
 const say = element("p", { class: "note", role: "status", "data-testid": "chat-note" });
 
 /** Tells an answer that came late from the one that is waited for. */

@@ -13,6 +13,7 @@ use xtask::run::now;
 
 use crate::engine::Setting;
 use crate::http::send;
+use crate::scratch::wait_for;
 use crate::webdriver::ELEMENT;
 
 /// How long the browser may take to answer a command, on a busy machine.
@@ -48,7 +49,7 @@ impl Devtools {
     /// Connects to the one tab of a browser that listens at `origin`.
     ///
     /// # Panics
-    /// When it has none, or is not the browser that it should be.
+    /// When it gets none, or is not the browser that it should be.
     pub(crate) fn connect(origin: &str, old: &OldChromium, setting: &Setting) -> Self {
         let ask = |path: &str| -> Value {
             send("GET", &format!("{origin}{path}"), &[], None)
@@ -61,13 +62,12 @@ impl Devtools {
             format!("{}.", version["Browser"].as_str().unwrap_or_default()).starts_with(&product),
             "{version} is not {product}"
         );
-        let tabs = ask("/json/list");
-        let tab = tabs
-            .as_array()
-            .into_iter()
-            .flatten()
-            .find(|tab| tab["type"] == "page")
-            .expect("a tab");
+        // It listens before it has one.
+        let tab = wait_for("a tab", WITHIN, || {
+            let tabs = ask("/json/list");
+            let mut tabs = tabs.as_array().into_iter().flatten();
+            tabs.find(|tab| tab["type"] == "page").cloned()
+        });
         let url = tab["webSocketDebuggerUrl"].as_str().expect("its address");
         let stream =
             TcpStream::connect(origin.trim_start_matches("http://")).expect("a connection");

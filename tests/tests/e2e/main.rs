@@ -12,3 +12,4 @@ mod first_app;
 mod first_load;
 mod honest;
 mod journey;
+mod looks;
