@@ -27,6 +27,8 @@ pub const NO_WASM: (&str, &str) = ("content-security-policy", "script-src 'self'
 pub enum Rule {
     /// The connection is closed without an answer.
     Drop,
+    /// As [`Rule::Drop`], and then never again.
+    DropOnce,
     /// The edge answers, and the browser hears of it only after [`Gate::release`].
     Hold,
     /// As [`Rule::Hold`], if the edge answers with this status.
@@ -167,7 +169,10 @@ impl Inner {
             .iter()
             .find(|(end, _)| path.ends_with(end.as_str()))
             .map(|(_, rule)| *rule);
-        if matches!(rule, Some(Rule::Drop)) {
+        if matches!(rule, Some(Rule::DropOnce)) {
+            lock(&self.rules).retain(|(_, rule)| !matches!(rule, Rule::DropOnce));
+        }
+        if matches!(rule, Some(Rule::Drop | Rule::DropOnce)) {
             return browser.shutdown(Shutdown::Both);
         }
         let server = TcpStream::connect(self.server)?;

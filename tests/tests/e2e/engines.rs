@@ -216,6 +216,58 @@ fn a_pick_made_before_the_program_arrives_is_taken_over(engine: Engine) {
     assert_eq!(files[0].sha256, Sha256::of(&pdf()));
 }
 
+/// Its answer never comes; the pick was made while it was waited for.
+fn a_program_that_stalls_leaves_the_form(engine: Engine) {
+    let stage = shared();
+    let app = stage.edge.app();
+    let link = app.link(DOCUMENTS);
+    let gate = Gate::before(&stage.edge.origin());
+    gate.rule(".wasm", Rule::Hold);
+    let phone = browser(engine);
+    phone.open(&gate.url(&link.url));
+    let path = fixtures::write(phone.folder(), "invoice.pdf", &pdf());
+    phone.pick(&[&path]);
+    // What was picked is told, and that something goes on.
+    assert_eq!(phone.read("#early"), "invoice.pdf");
+    phone.sees("html[data-state=form]", 1);
+    assert!(gate.held() > 0, "the program is not held back");
+    send(&phone);
+    phone.sees_within("li.yes", 1, WITHIN);
+    let files = app.get_link(link.id).files;
+    assert_eq!(
+        files.iter().map(|f| f.sha256).collect::<Vec<_>>(),
+        [Sha256::of(&pdf())]
+    );
+}
+
+fn a_program_that_comes_late_takes_the_page_over(engine: Engine) {
+    let stage = shared();
+    let app = stage.edge.app();
+    let link = app.link(DOCUMENTS);
+    let gate = Gate::before(&stage.edge.origin());
+    gate.rule(".wasm", Rule::Hold);
+    let phone = browser(engine);
+    phone.open(&gate.url(&link.url));
+    phone.sees("html[data-state=form]", 1);
+    let path = fixtures::write(phone.folder(), "invoice.pdf", &pdf());
+    phone.pick(&[&path]);
+    gate.release();
+    phone.sees(&row("ready"), 1);
+    phone.click(&mark("confirm"));
+    phone.sees_within(&mark("success"), 1, WITHIN);
+    assert_eq!(app.get_link(link.id).files.len(), 1);
+}
+
+fn a_program_that_fails_to_arrive_once_is_fetched_again(engine: Engine) {
+    let stage = shared();
+    let link = stage.edge.app().link(DOCUMENTS);
+    let gate = Gate::before(&stage.edge.origin());
+    gate.rule(".wasm", Rule::DropOnce);
+    let phone = browser(engine);
+    phone.open(&gate.url(&link.url));
+    phone.sees("html[data-state=program]", 1);
+}
+
 /// Presses the form's own button.
 fn send(phone: &Browser) {
     wait_for("the form's button", WITHIN, || {
@@ -316,6 +368,9 @@ engines!(chromium: Chromium, firefox: Firefox, webkit: WebKit => {
     an_upload_goes_on_when_the_edge_was_killed,
     a_swapped_file_is_stored_as_it_was_picked_last,
     a_pick_made_before_the_program_arrives_is_taken_over,
+    a_program_that_stalls_leaves_the_form,
+    a_program_that_comes_late_takes_the_page_over,
+    a_program_that_fails_to_arrive_once_is_fetched_again,
     without_script_the_form_uploads,
     without_webassembly_the_form_uploads_and_says_what_it_refused,
 });
@@ -324,6 +379,9 @@ engines!(chromium_64: Chromium64, chromium_78: Chromium78, chromium_86: Chromium
     files_go_from_the_phone_to_the_app,
     an_upload_goes_on_after_a_reload,
     a_pick_made_before_the_program_arrives_is_taken_over,
+    a_program_that_stalls_leaves_the_form,
+    a_program_that_comes_late_takes_the_page_over,
+    a_program_that_fails_to_arrive_once_is_fetched_again,
     without_script_the_form_uploads,
     without_webassembly_the_form_uploads_and_says_what_it_refused,
 });
