@@ -324,3 +324,46 @@ async fn the_extension_says_what_a_file_is() {
         assert_eq!((&product.name[..], &product.media_type[..]), expected);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_that_is_more_than_that_is_read_as_what_it_is_or_refused() {
+    let workbook = r#"<?xml version="1.0"?><?mso-application progid="Excel.Sheet"?><Workbook xmlns="urn:schemas-microsoft-com:office:spreadsheet" xmlns:ss="urn:schemas-microsoft-com:office:spreadsheet"><Worksheet ss:Name="S1"><Table><Row><Cell><Data ss:Type="String">保单一</Data></Cell></Row></Table></Worksheet></Workbook>"#;
+    let plain = "text/plain";
+    let (_, pdf) = delivered("table.xls", plain, workbook.as_bytes(), &[PDF])
+        .await
+        .expect("a PDF");
+    let words = words(&pdf);
+    assert!(
+        words.contains("保单一") && !words.contains("Workbook"),
+        "{words}"
+    );
+    for (name, content) in [
+        (
+            "mail.eml",
+            "From: a@example.com\nDate: today\nMIME-Version: 1.0\n\nPGe=",
+        ),
+        (
+            "page.doc",
+            "MIME-Version: 1.0\nContent-Type: multipart/related; boundary=x\n\n--x\n",
+        ),
+        ("voice.amr", "IyFBTVIKPCQCB1AQS+XIzAHq5xVlV8AA"),
+    ] {
+        let made = delivered(name, plain, content.as_bytes(), &[PDF, "audio/mpeg"]).await;
+        assert_eq!(made.map(drop), Err(Rejection::NoUsableFormat), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pdf_behind_other_bytes_is_one() {
+    let page = "<p>words</p>".as_bytes();
+    let (_, pdf) = delivered("a.html", "text/html", page, &[PDF])
+        .await
+        .expect("a PDF");
+    let late = [vec![0xaa; 990], b"\n".to_vec(), pdf].concat();
+    for format in [PDF, "text/plain", "image/jpeg"] {
+        let (product, _) = delivered("a.pdf", OCTETS, &late, &[format])
+            .await
+            .expect(format);
+        assert_eq!(product.media_type, format);
+    }
+}

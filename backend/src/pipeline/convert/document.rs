@@ -37,6 +37,11 @@ struct Filter {
     export: &'static str,
 }
 
+/// A workbook as Excel 2003 wrote it in XML, which has no registered type.
+pub(super) const EXCEL_2003: &str = "application/x-excel-2003-xml";
+/// The same of Word.
+pub(super) const WORD_2003: &str = "application/x-word-2003-xml";
+
 const WRITER: &str = "pdf:writer_pdf_Export";
 const CALC: &str = "pdf:calc_pdf_Export";
 const IMPRESS: &str = "pdf:impress_pdf_Export";
@@ -51,6 +56,8 @@ fn filter(media_type: &str) -> Option<Filter> {
         "application/rtf" | "text/rtf" => ("rtf", "Rich Text Format", WRITER),
         "text/plain" => ("txt", "Text (encoded):UTF8", WRITER),
         "text/html" => ("html", "HTML (StarWriter)", WRITER),
+        EXCEL_2003 => ("xml", "MS Excel 2003 XML", CALC),
+        WORD_2003 => ("xml", "MS Word 2003 XML", WRITER),
         "application/vnd.ms-excel" => ("xls", "MS Excel 97", CALC),
         "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet" => {
             ("xlsx", "Calc MS Excel 2007 XML", CALC)

@@ -6,7 +6,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
 use super::directory::{Entry, Zip};
-use super::text;
+use super::{document, naming, text};
 
 /// How much of the beginning is looked at, in bytes.
 const HEAD: u64 = 8192;
@@ -63,20 +63,27 @@ pub fn inspect(path: &Path, announced: &str, name: &str) -> io::Result<Kind> {
     if let Some(known) = signature(&head).filter(|_| !wide) {
         return Ok(kind(known));
     }
+    if is_late_pdf(&head, &mut file)? {
+        return Ok(kind("application/pdf"));
+    }
     // What unpacks itself begins with a program, or whatever else.
     if ends_as_zip(&mut file)?
         && let Some(kind) = zipped(path)
     {
         return Ok(kind);
     }
-    // Text has no signature: the edge's word counts, and then the ending.
+    let binary = head.contains(&0) && !wide && text::wide(&head).is_none();
+    let head = text::decode(&head);
+    if let Some(known) = told_by_text(&head).filter(|_| !binary) {
+        return Ok(kind(known));
+    }
+    // Other text has no signature: the edge's word counts, and then the ending.
     if announced != OCTETS && announced != "text/plain" {
         return Ok(kind(announced));
     }
-    if head.contains(&0) && !wide && text::wide(&head).is_none() {
+    if binary {
         return Ok(kind(announced));
     }
-    let head = text::decode(&head);
     Ok(kind(match extension.as_str() {
         "csv" | "tsv" => "text/csv",
         "html" | "htm" => "text/html",
@@ -86,8 +93,63 @@ pub fn inspect(path: &Path, announced: &str, name: &str) -> io::Result<Kind> {
             "text/html"
         }
         "txt" | "md" | "log" => "text/plain",
+        // Sound or a picture written out in letters is nothing to read.
+        other if naming::is_of_media(other) => OCTETS,
         _ => announced,
     }))
+}
+
+/// Whether it is a PDF behind other bytes, as far as readers look for one (ISO 32000-1, Annex H,
+/// implementation note 13). A text that names one ends otherwise.
+fn is_late_pdf(head: &[u8], file: &mut File) -> io::Result<bool> {
+    /// Where readers look for the beginning, and for the end, in bytes.
+    const SEARCHED: usize = 1024;
+    let begins = head
+        .windows(7)
+        .take(SEARCHED)
+        .any(|w| w.starts_with(b"%PDF-") && w[5].is_ascii_digit() && w[6] == b'.');
+    if !begins {
+        return Ok(false);
+    }
+    let len = file.metadata()?.len();
+    let mut tail = Vec::new();
+    file.seek(SeekFrom::Start(len.saturating_sub(SEARCHED as u64)))?;
+    file.take(SEARCHED as u64).read_to_end(&mut tail)?;
+    let has = |words: &[u8]| tail.windows(words.len()).any(|w| w == words);
+    Ok(has(b"startxref") && has(b"%%EOF"))
+}
+
+/// What is written as text and is more than that: a mail or a page saved as one, which have a head of
+/// fields (RFC 5322), and what Office 2003 wrote as XML.
+fn told_by_text(head: &str) -> Option<&'static str> {
+    if head.trim_start().starts_with("<?xml") {
+        let is = |words: &str| head.contains(words);
+        if is("progid=\"Excel.Sheet\"") || is("urn:schemas-microsoft-com:office:spreadsheet") {
+            return Some(document::EXCEL_2003);
+        }
+        if is("progid=\"Word.Document\"") || is("schemas.microsoft.com/office/word/2003/wordml") {
+            return Some(document::WORD_2003);
+        }
+    }
+    let mut fields = Vec::new();
+    for line in head.lines().take_while(|line| !line.is_empty()) {
+        if line.starts_with([' ', '\t']) && !fields.is_empty() {
+            continue;
+        }
+        let (name, value) = line.split_once(':')?;
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+            return None;
+        }
+        fields.push((name.to_ascii_lowercase(), value.trim().to_ascii_lowercase()));
+    }
+    let has = |wanted: &str| fields.iter().find(|(name, _)| name == wanted);
+    let page = |(_, value): &(String, String)| value.starts_with("multipart/related");
+    match has("content-type") {
+        Some(field) if page(field) && has("mime-version").is_some() => Some("multipart/related"),
+        _ if has("mime-version").is_some() => Some("message/rfc822"),
+        _ if has("from").is_some() && has("date").is_some() => Some("message/rfc822"),
+        _ => None,
+    }
 }
 
 /// The one of several names of a type that the converters use.
@@ -316,6 +378,43 @@ mod tests {
             (b"\0a\0,\0b\0\n", OCTETS, "a.txt", "text/plain"),
             (b"<\0p\0>\0", OCTETS, "a.htm", "text/html"),
             (b"\0\0\0\x01", OCTETS, "a.csv", OCTETS),
+            (b"IyFBTVIKPCQCB1AQ", "text/plain", "voice.amr", OCTETS),
+            (
+                b"From: a\nDate: b\n\nwords",
+                "text/plain",
+                "a.eml",
+                "message/rfc822",
+            ),
+            (
+                b"Dear all: words\n\nFrom: me",
+                "text/plain",
+                "a.txt",
+                "text/plain",
+            ),
+            (
+                b"MIME-Version: 1.0\r\nContent-Type: multipart/related; boundary=\"x\"\r\n\r\n--x",
+                "text/plain",
+                "report.doc",
+                "multipart/related",
+            ),
+            (
+                b"<?xml version=\"1.0\"?><?mso-application progid=\"Excel.Sheet\"?><Workbook/>",
+                "text/plain",
+                "table.xls",
+                document::EXCEL_2003,
+            ),
+            (
+                b"\xaa\xaa\n%PDF-1.4\n1 0 obj\nstartxref\n9\n%%EOF\n",
+                OCTETS,
+                "a",
+                "application/pdf",
+            ),
+            (
+                b"<html>%PDF-1.4 is how it begins</html>",
+                "text/plain",
+                "a",
+                "text/html",
+            ),
         ] {
             assert_eq!(of(content, announced, name), expected, "{name}");
         }

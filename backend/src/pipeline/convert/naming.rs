@@ -32,6 +32,8 @@ const EXTENSIONS: &[(&str, &[&str])] = &[
     ),
     ("application/rtf", &["rtf"]),
     ("application/zip", &["zip"]),
+    ("application/x-excel-2003-xml", &["xml", "xls"]),
+    ("application/x-word-2003-xml", &["xml", "doc"]),
     ("audio/aac", &["aac", "adts"]),
     ("audio/amr", &["amr", "3ga"]),
     ("audio/flac", &["flac"]),
@@ -66,6 +68,18 @@ const EXTENSIONS: &[(&str, &[&str])] = &[
 fn extensions(media_type: &str) -> Option<&'static [&'static str]> {
     let known = EXTENSIONS.iter().find(|(known, _)| *known == media_type);
     known.map(|(_, extensions)| *extensions)
+}
+
+/// Whether it is the extension of sound, video or pictures in bytes.
+pub(super) fn is_of_media(extension: &str) -> bool {
+    EXTENSIONS
+        .iter()
+        .filter(|(known, _)| {
+            ["audio/", "video/", "image/"]
+                .iter()
+                .any(|top| known.starts_with(top))
+        })
+        .any(|(known, extensions)| *known != "image/svg+xml" && extensions.contains(&extension))
 }
 
 /// The name of a file of this type, which it has had before: with another extension if the one that
