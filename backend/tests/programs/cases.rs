@@ -367,3 +367,49 @@ async fn a_pdf_behind_other_bytes_is_one() {
         assert_eq!(product.media_type, format);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scans_and_faxes_of_any_coding_keep_their_picture_and_their_shape() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, how, size) in [
+        ("group3.tif", "-monochrome -compress Fax", (600, 400)),
+        ("group4.tif", "-monochrome -compress Group4", (600, 400)),
+        ("palette.tif", "-type Palette -compress None", (600, 400)),
+        ("lzw.tif", "-compress LZW", (600, 400)),
+        ("deep.tif", "-depth 16 -compress Zip", (600, 400)),
+        (
+            "fax.tif",
+            "-monochrome -compress Group4 -density 204x102 -units PixelsPerInch",
+            (600, 800),
+        ),
+        (
+            "wide.tif",
+            "-compress LZW -density 100x200 -units PixelsPerInch",
+            (1200, 400),
+        ),
+    ] {
+        let path = folder.path().join(name);
+        let path = path.to_str().expect("UTF-8");
+        let draw = "rectangle 0,0 299,399";
+        let mut arguments = vec![
+            "-size", "600x400", "xc:white", "-fill", "black", "-draw", draw,
+        ];
+        arguments.extend(how.split(' '));
+        arguments.push(path);
+        program(CONVERT, "imagemagick", &arguments).expect("a scan");
+        let scan = std::fs::read(path).expect("a scan");
+        let (_, made) = delivered(name, "image/tiff", &scan, &["image/png"])
+            .await
+            .expect(name);
+        let made = image::load_from_memory(&made).expect("an image").to_rgb8();
+        assert_eq!(made.dimensions(), size, "{name}");
+        let (left, right) = (
+            made.get_pixel(20, 200).0,
+            made.get_pixel(size.0 - 20, 200).0,
+        );
+        assert!(left[0] < 20 && right[0] > 235, "{name} {left:?} {right:?}");
+        let cut = &scan[..scan.len() / 2];
+        let refused = delivered(name, "image/tiff", cut, &["image/png"]).await;
+        assert_eq!(refused.map(drop), Err(Rejection::Unreadable), "{name}");
+    }
+}

@@ -1,4 +1,4 @@
-//! JPEG, PNG, WebP, GIF, BMP and TIFF into JPEG, PNG, WebP or a PDF of one page.
+//! JPEG, PNG, WebP, GIF and BMP into JPEG, PNG, WebP or a PDF of one page.
 //!
 //! Upright by EXIF orientation. Nothing of the metadata is copied, so no place and no serial
 //! number travels on; only the colour profile is kept, where it fits the result, because without
@@ -24,7 +24,6 @@ use image::{
     ImageReader, Limits, RgbImage, Rgba,
 };
 
-use super::tiff::Pages;
 use super::{Conversion, ConvertError, Converter, clean, pdf, reject};
 use crate::pipeline::Rejection;
 
@@ -39,8 +38,6 @@ const ALLOCATION_MAX: u64 = PIXELS_MAX * 4 + 32 * 1024 * 1024;
 pub const SOURCE_MAX: u64 = 256 * 1024 * 1024;
 /// Largest colour profile that is kept, in bytes. Usual ones have under 4 KiB, printers' 1 MiB.
 const PROFILE_MAX: usize = 2 * 1024 * 1024;
-/// Largest PDF of pages, in bytes: it is put together in memory.
-const PDF_MAX: usize = 256 * 1024 * 1024;
 /// JPEG quality, of 100: no visible loss, a fifth of the size of 100.
 pub(super) const JPEG_QUALITY: u8 = 90;
 
@@ -77,54 +74,16 @@ impl Converter for Images {
     }
 
     fn handles(&self, from: &str, to: &str) -> bool {
-        source_format(from).is_some() && is_target(to)
+        source_format(from).is_some_and(|format| format != ImageFormat::Tiff) && is_target(to)
     }
 
     fn convert(&self, conversion: &Conversion<'_>) -> Result<(), ConvertError> {
         let Some(from) = source_format(conversion.from) else {
             return Err(reject(Rejection::NoUsableFormat, "not an image"));
         };
-        if from == ImageFormat::Tiff {
-            let pages = Pages::of(conversion.source, conversion.folder)?;
-            if pages.count() > 1 {
-                return several(&pages, conversion);
-            }
-        }
         let picture = read(conversion.source, from, Turn::ByExif)?;
         finish(&picture, conversion.to, conversion.result)
     }
-}
-
-/// A TIFF of several pages: as many in a PDF, below one another in an image.
-fn several(pages: &Pages, conversion: &Conversion<'_>) -> Result<(), ConvertError> {
-    let read = |n| read(pages.at(n)?, ImageFormat::Tiff, Turn::ByExif);
-    if conversion.to == pdf::PDF {
-        let (mut made, mut size) = (Vec::new(), 0);
-        for n in 0..pages.count() {
-            let page = pdf::page(&read(n)?.image)?;
-            size += page.len();
-            if size > PDF_MAX {
-                return Err(reject(Rejection::ResultTooLarge, format!("page {n}")));
-            }
-            made.push(page);
-        }
-        return Ok(std::fs::write(conversion.result, pdf::document(&made))?);
-    }
-    let (mut made, mut pixels) = (Vec::new(), 0);
-    for n in 0..pages.count() {
-        let page = on_white(&read(n)?.image).to_rgb8();
-        pixels += u64::from(page.width()) * u64::from(page.height());
-        if pixels > PIXELS_MAX {
-            let error = format!("{} pages in one image", pages.count());
-            return Err(reject(Rejection::ResultTooLarge, error));
-        }
-        made.push(page);
-    }
-    let picture = Picture {
-        image: pdf::below_one_another(&made)?.into(),
-        profile: None,
-    };
-    finish(&picture, conversion.to, conversion.result)
 }
 
 /// What is done about the orientation that the file names.

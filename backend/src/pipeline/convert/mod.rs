@@ -149,6 +149,7 @@ pub fn all(sandbox: &Sandbox) -> Vec<Arc<dyn Converter>> {
         Arc::new(clean::Cleaner),
         Arc::new(strip::Stripper(sandbox())),
         Arc::new(image::Images),
+        Arc::new(tiff::Tiffs(sandbox())),
         Arc::new(heif::Heif(sandbox())),
         Arc::new(svg::Svg(sandbox())),
         Arc::new(document::Documents::new(sandbox())),
