@@ -1,6 +1,7 @@
 //! What the edge needs of the world, as traits, with errors of our own. `platform` fulfils them on
 //! Workers; tests fulfil them in memory.
 
+use core::cell::Cell;
 use core::time::Duration;
 
 use chatlift_shared::digest::Sha256;
@@ -35,6 +36,9 @@ pub enum Failure {
     Refused(Problem),
     /// R2 failed.
     Bucket(BucketError),
+    /// An object of the platform went away, as at a deploy, or has too much to do: asked again soon it
+    /// answers. The text is for the log only.
+    Away(String),
     /// Something of ours failed; the text is for the log only.
     Broken(String),
 }
@@ -51,7 +55,7 @@ impl Failure {
     pub const fn code(&self) -> ProblemCode {
         match self {
             Self::Refused(problem) => problem.code,
-            Self::Bucket(_) => ProblemCode::StorageUnavailable,
+            Self::Bucket(_) | Self::Away(_) => ProblemCode::StorageUnavailable,
             Self::Broken(_) => ProblemCode::Internal,
         }
     }
@@ -63,7 +67,7 @@ impl Failure {
         match self {
             Self::Refused(problem) => problem.code.code().to_owned(),
             Self::Bucket(error) => error.to_string(),
-            Self::Broken(reason) => reason.clone(),
+            Self::Away(reason) | Self::Broken(reason) => reason.clone(),
         }
     }
 }
@@ -324,10 +328,11 @@ pub trait Feed {
         spill: impl AsyncFnMut(Self::Body, u64, u64) -> bool,
     ) -> Option<Result<T, E>>;
 
-    /// As [`Self::take_whole`], with nothing kept.
+    /// As [`Self::take_whole`], with nothing kept. `moved` tells meanwhile how many bytes were given.
     async fn take_exactly<T>(
         &mut self,
         length: u64,
+        moved: &Cell<u64>,
         consume: impl AsyncFnOnce(Self::Body) -> T,
     ) -> Taken<T>;
 

@@ -18,7 +18,12 @@ pub const STUCK_AFTER: Duration = Duration::from_secs(30);
 /// another attempt may take over, should that one have died.
 #[must_use]
 pub fn busy_since(since: Timestamp, now: Timestamp) -> Problem {
-    let left = now.until(since.plus(STUCK_AFTER));
+    busy_for(now.until(since.plus(STUCK_AFTER)))
+}
+
+/// The refusal of an upload that another attempt may take over in this time.
+#[must_use]
+pub fn busy_for(left: Duration) -> Problem {
     Problem::new(ProblemCode::UploadBusy).retry_after(left.as_millis().div_ceil(1000).max(1) as u64)
 }
 
@@ -30,14 +35,17 @@ pub const RECORD_RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// that R2 puts together or reads, takes longer than [`STUCK_AFTER`].
 pub const WORKING_EVERY: Duration = Duration::from_secs(10);
 
-/// Bytes in a second below which it does not tell that any more: the sender may be gone without a
-/// word, and a small file that is sent again must not wait for that.
+/// After this long without a word, a file in one request gives way to its own retry: its worker would have
+/// told of bytes that came meanwhile.
+pub const GIVES_WAY_AFTER: Duration = Duration::from_secs(15);
+
+/// Bytes in a second that R2 deals with at least, once it has all of a file.
 const SLOWEST: u64 = 16 * 1024;
 
-/// How many times a worker tells that the commit of a file of `size` bytes goes on.
+/// How many times a worker tells that R2 is at work on a file of `size` bytes.
 #[must_use]
 pub const fn workings(size: u64) -> u64 {
-    size / (SLOWEST * WORKING_EVERY.as_secs())
+    size / (SLOWEST * WORKING_EVERY.as_secs()) + 3
 }
 
 /// Something that is due.

@@ -86,7 +86,8 @@ pub(super) async fn config(
     request: &Request,
     token: &str,
 ) -> core::result::Result<Response, Failure> {
-    let claims = page::claims(config, request, token)?;
+    let claims = page::genuine(config, token)?;
+    super::password::check(config, request, &claims)?;
     let asked = request.url().map_err(broken("address"))?;
     let value = |name: &str| {
         let found = asked.query_pairs().find(|(key, _)| key == name);
@@ -177,7 +178,7 @@ impl DurableObject for ChatObject {
     }
 
     async fn fetch(&self, request: Request) -> Result<Response> {
-        self.answer(request).await.map_err(log::thrown)
+        self.answer(request).await.or_else(|e| log::failed(&e))
     }
 }
 

@@ -19,7 +19,7 @@ use worker::{
     SqlStorageValue, State, durable_object,
 };
 
-use super::setup::broken;
+use super::setup::{away, broken};
 use super::world::now;
 use super::{counts, log};
 use crate::core::listing::{Entry, KEEP, Place, Query, SCAN_MAX, ShardPage, shard_name};
@@ -74,7 +74,7 @@ impl DurableObject for DirectoryObject {
     }
 
     async fn fetch(&self, request: Request) -> Result<Response> {
-        self.answer(request).await.map_err(log::thrown)
+        self.answer(request).await.or_else(|e| log::failed(&e))
     }
 
     async fn alarm(&self) -> Result<Response> {
@@ -266,12 +266,10 @@ impl Directories {
             .map_err(broken("directory"))?
             .fetch_with_request(request)
             .await
-            .map_err(broken("directory"))?;
+            .map_err(away("directory"))?;
         if response.status_code() != 200 {
-            return Err(Failure::Broken(format!(
-                "directory: {}",
-                response.status_code()
-            )));
+            let reason = response.text().await.unwrap_or_default();
+            return Err(Failure::Broken(format!("directory: {reason}")));
         }
         response.json().await.map_err(broken("directory"))
     }

@@ -113,6 +113,7 @@ const STALL: Duration = Duration::from_secs(1);
 /// who was told how much is held goes on from there.
 async fn keep(
     mut reader: Reader,
+    broken: &mut bool,
     asked: &impl AsyncFn(),
     spill: &mut impl AsyncFnMut(ReadableStream, u64, u64) -> bool,
 ) -> (Pieces, bool) {
@@ -142,7 +143,10 @@ async fn keep(
         };
         match read {
             Ok(Some(chunk)) => pieces.push(&chunk),
-            _ => return (pieces, wanted),
+            end => {
+                *broken = end.is_err();
+                return (pieces, wanted);
+            }
         }
     }
 }
@@ -275,13 +279,13 @@ impl Stream {
         pipe: TransformStream,
         length: u64,
         exact: bool,
+        given: &Cell<u64>,
         consume: impl AsyncFnOnce(ReadableStream) -> T,
     ) -> Option<Taken<T>> {
         let writer = pipe.writable().get_writer().ok()?;
-        let given = Cell::new(0);
         let consuming = Box::pin(consume(pipe.readable()));
         let said = {
-            let pumping = Box::pin(self.pump(&writer, length, &given));
+            let pumping = Box::pin(self.pump(&writer, length, given));
             match select(pumping, consuming).await {
                 Either::Left((whole, consuming)) => {
                     // Ends the other side; what becomes of that is told by the consumer.
@@ -395,7 +399,10 @@ impl Feed for Stream {
     ) -> Taken<T> {
         self.kept = None;
         let pipe = open_pipe().unwrap_or_else(|_| unreachable!("the runtime has pipes"));
-        always(self.through(pipe, length, false, consume).await)
+        always(
+            self.through(pipe, length, false, &Cell::new(0), consume)
+                .await,
+        )
     }
 
     async fn take_whole<T>(
@@ -409,7 +416,8 @@ impl Feed for Stream {
             _share: Share::take(length)?,
         });
         let pipe = fixed_pipe(length).ok()?;
-        self.through(pipe, length, true, consume).await
+        self.through(pipe, length, true, &Cell::new(0), consume)
+            .await
     }
 
     async fn take_rest<T, E>(
@@ -430,8 +438,11 @@ impl Feed for Stream {
             Some((before, held)) => joined(before, rest, held + length).ok()?,
             None => rest,
         };
-        let (said, (mut left, wanted)) =
-            join(consume(body), keep(reader, &asked, &mut spill)).await;
+        let (said, (mut left, wanted)) = join(
+            consume(body),
+            keep(reader, &mut self.broken, &asked, &mut spill),
+        )
+        .await;
         if said.is_err() && wanted {
             left.spill(&mut spill).await;
         }
@@ -441,11 +452,12 @@ impl Feed for Stream {
     async fn take_exactly<T>(
         &mut self,
         length: u64,
+        moved: &Cell<u64>,
         consume: impl AsyncFnOnce(ReadableStream) -> T,
     ) -> Taken<T> {
         self.kept = None;
         let pipe = fixed_pipe(length).unwrap_or_else(|_| unreachable!("the runtime has pipes"));
-        always(self.through(pipe, length, true, consume).await)
+        always(self.through(pipe, length, true, moved, consume).await)
     }
 
     fn body(&mut self) -> Option<ReadableStream> {

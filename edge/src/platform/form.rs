@@ -49,7 +49,7 @@ pub(super) async fn post(
     token: &str,
 ) -> Result<Response, Failure> {
     let lang = page::language(request)?;
-    let (result, app) = match page::claims(config, request, token) {
+    let (result, app) = match page::claims(service, config, request, token).await {
         Ok(claims) => {
             let app = config
                 .app(&claims.app)
@@ -74,13 +74,14 @@ pub(super) async fn post(
             }
             (FormResult { files, problem }, app)
         }
-        Err(problem) => (
+        Err(Failure::Refused(problem)) => (
             FormResult {
                 files: vec![],
                 problem: Some(problem),
             },
             "",
         ),
+        Err(other) => return Err(other),
     };
     let refused = result
         .files

@@ -8,7 +8,7 @@ use worker::web_sys::ReadableStream;
 use worker::{Env, Headers, Method, ObjectNamespace, Request, RequestInit, Response, ResponseBody};
 
 use super::counts;
-use super::setup::broken;
+use super::setup::{away, broken};
 use crate::core::command::{Answer, Command, Reply};
 use crate::core::lease::{Asked, Lease};
 use crate::ports::{Begun, Chunk, Failure, Kept, Links, Stage};
@@ -58,15 +58,15 @@ impl Stubs {
             .id_from_name(&link.to_string())
             .and_then(|id| id.get_stub())
             .map_err(broken("stub"))?;
-        let response = stub
+        let mut response = stub
             .fetch_with_request(request)
             .await
-            .map_err(broken("link object"))?;
+            .map_err(away("link object"))?;
         if response.status_code() == 200 {
             return Ok(response);
         }
-        let status = response.status_code();
-        Err(Failure::Broken(format!("link object: status {status}")))
+        let reason = response.text().await.unwrap_or_default();
+        Err(Failure::Broken(format!("link object: {reason}")))
     }
 }
 

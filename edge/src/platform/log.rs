@@ -9,7 +9,7 @@ use std::sync::Once;
 
 use chatlift_shared::LinkId;
 use serde_json::{Map, Value, json};
-use worker::{Error, console_error, console_log};
+use worker::{Error, Response, console_error, console_log};
 
 use crate::core::json::place;
 
@@ -63,10 +63,14 @@ pub(super) fn text(error: &Error) -> String {
     }
 }
 
-/// An error that may leave a Durable Object: the platform logs what is thrown, and so does the
-/// worker that called.
-pub(super) fn thrown(error: Error) -> Error {
-    Error::RustError(text(&error))
+/// What a Durable Object answers when something of ours failed in it. It is no exception: those are what
+/// the runtime throws when the object goes away.
+pub(super) fn failed(failure: &Error) -> worker::Result<Response> {
+    let reason = text(failure);
+    let mut fields = vec![("reason", reason.clone())];
+    fields.extend(LINK.get().map(|link| ("link", link.to_string())));
+    error("object failed", &fields);
+    Response::error(reason, 500)
 }
 
 fn line(level: &str, event: &str, fields: &[(&str, String)]) -> Value {

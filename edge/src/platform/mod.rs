@@ -81,7 +81,10 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
     };
     let mut about = vec![("route", label.to_owned())];
     about.extend(link.map(|link| ("link", link.to_string())));
-    let failed = matches!(&answer, Err(Failure::Bucket(_) | Failure::Broken(_)));
+    let failed = matches!(
+        &answer,
+        Err(Failure::Bucket(_) | Failure::Away(_) | Failure::Broken(_))
+    );
     let Answered {
         mut response,
         refused,

@@ -74,7 +74,7 @@ impl DurableObject for LinkObject {
     }
 
     async fn fetch(&self, request: Request) -> Result<Response> {
-        self.answer(request).await.map_err(log::thrown)
+        self.answer(request).await.or_else(|e| log::failed(&e))
     }
 
     async fn alarm(&self) -> Result<Response> {

@@ -24,9 +24,17 @@ thread_local! {
 }
 
 /// The claims of a token whose bearer may use the link: they have said its password, if it has
-/// one.
-pub(super) fn claims(config: &Config, request: &Request, token: &str) -> Result<Claims, Problem> {
-    let claims = genuine(config, token)?;
+/// one. A page that was open when its link was extended goes on with the token that it has.
+pub(super) async fn claims(
+    service: &EdgeService,
+    config: &Config,
+    request: &Request,
+    token: &str,
+) -> Result<Claims, Failure> {
+    let claims = match genuine(config, token) {
+        Ok(claims) => claims,
+        Err(problem) => extended(service, config, token).await?.ok_or(problem)?,
+    };
     password::check(config, request, &claims)?;
     Ok(claims)
 }
@@ -44,13 +52,13 @@ pub(super) fn genuine(config: &Config, token: &str) -> Result<Claims, Problem> {
     })
 }
 
-/// Where a link that was extended goes on, for a token that has ended: the new address stands in
+/// The claims of a link that was extended, for a token that has ended: the new address stands in
 /// no chat yet. Only whoever bears a genuine token makes the edge look.
-async fn goes_on(
+async fn extended(
     service: &EdgeService,
     config: &Config,
     token: &str,
-) -> Result<Option<String>, Failure> {
+) -> Result<Option<Claims>, Failure> {
     let Err(TokenError::Expired(old)) = verify(&config.keys, token, now()) else {
         return Ok(None);
     };
@@ -61,7 +69,7 @@ async fn goes_on(
     };
     let claims = super::routes::claims_of(&view.link);
     let on = view.link.status == LinkState::Active && claims.expiry() > now();
-    Ok(on.then(|| mint(&config.keys, &claims)))
+    Ok(on.then_some(claims))
 }
 
 /// The language to answer in.
@@ -83,8 +91,9 @@ pub(super) async fn data(
     token: &str,
 ) -> Result<(u16, PageData), Failure> {
     let lang = language(request)?;
-    let (link, problem) = match claims(config, request, token) {
-        Err(problem) => (None, Some(problem)),
+    let (link, problem) = match claims(service, config, request, token).await {
+        Err(Failure::Refused(problem)) => (None, Some(problem)),
+        Err(other) => return Err(other),
         Ok(claims) => match service.read_link(claims.link).await {
             Ok(view) => (page_link(config, &view, lang), unusable(&view)),
             Err(Failure::Refused(problem)) => (None, Some(problem)),
@@ -178,7 +187,8 @@ pub(super) async fn html(
             return password::form(config, request, token, &claims, None);
         }
         Err(_) => {
-            if let Some(token) = goes_on(service, config, token).await? {
+            if let Some(claims) = extended(service, config, token).await? {
+                let token = mint(&config.keys, &claims);
                 return respond::redirect(302, &format!("/u/{token}"));
             }
         }

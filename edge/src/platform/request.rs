@@ -7,7 +7,6 @@ use chatlift_shared::{Problem, ProblemCode, UploadId, disposition};
 use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
 use worker::Request;
-use worker::web_sys::ReadableStream;
 
 use super::setup::broken;
 use crate::core::{json, name};
@@ -27,14 +26,6 @@ pub(super) fn content_length(request: &Request) -> Result<u64, Failure> {
                 .field("Content-Length")
                 .into()
         })
-}
-
-/// The body as a stream. An empty one has none.
-pub(super) fn body(request: &Request) -> Result<ReadableStream, Failure> {
-    request
-        .inner()
-        .body()
-        .ok_or_else(|| ProblemCode::FileEmpty.into())
 }
 
 /// The digest in a `Content-Digest` or `Repr-Digest` header, if there is one.

@@ -121,7 +121,7 @@ async fn answer(
     token: &str,
     upload: Option<&str>,
 ) -> Answer {
-    let claims = page::claims(config, request, token)?;
+    let claims = page::claims(service, config, request, token).await?;
     // The platform's own text: `worker` takes a method that it does not know for GET.
     let method = request.inner().method();
     let Some(upload) = upload else {

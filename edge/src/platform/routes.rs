@@ -22,6 +22,7 @@ use crate::config::{App, Config};
 use crate::core::command::FoundFile;
 use crate::core::link::{LinkRow, LinkView};
 use crate::core::route::{self, PageRoute, Route};
+use crate::core::serial::LIFETIME;
 use crate::core::tus::number;
 use crate::core::{language, name, ticket};
 use crate::ports::Failure;
@@ -210,7 +211,7 @@ async fn page_route(
         }
         _ => {}
     }
-    let claims = page::claims(config, &request, token)?;
+    let claims = page::claims(service, config, &request, token).await?;
     match route {
         PageRoute::Opened => {
             service.opened(claims.link).await?;
@@ -269,9 +270,9 @@ async fn put_file(
     let sha256 = request::digest(request, "Content-Digest")?;
     let name = request::file_name(request)?;
     service.world.may_panic(&name);
-    let body = request::body(request)?;
+    let mut feed = Stream::of(request);
     let found = service
-        .put_file(&claims.app, claims.link, name, length, sha256, body)
+        .put_file(&claims.app, claims.link, name, length, sha256, &mut feed)
         .await?;
     stored(201, found)
 }
@@ -308,7 +309,8 @@ async fn create_upload(
         r2_upload_id: opened.multipart.r2_upload_id.clone(),
         size: opened.size,
         part_size: opened.multipart.part_size,
-        expires_at: claims.expires_at,
+        // The link itself says whether it takes parts; a page that is open when it is extended goes on.
+        expires_at: u64::try_from(super::world::now().plus(LIFETIME).secs()).unwrap_or_default(),
     };
     let upload = Upload {
         id: opened.id,

@@ -52,6 +52,12 @@ pub(super) fn service(env: &Env, fault: Option<String>) -> Result<EdgeService, F
     })
 }
 
+/// What the runtime throws where an object was asked: what the object itself says of a failure is an
+/// answer.
+pub(super) fn away(what: &str) -> impl FnOnce(worker::Error) -> Failure + '_ {
+    move |error| Failure::Away(format!("{what}: {}", log::text(&error)))
+}
+
 /// A failure of the platform.
 pub(super) fn broken(what: &str) -> impl FnOnce(worker::Error) -> Failure + '_ {
     move |error| Failure::Broken(format!("{what}: {}", log::text(&error)))

@@ -96,7 +96,7 @@ async fn answer(
     let overridden = header(request, "x-http-method-override");
     // The platform's own text: `worker` takes a method that it does not know for GET.
     let method = tus::method(&request.inner().method(), overridden.as_deref());
-    let claims = page::claims(config, request, token)?;
+    let claims = page::claims(service, config, request, token).await?;
     let methods = upload.map_or(METHODS, |_| UPLOAD_METHODS);
     if !methods.split(", ").any(|known| known == method) {
         return Err(not_allowed(methods).into());

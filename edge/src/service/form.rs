@@ -39,12 +39,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         let first = fill(&mut incoming, Vec::new(), SINGLE_REQUEST_MAX).await?;
         let (first, rest) = match first {
             Filled::Ended(all) => {
-                let sha256 = Sha256::of(&all);
-                let length = all.len() as u64;
-                let body = self.bucket.body(all)?;
-                return self
-                    .put_file(app, link, name, length, Some(sha256), body)
-                    .await;
+                return self.put_bytes(app, link, name, all).await;
             }
             Filled::Full(part, rest) => (part, rest),
         };

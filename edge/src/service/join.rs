@@ -4,6 +4,8 @@
 //! other and stored again, as a stream, and their digest is computed as they go by. Safe to repeat:
 //! the pieces stay until the file is stored.
 
+use core::cell::Cell;
+
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::{HEAD_MAX, part_count, part_len, part_size};
 use chatlift_shared::{AppId, LinkId, Problem, ProblemCode, UploadId};
@@ -130,7 +132,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             let number = u16::try_from(n).map_err(|_| ProblemCode::PartOutOfRange)?;
             let length = part_len(size, *part_size, n).ok_or(ProblemCode::PartOutOfRange)?;
             let put = async |body| self.bucket.put_part(key, r2_upload_id, number, body).await;
-            let taken = feed.take_exactly(length, put).await;
+            let taken = feed.take_exactly(length, &Cell::new(0), put).await;
             if taken.bytes != length {
                 return Err(BucketError {
                     operation: "join",

@@ -92,9 +92,10 @@ impl Edge {
     fn put(&self, link: LinkId, body: &[u8], sha256: Option<Sha256>) -> Result<Sha256, Failure> {
         let length = body.len() as u64;
         let app = &self.app().id;
+        let mut feed = Bytes::new(body.to_vec());
         block_on(
             self.service
-                .put_file(app, link, "a.pdf".into(), length, sha256, body.to_vec()),
+                .put_file(app, link, "a.pdf".into(), length, sha256, &mut feed),
         )
         .map(|found| found.file.sha256)
     }

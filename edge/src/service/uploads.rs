@@ -1,5 +1,6 @@
 //! Uploads: announced, taken in parts or in one request, committed.
 
+use core::cell::Cell;
 use core::future::pending;
 use core::pin::pin;
 
@@ -224,6 +225,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         };
         self.end_lease(lease, chunk.length).await;
         match staged.transpose()? {
+            None if feed.broken() => Err(ended_early().into()),
             Some(Kept::Recorded) => Ok(Some(Sent::Part)),
             Some(Kept::Staged(held)) if held < chunk.part_len => Ok(Some(Sent::Staged(held))),
             _ => Err(self.not_put(ticket.upload, error).await),
@@ -442,27 +444,35 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         self.confirm(&sealed.policy, announced).await
     }
 
-    /// Waits for what R2 does for a file of `size` bytes, and has the link know from time to time that
-    /// the attempt goes on, so that its alarm does not take it for stuck.
+    /// Waits for what R2 does with a file of `size` bytes, of which `moved` have come so far, and has the
+    /// link know from time to time that the attempt goes on, so that it is not taken for stuck: as long
+    /// as bytes come, and for as long as R2 may take once all have.
     async fn while_working<T>(
         &self,
         upload: UploadId,
         attempt: u64,
         size: u64,
+        moved: &Cell<u64>,
         work: impl Future<Output = T>,
     ) -> T {
         let mut work = pin!(work);
-        for _ in 0..workings(size) {
+        let (mut before, mut left) = (0, workings(size));
+        while left > 0 {
             let pause = pin!(self.world.pause(WORKING_EVERY));
-            match select(work.as_mut(), pause).await {
-                Either::Left((done, _)) => return done,
-                // What the link says to it, it says again at the end.
-                Either::Right(_) => {
-                    let _ = self
-                        .tell(upload, Command::Working { upload, attempt })
-                        .await;
-                }
+            if let Either::Left((done, _)) = select(work.as_mut(), pause).await {
+                return done;
             }
+            let now = moved.get();
+            if now == size {
+                left -= 1;
+            } else if now == before {
+                continue;
+            }
+            before = now;
+            // What the link says to it, it says again at the end.
+            let _ = self
+                .tell(upload, Command::Working { upload, attempt })
+                .await;
         }
         work.await
     }
@@ -478,7 +488,13 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             .bucket
             .complete(key, &sealed.multipart.r2_upload_id, &sealed.etags);
         let done = self
-            .while_working(upload, attempt, sealed.size, complete)
+            .while_working(
+                upload,
+                attempt,
+                sealed.size,
+                &Cell::new(sealed.size),
+                complete,
+            )
             .await;
         let Err(error) = done else { return Ok(()) };
         // An earlier try may have got through without hearing of it.
@@ -523,7 +539,8 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     /// Takes a file in one request.
     ///
     /// # Errors
-    /// `file-too-large`, `file-type-not-accepted`, `digest-mismatch`; what the link refuses.
+    /// `file-too-large`, `file-type-not-accepted`, `digest-mismatch`; `invalid-request` for a body that
+    /// ends early; what the link refuses.
     pub async fn put_file(
         &self,
         app: &AppId,
@@ -531,7 +548,48 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         name: String,
         length: u64,
         sha256: Option<Sha256>,
-        body: B::Body,
+        feed: &mut impl Feed<Body = B::Body>,
+    ) -> Result<FoundFile, Failure> {
+        let store = async |key: &str, moved: &Cell<u64>| {
+            let put = async |body| self.bucket.put(key, body, sha256).await;
+            feed.take_exactly(length, moved, put).await.said
+        };
+        let stored = self.put_by(app, link, name, length, sha256, store).await;
+        match stored {
+            // What R2 says of it is no fault of ours.
+            Err(Failure::Bucket(_)) if feed.broken() => Err(ended_early().into()),
+            other => other,
+        }
+    }
+
+    /// Takes a file that is in memory.
+    ///
+    /// # Errors
+    /// As [`Self::put_file`].
+    pub(super) async fn put_bytes(
+        &self,
+        app: &AppId,
+        link: LinkId,
+        name: String,
+        bytes: Vec<u8>,
+    ) -> Result<FoundFile, Failure> {
+        let (length, sha256) = (bytes.len() as u64, Some(Sha256::of(&bytes)));
+        let store = async |key: &str, moved: &Cell<u64>| {
+            moved.set(length);
+            let body = self.bucket.body(bytes).map_err(PutError::Bucket)?;
+            self.bucket.put(key, body, sha256).await
+        };
+        self.put_by(app, link, name, length, sha256, store).await
+    }
+
+    async fn put_by(
+        &self,
+        app: &AppId,
+        link: LinkId,
+        name: String,
+        length: u64,
+        sha256: Option<Sha256>,
+        store: impl AsyncFnOnce(&str, &Cell<u64>) -> Result<Put, PutError>,
     ) -> Result<FoundFile, Failure> {
         if length > SINGLE_REQUEST_MAX {
             return Err(Problem::new(ProblemCode::BodyTooLarge)
@@ -554,8 +612,10 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             other => return Err(unexpected(&other)),
         };
         let key = object_key(app, upload);
-        let put = self.bucket.put(&key, body, sha256);
-        let put = match self.while_working(upload, attempt, length, put).await {
+        let moved = Cell::new(0);
+        let put = store(&key, &moved);
+        let put = self.while_working(upload, attempt, length, &moved, put);
+        let put = match put.await {
             Ok(put) if sha256.is_none_or(|s| s == put.sha256) => put,
             other => {
                 self.withdraw(upload, attempt, &key).await?;
@@ -614,7 +674,8 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             Some(known) => known,
             None => {
                 let digest = self.bucket.digest(key);
-                self.while_working(upload, attempt, size, digest).await?
+                self.while_working(upload, attempt, size, &Cell::new(size), digest)
+                    .await?
             }
         };
         if expected.is_some_and(|expected| expected != sha256) {
@@ -687,6 +748,13 @@ fn chunk_of(
         writer: None,
         put_away: false,
     }
+}
+
+/// The problem of a body that has fewer bytes than it announced.
+fn ended_early() -> Problem {
+    Problem::new(ProblemCode::InvalidRequest)
+        .field("Content-Length")
+        .detail("The body ended before its announced length.")
 }
 
 /// The number of a part, checked against the ticket, and its length in bytes.

@@ -448,3 +448,24 @@ fn receipts_go_forward_and_show_on_the_page() {
         "delivered"
     );
 }
+
+/// One that came slowly was aborted after half a minute, however steadily.
+#[test]
+fn a_small_file_that_comes_slowly_is_stored() {
+    let stage = shared();
+    let link = stage.edge.app().link(ANY_FILE);
+    let page = stage.edge.app().page(&link);
+    let (host, path) = page.url()["http://".len()..]
+        .split_once('/')
+        .expect("a path");
+    let mut stream = TcpStream::connect(host).expect("the edge");
+    let head =
+        format!("POST /{path}/files HTTP/1.1\r\nhost: {host}\r\ncontent-length: 45000\r\n\r\n");
+    stream.write_all(head.as_bytes()).expect("sent");
+    for _ in 0..45 {
+        stream.write_all(&[b'x'; 1000]).expect("sent");
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    let stored: PageFile = read_answer(&mut stream).expect("an answer").ok(201);
+    assert_eq!(stored.size, 45_000);
+}

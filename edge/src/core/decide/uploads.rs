@@ -11,7 +11,7 @@ use chatlift_shared::{Problem, ProblemCode, Timestamp, UploadId};
 use super::super::command::{Answer, OpenUpload, Reply, Seal, Sealed};
 use super::super::link::{Multipart, Part, StoredFile, UploadRow, UploadState};
 use super::super::serial::Serial;
-use super::super::work::{STUCK_AFTER, busy_since};
+use super::super::work::{GIVES_WAY_AFTER, STUCK_AFTER, busy_for, busy_since};
 use super::{PARTS_NAMED, PartWrite, Step};
 
 /// Uploads that may be under way beside the places left: a person who starts over, or has two
@@ -275,6 +275,39 @@ impl Step<'_> {
             .map(|(id, _)| *id)
     }
 
+    /// Ends a file in one request that may be this one, sent before, if nothing has come of it lately.
+    /// Answers whether there was one; that it is busy while something comes.
+    fn gives_way(
+        &mut self,
+        name: &str,
+        size: u64,
+        sha256: Option<Sha256>,
+    ) -> Result<bool, Problem> {
+        let earlier = self.state.uploads.iter().find_map(|(id, row)| {
+            let UploadState::Completing {
+                since,
+                sha256: announced,
+                multipart: None,
+                ..
+            } = &row.state
+            else {
+                return None;
+            };
+            let differs = sha256.is_some() && announced.is_some() && *announced != sha256;
+            let same = row.serial.is_none() && row.name == name && row.size == size && !differs;
+            same.then_some((*id, *since))
+        });
+        let Some((id, since)) = earlier else {
+            return Ok(false);
+        };
+        if self.now < since.plus(GIVES_WAY_AFTER) {
+            let wait = self.now.until(since.plus(GIVES_WAY_AFTER));
+            return Err(busy_for(wait));
+        }
+        self.end_upload(id);
+        Ok(true)
+    }
+
     pub(super) fn reserve(
         &mut self,
         upload: UploadId,
@@ -284,13 +317,17 @@ impl Step<'_> {
         sha256: Option<Sha256>,
     ) -> Answer {
         if let Some(known) = self.find_same(&name, size, sha256) {
-            return match self.upload(known)?.state {
-                UploadState::Stored(_) => self.found_file(known.into()),
-                UploadState::Completing { since, .. } => Err(busy_since(since, self.now)),
-                _ => Err(ProblemCode::UploadBusy.into()),
-            };
+            match self.upload(known)?.state {
+                UploadState::Stored(_) => return self.found_file(known.into()),
+                _ => self.gives_way(&name, size, sha256).map(drop)?,
+            }
         }
-        self.room_for(size)?;
+        if let Err(problem) = self.room_for(size) {
+            if problem.code != ProblemCode::LinkFull || !self.gives_way(&name, size, sha256)? {
+                return Err(problem);
+            }
+            self.room_for(size)?;
+        }
         let state = UploadState::Completing {
             attempt,
             since: self.now,

@@ -1,5 +1,7 @@
 //! A body of a serial upload.
 
+use core::cell::Cell;
+
 use chatlift_shared::digest::Sha256;
 
 use crate::core::tus::Algorithm;
@@ -107,8 +109,10 @@ impl Feed for Bytes {
     async fn take_exactly<T>(
         &mut self,
         length: u64,
+        moved: &Cell<u64>,
         consume: impl AsyncFnOnce(Vec<u8>) -> T,
     ) -> Taken<T> {
+        moved.set(length);
         self.take(length, consume).await
     }
 

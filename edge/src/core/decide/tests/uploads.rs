@@ -220,8 +220,7 @@ fn an_attempt_that_goes_on_is_not_stuck() {
     }
     assert_eq!(kept.refused(working(2)), ProblemCode::UploadAborted);
     kept.run(commit(1, 1)).expect("a file");
-    // What a phone sends at once is soon given up; what a backend sends may take its time.
-    assert_eq!((workings(256 * 1024), workings(8 * MIB)), (1, 51));
+    assert_eq!((workings(256 * 1024), workings(8 * MIB)), (4, 54));
 }
 
 fn is_no_settle(work: &Work) -> bool {
@@ -407,4 +406,60 @@ fn who_waits_as_long_as_a_dead_commit_says_may_take_over() {
     }
     kept.pass(left);
     assert!(matches!(kept.run(seal(1, size, 2)), Ok(Reply::Sealed(_))));
+}
+
+/// A request that had stalled kept a link's only place, and its retry was told that the link is full.
+#[test]
+fn a_file_in_one_request_gives_way_to_its_own_retry_when_nothing_comes_of_it() {
+    let with = |n, sha256| match reserve(n, MIB) {
+        Command::Reserve {
+            upload,
+            attempt,
+            name,
+            size,
+            ..
+        } => Command::Reserve {
+            upload,
+            attempt,
+            name,
+            size,
+            sha256,
+        },
+        other => panic!("{other:?}"),
+    };
+    let digest = |text: &[u8]| Some(Sha256::of(text));
+    for (first, second, gives_way) in [
+        (None, None, true),
+        (digest(b"1"), digest(b"1"), true),
+        (digest(b"1"), None, true),
+        (digest(b"1"), digest(b"2"), false),
+    ] {
+        let mut kept = Kept::new(1);
+        kept.run(with(1, first)).expect("the place");
+        let code = kept.refused(with(2, second));
+        let busy = ProblemCode::UploadBusy;
+        assert_eq!(
+            code,
+            if gives_way {
+                busy
+            } else {
+                ProblemCode::LinkFull
+            }
+        );
+        // As long as bytes come it has its place.
+        kept.pass(14);
+        let working = Command::Working {
+            upload: id(1),
+            attempt: 1,
+        };
+        kept.run(working.clone()).expect("on its way");
+        kept.pass(14);
+        assert_eq!(kept.refused(with(2, second)), code);
+        kept.pass(1);
+        assert_eq!(kept.run(with(2, second)).is_ok(), gives_way);
+        if gives_way {
+            assert_eq!(kept.refused(working), ProblemCode::UploadAborted);
+            kept.run(commit(2, 1)).expect("a file");
+        }
+    }
 }
