@@ -120,7 +120,10 @@ fn an_upload_goes_on_after_a_reload(engine: Engine) {
     begin(&phone, &path);
     phone.sees_within(&mark("success"), 1, WITHIN);
     is_stored(&stage.edge, &link, file);
-    little_went_twice(&network, file);
+    // Chromium 64 goes on sending a body that was refused at its first byte.
+    if engine != Engine::Chromium64 {
+        little_went_twice(&network, file);
+    }
 }
 
 fn an_upload_goes_on_in_a_browser_that_remembers_nothing(engine: Engine) {
