@@ -1,14 +1,16 @@
-//! `chatlift-backend jobs`: the operator's look at the jobs, and another try for one.
+//! `chatlift-backend jobs`: the operator's look at the jobs, another try for one, and its end.
 
 use chatlift_shared::{FileId, Timestamp};
 
+use crate::pipeline::Rejection;
 use crate::store::{Stage, Store};
 
 /// What can be asked.
 pub const USAGE: &str = "\
 chatlift-backend jobs list            the jobs that are not done, newest first
 chatlift-backend jobs show <file>     all that is known of one
-chatlift-backend jobs retry <file>    begins a parked one anew; the running backend takes it up";
+chatlift-backend jobs retry <file>    begins a parked one anew; the running backend takes it up
+chatlift-backend jobs park <file>     ends one that is not done: its sender is told that it failed";
 
 /// Runs one command; what it prints.
 ///
@@ -30,6 +32,19 @@ pub async fn run(store: &Store, words: &[String], now: Timestamp) -> Result<Stri
                 Ok(false) => Err(format!("{file} is not parked")),
                 Err(error) => Err(error.to_string()),
             }
+        }
+        ["park", file] => {
+            let file = id(file)?;
+            let job = store.job(file).await.map_err(|e| e.to_string())?;
+            let job = job.ok_or_else(|| format!("there is no job of {file}"))?;
+            if matches!(job.stage, Stage::Done | Stage::Parked | Stage::Erase) {
+                return Err(format!("{file} is {} already", job.stage.as_str()));
+            }
+            let parked = store
+                .park(&job, Rejection::GaveUp, "by the operator", now)
+                .await;
+            parked.map_err(|e| e.to_string())?;
+            Ok(format!("{file} is parked\n"))
         }
         _ => Err(format!("no such command\n{USAGE}")),
     }

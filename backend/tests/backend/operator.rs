@@ -68,6 +68,27 @@ async fn a_parked_job_is_listed_shown_and_done_after_a_retry_by_command() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_gets_nowhere_is_ended_by_command() {
+    let data = tempfile::tempdir().expect("a folder");
+    let edge = TestEdge::start().await;
+    let backend = Backend::start(data.path(), &edge).await;
+    edge.hold(file_id(1), b"words", "\"v1\"");
+    edge.gate.send_replace(false);
+    let event = announce(1, "a.txt", "text/plain", b"words", &[]);
+    backend.tell(event_id(1), &event).await;
+    let id = file_id(1).to_string();
+    let (good, said) = jobs(data.path(), &["park", &id]);
+    assert!(good, "{said}");
+    edge.gate.send_replace(true);
+    let ended = backend.ended(file_id(1)).await;
+    assert_eq!(ended.stage, Stage::Parked);
+    assert_eq!(ended.last_error.as_deref(), Some("by the operator"));
+    let (good, said) = jobs(data.path(), &["park", &id]);
+    assert!(!good && said.contains("parked already"), "{said}");
+    backend.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_container_can_ask_whether_its_backend_is_ready() {
     let data = tempfile::tempdir().expect("a folder");
     let edge = TestEdge::start().await;
