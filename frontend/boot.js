@@ -6,7 +6,7 @@
 // is. A program that comes late takes the page over, unless the form is on its way already. When not
 // even this file runs, the style shows the form by itself after some seconds.
 
-import { imports, start } from "./page.js";
+import init from "./page.js";
 
 /** When the form is shown at the latest, in milliseconds since the page was asked for. */
 const FORM_AFTER = 8000;
@@ -57,10 +57,10 @@ const within = (ms, promise) =>
 /** Compiles the program while it arrives, where the browser can. */
 async function compile(answer) {
   try {
-    return await WebAssembly.instantiateStreaming(answer, imports());
+    return await WebAssembly.compileStreaming(answer);
   } catch {
     // No such function here, or the program came without its type: its bytes have not been read.
-    return WebAssembly.instantiate(await answer.arrayBuffer(), imports());
+    return WebAssembly.compile(await answer.arrayBuffer());
   }
 }
 
@@ -71,12 +71,12 @@ async function load(how) {
 }
 
 /** Starts the program; one that fails leaves the page as it was. */
-function run(program) {
+async function run(program) {
   if (sent) return;
   const app = document.getElementById("app");
   const before = app.cloneNode(true);
   try {
-    start(program.instance);
+    await init({ module_or_path: program });
     show("program");
   } catch (why) {
     app.replaceWith(before);

@@ -91,6 +91,11 @@ pub(crate) fn call(object: &JsValue, name: &str, argument: &str) -> Option<JsVal
     function.call1(object, &argument.into()).ok()
 }
 
+/// Loads the page anew.
+pub(crate) fn reload() {
+    let _ = window().location().reload();
+}
+
 /// A part of the page's address, as `Location` names it.
 pub(crate) fn address(part: &str) -> String {
     text(&window().location(), part)

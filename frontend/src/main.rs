@@ -4,6 +4,10 @@
 #[cfg(target_arch = "wasm32")]
 mod api;
 #[cfg(target_arch = "wasm32")]
+#[expect(
+    unreachable_pub,
+    reason = "`#[component]` writes a public builder for each component"
+)]
 mod components;
 #[cfg(target_arch = "wasm32")]
 mod dom;
@@ -12,20 +16,11 @@ mod engine;
 #[cfg(target_arch = "wasm32")]
 mod i18n;
 #[cfg(target_arch = "wasm32")]
-mod live;
-#[cfg(target_arch = "wasm32")]
 mod page;
 #[cfg(target_arch = "wasm32")]
 mod pickers;
 #[cfg(target_arch = "wasm32")]
 mod start;
-
-/// A small allocator: the usual one is 4 kB of a program that is loaded over bad networks. The page
-/// keeps few things, and frees them soon.
-#[cfg(target_arch = "wasm32")]
-#[global_allocator]
-static ALLOCATOR: lol_alloc::LockedAllocator<lol_alloc::FreeListAllocator> =
-    lol_alloc::LockedAllocator::new(lol_alloc::FreeListAllocator::new());
 
 /// Memory that the program takes at once, in bytes: more than a page with some hundred files needs.
 /// V8 before 6.5 (seen in Chromium 64) leaves the views of a memory as they are when the program

@@ -1,14 +1,16 @@
-//! Finds the page's data, and draws.
+//! Finds the page's data, and mounts the page.
 //!
 //! In production the edge has put the data into the page. Under `trunk serve` nobody has: there
 //! the token comes from the address, `/#<token>`, and the data from the edge behind the proxy.
 
 use chatlift_frontend::wire::{self, Value as _};
 use js_sys::{JSON, Object};
+use leptos::mount::mount_to;
+use leptos::prelude::*;
 use wasm_bindgen::JsCast as _;
 
 use crate::api::{self, Js};
-use crate::components::{self, At};
+use crate::components::{Languages, LinkPage, NoAnswer, NoLink};
 use crate::{dom, i18n, page, pickers};
 
 /// Begins.
@@ -32,18 +34,13 @@ fn show(data: Option<Js>) {
         return;
     };
     root.set_text_content(None);
-    // Leptos's own mount sets its executor and owner; what is drawn goes into the element itself.
-    let draw = move || {
-        let at = At::root(root);
-        if data.as_ref().and_then(|data| draw(&at, data)).is_none() {
+    let view = move || {
+        data.as_ref().and_then(view).unwrap_or_else(|| {
             head(false);
-            components::no_answer(&at);
-        }
+            view! { <NoAnswer/> }.into_any()
+        })
     };
-    let _ = any_spawner::Executor::init_wasm_bindgen();
-    let owner = reactive_graph::owner::Owner::new();
-    owner.with(draw);
-    std::mem::forget(owner);
+    mount_to(root.unchecked_into(), view).forget();
     let _ = dom::html().set_attribute("data-state", "program");
     // After the page stands: files picked before the program ran are taken over now.
     pickers::start();
@@ -57,8 +54,8 @@ fn head(shown: bool) {
     }
 }
 
-/// Draws what the data say; nothing if they cannot be read.
-fn draw(at: &At, data: &Js) -> Option<()> {
+/// The page that the data say; nothing if they cannot be read.
+fn view(data: &Js) -> Option<AnyView> {
     let text = |name: &str| data.get(name)?.text();
     let lang = text("lang")?;
     api::set_token(text("token")?);
@@ -70,20 +67,18 @@ fn draw(at: &At, data: &Js) -> Option<()> {
         .and_then(|problem| problem.get("code")?.text());
     let link = data.get("link").as_ref().and_then(wire::link);
     head(link.is_some());
-    if let Some(link) = link {
-        let title = [&link.title, " · ", &link.app_name].concat();
-        dom::set(&dom::document(), "title", title);
-        let (link, signals) = page::open(link, code);
-        components::page(at, &link, signals, languages);
-    } else {
+    let Some(link) = link else {
         pickers::set_accept(&[], false, "", false);
         let code = code.unwrap_or_else(|| "internal".to_owned());
-        components::no_link(at, &code, languages);
-    }
-    Some(())
+        return Some(view! { <NoLink code languages/> }.into_any());
+    };
+    let title = [&link.title, " · ", &link.app_name].concat();
+    dom::set(&dom::document(), "title", title);
+    let page = page::open(link, code);
+    Some(view! { <LinkPage page languages/> }.into_any())
 }
 
-fn languages(value: &Js) -> components::Languages {
+fn languages(value: &Js) -> Languages {
     let entries = Object::entries(value.0.unchecked_ref());
     entries
         .iter()

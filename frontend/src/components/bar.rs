@@ -1,95 +1,92 @@
 //! The bar at the bottom: confirmation, progress in all, and what to do when some file failed.
 
-use std::rc::Rc;
-
 use chatlift_frontend::format;
-use chatlift_frontend::wire::Link;
+use leptos::prelude::*;
 
-use super::el::At;
-use super::rows::track;
+use super::rows::Track;
+use super::when::When;
 use crate::i18n::{t, tf, tn};
-use crate::page::{self, Phase, RowState, Signals};
+use crate::page::{Page, Phase, RowState, Sum, cancel_all, confirm, pause, retry, skip_failed};
 
-pub(super) fn bar(at: &At, link: &Link, s: Signals) {
-    let phase = s.phase().get();
-    if phase == Phase::Done || s.rows().with(Vec::is_empty) {
-        return;
-    }
-    let bar = at.el("section.bar");
-    match phase {
-        Phase::Picking => confirm(&bar, link, s),
-        Phase::Sending => progress(&bar, s),
-        Phase::Settled | Phase::Done => failed(&bar, s),
-    }
-}
-
-fn confirm(bar: &At, link: &Link, s: Signals) {
-    let ready = page::count(s, RowState::Ready);
-    if ready == 0 {
-        bar.say("p.small", t("confirm.none"));
-        return;
-    }
-    let size: u64 = s.rows().with(|rows| {
-        let ready = rows
-            .iter()
-            .filter(|row| row.view.with(|view| view.state == RowState::Ready));
-        ready.map(|row| row.size).sum()
+#[component]
+pub(super) fn Bar() -> impl IntoView {
+    let page = expect_context::<Page>();
+    let (phase, rows) = (page.phase, page.rows);
+    let shown = Memo::new(move |_| {
+        let phase = phase.get();
+        (phase != Phase::Done && !rows.with(Vec::is_empty)).then_some(phase)
     });
-    let note = tf(
-        "confirm.note",
-        &[("size", &format::size(size)), ("app", &link.app_name)],
-    );
-    bar.say("p.small", note);
-    bar.say(
-        "button.btn|type=button|data-testid=confirm|data-do=confirm",
-        tn("confirm.button", ready, &[]),
-    );
-}
-
-fn progress(bar: &At, s: Signals) {
-    let sum = bar.el("p.sum");
-    sum.el("span")
-        .live_text(move || tn("progress.title", s.sum().with(|sum| sum.files), &[]));
-    sum.el("span").live_text(move || {
-        [
-            &format::decimal(s.sum().with(|sum| sum.percent.into())),
-            "%",
-        ]
-        .concat()
-    });
-    track(
-        bar,
-        "div.track|role=progressbar|data-testid=progress-all",
-        &t("progress.label"),
-        Rc::new(move || s.sum().with(|sum| (sum.percent, sum.reach))),
-    );
-    bar.el("p.small").live_text(move || note(s));
-    let acts = bar.el("div.pair");
-    let paused = move || s.sum().with(|sum| sum.paused);
-    let hold = acts.el("button.again|type=button");
-    hold.live_text(move || {
-        t(if paused() {
-            "progress.resume"
-        } else {
-            "progress.pause"
+    move || {
+        shown.get().map(|phase| {
+            let content = match phase {
+                Phase::Picking => view! { <Confirm/> }.into_any(),
+                Phase::Sending => view! { <Progress/> }.into_any(),
+                Phase::Settled | Phase::Done => view! { <Failed/> }.into_any(),
+            };
+            view! { <section class="bar">{content}</section> }
         })
-    });
-    for (name, held, going) in [
-        ("data-do", "resume", "pause"),
-        ("data-testid", "resume-all", "pause-all"),
-    ] {
-        hold.live_attr(name, move || {
-            Some(if paused() { held } else { going }.to_owned())
-        });
     }
-    acts.say(
-        "button.again|type=button|data-testid=cancel-all|data-do=cancel-all",
-        t("progress.cancel"),
-    );
 }
 
-fn note(s: Signals) -> String {
-    let sum = s.sum().get();
+#[component]
+fn Confirm() -> impl IntoView {
+    let page = expect_context::<Page>();
+    let ready = move || page.count(RowState::Ready);
+    let note = move || {
+        if ready() == 0 {
+            return t("confirm.none");
+        }
+        let size = page.ready_size();
+        let values = [
+            ("size", &*format::size(size)),
+            ("app", &*page.link.app_name),
+        ];
+        tf("confirm.note", &values)
+    };
+    view! {
+        <p class="small">{note}</p>
+        <When condition=Signal::derive(move || ready() > 0)>
+            <button class="btn" type="button" data-testid="confirm" on:click=|_| confirm()>
+                {move || tn("confirm.button", ready(), &[])}
+            </button>
+        </When>
+    }
+}
+
+#[component]
+fn Progress() -> impl IntoView {
+    let sum = expect_context::<Page>().sum;
+    let paused = move || sum.with(|sum| sum.paused);
+    let percent = Signal::derive(move || sum.with(|sum| (sum.percent, sum.reach)));
+    view! {
+        <p class="sum">
+            <span>{move || tn("progress.title", sum.with(|sum| sum.files), &[])}</span>
+            <span>{move || [&*format::decimal(percent.get().0.into()), "%"].concat()}</span>
+        </p>
+        <Track name="progress-all" label=t("progress.label") percent/>
+        <p class="small">{move || sum.with(note)}</p>
+        <div class="pair">
+            <button
+                class="again"
+                type="button"
+                data-testid=move || if paused() { "resume-all" } else { "pause-all" }
+                on:click=move |_| pause(None, !untrack(paused))
+            >
+                {move || t(if paused() { "progress.resume" } else { "progress.pause" })}
+            </button>
+            <button
+                class="again"
+                type="button"
+                data-testid="cancel-all"
+                on:click=|_| cancel_all()
+            >
+                {t("progress.cancel")}
+            </button>
+        </div>
+    }
+}
+
+fn note(sum: &Sum) -> String {
     if sum.cut {
         return t("progress.offline");
     }
@@ -111,23 +108,24 @@ fn note(s: Signals) -> String {
     note
 }
 
-fn failed(bar: &At, s: Signals) {
-    let failed = page::count(s, RowState::Failed);
-    bar.say("p.sum", tn("result.failed", failed, &[]));
-    let retry = s
-        .rows()
-        .with(|rows| rows.iter().any(|row| row.view.with(|view| view.can_retry)));
-    if retry {
-        bar.say(
-            "button.btn|type=button|data-testid=retry|data-do=retry",
-            t("result.retry"),
-        );
-    }
+#[component]
+fn Failed() -> impl IntoView {
+    let page = expect_context::<Page>();
+    let failed = move || page.count(RowState::Failed);
     // Only when there is something to go on with.
-    if page::count(s, RowState::Stored) > 0 {
-        bar.say(
-            "button.btn soft|type=button|data-testid=skip|data-do=skip",
-            tn("result.skip", failed, &[]),
-        );
+    let rest = move || page.count(RowState::Stored) > 0;
+    let can_retry = move || page.some_can_retry();
+    view! {
+        <p class="sum">{move || tn("result.failed", failed(), &[])}</p>
+        <When condition=Signal::derive(can_retry)>
+            <button class="btn" type="button" data-testid="retry" on:click=|_| retry(None)>
+                {t("result.retry")}
+            </button>
+        </When>
+        <When condition=Signal::derive(rest)>
+            <button class="btn soft" type="button" data-testid="skip" on:click=|_| skip_failed()>
+                {move || tn("result.skip", failed(), &[])}
+            </button>
+        </When>
     }
 }

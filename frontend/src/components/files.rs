@@ -1,82 +1,98 @@
 //! What the link has, and what became of it.
 
 use chatlift_frontend::format;
-use chatlift_frontend::wire::{File as StoredFile, Link};
+use chatlift_frontend::wire::{File as StoredFile, Receipt};
 use chatlift_shared::api::ReceiptStatus;
+use leptos::prelude::*;
 
-use super::el::At;
 use super::icons::TICK;
-use super::rows::{glyph, name};
+use super::rows::{Glyph, Name};
+use super::when::When;
 use crate::i18n::{find, t, tf};
-use crate::page::{Phase, Signals};
+use crate::page::{Page, Phase};
 
-pub(super) fn files(at: &At, link: &Link, s: Signals) {
-    let files = s.files().get();
-    let busy = matches!(s.phase().get(), Phase::Sending | Phase::Settled);
-    if files.is_empty() || busy || s.rows().with(|rows| !rows.is_empty()) {
-        return;
-    }
-    let card = at.el("section.card");
-    card.say("h2.sub", t("files.label"));
-    let list = card.el("ul.rows");
-    for one in &files {
-        file(&list, link, one);
-    }
-    let details = card.el("details");
-    details.say("summary", t("success.details"));
-    let details = details.el("dl");
-    for file in &files {
-        details.el("dt").text(&file.name).attr("dir", "auto");
-        details.el("dd|data-testid=address").text(&file.address);
-        let digest = [&t("success.digest"), " ", &file.sha256].concat();
-        details.say("dd", digest);
+#[component]
+pub(super) fn Files() -> impl IntoView {
+    let Page {
+        phase, rows, files, ..
+    } = expect_context();
+    let shown = move || {
+        let busy = matches!(phase.get(), Phase::Sending | Phase::Settled);
+        !busy && rows.with(Vec::is_empty) && !files.with(Vec::is_empty)
+    };
+    view! {
+        <When condition=Signal::derive(shown)>
+            <section class="card">
+                <h2 class="sub">{t("files.label")}</h2>
+                <ul class="rows">
+                    {move || {
+                        let files = files.get().into_iter();
+                        files.map(|file| view! { <Stored file/> }).collect_view()
+                    }}
+                </ul>
+                <details>
+                    <summary>{t("success.details")}</summary>
+                    <dl>
+                        {move || files.get().into_iter().map(address).collect_view()}
+                    </dl>
+                </details>
+            </section>
+        </When>
     }
 }
 
-fn file(list: &At, link: &Link, file: &StoredFile) {
-    let app = ("app", link.app_name.as_str());
-    let receipt = file.receipt.as_ref();
-    let (code, marks) = match receipt.map(|receipt| receipt.status) {
+fn address(file: StoredFile) -> impl IntoView {
+    let digest = [&*t("success.digest"), " ", &file.sha256].concat();
+    view! {
+        <dt dir="auto">{file.name}</dt>
+        <dd data-testid="address">{file.address}</dd>
+        <dd>{digest}</dd>
+    }
+}
+
+#[component]
+fn Stored(file: StoredFile) -> impl IntoView {
+    let page = expect_context::<Page>();
+    let app = ("app", &*page.link.app_name);
+    let (status, done) = match file.receipt.as_ref().map(|receipt| receipt.status) {
         None => ("uploaded", 1),
         Some(ReceiptStatus::Received) => ("received", 2),
         Some(ReceiptStatus::Converted) => ("converted", 2),
         Some(ReceiptStatus::Delivered) => ("delivered", 3),
         Some(ReceiptStatus::Rejected) => ("rejected", 0),
     };
-    let row = list.el("li.row kept|data-testid=file-receipt");
-    row.attr("data-status", code).attr("data-id", &file.id);
-    glyph(&row, &file.name);
-    let line = row.el("div");
-    name(&line, &file.name);
-    line.say("p.meta", format::size(file.size));
-    if marks == 0 {
-        let known = receipt.and_then(|receipt| {
-            let code = receipt.code.as_deref()?;
-            find(&["rejected.", code].concat())
+    let fate = if done == 0 {
+        let said = rejection(file.receipt.as_ref(), app);
+        view! { <p class="why">{said}</p> }.into_any()
+    } else {
+        let marks = ["mark.uploaded", "mark.received", "mark.ready"];
+        let marks = marks.iter().enumerate().map(|(at, key)| {
+            let on = at < done;
+            let tick =
+                on.then(|| view! { <span aria-hidden="true" class="tick" inner_html=TICK/> });
+            let pending = (!on).then(|| view! { <span class="vh">{t("mark.pending")}</span> });
+            view! { <li class:on=on>{tick}<span>{tf(key, &[app])}</span>{pending}</li> }
         });
-        let reason = known
-            .as_deref()
-            .or(receipt.and_then(|r| r.reason.as_deref()));
-        let said = match reason {
-            Some(reason) => tf("receipt.rejected-why", &[app, ("reason", reason)]),
-            None => tf("receipt.rejected", &[app]),
-        };
-        line.say("p.why", said);
-        return;
+        view! { <ol class="marks">{marks.collect_view()}</ol> }.into_any()
+    };
+    view! {
+        <li class="row kept" data-testid="file-receipt" data-status=status data-id=file.id>
+            <Glyph name=file.name.clone()/>
+            <div>
+                <Name name=file.name/>
+                <p class="meta">{format::size(file.size)}</p>
+                {fate}
+            </div>
+        </li>
     }
-    let list = line.el("ol.marks");
-    for (at, key) in ["mark.uploaded", "mark.received", "mark.ready"]
-        .iter()
-        .enumerate()
-    {
-        let done = at < marks;
-        let mark = list.el(if done { "li.on" } else { "li" });
-        if done {
-            mark.icon("tick", TICK);
-        }
-        mark.say("span", tf(key, &[app]));
-        if !done {
-            mark.say("span.vh", t("mark.pending"));
-        }
+}
+
+/// Why the app cannot use a file: in our words where we have some, else in the backend's.
+fn rejection(receipt: Option<&Receipt>, app: (&str, &str)) -> String {
+    let known = receipt.and_then(|receipt| find(&["rejected.", receipt.code.as_deref()?].concat()));
+    let reason = known.or_else(|| receipt?.reason.clone());
+    match reason {
+        Some(reason) => tf("receipt.rejected-why", &[app, ("reason", &reason)]),
+        None => tf("receipt.rejected", &[app]),
     }
 }

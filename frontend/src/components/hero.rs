@@ -1,73 +1,89 @@
 //! The large answers: it has arrived, or the link takes nothing.
 
-use chatlift_frontend::wire::Link;
+use leptos::prelude::*;
 
-use super::el::At;
 use super::icons::{ALERT, BIG_TICK, CLOCK, LINK};
+use crate::dom;
 use crate::i18n::{NO_ANSWER, find, moment, problem as sentence, t, tf, tn};
-use crate::page::{Phase, Signals};
+use crate::page::{Page, Phase};
 
-pub(super) fn hero(at: &At, link: &Link, s: Signals) {
-    let trouble = s.trouble().get();
-    if s.phase().get() == Phase::Done {
-        success(at, link, s);
-    } else if let Some(code) = trouble {
-        back(&problem(at, &code), link);
+#[component]
+pub(super) fn Hero() -> impl IntoView {
+    let Page { phase, trouble, .. } = expect_context();
+    move || {
+        if phase.get() == Phase::Done {
+            return Some(view! { <Success/> }.into_any());
+        }
+        let code = trouble.get()?;
+        Some(view! { <Problem code/> }.into_any())
     }
 }
 
-fn success(at: &At, link: &Link, s: Signals) {
-    let hero = at.el("section.card hero|data-testid=success|data-code=stored|role=status");
-    hero.icon("badge good", BIG_TICK);
-    hero.say("h2", tn("success.title", s.files().with(Vec::len), &[]));
-    hero.say("p", tf("success.next", &[("app", &link.app_name)]));
-    let left = s.left().get() as usize;
-    if left > 0 {
-        let date = moment(&link.expires_at);
-        hero.say("p", tn("success.more", left, &[("date", &date)]));
+#[component]
+fn Success() -> impl IntoView {
+    let Page {
+        link, files, left, ..
+    } = expect_context();
+    let until = moment(&link.expires_at);
+    let more = move || {
+        let left = left.get() as usize;
+        let more = tn("success.more", left, &[("date", &until)]);
+        (left > 0).then(|| view! { <p>{more}</p> })
+    };
+    view! {
+        <section class="card hero" data-testid="success" data-code="stored" role="status">
+            <span aria-hidden="true" class="badge good" inner_html=BIG_TICK/>
+            <h2>{move || tn("success.title", files.with(Vec::len), &[])}</h2>
+            <p>{tf("success.next", &[("app", &link.app_name)])}</p>
+            {more}
+            <Back/>
+        </section>
     }
-    back(&hero, link);
 }
 
 /// "Back to the app", if the scene says where that is.
-fn back(at: &At, link: &Link) {
-    if let Some(url) = &link.return_url {
-        let back = tf("success.back", &[("app", &link.app_name)]);
-        at.el("a.btn|data-testid=back")
-            .text(&back)
-            .attr("href", url);
-    }
+#[component]
+fn Back() -> impl IntoView {
+    let page = use_context::<Page>()?;
+    let url = page.link.return_url.clone()?;
+    let back = tf("success.back", &[("app", &page.link.app_name)]);
+    Some(view! { <a class="btn" data-testid="back" href=url>{back}</a> })
 }
 
 /// The link takes no files.
-pub(super) fn problem(at: &At, code: &str) -> At {
-    let (svg, class) = match code {
+#[component]
+pub(super) fn Problem(code: String) -> impl IntoView {
+    let (icon, class) = match code.as_str() {
         // The files are in: nothing is wrong.
         "link-full" => (BIG_TICK, "badge good"),
         "link-expired" | "link-revoked" => (CLOCK, "badge"),
         "link-token-invalid" | "link-not-found" => (LINK, "badge"),
         _ => (ALERT, "badge bad"),
     };
-    let hero = at.el("section.card hero|data-testid=problem|role=alert");
-    hero.attr("data-code", code).icon(class, svg);
-    let headline = find(&["headline.", code].concat());
-    hero.say("h2", headline.unwrap_or_else(|| t("headline.other")));
-    hero.say("p", sentence(code));
-    hero
+    let headline = find(&["headline.", &code].concat());
+    view! {
+        <section class="card hero" data-testid="problem" role="alert" data-code=code.clone()>
+            <span aria-hidden="true" class=class inner_html=icon/>
+            <h2>{headline.unwrap_or_else(|| t("headline.other"))}</h2>
+            <p>{sentence(&code)}</p>
+            <Back/>
+        </section>
+    }
 }
 
 /// The edge did not answer, so there is no text but the built-in one.
-pub(crate) fn no_answer(at: &At) {
-    let main = at.el("main");
-    let hero = main.el("section.card hero|data-testid=problem|data-code=edge-down|role=alert");
-    hero.icon("badge bad", ALERT);
-    let elements = [
-        "h2",
-        "p",
-        "p|lang=zh-CN",
-        "button.btn|type=button|data-do=reload",
-    ];
-    for (spec, text) in elements.iter().zip(NO_ANSWER) {
-        hero.el(spec).text(text);
+#[component]
+pub(crate) fn NoAnswer() -> impl IntoView {
+    let [title, text, chinese, again] = NO_ANSWER;
+    view! {
+        <main>
+            <section class="card hero" data-testid="problem" data-code="edge-down" role="alert">
+                <span aria-hidden="true" class="badge bad" inner_html=ALERT/>
+                <h2>{title}</h2>
+                <p>{text}</p>
+                <p lang="zh-CN">{chinese}</p>
+                <button class="btn" type="button" on:click=|_| dom::reload()>{again}</button>
+            </section>
+        </main>
     }
 }

@@ -1,4 +1,5 @@
-//! Views. Each file draws one piece of the page and holds no state of its own.
+//! Components. Each file draws one piece of the page from the [`Page`] in its context, and holds
+//! no state of its own.
 //!
 //! End-to-end tests hold on to these hooks, which stay when the looks change:
 //!
@@ -25,46 +26,49 @@
 //! | `language` | leads to the page in another language |
 
 mod bar;
-mod el;
 mod files;
 mod frame;
 mod hero;
 mod icons;
 mod rows;
+mod when;
 mod zone;
 
-use std::rc::Rc;
+use leptos::prelude::*;
 
-use chatlift_frontend::wire::Link;
+use crate::page::{Page, Phase};
 
-use crate::page::{Phase, Signals};
-
-pub(crate) use el::At;
-pub(crate) use hero::no_answer;
+pub(crate) use hero::NoAnswer;
 
 /// Language tags, each with the language's own name.
 pub(crate) type Languages = Vec<(String, String)>;
 
-/// The whole page of a link.
-pub(crate) fn page(at: &At, link: &Rc<Link>, s: Signals, languages: Languages) {
-    frame::head(link, s.trouble().with_untracked(Option::is_some));
-    let main = at.el("main");
-    main.live_attr("data-phase", move || {
-        (s.phase().get() == Phase::Done).then(|| "done".to_owned())
-    });
-    for piece in [hero::hero, rows::rows_of, zone::zone, files::files] {
-        let link = link.clone();
-        main.el("div.piece").draw(move |at| piece(at, &link, s));
+/// The whole page of a link. Its pieces find the [`Page`] in their context.
+#[component]
+pub(crate) fn LinkPage(page: Page, languages: Languages) -> impl IntoView {
+    provide_context(page);
+    let Page {
+        link, phase, live, ..
+    } = page;
+    frame::fill_head(link, page.trouble.with_untracked(Option::is_some));
+    view! {
+        <main data-phase=move || (phase.get() == Phase::Done).then_some("done")>
+            <div class="piece"><hero::Hero/></div>
+            <div class="piece"><rows::Rows/></div>
+            <div class="piece"><zone::Zone/></div>
+            <div class="piece"><files::Files/></div>
+        </main>
+        <frame::Foot link=Some(link) languages/>
+        <div class="stick"><bar::Bar/></div>
+        <p class="vh" role="status" aria-live="polite">{move || live.get()}</p>
     }
-    frame::foot(at, Some(link), languages);
-    let own = link.clone();
-    at.el("div.stick").draw(move |at| bar::bar(at, &own, s));
-    at.el("p.vh|role=status|aria-live=polite")
-        .live_text(move || s.live().get());
 }
 
 /// The page of a token that leads to no link.
-pub(crate) fn no_link(at: &At, code: &str, languages: Languages) {
-    hero::problem(&at.el("main"), code);
-    frame::foot(at, None, languages);
+#[component]
+pub(crate) fn NoLink(code: String, languages: Languages) -> impl IntoView {
+    view! {
+        <main><hero::Problem code/></main>
+        <frame::Foot link=None languages/>
+    }
 }

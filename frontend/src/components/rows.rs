@@ -1,166 +1,186 @@
 //! The picked files.
 
-use std::rc::Rc;
-
 use chatlift_frontend::format;
-use chatlift_frontend::wire::Link;
+use chatlift_frontend::uploader::Key;
+use leptos::prelude::*;
 
-use super::el::At;
 use super::icons::{CROSS, PAUSE, RESUME, TICK};
+use super::when::When;
 use crate::i18n::{t, tf};
-use crate::live::LiveView;
-use crate::page::{Row, RowState, Signals};
+use crate::page::{Page, Row, RowState, View, pause, remove, retry};
 
-pub(super) fn rows_of(at: &At, _: &Link, s: Signals) {
-    let rows = s.rows().get();
-    if rows.is_empty() {
-        return;
-    }
-    let list = at.el("ul.card rows");
-    list.attr("aria-label", &t("list.label"));
-    for one in rows {
-        row(&list, one);
+#[component]
+pub(super) fn Rows() -> impl IntoView {
+    let rows = expect_context::<Page>().rows;
+    view! {
+        <When condition=Signal::derive(move || !rows.with(Vec::is_empty))>
+            <ul class="card rows" aria-label=t("list.label")>
+                <For each=move || rows.get() key=|row| row.key let:row>
+                    <FileRow row/>
+                </For>
+            </ul>
+        </When>
     }
 }
 
 /// The sheet with a file's extension on it.
-pub(super) fn glyph(at: &At, name: &str) {
-    let extension = format::extension(name).unwrap_or_default();
+#[component]
+pub(super) fn Glyph(name: String) -> impl IntoView {
+    let extension = format::extension(&name).unwrap_or_default();
     let known = (1..=4).contains(&extension.len()) && extension.is_ascii();
-    let label = if known {
-        extension.to_ascii_uppercase()
-    } else {
-        String::new()
-    };
-    at.say("span.glyph|aria-hidden=true", label);
+    let label = known.then(|| extension.to_ascii_uppercase());
+    view! { <span class="glyph" aria-hidden="true">{label}</span> }
 }
 
 /// A name that loses its middle when it is too long. Isolated, so that one written from right to
 /// left, or with marks that turn text around, reorders nothing beside it.
-pub(super) fn name(at: &At, name: &str) {
-    let (head, tail) = format::halves(name);
-    let whole = at.el("p.name");
-    whole.attr("title", name);
+#[component]
+pub(super) fn Name(name: String) -> impl IntoView {
+    let (head, tail) = format::halves(&name);
+    let (head, tail) = (head.to_owned(), tail.to_owned());
     // The halves stand from left to right, since only a name that runs so is cut.
-    let whole = whole.el("span|dir=ltr");
-    whole.el("bdi").text(head);
-    whole.el("bdi.tail").text(tail);
+    view! {
+        <p class="name" title=name>
+            <span dir="ltr"><bdi>{head}</bdi><bdi class="tail">{tail}</bdi></span>
+        </p>
+    }
 }
 
-fn row(list: &At, row: Row) {
-    let view = row.view;
-    let item = list.el("li.row|data-testid=file-row");
-    item.attr("data-name", &row.name)
-        .live_attr("data-state", move || {
-            Some(view.with(|view| view.state.name().to_owned()))
-        });
-    glyph(&item, &row.name);
-    let line = item.el("div");
-    name(&line, &row.name);
-    let size = format::size(row.size);
+/// One file. Its two buttons stay what they are in every state, so that one that has the focus, or a
+/// finger on it, is not replaced under it.
+#[component]
+fn FileRow(row: Row) -> impl IntoView {
+    let Row {
+        key,
+        name,
+        size,
+        view,
+    } = row;
+    // Owned by the row, and gone with it.
+    let view = RwSignal::from(view);
+    let state = move || view.with(|view| view.state);
+    let size = format::size(size);
     // The size is in the note while bytes move, so that the line keeps its length.
-    let meta = line.el("p.meta");
-    let (first, note) = (meta.el("span"), meta.el("span"));
-    first.live_text(move || {
-        if view.with(|view| view.state == RowState::Uploading) {
-            String::new()
-        } else {
-            size.clone()
-        }
-    });
-    note.live_text(move || view.with(|view| view.note.clone()));
-    let key = format::decimal(row.key.into());
-    let own = key.clone();
-    line.el("div").draw(move |at| {
-        let (error, can_retry) = view.with(|view| (view.error.clone(), view.can_retry));
-        if error.is_empty() {
-            return;
-        }
-        at.say("p.why|role=alert|data-testid=file-error", error);
-        if can_retry {
-            at.el("button.again|type=button|data-testid=retry|data-do=retry")
-                .text(&t("row.retry"))
-                .attr("data-key", &own);
-        }
-    });
-    let label = tf("row.progress", &[("name", &row.name)]);
-    let track = track(
-        &line,
-        "div.track|role=progressbar|data-testid=file-progress",
-        &label,
-        Rc::new(move || view.with(|view| (view.percent, view.reach))),
-    );
-    track.live_attr("hidden", move || (!under_way(view)).then(String::new));
-    let full = row.name;
-    item.el("div.acts").draw_for(
-        Box::new(move || view.with(|view| view.state.name())),
-        Box::new(move |at| buttons(at, view, &key, &full)),
-    );
-}
-
-fn under_way(view: LiveView) -> bool {
-    view.with(|view| view.state.is_under_way())
+    let size = move || (state() != RowState::Uploading).then(|| size.clone());
+    let label = tf("row.progress", &[("name", &name)]);
+    view! {
+        <li
+            class="row"
+            data-testid="file-row"
+            data-name=name.clone()
+            data-state=move || state().name()
+        >
+            <Glyph name=name.clone()/>
+            <div>
+                <Name name=name.clone()/>
+                <p class="meta">
+                    <span>{size}</span>
+                    <span>{move || view.with(|view| view.note.clone())}</span>
+                </p>
+                <div>
+                    <When condition=Signal::derive(move || view.with(|view| !view.error.is_empty()))>
+                        <p class="why" role="alert" data-testid="file-error">
+                            {move || view.with(|view| view.error.clone())}
+                        </p>
+                    </When>
+                    <When condition=Signal::derive(move || view.with(|view| view.can_retry))>
+                        <button
+                            class="again"
+                            type="button"
+                            data-testid="retry"
+                            on:click=move |_| retry(Some(key))
+                        >
+                            {t("row.retry")}
+                        </button>
+                    </When>
+                </div>
+                <When condition=Signal::derive(move || state().is_under_way())>
+                    <Track
+                        name="file-progress"
+                        label=label.clone()
+                        percent=Signal::derive(move || view.with(|view| (view.percent, view.reach)))
+                    />
+                </When>
+            </div>
+            <div class="acts">
+                <Buttons key name=name.clone() view/>
+            </div>
+        </li>
+    }
 }
 
 /// Holds a file and takes it off the list; a tick when it is stored.
-fn buttons(at: &At, view: LiveView, key: &str, name: &str) {
-    let state = view.with(|view| Some(view.state));
-    if state == Some(RowState::Stored) {
-        return at.icon("tick", TICK);
-    }
-    let button = |spec: &str, label: &str, svg: &str| {
-        let button = at.el(spec);
-        button
-            .attr("data-key", key)
-            .attr("aria-label", &tf(label, &[("name", name)]))
-            .icon("", svg);
+#[component]
+fn Buttons(key: Key, name: String, view: RwSignal<View>) -> impl IntoView {
+    let state = move || view.with(|view| view.state);
+    let paused = move || state() == RowState::Paused;
+    let held = move || {
+        matches!(
+            state(),
+            RowState::Queued | RowState::Uploading | RowState::Paused
+        )
     };
-    match state {
-        Some(RowState::Paused) => button(
-            "button.x|type=button|data-place=hold|data-testid=resume|data-do=resume",
-            "row.resume",
-            RESUME,
-        ),
-        Some(RowState::Queued | RowState::Uploading) => button(
-            "button.x|type=button|data-place=hold|data-testid=pause|data-do=pause",
-            "row.pause",
-            PAUSE,
-        ),
-        _ => {}
-    }
-    if under_way(view) {
-        button(
-            "button.x|type=button|data-place=x|data-testid=cancel|data-do=remove",
-            "row.cancel",
-            CROSS,
-        );
-    } else {
-        button(
-            "button.x|type=button|data-place=x|data-testid=remove|data-do=remove",
-            "row.remove",
-            CROSS,
-        );
+    let own = name.clone();
+    let label = move |key: &str| tf(key, &[("name", &own)]);
+    let hold_label = label.clone();
+    view! {
+        <When condition=Signal::derive(held)>
+            <button
+                class="x"
+                type="button"
+                data-testid=move || if paused() { "resume" } else { "pause" }
+                aria-label={
+                    let label = hold_label.clone();
+                    move || label(if paused() { "row.resume" } else { "row.pause" })
+                }
+                on:click=move |_| pause(Some(key), !untrack(paused))
+            >
+                <span aria-hidden="true" inner_html=move || if paused() { RESUME } else { PAUSE }/>
+            </button>
+        </When>
+        <When condition=Signal::derive(move || state() != RowState::Stored)>
+            <button
+                class="x"
+                type="button"
+                data-testid=move || if state().is_under_way() { "cancel" } else { "remove" }
+                aria-label={
+                    let label = label.clone();
+                    move || label(if state().is_under_way() { "row.cancel" } else { "row.remove" })
+                }
+                on:click=move |_| remove(&[key])
+            >
+                <span aria-hidden="true" inner_html=CROSS/>
+            </button>
+        </When>
+        <When condition=Signal::derive(move || state() == RowState::Stored)>
+            <span aria-hidden="true" class="tick" inner_html=TICK/>
+        </When>
     }
 }
 
 /// A progress bar: what the edge has, and lighter what is on its way.
-pub(super) fn track(at: &At, spec: &str, label: &str, percent: Rc<dyn Fn() -> (u8, u8)>) -> At {
-    let track = at.el(spec);
-    let (own, reach) = (percent.clone(), percent.clone());
-    track
-        .attr("aria-label", label)
-        .attr("aria-valuemin", "0")
-        .attr("aria-valuemax", "100")
-        .live_attr("aria-valuenow", move || {
-            Some(format::decimal(own().0.into()))
-        });
-    track
-        .el("div.fill way")
-        .live_attr("style", move || Some(width(reach().1)));
-    track
-        .el("div.fill")
-        .live_attr("style", move || Some(width(percent().0)));
-    track
+#[component]
+pub(super) fn Track(
+    /// The `data-testid`.
+    name: &'static str,
+    label: String,
+    /// What the edge has, and the same with what is on its way.
+    percent: Signal<(u8, u8)>,
+) -> impl IntoView {
+    view! {
+        <div
+            class="track"
+            role="progressbar"
+            data-testid=name
+            aria-label=label
+            aria-valuemin="0"
+            aria-valuemax="100"
+            aria-valuenow=move || format::decimal(percent.get().0.into())
+        >
+            <div class="fill way" style=move || width(percent.get().1)/>
+            <div class="fill" style=move || width(percent.get().0)/>
+        </div>
+    }
 }
 
 fn width(percent: u8) -> String {

@@ -2,64 +2,70 @@
 
 use chatlift_frontend::wire::Link;
 use chatlift_frontend::{accept, format};
+use leptos::prelude::*;
 
-use super::el::At;
 use super::icons::PLUS;
+use super::when::When;
 use crate::i18n::{find, t, tf, tn};
-use crate::page::{self, Phase, RowState, Signals};
+use crate::page::{Page, Phase, RowState, copy_address};
 use crate::pickers;
 
-pub(super) fn zone(at: &At, link: &Link, s: Signals) {
+#[component]
+pub(super) fn Zone() -> impl IntoView {
+    let page = expect_context::<Page>();
+    let Page {
+        link,
+        phase,
+        rows,
+        left,
+        notice,
+        ..
+    } = page;
+    let again = move || !rows.with(Vec::is_empty) || phase.get() == Phase::Done;
+    let name = move || t(if again() { "pick.more" } else { "pick.button" });
     // The label opens the input, so the two change together.
-    let open = page::takes(s);
-    pickers::set_accept(&link.accept, s.left().get() > 1, &t("pick.button"), open);
-    let said = s.notice().get();
-    if !said.is_empty() {
-        at.say("p.note|role=status|data-testid=notice", said);
-    }
-    if !open {
-        return;
-    }
-    let picked = s.rows().with(|rows| !rows.is_empty());
-    let full = page::count(s, RowState::Ready) >= s.left().get() as usize;
-    if picked && full {
-        return;
-    }
-    let again = picked || s.phase().get() == Phase::Done;
-    let zone = at.el("div.zone|data-testid=drop-zone");
-    let (spec, key) = if again {
-        (
-            "label.btn pick soft less|for=pick|data-testid=pick-button",
-            "pick.more",
-        )
-    } else {
-        (
-            "label.btn pick|for=pick|data-testid=pick-button",
-            "pick.button",
-        )
-    };
-    let label = zone.el(spec);
-    label.icon("plus", PLUS);
-    label.say("span", t(key));
-    zone.say("p.rules", rules(link, s.left().get()));
-    if !again {
-        zone.say("p.drop", t("pick.drop"));
-        help(&zone);
+    Effect::new(move |_| {
+        pickers::set_accept(&link.accept, left.get() > 1, &name(), page.takes());
+    });
+    let full = move || page.count(RowState::Ready) >= left.get() as usize;
+    let shown = move || page.takes() && (rows.with(Vec::is_empty) || !full());
+    view! {
+        <When condition=Signal::derive(move || notice.with(|said| !said.is_empty()))>
+            <p class="note" role="status" data-testid="notice">{move || notice.get()}</p>
+        </When>
+        <When condition=Signal::derive(shown)>
+            <div class="zone" data-testid="drop-zone">
+                <label class="btn pick" class=("soft", again) class=("less", again) for="pick" data-testid="pick-button">
+                    <span aria-hidden="true" class="plus" inner_html=PLUS/>
+                    <span>{name}</span>
+                </label>
+                <p class="rules">{move || rules(link, left.get())}</p>
+                <When condition=Signal::derive(move || !again())>
+                    <p class="drop">{t("pick.drop")}</p>
+                    <Help/>
+                </When>
+            </div>
+        </When>
     }
 }
 
 /// What is known of the chat app whose browser this is: where its files are in the picker, and
 /// how to open the page elsewhere if the button does nothing.
-fn help(zone: &At) {
-    let Some(app) = pickers::app() else { return };
-    let help = zone.el("details.help|data-testid=in-app-help");
-    help.attr("data-app", app.id);
+#[component]
+fn Help() -> impl IntoView {
+    let app = pickers::app()?;
     let name = t(&["inapp.name.", app.id].concat());
-    help.say("summary", tf("inapp.title", &[("chat", &name)]));
-    let where_files = find(&["inapp.where.", app.id].concat());
-    help.say("p", where_files.unwrap_or_else(|| t("inapp.where.other")));
-    help.say("p", t(app.open_key()));
-    help.say("button.again|type=button|data-do=copy", t("inapp.copy"));
+    let place = find(&["inapp.where.", app.id].concat());
+    Some(view! {
+        <details class="help" data-testid="in-app-help" data-app=app.id>
+            <summary>{tf("inapp.title", &[("chat", &name)])}</summary>
+            <p>{place.unwrap_or_else(|| t("inapp.where.other"))}</p>
+            <p>{t(app.open_key())}</p>
+            <button class="again" type="button" on:click=|_| copy_address()>
+                {t("inapp.copy")}
+            </button>
+        </details>
+    })
 }
 
 /// What is accepted, how large, how many: as the edge writes it into index.html.

@@ -5,6 +5,8 @@ use std::cell::Cell;
 use chatlift_frontend::wire::{self, File as StoredFile};
 use chatlift_shared::api::ReceiptStatus;
 
+use leptos::prelude::*;
+
 use super::{Phase, page};
 use crate::i18n::complete;
 use crate::{api, dom};
@@ -21,7 +23,7 @@ const POLLS_MAX: u32 = 28;
 
 /// Asks the edge from time to time what became of the files, until each has its final receipt.
 pub(super) fn poll() {
-    let Some((_, s)) = page() else { return };
+    let Some(s) = page() else { return };
     if POLLING.replace(true) {
         return;
     }
@@ -29,7 +31,7 @@ pub(super) fn poll() {
         let mut wait = POLL_MS.0;
         for _ in 0..POLLS_MAX {
             if !s
-                .files()
+                .files
                 .with_untracked(|files| files.iter().any(is_open_ended))
             {
                 break;
@@ -37,7 +39,7 @@ pub(super) fn poll() {
             dom::sleep(wait).await;
             complete();
             wait = (wait * 1.3).min(POLL_MS.1);
-            if dom::document().hidden() || s.phase().get_untracked() == Phase::Sending {
+            if dom::document().hidden() || s.phase.get_untracked() == Phase::Sending {
                 continue;
             }
             let answer = api::page("?texts=none").await;
@@ -45,11 +47,11 @@ pub(super) fn poll() {
                 .ok()
                 .and_then(|data| wire::link(&wire::Value::get(&data, "link")?));
             if let Some(link) = link
-                && s.phase().get_untracked() != Phase::Sending
+                && s.phase.get_untracked() != Phase::Sending
             {
-                s.left().set(link.files_left);
-                if s.files().with_untracked(|files| *files != link.files) {
-                    s.files().set(link.files);
+                s.left.set(link.files_left);
+                if s.files.with_untracked(|files| *files != link.files) {
+                    s.files.set(link.files);
                 }
             }
         }

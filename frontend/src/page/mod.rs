@@ -1,5 +1,5 @@
 //! The page's state: what the link asks for, what was picked, and how far it is. Views read it
-//! through [`Signals`].
+//! through [`Page`].
 //!
 //! `pick` takes files in, `act` does what buttons say, `show` shows how the machine stands, `words`
 //! says it, `follow` asks what became of stored files, and `wake` keeps the screen on.
@@ -11,15 +11,16 @@ mod show;
 mod wake;
 mod words;
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::cell::Cell;
 
 use chatlift_frontend::uploader::Key;
 use chatlift_frontend::wire::{File as StoredFile, Link};
 
-use crate::live::{Live, LiveView};
+use leptos::prelude::*;
 
-pub(crate) use act::listen;
+pub(crate) use act::{
+    cancel_all, confirm, copy_address, listen, pause, remove, retry, skip_failed,
+};
 pub(crate) use pick::add;
 pub(crate) use show::{stored, sync, sync_soon};
 
@@ -38,12 +39,12 @@ pub(crate) enum Phase {
 }
 
 /// A picked file.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Row {
     pub(crate) key: Key,
     pub(crate) name: String,
     pub(crate) size: u64,
-    pub(crate) view: LiveView,
+    pub(crate) view: ArcRwSignal<View>,
 }
 
 /// How far a picked file is.
@@ -115,90 +116,90 @@ pub(crate) struct Sum {
     pub(crate) left: Option<u32>,
 }
 
-/// What changes on the page. It is nothing by itself, so that every closure of a view can have one.
+/// The link, and what changes on its page. In the context of every component, and at hand for the
+/// machine by [`page`]. There is one for as long as the program runs.
 #[derive(Clone, Copy)]
-pub(crate) struct Signals;
-
-impl Signals {
-    pub(crate) fn phase(self) -> Live<Phase> {
-        Live::of(|state| &state.phase)
-    }
-
-    pub(crate) fn rows(self) -> Live<Vec<Row>> {
-        Live::of(|state| &state.rows)
-    }
-
-    pub(crate) fn sum(self) -> Live<Sum> {
-        Live::of(|state| &state.sum)
-    }
-
+pub(crate) struct Page {
+    pub(crate) link: &'static Link,
+    pub(crate) phase: RwSignal<Phase>,
+    pub(crate) rows: RwSignal<Vec<Row>>,
+    pub(crate) sum: RwSignal<Sum>,
     /// What the link has, oldest first.
-    pub(crate) fn files(self) -> Live<Vec<StoredFile>> {
-        Live::of(|state| &state.files)
-    }
-
+    pub(crate) files: RwSignal<Vec<StoredFile>>,
     /// Whether some of them came from this visit's last pick.
-    pub(crate) fn arrived(self) -> Live<bool> {
-        Live::of(|state| &state.arrived)
-    }
-
+    pub(crate) arrived: StoredValue<bool>,
     /// How many more the link takes.
-    pub(crate) fn left(self) -> Live<u32> {
-        Live::of(|state| &state.left)
-    }
-
+    pub(crate) left: RwSignal<u32>,
     /// Why the link takes none, by its problem's code.
-    pub(crate) fn trouble(self) -> Live<Option<String>> {
-        Live::of(|state| &state.trouble)
-    }
-
+    pub(crate) trouble: RwSignal<Option<String>>,
     /// What came of the last pick, if it is worth a word.
-    pub(crate) fn notice(self) -> Live<String> {
-        Live::of(|state| &state.notice)
-    }
-
+    pub(crate) notice: RwSignal<String>,
     /// For screen readers.
-    pub(crate) fn live(self) -> Live<String> {
-        Live::of(|state| &state.live)
-    }
+    pub(crate) live: RwSignal<String>,
 }
 
 thread_local! {
-    static LINK: RefCell<Option<Rc<Link>>> = const { RefCell::new(None) };
+    static PAGE: Cell<Option<Page>> = const { Cell::new(None) };
 }
 
 /// Takes the link over.
-pub(crate) fn open(link: Link, trouble: Option<String>) -> (Rc<Link>, Signals) {
-    let s = Signals;
-    s.files().set(link.files.clone());
-    s.left().set(link.files_left);
-    s.trouble().set(trouble);
-    let link = Rc::new(link);
-    LINK.with(|own| own.replace(Some(link.clone())));
-    (link, s)
+pub(crate) fn open(link: Link, trouble: Option<String>) -> Page {
+    let page = Page {
+        phase: RwSignal::default(),
+        rows: RwSignal::default(),
+        sum: RwSignal::default(),
+        files: RwSignal::new(link.files.clone()),
+        arrived: StoredValue::new(false),
+        left: RwSignal::new(link.files_left),
+        trouble: RwSignal::new(trouble),
+        notice: RwSignal::default(),
+        live: RwSignal::default(),
+        link: Box::leak(Box::new(link)),
+    };
+    PAGE.set(Some(page));
+    page
 }
 
-fn page() -> Option<(Rc<Link>, Signals)> {
-    LINK.with(|link| Some((link.borrow().clone()?, Signals)))
+/// The page, once its link is known.
+fn page() -> Option<Page> {
+    PAGE.get()
 }
 
 /// Whether files can be picked now.
 pub(crate) fn is_open() -> bool {
-    page().is_some_and(|(_, s)| takes(s))
+    page().is_some_and(|page| untrack(|| page.takes()))
 }
 
-/// Whether files can be picked now; tracked by the caller's view.
-pub(crate) fn takes(s: Signals) -> bool {
-    s.trouble().with(Option::is_none)
-        && s.left().get() > 0
-        && matches!(s.phase().get(), Phase::Picking | Phase::Done)
-}
+impl Page {
+    /// Whether files can be picked now; tracked by the caller's view.
+    pub(crate) fn takes(&self) -> bool {
+        self.trouble.with(Option::is_none)
+            && self.left.get() > 0
+            && matches!(self.phase.get(), Phase::Picking | Phase::Done)
+    }
 
-/// How many rows are in `state`; tracked.
-pub(crate) fn count(s: Signals, state: RowState) -> usize {
-    s.rows().with(|rows| {
-        rows.iter()
-            .filter(|row| row.view.with(|view| view.state == state))
-            .count()
-    })
+    /// How many rows are in `state`; tracked.
+    pub(crate) fn count(&self, state: RowState) -> usize {
+        self.rows.with(|rows| {
+            let rows = rows.iter();
+            rows.filter(|row| row.view.with(|view| view.state == state))
+                .count()
+        })
+    }
+
+    /// Bytes of all that is ready to be sent; tracked.
+    pub(crate) fn ready_size(&self) -> u64 {
+        self.rows.with(|rows| {
+            let ready = rows
+                .iter()
+                .filter(|row| row.view.with(|view| view.state == RowState::Ready));
+            ready.map(|row| row.size).sum()
+        })
+    }
+
+    /// Whether trying again can help some file; tracked.
+    pub(crate) fn some_can_retry(&self) -> bool {
+        self.rows
+            .with(|rows| rows.iter().any(|row| row.view.with(|view| view.can_retry)))
+    }
 }

@@ -5,13 +5,12 @@ use std::cell::Cell;
 use chatlift_frontend::uploader::Key;
 use chatlift_frontend::wire::Link;
 use chatlift_frontend::{accept, format};
-use reactive_graph::graph::untrack;
+use leptos::prelude::*;
 use web_sys::File;
 
 use super::words::too_large;
-use super::{Phase, Row, RowState, View, count, page, takes};
+use super::{Phase, Row, RowState, View, page};
 use crate::i18n::{complete, problem, t};
-use crate::live::LiveView;
 use crate::{dom, engine};
 
 thread_local! {
@@ -20,18 +19,18 @@ thread_local! {
 
 /// Takes picked files in.
 pub(crate) fn add(files: Vec<File>) {
-    let Some((link, s)) = page() else { return };
-    if !untrack(|| takes(s)) {
+    let Some(s) = page() else { return };
+    if !untrack(|| s.takes()) {
         return;
     }
     let mut room =
-        (s.left().get_untracked() as usize).saturating_sub(untrack(|| count(s, RowState::Ready)));
+        (s.left.get_untracked() as usize).saturating_sub(untrack(|| s.count(RowState::Ready)));
     let (mut already, mut left_out) = (0, 0);
     let mut added = Vec::new();
     for file in files {
         // The size of a file: whole and not negative.
         let (name, size) = (dom::text(&file, "name"), file.size() as u64);
-        let error = refusal(&link, &name, size, &dom::text(&file, "type"));
+        let error = refusal(s.link, &name, size, &dom::text(&file, "type"));
         if engine::has(&file) {
             already += 1;
         } else if error.is_empty() && room == 0 {
@@ -62,7 +61,7 @@ pub(crate) fn add(files: Vec<File>) {
                 key,
                 name,
                 size,
-                view: LiveView::new(key, view),
+                view: ArcRwSignal::new(view),
             });
         }
     }
@@ -72,11 +71,11 @@ pub(crate) fn add(files: Vec<File>) {
             notice.push(crate::i18n::tn(key, n, &[]));
         }
     }
-    s.notice().set(format::join(&notice, " "));
+    s.notice.set(format::join(&notice, " "));
     if !added.is_empty() {
         complete();
-        s.phase().set(Phase::Picking);
-        s.rows().update(|rows| rows.extend(added));
+        s.phase.set(Phase::Picking);
+        s.rows.update(|rows| rows.extend(added));
     }
 }
 

@@ -5,12 +5,11 @@ use std::cell::{Cell, RefCell};
 use chatlift_frontend::format;
 use chatlift_frontend::uploader::{Speed, State, Transfer};
 use chatlift_frontend::wire::File as StoredFile;
-use reactive_graph::graph::untrack;
+use leptos::prelude::*;
 
 use super::words::view;
-use super::{Phase, RowState, Signals, Sum, count, follow, page, wake};
+use super::{Page, Phase, RowState, Sum, follow, page, wake};
 use crate::i18n::tf;
-use crate::live::LiveView;
 use crate::{dom, engine};
 
 thread_local! {
@@ -21,24 +20,24 @@ thread_local! {
 
 /// The edge has stored a file.
 pub(crate) fn stored(file: StoredFile) {
-    let Some((_, s)) = page() else { return };
+    let Some(s) = page() else { return };
     // The same file twice is one that was retried after its answer got lost.
     if !s
-        .files()
+        .files
         .with_untracked(|files| files.iter().any(|known| known.id == file.id))
     {
-        s.files().update(|files| files.push(file));
-        s.left().update(|left| *left = left.saturating_sub(1));
+        s.files.update(|files| files.push(file));
+        s.left.update(|left| *left = left.saturating_sub(1));
     }
-    s.arrived().set(true);
+    s.arrived.set_value(true);
 }
 
 /// Shows how the machine stands.
 pub(crate) fn sync() {
-    let Some((_, s)) = page() else { return };
+    let Some(s) = page() else { return };
     let now = dom::now();
     let (mut files, mut moving, mut waiting) = (0, false, false);
-    for row in s.rows().get_untracked() {
+    for row in s.rows.get_untracked() {
         let look = |_, transfer: &Transfer| {
             waiting |= transfer.is_waiting(now);
             moving |= *transfer.state() == State::Uploading
@@ -51,13 +50,11 @@ pub(crate) fn sync() {
         {
             row.view.set(view);
         }
-        let state = row.view.with_untracked(|view| Some(view.state));
-        files += usize::from(
-            state.is_some_and(|state| state.is_under_way() || state == RowState::Stored),
-        );
+        let state = row.view.with_untracked(|view| view.state);
+        files += usize::from(state.is_under_way() || state == RowState::Stored);
     }
     let (progress, live, carried) = engine::progress();
-    let count = |state| untrack(|| count(s, state));
+    let count = |state| untrack(|| s.count(state));
     let paused =
         count(RowState::Paused) > 0 && count(RowState::Uploading) + count(RowState::Queued) == 0;
     let speed = SPEED.with(|speed| {
@@ -80,18 +77,18 @@ pub(crate) fn sync() {
         rate: speed.per_second().filter(|_| shown),
         left: speed.seconds_left(rest).filter(|_| shown),
     };
-    if s.sum().with_untracked(|old| *old != sum) {
+    if s.sum.with_untracked(|old| *old != sum) {
         // Each quarter is worth a word, not each percent.
-        if sum.percent / 25 != s.sum().with_untracked(|old| old.percent / 25) && live {
-            s.live().set(tf(
+        if sum.percent / 25 != s.sum.with_untracked(|old| old.percent / 25) && live {
+            s.live.set(tf(
                 "progress.live",
                 &[("percent", &format::decimal(sum.percent.into()))],
             ));
         }
-        s.sum().set(sum);
+        s.sum.set(sum);
     }
     wake::wakeful();
-    let phase = s.phase().get_untracked();
+    let phase = s.phase.get_untracked();
     if !live && matches!(phase, Phase::Sending | Phase::Settled) {
         settle(s, phase);
     }
@@ -108,11 +105,11 @@ pub(crate) fn sync_soon() {
 }
 
 /// Nothing is on its way any more.
-fn settle(s: Signals, was: Phase) {
-    let failed = untrack(|| count(s, RowState::Failed));
+fn settle(s: Page, was: Phase) {
+    let failed = untrack(|| s.count(RowState::Failed));
     let phase = if failed > 0 {
         Phase::Settled
-    } else if s.arrived().get_untracked() {
+    } else if s.arrived.get_value() {
         Phase::Done
     } else {
         Phase::Picking
@@ -121,24 +118,21 @@ fn settle(s: Signals, was: Phase) {
         return;
     }
     if phase == Phase::Done {
-        if page().is_some_and(|(link, _)| link.join) {
+        if s.link.join {
             engine::finish();
         }
         engine::clear();
-        for row in s.rows().get_untracked() {
-            LiveView::forget(row.key);
-        }
-        s.rows().set(Vec::new());
-        s.live().set(crate::i18n::tn(
+        s.rows.set(Vec::new());
+        s.live.set(crate::i18n::tn(
             "success.title",
-            s.files().with_untracked(Vec::len),
+            s.files.with_untracked(Vec::len),
             &[],
         ));
         dom::window().scroll_to_with_x_and_y(0.0, 0.0);
     } else if phase == Phase::Settled {
-        s.live().set(crate::i18n::tn("result.failed", failed, &[]));
+        s.live.set(crate::i18n::tn("result.failed", failed, &[]));
     }
-    s.phase().set(phase);
+    s.phase.set(phase);
     SPEED.with(|speed| speed.borrow_mut().reset());
     follow::poll();
 }
