@@ -192,9 +192,6 @@ impl LinkObject {
     /// also when the stream breaks off, so a cut costs nothing that had arrived.
     async fn stage(&self, request: Request) -> Result<Response> {
         let chunk: Chunk = links::argument(&request)?;
-        if !chunk.put_away && chunk.writer.is_none() {
-            self.hand_over(chunk.upload, Some(chunk.n)).await;
-        }
         let answer = match self.take_over(chunk)? {
             Ok(Some(keeper)) => match keeper.keep(reader(&request)?).await? {
                 // Another request made the part whole while this one arrived.
@@ -221,7 +218,6 @@ impl LinkObject {
     /// Takes a part over for a chunk that ends it, and answers with what is held before that chunk.
     async fn begin(&self, request: &Request) -> Result<Response> {
         let chunk: Chunk = links::argument(request)?;
-        self.hand_over(chunk.upload, Some(chunk.n)).await;
         let answer = match self.take_over(chunk)? {
             Ok(Some(_)) => {
                 let mut held = stage::beginning(self.state.storage(), chunk, chunk.offset)?;
