@@ -61,11 +61,16 @@ fn is_stored(edge: &Edge, link: &Link, file: Random) {
     assert_eq!(stored.uploads, 0, "an upload was left over");
 }
 
-/// At most a second's worth of the network, and what the rules of parts cost, went twice.
+/// Most that lies in the kernel's buffers between a browser and the edge when a page is left, in bytes: it
+/// arrives after the edge has told the next page what it holds.
+const BUFFERED: u64 = 2_500_000;
+
+/// At most a second's worth of the network, what lay in buffers, and what the rules of parts cost, went
+/// twice.
 fn little_went_twice(network: &Network, file: Random) {
     let again = network.sent().saturating_sub(file.size);
     assert!(
-        again <= NETWORK.second(),
+        again <= NETWORK.second() + BUFFERED,
         "{again} bytes of {} were sent again",
         file.size
     );
