@@ -26,7 +26,7 @@ pub struct Lease {
     pub holder: u64,
 }
 
-/// What a holder hears.
+/// The answer to a request that holds a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Asked {
     /// Somebody waits for what it has. It puts that away, and then holds the lease anew or ends it.
@@ -72,14 +72,14 @@ impl Leases {
             .retain(|lease, _| (lease.upload, lease.n) != (upload, n));
     }
 
-    /// Asks the holders of an upload, of one part of it or of all, to put away what they have. Each
-    /// of the answers is there when one of them has, or has gone.
-    pub fn ask(&mut self, upload: UploadId, n: Option<u16>) -> Vec<Receiver<()>> {
+    /// Asks all holders of an upload to stage the bytes that they have. Each receiver resolves when one
+    /// of them has done so, or has gone.
+    pub fn ask(&mut self, upload: UploadId) -> Vec<Receiver<()>> {
         self.0.retain(|_, held| !held.is_gone());
         let asked = self
             .0
             .iter_mut()
-            .filter(|(lease, _)| lease.upload == upload && n.is_none_or(|n| lease.n == n));
+            .filter(|(lease, _)| lease.upload == upload);
         asked
             .map(|(_, held)| {
                 if let Some(ask) = held.ask.take() {
@@ -154,7 +154,7 @@ mod tests {
         let mut leases = Leases::default();
         let (mut one, mut two) = (leases.hold(lease(1, 1)), leases.hold(lease(2, 2)));
         assert_eq!(one.try_recv(), Ok(None));
-        let mut waits = leases.ask(lease(1, 1).upload, None);
+        let mut waits = leases.ask(lease(1, 1).upload);
         assert_eq!(
             (one.try_recv(), two.try_recv()),
             (Ok(Some(())), Ok(Some(())))
@@ -165,20 +165,20 @@ mod tests {
         leases.end(lease(2, 2));
         assert!(is_told(&mut waits[1]));
         // It can be asked again, and R2 having the part is an answer too.
-        let mut waits = leases.ask(lease(1, 1).upload, Some(1));
+        let mut waits = leases.ask(lease(1, 1).upload);
         assert_eq!(anew.try_recv(), Ok(Some(())));
         leases.end_part(lease(1, 1).upload, 1);
         assert!(is_told(&mut waits[0]));
-        assert!(leases.ask(lease(1, 1).upload, None).is_empty());
+        assert!(leases.ask(lease(1, 1).upload).is_empty());
     }
 
     #[test]
     fn nobody_waits_for_a_holder_that_has_gone() {
         let mut leases = Leases::default();
         drop(leases.hold(lease(1, 1)));
+        assert!(leases.ask(lease(1, 1).upload).is_empty());
         let other = leases.hold(lease(2, 1));
-        assert!(leases.ask(lease(1, 1).upload, Some(1)).is_empty());
-        assert_eq!(leases.ask(lease(2, 1).upload, None).len(), 1);
+        assert_eq!(leases.ask(lease(2, 1).upload).len(), 1);
         drop(other);
     }
 }

@@ -113,7 +113,7 @@ impl LinkObject {
             None => None,
         };
         if let Some(upload) = asks_for {
-            self.hand_over(upload, None).await;
+            self.hand_over(upload).await;
         }
         let puts_away = lease::puts_away(&command);
         let answer = self.execute(command)?;
@@ -149,9 +149,9 @@ impl LinkObject {
         Response::from_json(&asked)
     }
 
-    /// Has the holders of leases put away what they have of an upload, or of one part of it.
-    async fn hand_over(&self, upload: UploadId, n: Option<u16>) {
-        let waits = self.leases.borrow_mut().ask(upload, n);
+    /// Has the holders of leases stage the bytes that they have of an upload, and waits until they have.
+    async fn hand_over(&self, upload: UploadId) {
+        let waits = self.leases.borrow_mut().ask(upload);
         if !waits.is_empty() {
             select(join_all(waits), Delay::from(HANDED_OVER_WITHIN)).await;
         }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use chatlift_shared::api::Link;
 use chatlift_shared::digest::Sha256;
 use chatlift_tests::browser::{Browser, mark, row};
+use chatlift_tests::client::App;
 use chatlift_tests::edge::{ANY_FILE, DOCUMENTS, Edge};
 use chatlift_tests::engine::{Engine, Setting};
 use chatlift_tests::fixtures::{self, Random, elf, jpeg, pdf};
@@ -59,6 +60,16 @@ fn is_stored(edge: &Edge, link: &Link, file: Random) {
     let digests: Vec<_> = stored.files.iter().map(|f| f.sha256).collect();
     assert_eq!(digests, [file.sha256()]);
     assert_eq!(stored.uploads, 0, "an upload was left over");
+}
+
+/// The link has one file, which is [`pdf`].
+#[track_caller]
+fn the_pdf_is_its_only_file(app: &App, link: &Link) {
+    let files = app.get_link(link.id).files;
+    assert_eq!(
+        files.iter().map(|f| f.sha256).collect::<Vec<_>>(),
+        [Sha256::of(&pdf())]
+    );
 }
 
 /// Most that lies in the kernel's buffers between a browser and the edge when a page is left, in bytes: it
@@ -247,11 +258,7 @@ fn a_program_that_stalls_leaves_the_form(engine: Engine) {
     assert!(gate.held() > 0, "the program is not held back");
     send(&phone);
     phone.sees_within("li.yes", 1, WITHIN);
-    let files = app.get_link(link.id).files;
-    assert_eq!(
-        files.iter().map(|f| f.sha256).collect::<Vec<_>>(),
-        [Sha256::of(&pdf())]
-    );
+    the_pdf_is_its_only_file(&app, &link);
 }
 
 fn a_program_that_comes_late_takes_the_page_over(engine: Engine) {
@@ -322,11 +329,7 @@ fn without_script_the_form_uploads(engine: Engine) {
     let _ = stage
         .receiver
         .wait_stored(link.id, Sha256::of(&pdf()), WITHIN);
-    let files = app.get_link(link.id).files;
-    assert_eq!(
-        files.iter().map(|f| f.sha256).collect::<Vec<_>>(),
-        [Sha256::of(&pdf())]
-    );
+    the_pdf_is_its_only_file(&app, &link);
 }
 
 /// Both ways in which a program does not come to run: its file is kept away, or the engine may
@@ -352,27 +355,8 @@ fn without_webassembly_the_form_uploads_and_says_what_it_refused(engine: Engine)
         send(&phone);
         phone.sees_within("li.yes", 1, WITHIN);
         phone.sees("li.no", 1);
-        let files = app.get_link(link.id).files;
-        assert_eq!(
-            files.iter().map(|f| f.sha256).collect::<Vec<_>>(),
-            [Sha256::of(&pdf())]
-        );
+        the_pdf_is_its_only_file(&app, &link);
     }
-}
-
-/// A test of each scenario for each engine.
-macro_rules! engines {
-    ($($module:ident: $engine:ident),+ => $scenarios:tt) => {
-        $(mod $module { engines!(@each $engine $scenarios); })+
-    };
-    (@each $engine:ident { $($scenario:ident),+ $(,)? }) => {
-        $(
-            #[test]
-            fn $scenario() {
-                super::$scenario(chatlift_tests::engine::Engine::$engine);
-            }
-        )+
-    };
 }
 
 engines!(chromium: Chromium, firefox: Firefox, webkit: WebKit => {

@@ -109,21 +109,6 @@ fn the_focus_is_seen(engine: Engine) {
     assert_eq!(outline, json!("solid"));
 }
 
-/// A test of each for each engine.
-macro_rules! engines {
-    ($($module:ident: $engine:ident),+ => $scenarios:tt) => {
-        $(mod $module { engines!(@each $engine $scenarios); })+
-    };
-    (@each $engine:ident { $($scenario:ident),+ $(,)? }) => {
-        $(
-            #[test]
-            fn $scenario() {
-                super::$scenario(chatlift_tests::engine::Engine::$engine);
-            }
-        )+
-    };
-}
-
 engines!(chromium_64: Chromium64, chromium_78: Chromium78, chromium_86: Chromium86 => {
     no_rule_is_lost_on_it,
     all_stands_where_a_current_engine_has_it,

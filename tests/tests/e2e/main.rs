@@ -2,6 +2,21 @@
 //!
 //! One alone, by its name: `cargo test --package chatlift-tests --test e2e journey::`.
 
+/// A test of each scenario for each engine.
+macro_rules! engines {
+    ($($module:ident: $engine:ident),+ => $scenarios:tt) => {
+        $(mod $module { engines!(@each $engine $scenarios); })+
+    };
+    (@each $engine:ident { $($scenario:ident),+ $(,)? }) => {
+        $(
+            #[test]
+            fn $scenario() {
+                super::$scenario(chatlift_tests::engine::Engine::$engine);
+            }
+        )+
+    };
+}
+
 mod accessible;
 mod chat;
 mod conformance_tus;
