@@ -4,6 +4,7 @@
 //! trunk serves the same index.html to developers, but has no step between cargo and wasm-bindgen
 //! to lower the program in; so what is shipped comes from here.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -57,6 +58,18 @@ const SHRINK: [&str; 14] = [
     "-Oz",
     "--reorder-locals",
 ];
+
+/// Gives each name that crosses between glue and program a letter or two, and prints which: in wasm-bindgen's own
+/// names are 16 random characters each, of which nothing is compressed, once in the program and once in the glue.
+const SHORT_NAMES: [&str; 3] = [
+    "--mvp-features",
+    "--enable-mutable-globals",
+    "--minify-imports-and-exports-and-modules",
+];
+
+/// wasm-bindgen's glue sets `Symbol.dispose` on classes that the page never makes; without that, esbuild sees that
+/// nobody uses them.
+const NO_DISPOSE: &str = "--define:Symbol.dispose=undefined";
 
 /// The oldest engines that the page's scripts are written down to. esbuild holds destructuring to
 /// be incomplete there, over a form that wasm-bindgen's glue does not use.
@@ -254,6 +267,16 @@ fn assemble(program: &Path, index: &str, work: &Path) -> Result<Page, Error> {
             .arg(&small),
     )?;
     quiet(wasm_opt().args(SHRINK).arg(&small).arg("-o").arg(&small))?;
+    let names = quiet(
+        wasm_opt()
+            .args(SHORT_NAMES)
+            .arg(&small)
+            .arg("-o")
+            .arg(&small),
+    )?;
+    let names = Names::read(&names)?;
+    let cache = work.join("names.json");
+    fs::write(&cache, names.cache()).map_err(Error::file(&cache))?;
 
     let dist = at("dist");
     let _ = fs::remove_dir_all(&dist);
@@ -272,6 +295,10 @@ fn assemble(program: &Path, index: &str, work: &Path) -> Result<Page, Error> {
                 "--legal-comments=none",
             ])
             .args(JS_TARGET)
+            .arg(NO_DISPOSE)
+            .arg("--mangle-quoted")
+            .arg(names.pattern())
+            .arg(format!("--mangle-cache={}", cache.display()))
             .arg(format!("--define:PROGRAM=\"/assets/{wasm_name}\""))
             .arg(&entry),
     )?;
@@ -299,6 +326,40 @@ fn assemble(program: &Path, index: &str, work: &Path) -> Result<Page, Error> {
         fs::write(path, bytes).map_err(Error::file(path))?;
     }
     Ok(page)
+}
+
+/// Names that cross between glue and program, each with its short one.
+#[derive(Debug)]
+struct Names(BTreeMap<String, String>);
+
+impl Names {
+    /// The module that all is imported from, as wasm-opt names it.
+    const MODULE: &str = "a";
+
+    fn read(printed: &str) -> Result<Self, Error> {
+        // Of each import its module, its name and its short name; of each export the last two.
+        let lists: BTreeMap<String, Vec<Vec<String>>> = serde_json::from_str(printed)
+            .map_err(|e| Error::Project(format!("names that wasm-opt printed: {e}")))?;
+        let mut names = BTreeMap::new();
+        for entry in lists.into_values().flatten() {
+            if let [module @ .., name, short] = &*entry {
+                names.insert(name.clone(), short.clone());
+                names.extend(module.iter().map(|m| (m.clone(), Self::MODULE.to_owned())));
+            }
+        }
+        Ok(Self(names))
+    }
+
+    /// What esbuild takes as names that it gave before.
+    fn cache(&self) -> String {
+        serde_json::json!(self.0).to_string()
+    }
+
+    /// Tells esbuild to rename these properties and no others.
+    fn pattern(&self) -> String {
+        let names: Vec<_> = self.0.keys().map(|name| name.replace('.', "\\.")).collect();
+        format!("--mangle-props=^({})$", names.join("|"))
+    }
 }
 
 /// The tags and minified parts of the shipped HTML.
