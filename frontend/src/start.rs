@@ -11,7 +11,7 @@ use wasm_bindgen::JsCast as _;
 
 use crate::api::{self, Js};
 use crate::components::{Languages, LinkPage, NoAnswer, NoLink};
-use crate::{dom, i18n, page, pickers};
+use crate::{dom, focus, i18n, page, pickers};
 
 /// Begins.
 pub(crate) fn start() {
@@ -33,6 +33,8 @@ fn show(data: Option<Js>) {
     let Some(root) = dom::document().get_element_by_id("app") else {
         return;
     };
+    // Before the form's own button goes, which may have the focus.
+    focus::keep(&root);
     root.set_text_content(None);
     let view = move || {
         data.as_ref().and_then(view).unwrap_or_else(|| {

@@ -14,7 +14,7 @@ use xtask::run::now;
 use crate::engine::Setting;
 use crate::http::send;
 use crate::scratch::wait_for;
-use crate::webdriver::ELEMENT;
+use crate::webdriver::{ELEMENT, keys};
 
 /// How long the browser may take to answer a command, on a busy machine.
 const WITHIN: Duration = Duration::from_secs(60);
@@ -114,6 +114,7 @@ impl Devtools {
                 let files = json!({ "files": files, "objectId": id });
                 tab.call("DOM.setFileInputFiles", files)
             }
+            (Some("actions"), ..) => tab.press(&body["actions"][0]["actions"][0]["value"]),
             (Some("goog"), ..) => tab.call(&text("cmd"), body["params"].clone()),
             (Some("se"), ..) => Ok(Value::Array(tab.console.clone())),
             (Some("screenshot"), ..) => {
@@ -235,6 +236,22 @@ impl Tab {
         let found = self.evaluate(&format!("document.querySelector({})", json!(css)))?;
         let id = found.ok_or_else(|| format!("there is no {css}"))?;
         Ok(json!({ ELEMENT: id }))
+    }
+
+    /// Presses and lets go the one key that is in WebDriver's actions.
+    fn press(&mut self, key: &Value) -> Result<Value, String> {
+        let (name, code, text) = match key.as_str() {
+            Some(keys::TAB) => ("Tab", 9, ""),
+            Some(keys::ENTER) => ("Enter", 13, "\r"),
+            _ => return Err(format!("{key} is not known")),
+        };
+        for kind in ["keyDown", "keyUp"] {
+            let text = if kind == "keyDown" { text } else { "" };
+            let event = json!({ "type": kind, "key": name, "code": name, "text": text,
+                "windowsVirtualKeyCode": code });
+            let _ = self.call("Input.dispatchKeyEvent", event)?;
+        }
+        Ok(Value::Null)
     }
 
     fn click(&mut self, element: &str) -> Result<Value, String> {

@@ -15,6 +15,14 @@ use crate::scratch::Folder;
 /// The key of an element in WebDriver's JSON (section 12.1).
 pub(crate) const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
+/// Keys that are no characters, as WebDriver writes them (section 17.4.2).
+pub mod keys {
+    /// To what can be focused next.
+    pub const TAB: &str = "\u{e004}";
+    /// Activates what has the focus.
+    pub const ENTER: &str = "\u{e007}";
+}
+
 /// A browser with one window.
 #[derive(Debug)]
 pub struct Session {
@@ -185,6 +193,15 @@ impl Session {
         self.post(
             &format!("/element/{}/value", element.0),
             &json!({ "text": text }),
+        );
+    }
+
+    /// Presses a key of [`keys`], whatever has the focus.
+    pub fn press(&self, key: &str) {
+        let actions = ["keyDown", "keyUp"].map(|kind| json!({ "type": kind, "value": key }));
+        self.post(
+            "/actions",
+            &json!({ "actions": [{ "type": "key", "id": "keyboard", "actions": actions }] }),
         );
     }
 

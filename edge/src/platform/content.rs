@@ -3,9 +3,8 @@
 use chatlift_shared::{Problem, ProblemCode, disposition};
 use worker::{Headers, Range, Request, Response, ResponseBody};
 
-use super::edge::EdgeService;
 use super::request::header;
-use super::setup::broken;
+use super::setup::{EdgeService, broken};
 use crate::core::command::FoundFile;
 use crate::core::key::object_key;
 use crate::core::link::upload_of;

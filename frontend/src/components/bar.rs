@@ -23,7 +23,7 @@ pub(super) fn Bar() -> impl IntoView {
                 Phase::Sending => view! { <Progress/> }.into_any(),
                 Phase::Settled | Phase::Done => view! { <Failed/> }.into_any(),
             };
-            view! { <section class="bar">{content}</section> }
+            view! { <section class="bar" tabindex="-1">{content}</section> }
         })
     }
 }

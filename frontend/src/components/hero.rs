@@ -31,7 +31,7 @@ fn Success() -> impl IntoView {
         (left > 0).then(|| view! { <p>{more}</p> })
     };
     view! {
-        <section class="card hero" data-testid="success" data-code="stored" role="status">
+        <section class="card hero" data-testid="success" data-code="stored" role="status" tabindex="-1">
             <span aria-hidden="true" class="badge good" inner_html=BIG_TICK/>
             <h2>{move || tn("success.title", files.with(Vec::len), &[])}</h2>
             <p>{tf("success.next", &[("app", &link.app_name)])}</p>
@@ -62,7 +62,7 @@ pub(super) fn Problem(code: String) -> impl IntoView {
     };
     let headline = find(&["headline.", &code].concat());
     view! {
-        <section class="card hero" data-testid="problem" role="alert" data-code=code.clone()>
+        <section class="card hero" data-testid="problem" role="alert" tabindex="-1" data-code=code.clone()>
             <span aria-hidden="true" class=class inner_html=icon/>
             <h2>{headline.unwrap_or_else(|| t("headline.other"))}</h2>
             <p>{sentence(&code)}</p>

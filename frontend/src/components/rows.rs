@@ -14,7 +14,7 @@ pub(super) fn Rows() -> impl IntoView {
     let rows = expect_context::<Page>().rows;
     view! {
         <When condition=Signal::derive(move || !rows.with(Vec::is_empty))>
-            <ul class="card rows" aria-label=t("list.label")>
+            <ul class="card rows" tabindex="-1" aria-label=t("list.label")>
                 <For each=move || rows.get() key=|row| row.key let:row>
                     <FileRow row/>
                 </For>
@@ -66,6 +66,7 @@ fn FileRow(row: Row) -> impl IntoView {
     view! {
         <li
             class="row"
+            tabindex="-1"
             data-testid="file-row"
             data-name=name.clone()
             data-state=move || state().name()

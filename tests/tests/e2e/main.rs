@@ -27,4 +27,5 @@ mod first_app;
 mod first_load;
 mod honest;
 mod journey;
+mod keyboard;
 mod looks;

@@ -9,7 +9,6 @@ mod sequences;
 mod uploads;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::{part_count, part_size};

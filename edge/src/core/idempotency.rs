@@ -18,28 +18,28 @@ const DAY_SECS: i64 = 24 * 60 * 60;
 
 /// A link that a key may stand for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Candidate {
+pub struct Candidate {
     /// Its id.
-    pub(super) id: LinkId,
+    pub id: LinkId,
     /// Digest of the request under the same signing key. Keyed, so that nothing can be guessed
     /// from it: a request may hold a password.
-    pub(super) request: Sha256,
+    pub request: Sha256,
 }
 
 /// The links that a key may stand for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Candidates {
+pub struct Candidates {
     /// Those that may be there already.
-    pub(super) earlier: Vec<Candidate>,
+    pub earlier: Vec<Candidate>,
     /// The one that is made otherwise; made twice, it is the same.
-    pub(super) new: Candidate,
+    pub new: Candidate,
 }
 
 /// Finds them.
 ///
 /// # Errors
 /// Never for a request that was read from JSON.
-pub(super) fn candidates(
+pub fn candidates(
     keys: &KeyRing,
     app: &App,
     key: &str,
