@@ -95,11 +95,17 @@ pub(crate) fn page(query: &str) -> Answer {
     )
 }
 
-/// Whether the edge can be reached: the smallest question there is.
+/// Where the edge says that it is up. It reads nothing for that, so many pages may ask.
+const HEALTH: &str = "/healthz";
+
+/// Longest time that a probe may take, in milliseconds.
+const PROBE_PATIENCE_MS: f64 = 4_000.0;
+
+/// Whether the edge can be reached. A portal on the way answers too, but not as the edge does.
 pub(crate) async fn is_there() -> bool {
-    let whose = For(NOBODY, 4_000.0);
-    let answer = call(whose, "HEAD", "", &[], &JsValue::UNDEFINED, None).await;
-    !matches!(answer, Err(Failure::Network))
+    let whose = For(NOBODY, PROBE_PATIENCE_MS);
+    let answer = call(whose, "GET", HEALTH, &[], &JsValue::UNDEFINED, None).await;
+    answer.is_ok_and(|health| health.get("status").is_some())
 }
 
 /// Sends a whole file.
@@ -270,8 +276,8 @@ fn json_body() -> [(&'static str, String); 1] {
     [("content-type", "application/json".to_owned())]
 }
 
-/// Makes a call. What it needs is put together at once, so all that waits is one small future,
-/// of one type for all calls.
+/// Makes a call to a path under the link's own address, or to [`HEALTH`]. What it needs is put together
+/// at once, so all that waits is one small future, of one type for all calls.
 fn call(
     whose: For,
     method: &str,
@@ -302,10 +308,11 @@ fn begin(
     loaded: Option<Loaded>,
 ) -> Result<(XmlHttpRequest, Promise, Option<Progress>), JsValue> {
     let xhr = XmlHttpRequest::new()?;
-    xhr.open(
-        method,
-        &TOKEN.with(|token| ["/u/", &token.borrow(), path].concat()),
-    )?;
+    let address = match path {
+        HEALTH => HEALTH.to_owned(),
+        path => TOKEN.with(|token| ["/u/", &token.borrow(), path].concat()),
+    };
+    xhr.open(method, &address)?;
     for (name, value) in headers {
         xhr.set_request_header(name, value)?;
     }
@@ -364,6 +371,15 @@ fn look() {
     }
 }
 
+/// A success that the edge did not send: a proxy's or a portal's page in its place.
+pub(crate) fn foreign() -> Failure {
+    Failure::Edge(Box::new(Refusal {
+        status: 502,
+        foreign: true,
+        ..Refusal::default()
+    }))
+}
+
 fn answer(xhr: &XmlHttpRequest) -> Result<Js, Failure> {
     let status = xhr.status().unwrap_or(0);
     if status == 0 {
@@ -375,11 +391,8 @@ fn answer(xhr: &XmlHttpRequest) -> Result<Js, Failure> {
         return match parsed {
             Ok(body) => Ok(Js(body)),
             Err(_) if status == 204 => Ok(Js(JsValue::UNDEFINED)),
-            // The edge answers in JSON or with 204: this is a proxy's page in its place.
-            Err(_) => Err(Failure::Edge(Box::new(Refusal {
-                status: 502,
-                ..Refusal::default()
-            }))),
+            // The edge answers in JSON or with 204.
+            Err(_) => Err(foreign()),
         };
     }
     let body = Js(parsed.unwrap_or_default());
@@ -388,6 +401,7 @@ fn answer(xhr: &XmlHttpRequest) -> Result<Js, Failure> {
     let seconds = retry_after.and_then(|text| format::number(&text));
     Err(Failure::Edge(Box::new(Refusal {
         status,
+        foreign: body.get("code").is_none(),
         retry_after_ms: seconds.map(|seconds| seconds.saturating_mul(1000)),
         ..wire::problem(&body)
     })))

@@ -35,7 +35,15 @@ pub enum Rule {
     HoldStatus(u16),
     /// The answer has one more header.
     Header((&'static str, &'static str)),
+    /// A proxy on the way takes the whole request and answers in the edge's place: with this status,
+    /// these lines of headers, and this body.
+    Answer(u16, &'static str, &'static str),
+    /// As [`Rule::Answer`], to requests with a body of more than so many bytes.
+    AnswerOver(u64, u16, &'static str, &'static str),
 }
+
+/// The page of a proxy, in HTML.
+pub const HTML: &str = "<html><body><h1>Something on the way</h1></body></html>";
 
 /// What has passed: the path of a request, and the bytes of its answer's body.
 pub type Passed = (String, usize);
@@ -125,7 +133,12 @@ impl Gate {
         lock(&self.inner.rules).push((end.to_owned(), rule));
     }
 
-    /// What has passed since this was last asked.
+    /// Nothing more happens to requests whose path ends in `end`.
+    pub fn lift(&self, end: &str) {
+        lock(&self.inner.rules).retain(|(known, _)| known != end);
+    }
+
+    /// What has passed since this was last asked, answers of [`Rule::Answer`] among it.
     #[must_use]
     pub fn passed(&self) -> Vec<Passed> {
         std::mem::take(&mut *lock(&self.inner.passed))
@@ -173,6 +186,26 @@ impl Inner {
             lock(&self.rules).retain(|(_, rule)| !matches!(rule, Rule::DropOnce));
         }
         if matches!(rule, Some(Rule::Drop | Rule::DropOnce)) {
+            return browser.shutdown(Shutdown::Both);
+        }
+        let sent = content_length(&request);
+        let answer = match rule {
+            Some(Rule::Answer(status, headers, body)) => Some((status, headers, body)),
+            Some(Rule::AnswerOver(most, status, headers, body)) if sent > most => {
+                Some((status, headers, body))
+            }
+            _ => None,
+        };
+        if let Some((status, headers, body)) = answer {
+            // All of it first: a browser that is answered while it sends may see a reset instead.
+            std::io::copy(&mut from_browser.take(sent), &mut std::io::sink())?;
+            let length = body.len();
+            let answer = format!(
+                "HTTP/1.1 {status} \r\ncontent-type: text/html\r\ncontent-length: {length}\r\n\
+                 {headers}connection: close\r\n\r\n{body}"
+            );
+            lock(&self.passed).push((path.to_owned(), length));
+            (&browser).write_all(answer.as_bytes())?;
             return browser.shutdown(Shutdown::Both);
         }
         let server = TcpStream::connect(self.server)?;
@@ -286,6 +319,16 @@ fn head(from: &mut BufReader<impl Read>) -> std::io::Result<String> {
             return Ok(head);
         }
     }
+}
+
+/// How long the body is that follows a head, in bytes.
+fn content_length(head: &str) -> u64 {
+    let of = |line: &str| {
+        let (name, value) = line.split_once(':')?;
+        let ours = name.eq_ignore_ascii_case("content-length");
+        ours.then(|| value.trim().parse().ok())?
+    };
+    head.lines().find_map(of).unwrap_or(0)
 }
 
 /// A head without the lines of this header.

@@ -249,7 +249,7 @@ async fn carry_out(key: Key, run: u32, job: Job) -> Result<Event, Failure> {
         }
         answer => answer?,
     };
-    understand(key, job, &answer).ok_or(Failure::Network)
+    understand(key, job, &answer).ok_or_else(api::foreign)
 }
 
 fn range(key: Key, n: u16) -> Option<(f64, f64)> {
@@ -309,7 +309,7 @@ pub(crate) fn finish() {
     dom::spawn(insist(move || api::done(&stored)));
 }
 
-/// What the edge's answer to a job says; nothing if it cannot be read.
+/// What the edge's answer to a job says; nothing if it is no answer of the edge.
 fn understand(key: Key, job: Job, answer: &api::Js) -> Option<Event> {
     if let Job::Announce = job {
         return Some(Event::Announced(Box::new(wire::upload(answer)?)));
@@ -321,8 +321,8 @@ fn understand(key: Key, job: Job, answer: &api::Js) -> Option<Event> {
         return Some(Event::Stored);
     }
     let Job::Send(chunk) = job else { return None };
-    Some(match wire::offset(answer) {
-        Some(offset) => Event::Staged { n: chunk.n, offset },
-        None => Event::Sent(chunk.n),
-    })
+    match wire::offset(answer) {
+        Some(offset) => Some(Event::Staged { n: chunk.n, offset }),
+        None => answer.0.is_undefined().then_some(Event::Sent(chunk.n)),
+    }
 }

@@ -1,7 +1,7 @@
 //! What is said of a file on its way.
 
 use chatlift_frontend::format;
-use chatlift_frontend::uploader::{Failure, State, Transfer};
+use chatlift_frontend::uploader::{Cause, Failure, State, Transfer};
 use chatlift_shared::ProblemCode;
 
 use super::{Row, RowState, View};
@@ -12,14 +12,17 @@ pub(super) fn view(row: &Row, transfer: &Transfer, now: f64) -> View {
     let (percent, reach) = (transfer.progress().percent(), transfer.progress().reach());
     let text = format::decimal(percent.into());
     let values = [("percent", text.as_str())];
+    let waits = transfer.waits(now).map(|(_, cause)| cause);
     let (state, note) = match transfer.state() {
         _ if transfer.is_paused() => (RowState::Paused, tf("state.paused", &values)),
         State::Queued => (RowState::Queued, t("state.queued")),
-        State::Uploading if transfer.is_waiting(now) && !dom::online() => {
-            (RowState::Uploading, tf("state.offline", &values))
-        }
-        State::Uploading if transfer.is_waiting(now) => {
-            (RowState::Uploading, tf("state.retrying", &values))
+        State::Uploading if waits.is_some() => {
+            let key = match waits {
+                Some(Cause::Edge) => "state.busy",
+                _ if dom::online() => "state.retrying",
+                _ => "state.offline",
+            };
+            (RowState::Uploading, tf(key, &values))
         }
         State::Uploading => {
             let size = format::size(row.size);
@@ -62,7 +65,9 @@ fn explain(row: &Row, failure: &Failure) -> (String, bool) {
         Failure::Edge(refusal) => refusal,
     };
     match (refusal.code, refusal.limit) {
-        (None, _) if refusal.status >= 500 => (problem("edge-down"), true),
+        // Not even the smallest pieces get through here; another network may have no such proxy.
+        (None, _) if refusal.status == 413 => (problem("body-too-large"), true),
+        (None, _) if refusal.status >= 500 || refusal.foreign => (problem("edge-down"), true),
         (None, _) => (problem("internal"), true),
         (Some(P::FileTooLarge), Some(limit)) => (too_large(row.size, limit), false),
         (Some(code), _) => {

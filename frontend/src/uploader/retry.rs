@@ -44,12 +44,17 @@ pub fn backoff_ms(n: u32, retry_after_ms: Option<u32>, random: f64) -> u32 {
     retry_after_ms.unwrap_or(0).min(RETRY_AFTER_MAX_MS) + LEAST_MS + jitter
 }
 
+/// Least and longest mean time between two probes, in milliseconds: at most four leave in a second, and
+/// about twelve in a minute once the cut is long.
+const PROBE_MS: (f64, f64) = (250.0, 5_000.0);
+
 /// How long to wait before the edge is probed, when the network has been away for `cut_ms`
-/// milliseconds: about a twentieth of that, at most five seconds, so that what an upload loses by not
-/// noticing at once stays small beside what the cut took. `random` (0 up to 1) spreads it.
+/// milliseconds: about a twentieth of that, so that what an upload loses by not noticing at once stays
+/// small beside what the cut took. `random` (0 up to 1) spreads it.
 #[must_use]
 pub fn probe_ms(cut_ms: f64, random: f64) -> f64 {
-    (cut_ms / 20.0).clamp(250.0, 5_000.0) * (0.5 + random)
+    let (least, longest) = PROBE_MS;
+    ((cut_ms / 20.0).clamp(least, longest) * (0.5 + random)).max(least)
 }
 
 /// What cuts a wait short.
@@ -200,6 +205,8 @@ pub struct Refusal {
     pub status: u16,
     /// The problem's code; `None` when the answer was no problem that the page knows.
     pub code: Option<ProblemCode>,
+    /// It was no problem at all, so it was not the edge that said it: a proxy, a portal, the platform.
+    pub foreign: bool,
     /// `Retry-After`, in milliseconds.
     pub retry_after_ms: Option<u32>,
     /// The parts that it is about.
@@ -265,14 +272,16 @@ impl Failure {
     }
 
     pub(super) fn remedy(&self) -> Remedy {
-        let (status, code) = match self {
+        let (status, code, foreign) = match self {
             Self::Network => return Remedy::Retry,
             Self::Unreadable => return Remedy::GiveUp,
-            Self::Edge(refusal) => (refusal.status, refusal.code),
+            Self::Edge(refusal) => (refusal.status, refusal.code, refusal.foreign),
         };
         match code {
             // A proxy on the way takes no body as large as this one.
             None if status == 413 => Remedy::Shrink,
+            // Whatever the edge would say of the file, this is not it.
+            None if foreign => Remedy::Retry,
             // A digest mismatch is a bit lost on the way: the same part again repairs it.
             Some(ProblemCode::UploadBusy | ProblemCode::DigestMismatch) => Remedy::Retry,
             Some(ProblemCode::PartsMissing) => Remedy::Resend,
@@ -385,6 +394,32 @@ mod tests {
                 ..Refusal::default()
             }));
             assert_eq!(failure.remedy(), remedy, "{status}");
+        }
+    }
+
+    #[test]
+    fn what_the_edge_did_not_say_is_no_verdict_on_the_file() {
+        for status in [
+            200, 400, 401, 403, 404, 405, 407, 409, 411, 415, 451, 500, 511,
+        ] {
+            let failure = Failure::Edge(Box::new(Refusal {
+                status,
+                foreign: true,
+                ..Refusal::default()
+            }));
+            assert_eq!(failure.remedy(), Remedy::Retry, "{status}");
+        }
+    }
+
+    #[test]
+    fn probes_leave_at_most_four_times_in_a_second() {
+        for (cut, random, wait) in [
+            (0.0, 0.0, 250.0),
+            (5_000.0, 0.99, 372.5),
+            (60_000.0, 0.0, 1_500.0),
+            (600_000.0, 0.5, 5_000.0),
+        ] {
+            assert_eq!(probe_ms(cut, random), wait);
         }
     }
 

@@ -29,3 +29,4 @@ mod honest;
 mod journey;
 mod keyboard;
 mod looks;
+mod waits;
