@@ -195,7 +195,7 @@ const ROWS: [(&str, Trouble); 7] = [
         Trouble::Answer(503, STORAGE, Some(2)),
     ),
     ("503 without", Trouble::Answer(503, STORAGE, None)),
-    ("POST dead, HEAD lives", Trouble::Dead),
+    ("POST dead, probes live", Trouble::Dead),
     ("all refused", Trouble::Down),
 ];
 
@@ -223,4 +223,74 @@ fn every_outage_of_up_to_ten_minutes_heals_by_itself() {
         }
     }
     assert!(bad.is_empty(), "{bad:?}");
+}
+
+/// How long the edge is away in [`a_thousand_pages_do_not_storm_an_edge_that_was_down`], in seconds.
+const AWAY_S: usize = 120;
+
+/// A thousand people send a file each when the edge goes, and comes back two minutes later.
+#[test]
+fn a_thousand_pages_do_not_storm_an_edge_that_was_down() {
+    const PAGES: usize = 1_000;
+    for (name, trouble) in [
+        ("refuses connections", Trouble::Down),
+        ("answers 503", Trouble::Answer(503, STORAGE, None)),
+        (
+            "answers 503, Retry-After: 2",
+            Trouble::Answer(503, STORAGE, Some(2)),
+        ),
+    ] {
+        // Requests and probes in each second since the edge went.
+        let mut seconds = vec![(0_usize, 0_usize); AWAY_S + 60];
+        let mut healed = 0.0_f64;
+        for page in 0..PAGES {
+            // Each is somewhere else in its own file.
+            let from = 500.0 + page as f64;
+            let toll = suffer(
+                10_000_000,
+                trouble,
+                from,
+                AWAY_S as f64 * 1_000.0,
+                page as u64,
+            );
+            assert!(toll.healed, "page {page}");
+            healed = healed.max((toll.ended - from) / 1_000.0 - AWAY_S as f64);
+            for (at, probe) in [(&toll.requests, false), (&toll.probes, true)]
+                .into_iter()
+                .flat_map(|(all, probe)| all.iter().map(move |&at| (at, probe)))
+                .filter(|(at, _)| *at >= from)
+            {
+                // Both are whole seconds, not negative and few.
+                let second = ((at - from) / 1_000.0) as usize;
+                let (requests, probes) = &mut seconds[second];
+                *(if probe { probes } else { requests }) += 1;
+            }
+        }
+        println!("\nthe edge {name} for {AWAY_S} s; {PAGES} pages; each # is 50 requests a second");
+        println!("from s  requests/s  probes/s");
+        for (n, five) in seconds.chunks(5).enumerate() {
+            let mean = |of: fn(&(usize, usize)) -> usize| five.iter().map(of).sum::<usize>() / 5;
+            let (requests, probes) = (mean(|s| s.0), mean(|s| s.1));
+            let bar = "#".repeat((requests + probes).div_ceil(50));
+            println!("{:>6} {requests:>11} {probes:>9}  {bar}", n * 5);
+        }
+        println!("the last page has its file {healed:.0} s after the return");
+        let tries =
+            |range: std::ops::Range<usize>| seconds[range].iter().map(|s| s.0).sum::<usize>();
+        // While it is away, a page tries some ten times in two minutes, and more rarely each time.
+        assert!(tries(0..AWAY_S) < 25 * PAGES, "{}", tries(0..AWAY_S));
+        assert!(tries(60..AWAY_S) < 5 * PAGES, "{}", tries(60..AWAY_S));
+        let probes =
+            |range: std::ops::Range<usize>| seconds[range].iter().map(|s| s.1).sum::<usize>();
+        assert!(probes(0..60) < 90 * PAGES, "{}", probes(0..60));
+        assert!(probes(60..AWAY_S) < 20 * PAGES, "{}", probes(60..AWAY_S));
+        // When it is back they come one after the other, not in one second.
+        let first = seconds[AWAY_S..]
+            .iter()
+            .map(|s| s.0 + s.1)
+            .max()
+            .unwrap_or(0);
+        assert!(first < 3 * PAGES, "{first} in one second");
+        assert!(healed < 55.0, "{healed}");
+    }
 }
