@@ -14,6 +14,7 @@ pub mod dev;
 pub mod document;
 pub mod error;
 pub mod html;
+pub mod imports;
 pub mod old_chromium;
 pub mod operator;
 pub mod page;

@@ -10,7 +10,7 @@ use xtask::operator::{self, Secret};
 use xtask::page::{self, Page};
 use xtask::test::{self, Layer};
 use xtask::worker::{self, Worker};
-use xtask::{Error, clients, conformance, deploy, sizes, tools};
+use xtask::{Error, clients, conformance, deploy, imports, sizes, tools};
 
 const HELP: &str = "\
 cargo xtask <command>
@@ -27,6 +27,7 @@ cargo xtask <command>
   samples        convert sample files of every type, and print a table of the results
   build          build page and worker as they are shipped
   sizes          build page and worker, and print what they weigh
+  imports        print which modules of the edge import which, and fail where they do in a circle
   bench [page|network] [...]
                  measure the page in Chromium on slow networks; `bench network --help` says more
   screenshots    draw every state of the page into target/screenshots, with an index.html
@@ -71,6 +72,10 @@ fn command() -> Result<(), Error> {
         "build" => {
             end(&mut args)?;
             build().map(|_| ())
+        }
+        "imports" => {
+            end(&mut args)?;
+            imports::print()
         }
         "sizes" => {
             end(&mut args)?;

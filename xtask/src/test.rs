@@ -8,7 +8,7 @@ use crate::root::{at, npm_bin};
 use crate::run::{self, now, quiet, run, watched};
 use crate::tools::WASM_TARGET;
 use crate::worker::Worker;
-use crate::{Error, deploy, page, sizes, tools, worker};
+use crate::{Error, deploy, imports, page, sizes, tools, worker};
 
 /// A layer of tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +101,11 @@ fn unit(tally: &mut Tally) -> Result<(), Error> {
         "the edge's core is out of worker's reach",
         "core without worker",
         core_without_worker,
+    )?;
+    tally.step(
+        "the edge's modules import each other in no circle",
+        "no import circle",
+        imports::check_edge,
     )?;
     tally.tests(
         "unit",

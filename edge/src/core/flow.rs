@@ -1,9 +1,30 @@
-//! Where the bytes of a serial upload go, and how many of them are held.
+//! What is held of an upload, and where the bytes of a serial one go.
+
+use std::collections::BTreeMap;
 
 use chatlift_shared::api::StagedPart;
 use chatlift_shared::limits::part_len;
 
-use super::decide::Held;
+use super::link::Part;
+
+/// What is held of an upload.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Whole parts, which R2 has.
+    pub parts: BTreeMap<u16, Part>,
+    /// Beginnings of parts.
+    pub staged: Vec<StagedPart>,
+}
+
+impl Held {
+    /// Drops what is staged from byte `begin` of part `n` on.
+    pub fn truncate(&mut self, n: u16, begin: u64) {
+        self.staged.retain(|s| s.n < n || (s.n == n && begin > 0));
+        if let Some(cut) = self.staged.iter_mut().find(|s| s.n == n) {
+            cut.offset = cut.offset.min(begin);
+        }
+    }
+}
 
 /// How bytes of a request travel on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use super::key::{address, object_key};
 use super::listing::{Entry, Listed};
 use super::password::Password;
-use super::serial::{Role, Serial};
+use super::serial_row::{Role, Serial};
 
 /// Everything about one link.
 #[derive(Clone, Debug, PartialEq, Eq)]

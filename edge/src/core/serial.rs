@@ -1,5 +1,5 @@
 //! Serial uploads: files that come as one growing sequence of bytes, by tus or by Resumable Uploads
-//! for HTTP. What is kept and asked of them; [`super::flow`] says where their bytes go.
+//! for HTTP. What is asked of them; [`super::serial_row`] says what is kept, and [`super::flow`] says where their bytes go.
 //!
 //! What is held of such an upload is a beginning of it: whole parts that R2 has, and after them rows
 //! that are staged with the link. The offset is where they end; it never goes back, but for bytes
@@ -13,6 +13,7 @@ use chatlift_shared::{Problem, ProblemCode, Timestamp, UploadId};
 use serde::{Deserialize, Serialize};
 
 use super::link::{LinkState, Multipart, Part, Policy, UploadState};
+pub use super::serial_row::{Protocol, Role, Serial};
 
 /// How long an upload may be under way. R2 drops an unfinished one after 7 days
 /// (<https://developers.cloudflare.com/r2/objects/multipart-objects/>); it is ended before that.
@@ -32,48 +33,6 @@ pub const JOIN_PART_SIZE: u64 = 32 * MIB;
 
 /// Most partial uploads that one file is joined from.
 pub const PIECES_MAX: usize = 64;
-
-/// The protocol that an upload is sent by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Protocol {
-    /// tus 1.0.
-    Tus,
-    /// Resumable Uploads for HTTP.
-    Resumable,
-}
-
-/// What becomes of an upload.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// A file.
-    File,
-    /// A piece of one, sent beside others.
-    Piece,
-    /// A file that is joined from pieces, in this order.
-    Join(Vec<UploadId>),
-}
-
-/// What a serial upload has beside a name and a size.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Serial {
-    /// The protocol.
-    pub protocol: Protocol,
-    /// What becomes of it.
-    pub role: Role,
-    /// Whether its row's size is its length; otherwise it is the most that it may have.
-    pub length_known: bool,
-    /// The request that may add to it. A later one, also one that only asks how far it is, takes
-    /// over; what an earlier one still has on its way is refused.
-    pub writer: u64,
-    /// Where bytes begin whose checksum was not checked yet. They do not count.
-    pub unchecked: Option<u64>,
-    /// The sender's metadata, as it was sent.
-    pub metadata: String,
-    /// Digest of the whole that the sender announced.
-    pub sha256: Option<Sha256>,
-}
 
 /// What a link is told about a serial upload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -24,7 +24,7 @@ use worker::{
 use super::request::invalid;
 use super::setup::broken;
 use super::world::{Workers, now};
-use super::{log, page, respond, routes, setup};
+use super::{access, address, assets, log, password, respond, setup};
 use crate::config::Config;
 use crate::core::chat::account::Account;
 use crate::core::chat::page::{Chunks, Picker};
@@ -60,7 +60,7 @@ fn account<'c>(config: &'c Config, want: &Want) -> Option<&'c Account> {
 /// The picker for a page that is opened with this `User-Agent`, if its chat app has one.
 pub(super) fn picker<'c>(config: &'c Config, token: &str, user_agent: &str) -> Option<Picker<'c>> {
     let platform = Platform::of(user_agent)?;
-    let app = page::genuine(config, token).ok()?.app;
+    let app = access::genuine(config, token).ok()?.app;
     Picker::of(platform, account(config, &Want { app, platform }))
 }
 
@@ -72,7 +72,7 @@ pub(super) async fn chunks(env: &Env) -> core::result::Result<Chunks, Failure> {
     if let Some(chunks) = CHUNKS.with_borrow(Clone::clone) {
         return Ok(chunks);
     }
-    let json = page::asset(env, "chat.json").await?;
+    let json = assets::asset(env, "chat.json").await?;
     let chunks: Chunks =
         serde_json::from_str(&json).map_err(|e| Failure::unreadable("chat.json", &e))?;
     CHUNKS.set(Some(chunks.clone()));
@@ -86,8 +86,8 @@ pub(super) async fn config(
     request: &Request,
     token: &str,
 ) -> core::result::Result<Response, Failure> {
-    let claims = page::genuine(config, token)?;
-    super::password::check(config, request, &claims)?;
+    let claims = access::genuine(config, token)?;
+    password::check(config, request, &claims)?;
     let asked = request.url().map_err(broken("address"))?;
     let value = |name: &str| {
         let found = asked.query_pairs().find(|(key, _)| key == name);
@@ -99,7 +99,7 @@ pub(super) async fn config(
         .parse()
         .map_err(|_| invalid("platform", "Give wecom, wechat, dingtalk or feishu."))?;
     let url = value("url");
-    let link = routes::link_url(config, request, token)?;
+    let link = address::link_url(config, request, token)?;
     let address = own_address(&url, &link)?;
     let want = Want {
         app: claims.app,

@@ -3,8 +3,9 @@
 use chatlift_shared::{Problem, ProblemCode, disposition};
 use worker::{Headers, Range, Request, Response, ResponseBody};
 
+use super::edge::EdgeService;
 use super::request::header;
-use super::setup::{EdgeService, broken};
+use super::setup::broken;
 use crate::core::command::FoundFile;
 use crate::core::key::object_key;
 use crate::core::link::upload_of;

@@ -18,7 +18,7 @@ use worker::web_sys::{
 use worker::worker_sys::{DigestStream, FixedLengthStream};
 use worker::{Context, Delay, Request, ResponseBody};
 
-use super::bucket::{R2, tee};
+use super::r2::{R2, tee};
 use super::read::Reader;
 use super::request::content_length;
 use crate::core::tus::Algorithm;

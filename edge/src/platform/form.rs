@@ -11,9 +11,10 @@ use send_wrapper::SendWrapper;
 use web_sys::{TextDecoder, TextDecoderOptions};
 use worker::{Request, Response};
 
+use super::edge::EdgeService;
 use super::request::{self, header, invalid};
-use super::setup::{EdgeService, broken};
-use super::{page, respond};
+use super::setup::broken;
+use super::{access, respond};
 use crate::config::Config;
 use crate::core::{language, name, result};
 use crate::ports::{Failure, Incoming};
@@ -48,8 +49,8 @@ pub(super) async fn post(
     request: &mut Request,
     token: &str,
 ) -> Result<Response, Failure> {
-    let lang = page::language(request)?;
-    let (result, app) = match page::claims(service, config, request, token).await {
+    let lang = request::language(request)?;
+    let (result, app) = match access::claims(service, config, request, token).await {
         Ok(claims) => {
             let app = config
                 .app(&claims.app)

@@ -10,18 +10,20 @@ use chatlift_shared::{AppId, EventId, FileId, LinkId, Problem, ProblemCode, Time
 use core::time::Duration;
 use worker::{Env, Headers, Request, Response};
 
+use super::address::{api_link, base_url};
 use super::directory::Directories;
+use super::edge::EdgeService;
 use super::request::{self, header, invalid};
-use super::routes::{api_link, base_url};
-use super::setup::{EdgeService, broken};
+use super::setup::broken;
 use super::world::now;
 use super::{content, log, respond};
 use crate::config::{App, Config};
 use crate::core::command::Command;
 use crate::core::listing::{Place, Query};
 use crate::core::route::{ManageRoute, QrForm};
-use crate::core::{overrides, qr, signed};
+use crate::core::{qr, signed};
 use crate::ports::Failure;
+use crate::service::overrides;
 
 /// Answers one of these routes.
 pub(super) async fn route(

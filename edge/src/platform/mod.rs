@@ -2,12 +2,16 @@
 //! responses. Compiled for WebAssembly only.
 
 mod about;
+mod access;
+mod address;
+mod assets;
 mod bucket;
 mod chat;
 mod content;
 mod cors;
 mod counts;
 mod directory;
+mod edge;
 mod feed;
 mod form;
 mod kdf;
@@ -18,6 +22,7 @@ mod metrics;
 mod object;
 mod page;
 mod password;
+mod r2;
 mod rates;
 mod read;
 mod request;
@@ -32,28 +37,12 @@ mod watch;
 mod webhooks;
 mod world;
 
-use chatlift_shared::ProblemCode;
 use worker::{Context, Env, Request, Response, event};
 
 use crate::core::label::{is_logged, label};
 use crate::core::route;
 use crate::core::tus::{VERSION, is_tus};
 use crate::ports::Failure;
-
-/// An answer, with why it is a refusal where it is one in the words of a protocol.
-struct Answered {
-    response: Response,
-    refused: Option<ProblemCode>,
-}
-
-impl From<Response> for Answered {
-    fn from(response: Response) -> Self {
-        Self {
-            response,
-            refused: None,
-        }
-    }
-}
 
 /// Every request of the edge comes in here.
 #[event(fetch)]
@@ -85,12 +74,12 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
         &answer,
         Err(Failure::Bucket(_) | Failure::Away(_) | Failure::Broken(_))
     );
-    let Answered {
+    let respond::Answered {
         mut response,
         refused,
     } = match answer {
         Ok(answered) => answered,
-        Err(Failure::Refused(problem)) => Answered {
+        Err(Failure::Refused(problem)) => respond::Answered {
             response: respond::problem(&problem)?,
             refused: Some(problem.code),
         },

@@ -12,8 +12,8 @@ use chatlift_shared::{LinkId, Problem, ProblemCode, Timestamp, UploadId};
 use futures_util::future::{Either, join_all, select};
 use worker::{Delay, DurableObject, Env, Request, Response, Result, State, durable_object};
 
-use super::bucket::R2;
 use super::directory::Directories;
+use super::r2::R2;
 use super::read::Reader;
 use super::stage::{Cached, Keeper};
 use super::watch::Watchers;

@@ -2,16 +2,17 @@
 
 use std::cell::RefCell;
 
-use chatlift_shared::api::{LinkState, PageData, PageLink};
+use chatlift_shared::api::{PageData, PageLink};
 use chatlift_shared::limits::SINGLE_REQUEST_MAX;
-use chatlift_shared::token::{Claims, TokenError, mint, verify};
+use chatlift_shared::token::mint;
 use chatlift_shared::{Problem, ProblemCode};
 use worker::{Env, Request, Response};
 
-use super::request::header;
-use super::setup::{EdgeService, broken};
-use super::world::now;
-use super::{password, respond};
+use super::access::{claims, extended, genuine};
+use super::edge::EdgeService;
+use super::request::{header, language};
+use super::setup::broken;
+use super::{address, assets, chat, password, respond};
 use crate::config::Config;
 use crate::core::chat::page::Picker;
 use crate::core::link::{LinkView, refusal};
@@ -21,66 +22,6 @@ use crate::ports::Failure;
 thread_local! {
     /// The built page, fetched from the assets once per isolate.
     static BUILT: RefCell<Option<String>> = const { RefCell::new(None) };
-}
-
-/// The claims of a token whose bearer may use the link: they have said its password, if it has
-/// one. A page that was open when its link was extended goes on with the token that it has.
-pub(super) async fn claims(
-    service: &EdgeService,
-    config: &Config,
-    request: &Request,
-    token: &str,
-) -> Result<Claims, Failure> {
-    let claims = match genuine(config, token) {
-        Ok(claims) => claims,
-        Err(problem) => extended(service, config, token).await?.ok_or(problem)?,
-    };
-    password::check(config, request, &claims)?;
-    Ok(claims)
-}
-
-/// The claims of a token, whether or not its bearer has said the link's password.
-pub(super) fn genuine(config: &Config, token: &str) -> Result<Claims, Problem> {
-    verify(&config.keys, token, now()).map_err(|error| {
-        match error {
-            TokenError::Expired(_) => ProblemCode::LinkExpired,
-            TokenError::Malformed | TokenError::UnknownKey | TokenError::BadTag => {
-                ProblemCode::LinkTokenInvalid
-            }
-        }
-        .into()
-    })
-}
-
-/// The claims of a link that was extended, for a token that has ended: the new address stands in
-/// no chat yet. Only whoever bears a genuine token makes the edge look.
-async fn extended(
-    service: &EdgeService,
-    config: &Config,
-    token: &str,
-) -> Result<Option<Claims>, Failure> {
-    let Err(TokenError::Expired(old)) = verify(&config.keys, token, now()) else {
-        return Ok(None);
-    };
-    let view = match service.read_link(old.link).await {
-        Ok(view) => view,
-        Err(Failure::Refused(_)) => return Ok(None),
-        Err(other) => return Err(other),
-    };
-    let claims = super::routes::claims_of(&view.link);
-    let on = view.link.status == LinkState::Active && claims.expiry() > now();
-    Ok(on.then_some(claims))
-}
-
-/// The language to answer in.
-pub(super) fn language(request: &Request) -> Result<&'static str, Failure> {
-    let url = request.url().map_err(broken("address"))?;
-    let lang = url
-        .query_pairs()
-        .find(|(k, _)| k == "lang")
-        .map(|(_, v)| v.into_owned());
-    let accepted = header(request, "accept-language");
-    Ok(language::negotiate(lang.as_deref(), accepted.as_deref()))
 }
 
 /// All that the page needs to begin, and the status of its HTML.
@@ -123,7 +64,7 @@ pub(super) async fn data(
 fn picker<'c>(config: &'c Config, request: &Request, data: &PageData) -> Option<Picker<'c>> {
     data.problem.is_none().then_some(())?;
     let user_agent = header(request, "user-agent")?;
-    super::chat::picker(config, &data.token, &user_agent)
+    chat::picker(config, &data.token, &user_agent)
 }
 
 /// Why the link takes no files, if it takes none.
@@ -197,13 +138,13 @@ pub(super) async fn html(
     let (status, data) = data(service, config, request, token).await?;
     let built = built(env).await?;
     let user_agent = header(request, "user-agent").unwrap_or_default();
-    let address = super::routes::link_url(config, request, token)?;
+    let address = address::link_url(config, request, token)?;
     let wrong = |e: page::NoMark| Failure::Broken(e.to_string());
     let html = page::fill(&built, &data, &address, &user_agent).map_err(wrong)?;
     let (html, more) = match picker(config, request, &data) {
         None => (html, csp::More::default()),
         Some(picker) => {
-            let chunks = super::chat::chunks(env).await?;
+            let chunks = chat::chunks(env).await?;
             let html = picker.add(&html, &data.lang, &chunks).map_err(wrong)?;
             (html, picker.policy())
         }
@@ -216,26 +157,9 @@ async fn built(env: &Env) -> Result<String, Failure> {
     if let Some(built) = BUILT.with_borrow(Clone::clone) {
         return Ok(built);
     }
-    let built = asset(env, "index.html").await?;
+    let built = assets::asset(env, "index.html").await?;
     BUILT.set(Some(built.clone()));
     Ok(built)
-}
-
-/// A built file's text.
-pub(super) async fn asset(env: &Env, name: &str) -> Result<String, Failure> {
-    let assets = env.assets("ASSETS").map_err(broken("binding ASSETS"))?;
-    // The host is never resolved: the request goes to the assets by their binding.
-    let mut response = assets
-        .fetch(format!("https://assets/{name}"), None)
-        .await
-        .map_err(broken("page asset"))?;
-    if response.status_code() != 200 {
-        return Err(Failure::Broken(format!(
-            "page asset: {}",
-            response.status_code()
-        )));
-    }
-    response.text().await.map_err(broken("page asset"))
 }
 
 /// `GET /u/{token}/page`; with `texts=none`, for a page that has them, without the texts; with

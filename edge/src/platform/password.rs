@@ -9,10 +9,11 @@ use chatlift_shared::token::Claims;
 use chatlift_shared::{Problem, ProblemCode, Timestamp};
 use worker::{Request, Response};
 
+use super::edge::EdgeService;
 use super::request::{self, header, invalid};
-use super::setup::{EdgeService, broken};
+use super::setup::broken;
 use super::world::now;
-use super::{log, page, respond};
+use super::{log, respond};
 use crate::config::Config;
 use crate::core::{password_page, signed};
 use crate::ports::Failure;
@@ -53,7 +54,7 @@ pub(super) fn form(
     claims: &Claims,
     problem: Option<&Problem>,
 ) -> Result<Response, Failure> {
-    let lang = page::language(request)?;
+    let lang = request::language(request)?;
     let app = config.app(&claims.app).map_or("", |app| app.name.get(lang));
     // A chat app that draws a preview card follows a 200 only.
     let status = problem.map_or(200, |p| p.status);

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use worker::Request;
 
 use super::setup::broken;
-use crate::core::{json, name};
+use crate::core::{json, language, name};
 use crate::ports::Failure;
 
 /// A header's value.
@@ -116,4 +116,15 @@ pub(super) fn flag(request: &Request, name: &str) -> Result<bool, Failure> {
         Some("true") => Ok(true),
         Some(_) => Err(invalid(name, "Give true or false.")),
     }
+}
+
+/// The language to answer in.
+pub(super) fn language(request: &Request) -> Result<&'static str, Failure> {
+    let url = request.url().map_err(broken("address"))?;
+    let lang = url
+        .query_pairs()
+        .find(|(k, _)| k == "lang")
+        .map(|(_, v)| v.into_owned());
+    let accepted = header(request, "accept-language");
+    Ok(language::negotiate(lang.as_deref(), accepted.as_deref()))
 }

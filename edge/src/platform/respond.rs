@@ -13,6 +13,21 @@ use crate::ports::Failure;
 /// Seconds after which a client may try again when storage did not answer.
 const RETRY_AFTER: &str = "2";
 
+/// An answer, with why it is a refusal where it is one in the words of a protocol.
+pub(super) struct Answered {
+    pub(super) response: Response,
+    pub(super) refused: Option<ProblemCode>,
+}
+
+impl From<Response> for Answered {
+    fn from(response: Response) -> Self {
+        Self {
+            response,
+            refused: None,
+        }
+    }
+}
+
 /// JSON with a status.
 pub(super) fn json(status: u16, body: &impl Serialize) -> Result<Response, Failure> {
     respond_json(status, "application/json", body).map_err(broken("answer"))

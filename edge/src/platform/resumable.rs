@@ -9,11 +9,13 @@ use chatlift_shared::token::Claims;
 use chatlift_shared::{Problem, ProblemCode, UploadId};
 use worker::{Request, Response};
 
+use super::edge::EdgeService;
 use super::feed::Stream;
 use super::request::{self, header, invalid, own};
-use super::setup::{EdgeService, broken};
+use super::respond::Answered;
+use super::setup::broken;
 use super::tus::{announced, log_stored};
-use super::{Answered, page, respond, world};
+use super::{access, respond, world};
 use crate::config::Config;
 use crate::core::command::FoundFile;
 use crate::core::resumable;
@@ -121,7 +123,7 @@ async fn answer(
     token: &str,
     upload: Option<&str>,
 ) -> Answer {
-    let claims = page::claims(service, config, request, token).await?;
+    let claims = access::claims(service, config, request, token).await?;
     // The platform's own text: `worker` takes a method that it does not know for GET.
     let method = request.inner().method();
     let Some(upload) = upload else {

@@ -1,30 +1,30 @@
 //! The routes: who may call, what is read from the request, what is answered.
 
-use std::collections::BTreeMap;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chatlift_shared::api::{
-    CompleteUpload, CreateLink, CreateUpload, Done, HEADER_OFFSET, HEADER_TICKET, Link, PageFile,
+    CompleteUpload, CreateLink, CreateUpload, Done, HEADER_OFFSET, HEADER_TICKET, PageFile,
     Receipt, Staged, Upload,
 };
 use chatlift_shared::limits::HEAD_MAX;
-use chatlift_shared::token::{Claims, mint};
+use chatlift_shared::token::Claims;
 use chatlift_shared::{Problem, ProblemCode, UploadId};
 use worker::{Env, Request, Response};
 
+use super::address::api_link;
 use super::directory::Directories;
+use super::edge::{self, EdgeService};
 use super::feed::Stream;
 use super::request::{self, header, invalid, own};
-use super::setup::{self, EdgeService, broken};
-use super::{Answered, chat, form, log, manage, page, password, rates, respond, resumable, tus};
+use super::respond::Answered;
+use super::setup::{self, broken};
+use super::{access, chat, form, log, manage, page, password, rates, respond, resumable, tus};
 use crate::config::{App, Config};
 use crate::core::command::FoundFile;
-use crate::core::link::{LinkRow, LinkView};
 use crate::core::route::{self, PageRoute, Route};
 use crate::core::serial::LIFETIME;
 use crate::core::tus::number;
-use crate::core::{language, name, ticket};
+use crate::core::{name, ticket};
 use crate::ports::Failure;
 use crate::service::uploads::{Sent, SentPart};
 
@@ -49,7 +49,7 @@ pub(super) async fn dispatch(request: Request, env: &Env) -> Result<Answered, Fa
         .faults
         .then(|| header(&request, HEADER_FAULT))
         .flatten();
-    let service = setup::service(env, fault)?;
+    let service = edge::service(env, fault)?;
     let response = match route {
         Route::Page(token, PageRoute::Tus(upload)) => {
             return tus::serve(&service, config, &request, &token, upload.as_deref()).await;
@@ -206,12 +206,12 @@ async fn page_route(
         PageRoute::ChatConfig => return chat::config(env, config, &request, token).await,
         PageRoute::Form => return form::post(service, config, &mut request, token).await,
         PageRoute::Password => {
-            let claims = page::genuine(config, token)?;
+            let claims = access::genuine(config, token)?;
             return password::enter(service, config, &mut request, token, &claims).await;
         }
         _ => {}
     }
-    let claims = page::claims(service, config, &request, token).await?;
+    let claims = access::claims(service, config, &request, token).await?;
     match route {
         PageRoute::Opened => {
             service.opened(claims.link).await?;
@@ -387,83 +387,4 @@ fn completion(request: &Request) -> Result<Option<CompleteUpload>, Failure> {
         (None, _) => Err(invalid("sha256", "Give both digests, or none.")),
         (_, None) => Err(invalid("parts_sha256", "Give both digests, or none.")),
     }
-}
-
-/// The address of a link.
-pub(super) fn link_url(config: &Config, request: &Request, token: &str) -> Result<String, Failure> {
-    Ok(format!("{}/u/{token}", base_url(config, request)?))
-}
-
-/// The edge's own address, without a slash at the end.
-pub(super) fn base_url(config: &Config, request: &Request) -> Result<String, Failure> {
-    match &config.public_url {
-        Some(base) => Ok(base.clone()),
-        None => Ok(request
-            .url()
-            .map_err(broken("address"))?
-            .origin()
-            .ascii_serialization()),
-    }
-}
-
-/// The claims of the token that a link has now.
-pub(super) fn claims_of(row: &LinkRow) -> Claims {
-    Claims {
-        link: row.id,
-        app: row.app.clone(),
-        scene: row.scene.clone(),
-        expires_at: u64::try_from(row.expires_at.secs()).unwrap_or_default(),
-        password: row.password.is_some(),
-    }
-}
-
-/// A link as the API shows it.
-pub(super) fn api_link(
-    config: &Config,
-    request: &Request,
-    view: LinkView,
-) -> Result<Link, Failure> {
-    let row = view.link;
-    let token = mint(&config.keys, &claims_of(&row));
-    let url = link_url(config, request, &token)?;
-    let share_text = share_text(config, &row, &url);
-    Ok(Link {
-        id: row.id,
-        app: row.app,
-        scene: row.scene,
-        state: row.status,
-        subject: row.subject,
-        metadata: row.metadata,
-        url,
-        share_text,
-        created_at: row.created_at,
-        expires_at: row.expires_at,
-        max_files: row.policy.max_files,
-        max_file_size: row.policy.max_file_size,
-        accept: row.policy.accept.iter().map(ToString::to_string).collect(),
-        password: row.password.is_some(),
-        formats: row.policy.formats,
-        join: row.policy.join,
-        opened_at: row.opened_at,
-        uploads: view.uploads,
-        under_way: view.under_way,
-        files: view.files,
-    })
-}
-
-/// A sentence to send into a chat, in every language.
-fn share_text(config: &Config, row: &LinkRow, url: &str) -> BTreeMap<String, String> {
-    let Some(app) = config.app(&row.app) else {
-        return BTreeMap::new();
-    };
-    let Some(scene) = app.scenes.get(&row.scene) else {
-        return BTreeMap::new();
-    };
-    language::tags()
-        .map(|tag| {
-            let title = row.words.title.as_ref().unwrap_or(&scene.title).get(tag);
-            let text = format!("{title} · {}\n{url}", app.name.get(tag));
-            (tag.to_owned(), text)
-        })
-        .collect()
 }

@@ -4,16 +4,9 @@ use std::sync::OnceLock;
 
 use worker::Env;
 
-use super::bucket::R2;
-use super::links::Stubs;
 use super::log;
-use super::world::{R2_SILENT, Workers};
 use crate::config::{Config, ConfigError, RawConfig};
 use crate::ports::Failure;
-use crate::service::Service;
-
-/// The service as it runs in the Worker.
-pub(super) type EdgeService = Service<Stubs, R2, Workers>;
 
 static CONFIG: OnceLock<Result<Config, ConfigError>> = OnceLock::new();
 
@@ -37,19 +30,6 @@ pub(super) fn config(env: &Env) -> Result<&'static Config, Failure> {
         })
         .as_ref()
         .map_err(|error| Failure::Broken(format!("configuration: {error}")))
-}
-
-/// The service, with the fault that a test asked for.
-pub(super) fn service(env: &Env, fault: Option<String>) -> Result<EdgeService, Failure> {
-    let bucket = R2::new(env)?;
-    Ok(Service {
-        links: Stubs::new(env)?,
-        bucket: match fault.as_deref() {
-            Some(R2_SILENT) => bucket.silent(),
-            _ => bucket,
-        },
-        world: Workers::new(fault),
-    })
 }
 
 /// What the runtime throws where an object was asked: what the object itself says of a failure is an

@@ -16,7 +16,8 @@ use worker::wasm_bindgen::{JsCast as _, JsValue};
 use worker::{Result, SqlStorageValue, Storage};
 
 use super::counts;
-use crate::core::decide::{Held, PartWrite};
+use crate::core::decide::PartWrite;
+use crate::core::flow::Held;
 use crate::core::link::{LinkState, Part};
 
 const SCHEMA: &str = "

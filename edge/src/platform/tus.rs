@@ -5,10 +5,12 @@ use chatlift_shared::token::Claims;
 use chatlift_shared::{Problem, ProblemCode, UploadId};
 use worker::{Headers, Request, Response};
 
+use super::edge::EdgeService;
 use super::feed::Stream;
 use super::request::{header, invalid, own};
-use super::setup::{EdgeService, broken};
-use super::{Answered, log, page, respond};
+use super::respond::Answered;
+use super::setup::broken;
+use super::{access, log, respond};
 use crate::config::Config;
 use crate::core::route::not_allowed;
 use crate::core::serial::{
@@ -96,7 +98,7 @@ async fn answer(
     let overridden = header(request, "x-http-method-override");
     // The platform's own text: `worker` takes a method that it does not know for GET.
     let method = tus::method(&request.inner().method(), overridden.as_deref());
-    let claims = page::claims(service, config, request, token).await?;
+    let claims = access::claims(service, config, request, token).await?;
     let methods = upload.map_or(METHODS, |_| UPLOAD_METHODS);
     if !methods.split(", ").any(|known| known == method) {
         return Err(not_allowed(methods).into());

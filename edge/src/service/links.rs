@@ -4,12 +4,11 @@ use chatlift_shared::api::{CreateLink, EventStatus, LinkState, Receipt};
 use chatlift_shared::limits::IDEMPOTENCY_KEY_MAX;
 use chatlift_shared::{EventId, FileId, LinkId, Problem, ProblemCode, Timestamp};
 
-use super::{Service, unexpected};
+use super::{Service, idempotency, overrides, unexpected};
 use crate::config::{App, Config};
 use crate::core::command::{Command, FoundFile, Reply};
 use crate::core::link::{LinkRow, LinkView};
 use crate::core::listing::Listed;
-use crate::core::{idempotency, overrides};
 use crate::ports::{Bucket, Failure, Links, World};
 
 impl<L: Links, B: Bucket, W: World> Service<L, B, W> {

@@ -5,12 +5,12 @@ use chatlift_shared::{EventId, LinkId, Problem, ProblemCode, Timestamp};
 use core::time::Duration;
 
 use super::links::of;
+use super::overrides::within;
 use super::{Service, unexpected};
 use crate::config::{App, LINK_LIFETIME_MAX};
 use crate::core::command::{Command, Erasure, Reply};
 use crate::core::link::{LinkView, closed};
 use crate::core::listing::{self, Query};
-use crate::core::overrides::within;
 use crate::core::password::{Hash, ITERATIONS, Password};
 use crate::ports::{Bucket, Directory, Failure, Links, World};
 

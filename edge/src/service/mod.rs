@@ -9,9 +9,11 @@ pub mod alarm;
 mod body;
 pub mod chat;
 pub mod form;
+mod idempotency;
 pub mod join;
 pub mod links;
 pub mod manage;
+pub mod overrides;
 pub mod serial;
 pub mod uploads;
 

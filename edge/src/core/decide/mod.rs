@@ -14,13 +14,13 @@ mod serial;
 mod uploads;
 
 use core::time::Duration;
-use std::collections::BTreeMap;
 
-use chatlift_shared::api::{LinkState as Status, StagedPart};
+use chatlift_shared::api::LinkState as Status;
 use chatlift_shared::webhook::EventKind;
 use chatlift_shared::{Problem, ProblemCode, Timestamp, UploadId};
 
 use super::command::{Answer, Command, Reply};
+use super::flow::Held;
 use super::link::{
     Cleanup, CleanupRow, LinkRow, LinkState, Multipart, Part, UploadRow, UploadState, refusal,
 };
@@ -61,7 +61,7 @@ pub enum PartWrite {
 impl PartWrite {
     /// Carries the write out on what is held in memory; the shell does the same on its tables.
     #[cfg(test)]
-    pub(crate) fn apply(self, held: &mut BTreeMap<UploadId, Held>) {
+    pub(crate) fn apply(self, held: &mut std::collections::BTreeMap<UploadId, Held>) {
         match self {
             Self::Put(id, n, part) => {
                 let held = held.entry(id).or_default();
@@ -88,25 +88,6 @@ pub struct Decision {
     pub parts: Vec<PartWrite>,
     /// What to answer.
     pub reply: Reply,
-}
-
-/// What is held of an upload.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Held {
-    /// Whole parts, which R2 has.
-    pub parts: BTreeMap<u16, Part>,
-    /// Beginnings of parts.
-    pub staged: Vec<StagedPart>,
-}
-
-impl Held {
-    /// Drops what is staged from byte `begin` of part `n` on.
-    pub fn truncate(&mut self, n: u16, begin: u64) {
-        self.staged.retain(|s| s.n < n || (s.n == n && begin > 0));
-        if let Some(cut) = self.staged.iter_mut().find(|s| s.n == n) {
-            cut.offset = cut.offset.min(begin);
-        }
-    }
 }
 
 /// Looks up what is held of an upload.

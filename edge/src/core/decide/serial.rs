@@ -6,14 +6,14 @@ use chatlift_shared::limits::part_count;
 use chatlift_shared::{Problem, ProblemCode, UploadId};
 
 use super::super::command::{Answer, Reply, Sealed};
-use super::super::flow::{offset, place, whole_staged};
+use super::super::flow::{Held, offset, place, whole_staged};
 use super::super::link::{Multipart, UploadRow, UploadState};
 use super::super::serial::{
     Phase, Protocol, Role, Serial, SerialCommand, SerialView, expires_at, may_write, with_status,
 };
 use super::super::stage::offset_differs;
 use super::super::work::busy_since;
-use super::{Held, PartWrite, Step};
+use super::{PartWrite, Step};
 
 /// Nobody: what a writer is before the first request, and after one that only looked.
 const NOBODY: u64 = 0;

@@ -9,6 +9,7 @@ mod sequences;
 mod uploads;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::{part_count, part_size};

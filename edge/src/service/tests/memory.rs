@@ -12,7 +12,8 @@ use chatlift_shared::{AppId, LinkId, Timestamp, UploadId};
 
 use super::bytes::Bytes;
 use crate::core::command::{Command, Outcome, Reply};
-use crate::core::decide::{Held, PartWrite, decide};
+use crate::core::decide::{PartWrite, decide};
+use crate::core::flow::Held;
 use crate::core::lease::{Asked, Lease};
 use crate::core::link::LinkState;
 use crate::core::listing::{self, Entry, Query, ShardPage};

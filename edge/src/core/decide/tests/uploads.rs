@@ -1,6 +1,6 @@
 //! An upload, from its announcement to its file.
 
-use chatlift_shared::api::HeldPart;
+use chatlift_shared::api::{HeldPart, StagedPart};
 
 use super::*;
 use crate::core::decide::uploads::SPARE_UPLOADS;

@@ -18,28 +18,28 @@ const DAY_SECS: i64 = 24 * 60 * 60;
 
 /// A link that a key may stand for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Candidate {
+pub(super) struct Candidate {
     /// Its id.
-    pub id: LinkId,
+    pub(super) id: LinkId,
     /// Digest of the request under the same signing key. Keyed, so that nothing can be guessed
     /// from it: a request may hold a password.
-    pub request: Sha256,
+    pub(super) request: Sha256,
 }
 
 /// The links that a key may stand for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Candidates {
+pub(super) struct Candidates {
     /// Those that may be there already.
-    pub earlier: Vec<Candidate>,
+    pub(super) earlier: Vec<Candidate>,
     /// The one that is made otherwise; made twice, it is the same.
-    pub new: Candidate,
+    pub(super) new: Candidate,
 }
 
 /// Finds them.
 ///
 /// # Errors
 /// Never for a request that was read from JSON.
-pub fn candidates(
+pub(super) fn candidates(
     keys: &KeyRing,
     app: &App,
     key: &str,

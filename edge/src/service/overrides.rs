@@ -12,8 +12,8 @@ use chatlift_shared::text::LocalizedText;
 use chatlift_shared::{Problem, ProblemCode};
 use url::Url;
 
-use super::link::{Policy, Words};
 use crate::config::Scene;
+use crate::core::link::{Policy, Words};
 
 /// What a link is made with: its scene's rules, narrowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
