@@ -17,7 +17,8 @@ use serde::Deserialize;
 use subtle::{Choice, ConstantTimeEq as _};
 use url::Url;
 
-use crate::core::chat::account::{self, Accounts};
+use crate::core::chat::AccountId;
+use crate::core::chat::account::{self, Account, Accounts};
 use crate::core::domain::DomainFiles;
 use crate::core::link::Policy;
 
@@ -273,6 +274,12 @@ impl Config {
     #[must_use]
     pub fn chat(&self, app: &AppId) -> Option<&Accounts> {
         self.chat.get(app)
+    }
+
+    /// An app's account on a chat platform, if its company has one.
+    #[must_use]
+    pub fn account(&self, id: &AccountId) -> Option<&Account> {
+        self.chat(&id.app)?.get(&id.platform)
     }
 
     /// The app that this API key belongs to. Every key of every app is compared, each in constant

@@ -14,6 +14,7 @@ use crate::core::command::{Command, Outcome, Reply};
 use crate::core::json;
 use crate::core::lease::{Asked, Lease};
 use crate::core::listing::{Entry, Query, ShardPage};
+use crate::core::range::Selection;
 use crate::core::tus::Algorithm;
 use crate::core::work::Send;
 
@@ -182,6 +183,9 @@ pub trait Bucket {
         key: &str,
         length: u64,
     ) -> Result<Option<(Head, Vec<u8>)>, BucketError>;
+
+    /// An object's content, or some of it, as a stream; `None` if there is none.
+    async fn open(&self, key: &str, what: Selection) -> Result<Option<Self::Body>, BucketError>;
 
     /// Digest of a whole object, read as a stream.
     async fn digest(&self, key: &str) -> Result<Sha256, BucketError>;
@@ -413,6 +417,9 @@ pub trait World {
     /// Called after R2 has committed an object and before the link knows of it. Does nothing but
     /// in a test that wants the edge to die right here.
     async fn after_r2_commit(&self) {}
+
+    /// Called with what somebody sent. Does nothing but in a test that wants a panic that repeats it.
+    fn may_panic(&self, _sent: &str) {}
 }
 
 #[cfg(test)]

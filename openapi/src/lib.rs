@@ -166,13 +166,10 @@ mod tests {
             })
             // One route of two forms; its comment names the first.
             .chain(["get /v1/links/{}/qr.png".to_owned()])
-            .chain(protocol(
-                "tus",
-                include_str!("../../edge/src/platform/tus.rs"),
-            ))
+            .chain(protocol("tus", include_str!("../../edge/src/http/tus.rs")))
             .chain(protocol(
                 "resumable",
-                include_str!("../../edge/src/platform/resumable.rs"),
+                include_str!("../../edge/src/http/resumable.rs"),
             ))
             .collect()
     }

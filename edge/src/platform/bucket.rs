@@ -3,11 +3,12 @@
 use chatlift_shared::digest::Sha256;
 use futures_util::future::try_join;
 use worker::web_sys::{ReadableStream, Response};
-use worker::{Object, Range, ResponseBody, UploadedPart};
+use worker::{Object, Range, UploadedPart};
 
 use super::counts;
 use super::feed::Stream;
 use super::r2::{INVALID_PART, NO_SUCH_UPLOAD, R2, digest_of, failed, js_failed, tee};
+use crate::core::range::Selection;
 use crate::ports::{Bucket, BucketError, CompleteError, Head, Put, PutError};
 
 fn head_of(object: &Object) -> Head {
@@ -171,10 +172,18 @@ impl Bucket for R2 {
         Ok(Some((head_of(&object), bytes)))
     }
 
+    async fn open(
+        &self,
+        key: &str,
+        what: Selection,
+    ) -> Result<Option<ReadableStream>, BucketError> {
+        self.stream(key, what).await
+    }
+
     async fn digest(&self, key: &str) -> Result<Sha256, BucketError> {
-        match self.open(key, None).await? {
-            Some((_, ResponseBody::Stream(stream))) => digest_of(stream).await,
-            _ => Err(BucketError {
+        match self.stream(key, Selection::Whole).await? {
+            Some(stream) => digest_of(stream).await,
+            None => Err(BucketError {
                 operation: "digest",
                 reason: "no object".to_owned(),
                 gone: false,

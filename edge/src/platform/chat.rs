@@ -1,4 +1,4 @@
-//! Signatures for the chat apps' SDKs: the route, and the Durable Object that asks the platforms.
+//! Tickets for the chat apps' SDKs: the Durable Object that asks the platforms, and the way to it.
 //!
 //! One object for an app's account on a platform, so that a platform hears one request however
 //! many pages need its ticket. It is shared between links, the only one that is; what keeps it cool
@@ -10,28 +10,23 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use chatlift_shared::chat::Platform;
-use chatlift_shared::{AppId, Problem, ProblemCode};
+use chatlift_shared::Problem;
 use futures_util::FutureExt as _;
 use futures_util::future::{Either, LocalBoxFuture, Shared, select};
-use serde::{Deserialize, Serialize};
 use worker::wasm_bindgen::JsValue;
 use worker::{
     AbortController, Delay, DurableObject, Env, Fetch, Headers, Method, Request, RequestInit,
     RequestRedirect, Response, Result, State, Storage, durable_object,
 };
 
-use super::request::invalid;
 use super::setup::broken;
 use super::world::{Workers, now};
-use super::{access, address, assets, log, password, respond, setup};
-use crate::config::Config;
+use super::{log, setup};
+use crate::core::chat::AccountId;
 use crate::core::chat::account::Account;
-use crate::core::chat::page::{Chunks, Picker};
 use crate::core::chat::protocol::Call;
 use crate::core::chat::vault::{Tickets, Trouble, Vault};
-use crate::core::chat::{self as rules, own_address};
-use crate::ports::{Failure, Platforms, World as _};
+use crate::ports::{Failure, Platforms};
 use crate::service::chat as service;
 
 /// How long a platform may take to answer. The page waits some seconds longer.
@@ -42,82 +37,12 @@ const VAULT: &str = "vault";
 
 thread_local! {
     /// Tickets that this isolate was given, by account.
-    static HELD: RefCell<BTreeMap<(AppId, Platform), Tickets>> = RefCell::default();
+    static HELD: RefCell<BTreeMap<AccountId, Tickets>> = RefCell::default();
 }
 
-/// Which account's tickets are wanted.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Want {
-    app: AppId,
-    platform: Platform,
-}
-
-/// The account, if the app's company has one.
-fn account<'c>(config: &'c Config, want: &Want) -> Option<&'c Account> {
-    config.chat(&want.app)?.get(&want.platform)
-}
-
-/// The picker for a page that is opened with this `User-Agent`, if its chat app has one.
-pub(super) fn picker<'c>(config: &'c Config, token: &str, user_agent: &str) -> Option<Picker<'c>> {
-    let platform = Platform::of(user_agent)?;
-    let app = access::genuine(config, token).ok()?.app;
-    Picker::of(platform, account(config, &Want { app, platform }))
-}
-
-/// What the page's build says of the pickers' scripts, read once per isolate.
-pub(super) async fn chunks(env: &Env) -> core::result::Result<Chunks, Failure> {
-    thread_local! {
-        static CHUNKS: RefCell<Option<Chunks>> = const { RefCell::new(None) };
-    }
-    if let Some(chunks) = CHUNKS.with_borrow(Clone::clone) {
-        return Ok(chunks);
-    }
-    let json = assets::asset(env, "chat.json").await?;
-    let chunks: Chunks =
-        serde_json::from_str(&json).map_err(|e| Failure::unreadable("chat.json", &e))?;
-    CHUNKS.set(Some(chunks.clone()));
-    Ok(chunks)
-}
-
-/// `GET /u/{token}/chat-config?platform=…&url=…`
-pub(super) async fn config(
-    env: &Env,
-    config: &Config,
-    request: &Request,
-    token: &str,
-) -> core::result::Result<Response, Failure> {
-    let claims = access::genuine(config, token)?;
-    password::check(config, request, &claims)?;
-    let asked = request.url().map_err(broken("address"))?;
-    let value = |name: &str| {
-        let found = asked.query_pairs().find(|(key, _)| key == name);
-        found
-            .map(|(_, value)| value.into_owned())
-            .unwrap_or_default()
-    };
-    let platform = value("platform")
-        .parse()
-        .map_err(|_| invalid("platform", "Give wecom, wechat, dingtalk or feishu."))?;
-    let url = value("url");
-    let link = address::link_url(config, request, token)?;
-    let address = own_address(&url, &link)?;
-    let want = Want {
-        app: claims.app,
-        platform,
-    };
-    let account = account(config, &want)
-        .ok_or_else(|| Problem::new(ProblemCode::ChatNotConfigured).field("platform"))?;
-    let tickets = tickets(env, &want).await?;
-    let nonce = format!("{:016x}", Workers::new(None).random());
-    respond::json(
-        200,
-        &rules::config(account, &tickets, address, &nonce, now()),
-    )
-}
-
-async fn tickets(env: &Env, want: &Want) -> core::result::Result<Tickets, Failure> {
-    let key = (want.app.clone(), want.platform);
-    let held = HELD.with_borrow(|held| held.get(&key).cloned());
+/// The tickets of an account, as this isolate was given them or as its object has them.
+pub(super) async fn tickets(env: &Env, want: &AccountId) -> core::result::Result<Tickets, Failure> {
+    let held = HELD.with_borrow(|held| held.get(want).cloned());
     if let Some(held) = held.filter(|tickets| tickets.are_fresh(now())) {
         return Ok(held);
     }
@@ -142,7 +67,7 @@ async fn tickets(env: &Env, want: &Want) -> core::result::Result<Tickets, Failur
     let answer: core::result::Result<Tickets, Trouble> =
         serde_json::from_str(&text).map_err(|e| Failure::unreadable("chat object", &e))?;
     let tickets = answer.map_err(Problem::from)?;
-    HELD.with_borrow_mut(|held| held.insert(key, tickets.clone()));
+    HELD.with_borrow_mut(|held| held.insert(want.clone(), tickets.clone()));
     Ok(tickets)
 }
 
@@ -184,13 +109,13 @@ impl DurableObject for ChatObject {
 
 impl ChatObject {
     async fn answer(&self, mut request: Request) -> Result<Response> {
-        let want: Want = serde_json::from_str(&request.text().await?)?;
+        let want: AccountId = serde_json::from_str(&request.text().await?)?;
         let answer = self.join(want).await;
         Response::from_bytes(serde_json::to_vec(&answer)?)
     }
 
     /// Waits for the fetch under way, or begins one.
-    fn join(&self, want: Want) -> Flight {
+    fn join(&self, want: AccountId) -> Flight {
         let mut flight = self.inner.flight.borrow_mut();
         if let Some(flight) = &*flight {
             return flight.clone();
@@ -213,10 +138,10 @@ impl ChatObject {
 impl Inner {
     async fn serve(
         &self,
-        want: &Want,
+        want: &AccountId,
     ) -> core::result::Result<core::result::Result<Tickets, Trouble>, Failure> {
         let config = setup::config(&self.env)?;
-        let Some(account) = account(config, want) else {
+        let Some(account) = config.account(want) else {
             return Ok(Err(Trouble::Refused));
         };
         if !self.loaded.replace(true) {

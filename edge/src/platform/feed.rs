@@ -16,11 +16,11 @@ use worker::web_sys::{
     Blob, ReadableStream, Response, TransformStream, WritableStreamDefaultWriter,
 };
 use worker::worker_sys::{DigestStream, FixedLengthStream};
-use worker::{Context, Delay, Request, ResponseBody};
+use worker::{Context, Delay, Request};
 
 use super::r2::{R2, tee};
 use super::read::Reader;
-use super::request::content_length;
+use crate::core::range::Selection;
 use crate::core::tus::Algorithm;
 use crate::ports::{BucketError, Feed, Taken};
 
@@ -183,12 +183,11 @@ impl Stream {
         }
     }
 
-    /// The body of a request; an empty one has no stream.
-    pub(super) fn of(request: &Request) -> Self {
-        let body = request.inner().body().into_iter();
+    /// A request's body, of which `length` bytes were announced; an empty one has no stream.
+    pub(super) fn of(body: Option<ReadableStream>, length: Option<u64>) -> Self {
         Self {
-            length: content_length(request).ok(),
-            ..Self::new(body.map(Source::Body).collect())
+            length,
+            ..Self::new(body.into_iter().map(Source::Body).collect())
         }
     }
 
@@ -200,10 +199,7 @@ impl Stream {
     async fn open(source: Source) -> Option<Reader> {
         let stream = match source {
             Source::Body(stream) => stream,
-            Source::Object(bucket, key) => match bucket.open(&key, None).await {
-                Ok(Some((_, ResponseBody::Stream(stream)))) => stream,
-                _ => return None,
-            },
+            Source::Object(bucket, key) => bucket.stream(&key, Selection::Whole).await.ok()??,
         };
         Reader::of(&stream).ok()
     }

@@ -76,7 +76,7 @@ impl Stubs {
         &self,
         link: LinkId,
         command: &Command,
-    ) -> Result<ResponseBody, Failure> {
+    ) -> Result<ReadableStream, Failure> {
         let json =
             serde_json::to_string(command).map_err(|e| Failure::unreadable("command", &e))?;
         let mut init = RequestInit::new();
@@ -90,7 +90,7 @@ impl Stubs {
             let problem: Problem = response.json().await.map_err(broken("watch"))?;
             return Err(problem.into());
         }
-        Ok(response.into_parts().1)
+        stream_of(response)
     }
 }
 
@@ -121,7 +121,7 @@ async fn kept(response: &mut Response) -> Result<Kept, Failure> {
 fn stream_of(response: Response) -> Result<ReadableStream, Failure> {
     match response.into_parts().1 {
         ResponseBody::Stream(stream) => Ok(stream),
-        _ => Err(Failure::Broken("link object: no staged part".to_owned())),
+        _ => Err(Failure::Broken("link object: no stream".to_owned())),
     }
 }
 

@@ -1,57 +1,18 @@
-//! Structured log lines. They name links, uploads, files and events by id; never tokens, keys,
-//! passwords, names of files, or what an app gave with a link. `edge/log.rs` in the tests reads what
-//! the edge prints in workerd and holds it to that.
+//! The Worker's log: lines go to its console, and errors of the platform become text.
 
-use core::cell::Cell;
-use core::future::poll_fn;
-use core::pin::pin;
-use std::sync::Once;
-
-use chatlift_shared::LinkId;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use worker::{Error, Response, console_error, console_log};
 
 use crate::core::json::place;
+use crate::log::{self, Level};
+pub(super) use crate::log::{error, info};
 
-/// Logs what happened, with its fields.
-pub(super) fn info(event: &str, fields: &[(&str, String)]) {
-    console_log!("{}", line("info", event, fields));
-}
-
-/// Logs what went wrong, with its fields.
-pub(super) fn error(event: &str, fields: &[(&str, String)]) {
-    console_error!("{}", line("error", event, fields));
-}
-
-/// Makes a panic a line as well. It tells the place only: the message may repeat what somebody sent.
-pub(super) fn panics() {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        std::panic::set_hook(Box::new(|panic| {
-            let place = panic.location().map(ToString::to_string);
-            let mut fields = vec![("place", place.unwrap_or_default())];
-            fields.extend(LINK.get().map(|link| ("link", link.to_string())));
-            error("panic", &fields);
-        }));
+/// Has lines, those of panics too, go to the console.
+pub(super) fn to_console() {
+    log::to(|level, line: &Value| match level {
+        Level::Info => console_log!("{line}"),
+        Level::Error => console_error!("{line}"),
     });
-}
-
-thread_local! {
-    /// The link that is being worked for.
-    static LINK: Cell<Option<LinkId>> = const { Cell::new(None) };
-}
-
-/// Does work for a link, so that a panic in it is logged with the link. Work for others goes on in
-/// between.
-pub(super) async fn working_for<T>(link: Option<LinkId>, work: impl Future<Output = T>) -> T {
-    let mut work = pin!(work);
-    poll_fn(|context| {
-        let before = LINK.replace(link);
-        let polled = work.as_mut().poll(context);
-        LINK.set(before);
-        polled
-    })
-    .await
 }
 
 /// What an error of the platform says, without what serde would repeat of its input.
@@ -68,17 +29,7 @@ pub(super) fn text(error: &Error) -> String {
 pub(super) fn failed(failure: &Error) -> worker::Result<Response> {
     let reason = text(failure);
     let mut fields = vec![("reason", reason.clone())];
-    fields.extend(LINK.get().map(|link| ("link", link.to_string())));
+    fields.extend(log::link().map(|link| ("link", link.to_string())));
     error("object failed", &fields);
     Response::error(reason, 500)
-}
-
-fn line(level: &str, event: &str, fields: &[(&str, String)]) -> Value {
-    let mut line = Map::new();
-    line.insert("level".into(), json!(level));
-    line.insert("event".into(), json!(event));
-    for (name, value) in fields {
-        line.insert((*name).into(), json!(value));
-    }
-    Value::Object(line)
 }

@@ -9,6 +9,7 @@ use worker::{Env, Object, Range, ResponseBody};
 
 use super::counts;
 use super::setup::broken;
+use crate::core::range::Selection;
 use crate::ports::{BucketError, Failure};
 
 /// R2's error codes (<https://developers.cloudflare.com/r2/api/error-codes/>), which it puts in
@@ -62,20 +63,26 @@ impl R2 {
         get.execute().await.map_err(failed("get"))
     }
 
-    /// A stream of an object's content, and the object; `None` if there is none.
-    pub(super) async fn open(
+    /// An object's content, or some of it, as a stream; `None` if there is none.
+    pub(super) async fn stream(
         &self,
         key: &str,
-        range: Option<Range>,
-    ) -> Result<Option<(Object, ResponseBody)>, BucketError> {
+        what: Selection,
+    ) -> Result<Option<ReadableStream>, BucketError> {
+        let range = match what {
+            Selection::Whole => None,
+            Selection::Part { offset, length } => Some(Range::OffsetWithLength { offset, length }),
+        };
         let Some(object) = self.get(key, range).await? else {
             return Ok(None);
         };
-        let body = match object.body() {
-            Some(body) => body.response_body().map_err(failed("get"))?,
-            None => ResponseBody::Empty,
+        let Some(body) = object.body() else {
+            return Ok(None);
         };
-        Ok(Some((object, body)))
+        match body.response_body().map_err(failed("get"))? {
+            ResponseBody::Stream(stream) => Ok(Some(stream)),
+            ResponseBody::Empty | ResponseBody::Body(_) => Ok(None),
+        }
     }
 }
 

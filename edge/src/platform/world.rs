@@ -25,16 +25,17 @@ impl Workers {
     pub(super) const fn new(fault: Option<String>) -> Self {
         Self { fault }
     }
-
-    /// Panics where a test asks for it, as careless code would: with what somebody sent.
-    pub(super) fn may_panic(&self, sent: &str) {
-        assert!(self.fault.as_deref() != Some(PANIC), "careless: {sent}");
-    }
 }
 
 /// Now, as the platform tells it: within a request it stands still between I/O.
 pub(super) fn now() -> Timestamp {
     Timestamp::from_millis(i64::try_from(Date::now().as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Random bits.
+pub(super) fn random() -> u64 {
+    // The platform's getRandomValues has no way to fail.
+    getrandom::u64().unwrap_or_else(|_| unreachable!("random numbers are always there"))
 }
 
 impl World for Workers {
@@ -43,8 +44,7 @@ impl World for Workers {
     }
 
     fn random(&self) -> u64 {
-        // The platform's getRandomValues has no way to fail.
-        getrandom::u64().unwrap_or_else(|_| unreachable!("random numbers are always there"))
+        random()
     }
 
     async fn pause(&self, time: Duration) {
@@ -60,6 +60,11 @@ impl World for Workers {
         super::kdf::derive(password, salt, iterations)
             .await
             .map_err(|e| Failure::Broken(format!("PBKDF2: {e:?}")))
+    }
+
+    fn may_panic(&self, sent: &str) {
+        // As careless code would.
+        assert!(self.fault.as_deref() != Some(PANIC), "careless: {sent}");
     }
 
     async fn after_r2_commit(&self) {

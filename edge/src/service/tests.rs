@@ -3,6 +3,7 @@
 
 mod bytes;
 mod faults;
+mod http;
 mod last_part;
 mod manage;
 mod memory;
@@ -34,7 +35,7 @@ struct Edge {
     service: Service<Objects, Memory, Clock>,
     config: Config,
     backend: Backend,
-    list: List,
+    list: Rc<List>,
 }
 
 impl Edge {
@@ -55,12 +56,12 @@ impl Edge {
                 },
                 world: Clock {
                     now,
-                    drawn: Cell::new(0),
+                    drawn: Rc::default(),
                 },
             },
             config: Config::check(&config::raw()).expect("a good config"),
             backend: Backend::default(),
-            list: List::default(),
+            list: Rc::default(),
         };
         edge.backend.up.set(true);
         edge.list.up.set(true);

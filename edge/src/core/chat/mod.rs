@@ -12,12 +12,22 @@ pub mod vault;
 use std::borrow::Cow;
 
 use chatlift_shared::chat::{ChatConfig, Platform};
-use chatlift_shared::{Problem, ProblemCode, Timestamp};
+use chatlift_shared::{AppId, Problem, ProblemCode, Timestamp};
 use percent_encoding::percent_decode_str;
+use serde::{Deserialize, Serialize};
 use sha1::{Digest as _, Sha1};
 
 use account::Account;
 use vault::{TicketKind, Tickets};
+
+/// Whose account on which chat platform.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct AccountId {
+    /// The app.
+    pub app: AppId,
+    /// The platform.
+    pub platform: Platform,
+}
 
 /// Longest address that is signed, in bytes; ours are about 150.
 const ADDRESS_MAX: usize = 2_048;

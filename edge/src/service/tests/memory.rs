@@ -17,6 +17,7 @@ use crate::core::flow::Held;
 use crate::core::lease::{Asked, Lease};
 use crate::core::link::LinkState;
 use crate::core::listing::{self, Entry, Query, ShardPage};
+use crate::core::range::Selection;
 use crate::core::serial::SerialCommand;
 use crate::core::stage;
 use crate::core::work::Send;
@@ -194,6 +195,19 @@ impl Bucket for Memory {
         })
     }
 
+    async fn open(&self, key: &str, what: Selection) -> Result<Option<Vec<u8>>, BucketError> {
+        self.step("open", |s| {
+            let object = s.objects.get(key)?;
+            let (offset, length) = match what {
+                Selection::Whole => (0, object.len() as u64),
+                Selection::Part { offset, length } => (offset, length),
+            };
+            let range = usize::try_from(offset).expect("fits")
+                ..usize::try_from(offset + length).expect("fits");
+            Some(object[range].to_vec())
+        })
+    }
+
     async fn digest(&self, key: &str) -> Result<Sha256, BucketError> {
         self.step("digest", |s| {
             Sha256::of(s.objects.get(key).map_or(&[], Vec::as_slice))
@@ -315,9 +329,10 @@ impl Stage for Objects {
     }
 }
 
+#[derive(Clone)]
 pub(super) struct Clock {
     pub(super) now: Rc<Cell<Timestamp>>,
-    pub(super) drawn: Cell<u64>,
+    pub(super) drawn: Rc<Cell<u64>>,
 }
 
 impl World for Clock {
@@ -352,7 +367,7 @@ pub(super) struct List {
     pub(super) entries: RefCell<BTreeMap<LinkId, Entry>>,
 }
 
-impl Directory for List {
+impl Directory for Rc<List> {
     async fn put(&self, _app: &AppId, entry: &Entry) -> Result<(), Failure> {
         if !self.up.get() {
             return Err(Failure::Broken("no list".into()));

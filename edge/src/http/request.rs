@@ -4,21 +4,24 @@ use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::JSON_BODY_MAX;
 use chatlift_shared::token::Claims;
 use chatlift_shared::{Problem, ProblemCode, UploadId, disposition};
+use core::pin::pin;
 use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
-use worker::Request;
 
-use super::setup::broken;
+use super::gate::Call;
+use super::message::{Request, header};
+use super::runtime::Runtime;
 use crate::core::{json, language, name};
 use crate::ports::Failure;
 
-/// A header's value.
-pub(super) fn header(request: &Request, name: &str) -> Option<String> {
-    request.headers().get(name).ok().flatten()
+/// The bytes of a request's body on their way.
+pub(super) fn feed<R: Runtime>(call: &Call<'_, R>) -> R::Feed {
+    let length = content_length(&call.request).ok();
+    call.runtime.feed(call.request.body(), length)
 }
 
 /// The length of the body in bytes, which must be announced: R2 takes no stream of unknown length.
-pub(super) fn content_length(request: &Request) -> Result<u64, Failure> {
+pub(super) fn content_length<B>(request: &Request<B>) -> Result<u64, Failure> {
     header(request, "content-length")
         .and_then(|v| v.parse().ok())
         .ok_or_else(|| {
@@ -29,7 +32,7 @@ pub(super) fn content_length(request: &Request) -> Result<u64, Failure> {
 }
 
 /// The digest in a `Content-Digest` or `Repr-Digest` header, if there is one.
-pub(super) fn digest(request: &Request, name: &str) -> Result<Option<Sha256>, Failure> {
+pub(super) fn digest<B>(request: &Request<B>, name: &str) -> Result<Option<Sha256>, Failure> {
     match header(request, name) {
         None => Ok(None),
         Some(value) => Sha256::from_header(&value)
@@ -39,7 +42,7 @@ pub(super) fn digest(request: &Request, name: &str) -> Result<Option<Sha256>, Fa
 }
 
 /// The file's name in `Content-Disposition`, made safe.
-pub(super) fn file_name(request: &Request) -> Result<String, Failure> {
+pub(super) fn file_name<B>(request: &Request<B>) -> Result<String, Failure> {
     let Some(value) = header(request, "content-disposition") else {
         return Ok(name::safe(""));
     };
@@ -50,24 +53,24 @@ pub(super) fn file_name(request: &Request) -> Result<String, Failure> {
 
 /// The body as JSON, or the default where there is none.
 pub(super) async fn json_or_default<T: DeserializeOwned + Default>(
-    request: &mut Request,
+    call: &Call<'_, impl Runtime>,
 ) -> Result<T, Failure> {
-    match bytes(request).await? {
+    match bytes(call).await? {
         empty if empty.is_empty() => Ok(T::default()),
         bytes => parse(&bytes),
     }
 }
 
 /// The body as JSON.
-pub(super) async fn json<T: DeserializeOwned>(request: &mut Request) -> Result<T, Failure> {
-    parse(&bytes(request).await?)
+pub(super) async fn json<T: DeserializeOwned>(call: &Call<'_, impl Runtime>) -> Result<T, Failure> {
+    parse(&bytes(call).await?)
 }
 
 /// The body, read no further than the limit of JSON bodies.
-pub(super) async fn bytes(request: &mut Request) -> Result<Vec<u8>, Failure> {
+pub(super) async fn bytes(call: &Call<'_, impl Runtime>) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
-    if request.inner().body().is_some() {
-        let mut stream = request.stream().map_err(broken("body"))?;
+    if let Some(body) = call.request.body() {
+        let mut stream = pin!(call.runtime.stream(body));
         while let Some(chunk) = stream.next().await {
             bytes.extend(chunk.map_err(|_| invalid("body", "It ended early."))?);
             if bytes.len() as u64 > JSON_BODY_MAX {
@@ -108,10 +111,8 @@ pub(super) fn invalid(field: &str, detail: &str) -> Failure {
 }
 
 /// Whether the address has `name=true`; `name=false` is as if it had none.
-pub(super) fn flag(request: &Request, name: &str) -> Result<bool, Failure> {
-    let url = request.url().map_err(broken("address"))?;
-    let value = url.query_pairs().find(|(key, _)| key == name);
-    match value.as_ref().map(|(_, value)| &**value) {
+pub(super) fn flag<B>(request: &Request<B>, name: &str) -> Result<bool, Failure> {
+    match request.parameter(name).as_deref() {
         None | Some("false") => Ok(false),
         Some("true") => Ok(true),
         Some(_) => Err(invalid(name, "Give true or false.")),
@@ -119,12 +120,8 @@ pub(super) fn flag(request: &Request, name: &str) -> Result<bool, Failure> {
 }
 
 /// The language to answer in.
-pub(super) fn language(request: &Request) -> Result<&'static str, Failure> {
-    let url = request.url().map_err(broken("address"))?;
-    let lang = url
-        .query_pairs()
-        .find(|(k, _)| k == "lang")
-        .map(|(_, v)| v.into_owned());
+pub(super) fn language<B>(request: &Request<B>) -> &'static str {
+    let lang = request.parameter("lang");
     let accepted = header(request, "accept-language");
-    Ok(language::negotiate(lang.as_deref(), accepted.as_deref()))
+    language::negotiate(lang.as_deref(), accepted.as_deref())
 }

@@ -3,20 +3,20 @@
 use chatlift_shared::limits::FILE_SIZE_MAX;
 use chatlift_shared::token::Claims;
 use chatlift_shared::{Problem, ProblemCode, UploadId};
-use worker::{Headers, Request, Response};
+use http::StatusCode;
 
-use super::edge::EdgeService;
-use super::feed::Stream;
-use super::request::{header, invalid, own};
-use super::respond::Answered;
-use super::setup::broken;
-use super::{access, log, respond};
-use crate::config::Config;
+use super::access;
+use super::gate::Call;
+use super::message::{Request, header};
+use super::request::{feed, invalid, own};
+use super::respond::{self, Refused, set};
+use super::runtime::{Body, Edge, Response, Runtime};
 use crate::core::route::not_allowed;
 use crate::core::serial::{
     BODY_MAX, Phase, Protocol, Role, SerialView, body_too_large, http_date, with_status,
 };
 use crate::core::{name, tus};
+use crate::log;
 use crate::ports::Failure;
 use crate::service::serial::{Append, Grown, NewSerial};
 
@@ -28,83 +28,64 @@ const UPLOAD_METHODS: &str = "DELETE, HEAD, OPTIONS, PATCH";
 type Answer = (u16, Vec<(&'static str, String)>);
 
 /// Answers a request, whatever its method.
-pub(super) async fn serve(
-    service: &EdgeService,
-    config: &Config,
-    request: &Request,
-    token: &str,
+pub(super) async fn serve<R: Runtime>(
+    service: &Edge<R>,
+    call: &Call<'_, R>,
     upload: Option<&str>,
-) -> Result<Answered, Failure> {
-    let problem = match answer(service, config, request, token, upload).await {
-        Ok((status, headers)) => return Ok(bare(status, &headers)?.into()),
+) -> Result<Response<R>, Failure> {
+    let problem = match answer(service, call, upload).await {
+        Ok((status, headers)) => return Ok(bare(status, &headers)),
         Err(Failure::Refused(problem)) => problem,
         Err(other) => return Err(other),
     };
-    let mut response = refuse(&problem)?;
-    if response.status_code() == 405 {
+    let mut response = refuse(&problem);
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED {
         let methods = upload.map_or(METHODS, |_| UPLOAD_METHODS);
-        response
-            .headers_mut()
-            .set("allow", methods)
-            .map_err(broken("headers"))?;
-    }
-    Ok(Answered {
-        response,
-        refused: Some(problem.code),
-    })
-}
-
-fn bare(status: u16, headers: &[(&'static str, String)]) -> Result<Response, Failure> {
-    let all = Headers::new();
-    for (name, value) in headers {
-        all.set(name, value).map_err(broken("headers"))?;
-    }
-    all.set("cache-control", "no-store")
-        .map_err(broken("headers"))?;
-    let empty = Response::empty().map_err(broken("answer"))?;
-    Ok(empty.with_status(status).with_headers(all))
-}
-
-fn refuse(problem: &Problem) -> Result<Response, Failure> {
-    let problem = match problem.status == problem.code.status() {
-        true => tus::problem(problem.clone()),
-        // It has been given another one already.
-        false => problem.clone(),
-    };
-    let offset = problem.offset;
-    let version = problem.status == 412;
-    let mut response = respond::problem(&problem).map_err(broken("answer"))?;
-    let headers = response.headers_mut();
-    if let Some(offset) = offset {
-        headers
-            .set("upload-offset", &offset.to_string())
-            .map_err(broken("headers"))?;
-    }
-    if version {
-        headers
-            .set("tus-version", tus::VERSION)
-            .map_err(broken("headers"))?;
+        set(&mut response, "allow", methods);
     }
     Ok(response)
 }
 
-async fn answer(
-    service: &EdgeService,
-    config: &Config,
-    request: &Request,
-    token: &str,
+fn bare<R: Runtime>(status: u16, headers: &[(&'static str, String)]) -> Response<R> {
+    let mut response = respond::with(status, &[("cache-control", "no-store")], Body::Empty);
+    for (name, value) in headers {
+        set(&mut response, name, value);
+    }
+    response
+}
+
+fn refuse<R: Runtime>(refused: &Problem) -> Response<R> {
+    let problem = match refused.status == refused.code.status() {
+        true => tus::problem(refused.clone()),
+        // It has been given another one already.
+        false => refused.clone(),
+    };
+    let mut response = respond::problem(&problem);
+    response.extensions_mut().insert(Refused(refused.code));
+    if let Some(offset) = problem.offset {
+        set(&mut response, "upload-offset", &offset.to_string());
+    }
+    if problem.status == 412 {
+        set(&mut response, "tus-version", tus::VERSION);
+    }
+    response
+}
+
+async fn answer<R: Runtime>(
+    service: &Edge<R>,
+    call: &Call<'_, R>,
     upload: Option<&str>,
 ) -> Result<Answer, Failure> {
+    let request = &call.request;
     let overridden = header(request, "x-http-method-override");
-    // The platform's own text: `worker` takes a method that it does not know for GET.
-    let method = tus::method(&request.inner().method(), overridden.as_deref());
-    let claims = access::claims(service, config, request, token).await?;
+    let method = tus::method(request.method.as_str(), overridden.as_deref());
+    let claims = access::claims(service, call).await?;
     let methods = upload.map_or(METHODS, |_| UPLOAD_METHODS);
     if !methods.split(", ").any(|known| known == method) {
         return Err(not_allowed(methods).into());
     }
     if method == "OPTIONS" {
-        return options(service, &claims).await;
+        return options::<R>(service, &claims).await;
     }
     if header(request, "tus-resumable").as_deref() != Some(tus::VERSION) {
         let problem = Problem::new(ProblemCode::InvalidRequest)
@@ -112,23 +93,23 @@ async fn answer(
             .detail("The version is 1.0.0.");
         return Err(with_status(problem, 412).into());
     }
-    let base = format!("/u/{token}/tus");
+    let base = format!("/u/{}/tus", call.token()?.text);
     let Some(upload) = upload else {
         return match method.as_str() {
-            "POST" => create(service, request, &claims, &base).await,
+            "POST" => create(service, call, &claims, &base).await,
             _ => Err(not_allowed(METHODS).into()),
         };
     };
     let upload = own(&claims, upload.parse().ok())?;
     match method.as_str() {
-        "HEAD" => look(service, &claims, upload, &base).await,
-        "PATCH" => patch(service, request, &claims, upload).await,
-        "DELETE" => end(service, upload).await,
+        "HEAD" => look::<R>(service, &claims, upload, &base).await,
+        "PATCH" => patch(service, call, &claims, upload).await,
+        "DELETE" => end::<R>(service, upload).await,
         _ => Err(not_allowed(UPLOAD_METHODS).into()),
     }
 }
 
-async fn options(service: &EdgeService, claims: &Claims) -> Result<Answer, Failure> {
+async fn options<R: Runtime>(service: &Edge<R>, claims: &Claims) -> Result<Answer, Failure> {
     let policy = service.read_link(claims.link).await?.link.policy;
     let headers = vec![
         ("tus-version", tus::VERSION.to_owned()),
@@ -139,12 +120,13 @@ async fn options(service: &EdgeService, claims: &Claims) -> Result<Answer, Failu
     Ok((204, headers))
 }
 
-async fn create(
-    service: &EdgeService,
-    request: &Request,
+async fn create<R: Runtime>(
+    service: &Edge<R>,
+    call: &Call<'_, R>,
     claims: &Claims,
     base: &str,
 ) -> Result<Answer, Failure> {
+    let request = &call.request;
     let metadata = header(request, "upload-metadata").unwrap_or_default();
     let name = name::safe(&tus::file_name(&tus::metadata(&metadata)?));
     let concat = header(request, "upload-concat");
@@ -189,7 +171,7 @@ async fn create(
             checksum,
             last: None,
         };
-        let offset = add(service, request, claims, view.id, append).await?.0;
+        let offset = add(service, call, claims, view.id, append).await?.0;
         headers.push(("upload-offset", offset.to_string()));
     } else if view.is_full() {
         // An empty piece.
@@ -198,8 +180,8 @@ async fn create(
     Ok((201, headers))
 }
 
-async fn look(
-    service: &EdgeService,
+async fn look<R: Runtime>(
+    service: &Edge<R>,
     claims: &Claims,
     upload: UploadId,
     base: &str,
@@ -231,12 +213,13 @@ fn state(view: &SerialView, base: &str) -> Vec<(&'static str, String)> {
     headers
 }
 
-async fn patch(
-    service: &EdgeService,
-    request: &Request,
+async fn patch<R: Runtime>(
+    service: &Edge<R>,
+    call: &Call<'_, R>,
     claims: &Claims,
     upload: UploadId,
 ) -> Result<Answer, Failure> {
+    let request = &call.request;
     content_type(request)?;
     let offset = header(request, "upload-offset").unwrap_or_default();
     let total = header(request, "upload-length");
@@ -250,7 +233,7 @@ async fn patch(
         checksum: checksum(request)?,
         last: None,
     };
-    let (offset, expires) = add(service, request, claims, upload, append).await?;
+    let (offset, expires) = add(service, call, claims, upload, append).await?;
     let headers = vec![
         ("upload-offset", offset.to_string()),
         ("upload-expires", expires),
@@ -259,14 +242,14 @@ async fn patch(
 }
 
 /// Adds the request's body; answers the offset after it, and when the upload ends.
-async fn add(
-    service: &EdgeService,
-    request: &Request,
+async fn add<R: Runtime>(
+    service: &Edge<R>,
+    call: &Call<'_, R>,
     claims: &Claims,
     upload: UploadId,
     append: Append,
 ) -> Result<(u64, String), Failure> {
-    let mut body = Stream::of(request);
+    let mut body = feed(call);
     let (grown, expires_at) = service
         .append(&claims.app, upload, append, &mut body)
         .await?;
@@ -280,7 +263,7 @@ async fn add(
     Ok((offset, http_date(expires_at)))
 }
 
-async fn end(service: &EdgeService, upload: UploadId) -> Result<Answer, Failure> {
+async fn end<R: Runtime>(service: &Edge<R>, upload: UploadId) -> Result<Answer, Failure> {
     match service.abort_serial(upload, Protocol::Tus).await {
         Ok(()) => Ok((204, vec![])),
         // A file is its app's; whoever has the link only sent it.
@@ -291,7 +274,7 @@ async fn end(service: &EdgeService, upload: UploadId) -> Result<Answer, Failure>
     }
 }
 
-fn content_type(request: &Request) -> Result<(), Failure> {
+fn content_type<B>(request: &Request<B>) -> Result<(), Failure> {
     let media_type = header(request, "content-type").unwrap_or_default();
     if media_type == tus::MEDIA_TYPE {
         return Ok(());
@@ -303,17 +286,17 @@ fn content_type(request: &Request) -> Result<(), Failure> {
 }
 
 /// Length of the request's body, if it is announced; zero without a body.
-pub(super) fn announced(request: &Request) -> Result<Option<u64>, Failure> {
+pub(super) fn announced<B>(request: &Request<B>) -> Result<Option<u64>, Failure> {
     match header(request, "content-length") {
         Some(length) => match length.parse() {
             Ok(length) if length <= FILE_SIZE_MAX => Ok(Some(length)),
             _ => Err(invalid("Content-Length", "It is no length of a file.")),
         },
-        None => Ok(request.inner().body().is_none().then_some(0)),
+        None => Ok((!request.has_body()).then_some(0)),
     }
 }
 
-fn body_length(request: &Request) -> Result<Option<u64>, Failure> {
+fn body_length<B>(request: &Request<B>) -> Result<Option<u64>, Failure> {
     let length = announced(request)?;
     if length.is_some_and(|length| length > BODY_MAX) {
         return Err(body_too_large("set the client's chunkSize to 50 MiB").into());
@@ -321,7 +304,7 @@ fn body_length(request: &Request) -> Result<Option<u64>, Failure> {
     Ok(length)
 }
 
-fn checksum(request: &Request) -> Result<Option<tus::Checksum>, Failure> {
+fn checksum<B>(request: &Request<B>) -> Result<Option<tus::Checksum>, Failure> {
     let checksum = header(request, "upload-checksum");
     Ok(checksum.map(|c| tus::checksum(&c)).transpose()?)
 }

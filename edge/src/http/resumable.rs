@@ -6,17 +6,16 @@
 use chatlift_shared::api::PageFile;
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::token::Claims;
-use chatlift_shared::{Problem, ProblemCode, UploadId};
-use worker::{Request, Response};
+use chatlift_shared::{Problem, ProblemCode, Timestamp, UploadId};
+use http::StatusCode;
 
-use super::edge::EdgeService;
-use super::feed::Stream;
-use super::request::{self, header, invalid, own};
-use super::respond::Answered;
-use super::setup::broken;
+use super::access;
+use super::gate::Call;
+use super::message::{Request, header};
+use super::request::{self, feed, invalid, own};
+use super::respond::{self, Refused, set};
+use super::runtime::{Body, Edge, Response, Runtime};
 use super::tus::{announced, log_stored};
-use super::{access, respond, world};
-use crate::config::Config;
 use crate::core::command::FoundFile;
 use crate::core::resumable;
 use crate::core::route::not_allowed;
@@ -50,86 +49,67 @@ impl<F: Into<Failure>> From<F> for Refusal {
 const METHODS: &str = "OPTIONS, POST, PUT";
 const UPLOAD_METHODS: &str = "DELETE, GET, HEAD, OPTIONS, PATCH";
 
-type Answer = Result<Response, Refusal>;
+type Answer<R> = Result<Response<R>, Refusal>;
 
 /// Answers a request, whatever its method.
-pub(super) async fn serve(
-    service: &EdgeService,
-    config: &Config,
-    request: &Request,
-    token: &str,
+pub(super) async fn serve<R: Runtime>(
+    service: &Edge<R>,
+    call: &Call<'_, R>,
     upload: Option<&str>,
-) -> Result<Answered, Failure> {
-    match answer(service, config, request, token, upload).await {
-        Ok(response) => Ok(response.into()),
+) -> Result<Response<R>, Failure> {
+    match answer(service, call, upload).await {
+        Ok(response) => Ok(response),
         Err(Refusal {
             failure: Failure::Refused(problem),
             provided,
             max_size,
         }) => {
             let mut response = refuse(&problem, provided, max_size)?;
-            if response.status_code() == 405 {
+            if response.status() == StatusCode::METHOD_NOT_ALLOWED {
                 let methods = upload.map_or(METHODS, |_| UPLOAD_METHODS);
-                set(&mut response, "allow", methods)?;
+                set(&mut response, "allow", methods);
             }
-            Ok(Answered {
-                response,
-                refused: Some(problem.code),
-            })
+            Ok(response)
         }
         Err(refusal) => Err(refusal.failure),
     }
 }
 
-fn refuse(
+fn refuse<R: Runtime>(
     problem: &Problem,
     provided: Option<u64>,
     max_size: Option<u64>,
-) -> Result<Response, Failure> {
+) -> Result<Response<R>, Failure> {
     let (status, body) = resumable::problem(problem, provided);
-    let mut response =
-        respond::problem(&with_status(problem.clone(), status)).map_err(broken("answer"))?;
+    let mut response = respond::problem(&with_status(problem.clone(), status));
     let text = serde_json::to_vec(&body).map_err(|e| Failure::unreadable("answer", &e))?;
-    let headers = response.headers().clone();
-    response = Response::from_bytes(text)
-        .map_err(broken("answer"))?
-        .with_status(status)
-        .with_headers(headers);
+    *response.body_mut() = Body::Bytes(text);
+    response.extensions_mut().insert(Refused(problem.code));
     let complete = resumable::complete(resumable::is_final(problem));
-    set(&mut response, "upload-complete", complete)?;
+    set(&mut response, "upload-complete", complete);
     if let Some(offset) = problem.offset {
-        set(&mut response, "upload-offset", &offset.to_string())?;
+        set(&mut response, "upload-offset", &offset.to_string());
     }
     if status == 413
         && let Some(max_size) = max_size
     {
         let limit = resumable::limit(max_size, BODY_MAX, None);
-        set(&mut response, "upload-limit", &limit)?;
+        set(&mut response, "upload-limit", &limit);
     }
     Ok(response)
 }
 
-fn set(response: &mut Response, name: &str, value: &str) -> Result<(), Failure> {
-    response
-        .headers_mut()
-        .set(name, value)
-        .map_err(broken("headers"))
-}
-
-async fn answer(
-    service: &EdgeService,
-    config: &Config,
-    request: &Request,
-    token: &str,
+async fn answer<R: Runtime>(
+    service: &Edge<R>,
+    call: &Call<'_, R>,
     upload: Option<&str>,
-) -> Answer {
-    let claims = access::claims(service, config, request, token).await?;
-    // The platform's own text: `worker` takes a method that it does not know for GET.
-    let method = request.inner().method();
+) -> Answer<R> {
+    let claims = access::claims(service, call).await?;
+    let method = &call.request.method;
     let Some(upload) = upload else {
         return match method.as_str() {
             "OPTIONS" => Ok(options(service, &claims).await?),
-            "POST" | "PUT" => create(service, request, &claims, token).await,
+            "POST" | "PUT" => create(service, call, &claims).await,
             _ => Err(not_allowed(METHODS).into()),
         };
     };
@@ -138,38 +118,39 @@ async fn answer(
         "HEAD" | "GET" => {
             let protocol = Protocol::Resumable;
             let view = service.look(&claims.app, upload, protocol).await?;
-            Ok(state(&view)?)
+            Ok(state(&view, call.runtime.now()))
         }
-        "OPTIONS" => Ok(upload_options()?),
-        "PATCH" => append(service, request, &claims, upload).await,
+        "OPTIONS" => Ok(upload_options()),
+        "PATCH" => append(service, call, &claims, upload).await,
         "DELETE" => {
             service.abort_serial(upload, Protocol::Resumable).await?;
-            Ok(respond::no_content()?)
+            Ok(respond::no_content())
         }
         _ => Err(not_allowed(UPLOAD_METHODS).into()),
     }
 }
 
-async fn options(service: &EdgeService, claims: &Claims) -> Result<Response, Failure> {
+async fn options<R: Runtime>(service: &Edge<R>, claims: &Claims) -> Result<Response<R>, Failure> {
     let policy = service.read_link(claims.link).await?.link.policy;
-    let mut response = respond::no_content()?;
-    set(&mut response, "allow", METHODS)?;
+    let mut response = respond::no_content();
+    set(&mut response, "allow", METHODS);
     let limit = resumable::limit(policy.max_file_size, BODY_MAX, None);
-    set(&mut response, "upload-limit", &limit)?;
+    set(&mut response, "upload-limit", &limit);
     Ok(response)
 }
 
 /// What one upload takes: its methods (RFC 9110 section 9.3.7) and what is appended (RFC 5789
 /// section 3.1). No `Upload-Limit`, which would say that uploads can be made here (the draft,
 /// section "Limits"); `HEAD` tells the upload's own.
-fn upload_options() -> Result<Response, Failure> {
-    let mut response = respond::no_content()?;
-    set(&mut response, "allow", UPLOAD_METHODS)?;
-    set(&mut response, "accept-patch", resumable::MEDIA_TYPE)?;
-    Ok(response)
+fn upload_options<R: Runtime>() -> Response<R> {
+    let mut response = respond::no_content();
+    set(&mut response, "allow", UPLOAD_METHODS);
+    set(&mut response, "accept-patch", resumable::MEDIA_TYPE);
+    response
 }
 
-async fn create(service: &EdgeService, request: &Request, claims: &Claims, token: &str) -> Answer {
+async fn create<R: Runtime>(service: &Edge<R>, call: &Call<'_, R>, claims: &Claims) -> Answer<R> {
+    let request = &call.request;
     resumable::no_incomplete(header(request, "upload-incomplete").as_deref())?;
     let flag = resumable::boolean(header(request, "upload-complete").as_deref())?;
     // Without the field it is a request as any other, with all of the file in it.
@@ -187,9 +168,10 @@ async fn create(service: &EdgeService, request: &Request, claims: &Claims, token
     };
     let checksum = checksum(request)?;
     let view = service.open_serial(&claims.app, claims.link, new).await?;
-    let location = format!("/u/{token}/resumable/{}", view.id);
+    let location = format!("/u/{}/resumable/{}", call.token()?.text, view.id);
+    let now = call.runtime.now();
     if body == Some(0) && !complete {
-        return Ok(created(&view, &location, 0)?);
+        return Ok(created(&view, &location, 0, now));
     }
     let append = Append {
         protocol: Protocol::Resumable,
@@ -199,66 +181,72 @@ async fn create(service: &EdgeService, request: &Request, claims: &Claims, token
         checksum,
         last: Some(complete),
     };
-    let grown = add(service, request, claims, view.id, append).await;
+    let grown = add(service, call, claims, view.id, append).await;
     match grown.map_err(|failure| Refusal {
         failure,
         provided: None,
         max_size: Some(view.policy.max_file_size),
     })? {
         Grown::To(offset) | Grown::Piece(offset) | Grown::Cut(offset) => {
-            Ok(created(&view, &location, offset)?)
+            Ok(created(&view, &location, offset, now))
         }
         Grown::File(found) => Ok(stored(*found)?),
     }
 }
 
-fn created(view: &SerialView, location: &str, offset: u64) -> Result<Response, Failure> {
-    let mut response = respond::no_content()?.with_status(201);
-    set(&mut response, "location", location)?;
-    set(&mut response, "upload-complete", resumable::complete(false))?;
-    set(&mut response, "upload-offset", &offset.to_string())?;
-    set(&mut response, "upload-limit", &limit_of(view))?;
-    Ok(response)
+fn created<R: Runtime>(
+    view: &SerialView,
+    location: &str,
+    offset: u64,
+    now: Timestamp,
+) -> Response<R> {
+    let mut response = respond::with(201, &[], Body::Empty);
+    set(&mut response, "location", location);
+    set(&mut response, "upload-complete", resumable::complete(false));
+    set(&mut response, "upload-offset", &offset.to_string());
+    set(&mut response, "upload-limit", &limit_of(view, now));
+    response
 }
 
-fn limit_of(view: &SerialView) -> String {
-    let left = world::now().until(view.expires_at).as_secs();
+fn limit_of(view: &SerialView, now: Timestamp) -> String {
+    let left = now.until(view.expires_at).as_secs();
     resumable::limit(view.policy.max_file_size, BODY_MAX, Some(left))
 }
 
-fn state(view: &SerialView) -> Result<Response, Failure> {
-    let mut response = respond::no_content()?;
-    set(&mut response, "cache-control", "no-store")?;
-    set(&mut response, "upload-offset", &view.offset.to_string())?;
+fn state<R: Runtime>(view: &SerialView, now: Timestamp) -> Response<R> {
+    let mut response = respond::no_content();
+    set(&mut response, "cache-control", "no-store");
+    set(&mut response, "upload-offset", &view.offset.to_string());
     let complete = resumable::complete(view.phase == Phase::Stored);
-    set(&mut response, "upload-complete", complete)?;
-    set(&mut response, "upload-limit", &limit_of(view))?;
+    set(&mut response, "upload-complete", complete);
+    set(&mut response, "upload-limit", &limit_of(view, now));
     if let Some(length) = view.length() {
-        set(&mut response, "upload-length", &length.to_string())?;
+        set(&mut response, "upload-length", &length.to_string());
     }
     if let Some(sha256) = view.sha256 {
-        set(&mut response, "repr-digest", &sha256.to_header())?;
+        set(&mut response, "repr-digest", &sha256.to_header());
     }
-    Ok(response)
+    response
 }
 
 /// What the whole file is answered with.
-fn stored(found: FoundFile) -> Result<Response, Failure> {
+fn stored<R: Runtime>(found: FoundFile) -> Result<Response<R>, Failure> {
     let file: PageFile = found.file.into();
     let sha256 = file.sha256;
     log_stored(crate::core::link::upload_of(file.id));
     let mut response = respond::json(201, &file)?;
-    set(&mut response, "upload-complete", resumable::complete(true))?;
-    set(&mut response, "repr-digest", &sha256.to_header())?;
+    set(&mut response, "upload-complete", resumable::complete(true));
+    set(&mut response, "repr-digest", &sha256.to_header());
     Ok(response)
 }
 
-async fn append(
-    service: &EdgeService,
-    request: &Request,
+async fn append<R: Runtime>(
+    service: &Edge<R>,
+    call: &Call<'_, R>,
     claims: &Claims,
     upload: UploadId,
-) -> Answer {
+) -> Answer<R> {
+    let request = &call.request;
     let media_type = header(request, "content-type").unwrap_or_default();
     if media_type != resumable::MEDIA_TYPE {
         let problem = Problem::new(ProblemCode::InvalidRequest)
@@ -282,30 +270,30 @@ async fn append(
         checksum: checksum(request)?,
         last: Some(complete),
     };
-    let grown = add(service, request, claims, upload, append).await;
+    let grown = add(service, call, claims, upload, append).await;
     match grown.map_err(|failure| Refusal {
         failure,
         provided: Some(offset),
         max_size: None,
     })? {
         Grown::To(offset) | Grown::Piece(offset) | Grown::Cut(offset) => {
-            let mut response = respond::no_content()?;
-            set(&mut response, "upload-complete", resumable::complete(false))?;
-            set(&mut response, "upload-offset", &offset.to_string())?;
+            let mut response = respond::no_content();
+            set(&mut response, "upload-complete", resumable::complete(false));
+            set(&mut response, "upload-offset", &offset.to_string());
             Ok(response)
         }
         Grown::File(found) => Ok(stored(*found)?),
     }
 }
 
-async fn add(
-    service: &EdgeService,
-    request: &Request,
+async fn add<R: Runtime>(
+    service: &Edge<R>,
+    call: &Call<'_, R>,
     claims: &Claims,
     upload: UploadId,
     append: Append,
 ) -> Result<Grown, Failure> {
-    let mut body = Stream::of(request);
+    let mut body = feed(call);
     let (app, mut append) = (&claims.app, append);
     if append.length == Some(0) {
         // Nothing has no digest that could be wrong.
@@ -314,11 +302,11 @@ async fn add(
     Ok(service.append(app, upload, append, &mut body).await?.0)
 }
 
-fn length(request: &Request) -> Result<Option<u64>, Problem> {
+fn length<B>(request: &Request<B>) -> Result<Option<u64>, Problem> {
     resumable::integer("Upload-Length", header(request, "upload-length").as_deref())
 }
 
-fn body_length(request: &Request) -> Result<Option<u64>, Failure> {
+fn body_length<B>(request: &Request<B>) -> Result<Option<u64>, Failure> {
     let length = announced(request)?;
     if length.is_some_and(|length| length > BODY_MAX) {
         return Err(body_too_large("append parts of at most max-append-size").into());
@@ -327,7 +315,7 @@ fn body_length(request: &Request) -> Result<Option<u64>, Failure> {
 }
 
 /// The `Content-Digest` of the body, if there is one.
-fn checksum(request: &Request) -> Result<Option<Checksum>, Failure> {
+fn checksum<B>(request: &Request<B>) -> Result<Option<Checksum>, Failure> {
     let digest: Option<Sha256> = request::digest(request, "Content-Digest")?;
     Ok(digest.map(|sha256| Checksum {
         algorithm: Algorithm::Sha256,

@@ -8,66 +8,66 @@ use chatlift_shared::api::{
 use chatlift_shared::limits::{DOWNLOAD_SECS, DOWNLOAD_SECS_MAX, LIST_DEFAULT, LIST_MAX};
 use chatlift_shared::{AppId, EventId, FileId, LinkId, Problem, ProblemCode, Timestamp};
 use core::time::Duration;
-use worker::{Env, Headers, Request, Response};
 
 use super::address::{api_link, base_url};
-use super::directory::Directories;
-use super::edge::EdgeService;
-use super::request::{self, header, invalid};
-use super::setup::broken;
-use super::world::now;
-use super::{content, log, respond};
+use super::gate::Call;
+use super::message::{Request, header};
+use super::request::{self, invalid};
+use super::runtime::{Body, Edge, Response, Runtime};
+use super::{content, respond};
 use crate::config::{App, Config};
 use crate::core::command::Command;
 use crate::core::listing::{Place, Query};
 use crate::core::route::{ManageRoute, QrForm};
 use crate::core::{qr, signed};
+use crate::log;
 use crate::ports::Failure;
 use crate::service::overrides;
 
 /// Answers one of these routes.
-pub(super) async fn route(
-    service: &EdgeService,
-    config: &Config,
-    env: &Env,
+pub(super) async fn route<R: Runtime>(
+    service: &Edge<R>,
+    call: &Call<'_, R>,
     app: &App,
-    mut request: Request,
     route: ManageRoute,
-) -> Result<Response, Failure> {
+) -> Result<Response<R>, Failure> {
+    let (config, request) = (call.config()?, &call.request);
     match route {
         ManageRoute::List => {
-            let query = query(&request)?;
-            let list = service.list(app, &Directories::new(env)?, &query).await?;
+            let query = query(request)?;
+            let list = service
+                .list(app, &call.runtime.directory()?, &query)
+                .await?;
             respond::json(200, &list)
         }
         ManageRoute::Extend(id) => {
-            let body: ExtendLink = request::json(&mut request).await?;
+            let body: ExtendLink = request::json(call).await?;
             let view = service.extend(app, id, body.expires_in).await?;
             log::info("link extended", &[("link", id.to_string())]);
-            respond::json(200, &api_link(config, &request, view)?)
+            respond::json(200, &api_link(config, request, view))
         }
         ManageRoute::Close(id) => {
             let view = service.close(app, id).await?;
             log::info("link closed", &[("link", id.to_string())]);
-            respond::json(200, &api_link(config, &request, view)?)
+            respond::json(200, &api_link(config, request, view))
         }
-        ManageRoute::Events(id) => events(service, app, &request, id).await,
+        ManageRoute::Events(id) => events(service, call, app, id).await,
         ManageRoute::Qr(id, form) => {
             let view = service.link_to_show(app, id).await?;
-            let url = api_link(config, &request, view)?.url;
+            let url = api_link(config, request, view).url;
             code(&url, form)
         }
         ManageRoute::DownloadUrl(id) => {
-            let body: CreateDownloadUrl = request::json_or_default(&mut request).await?;
-            let url = download_url(service, config, app, &request, id, body).await?;
+            let body: CreateDownloadUrl = request::json_or_default(call).await?;
+            let url = download_url(service, call, app, id, body).await?;
             respond::json(201, &url)
         }
         ManageRoute::Endpoint => {
-            let since = Directories::new(env)?.disabled_since(&app.id).await?;
+            let since = call.runtime.disabled_since(&app.id).await?;
             respond::json(200, &endpoint(app, since))
         }
         ManageRoute::EnableEndpoint => {
-            Directories::new(env)?.enable(&app.id).await?;
+            call.runtime.enable(&app.id).await?;
             log::info("webhook endpoint enabled", &[("app", app.id.to_string())]);
             respond::json(200, &endpoint(app, None))
         }
@@ -87,7 +87,10 @@ fn endpoint(app: &App, disabled_at: Option<Timestamp>) -> WebhookEndpoint {
 }
 
 /// `GET /v1/apps/{app}/webhook-keys`
-pub(super) fn webhook_keys(config: &Config, id: &AppId) -> Result<Response, Failure> {
+pub(super) fn webhook_keys<R: Runtime>(
+    config: &Config,
+    id: &AppId,
+) -> Result<Response<R>, Failure> {
     let app = config.app(id).ok_or(ProblemCode::NotFound)?;
     let keys = app
         .webhook_keys
@@ -101,22 +104,18 @@ pub(super) fn webhook_keys(config: &Config, id: &AppId) -> Result<Response, Fail
             keys,
         },
     )?;
-    response
-        .headers_mut()
-        .set("cache-control", "public, max-age=300")
-        .map_err(broken("headers"))?;
+    respond::set(&mut response, "cache-control", "public, max-age=300");
     Ok(response)
 }
 
-fn query(request: &Request) -> Result<Query, Failure> {
+fn query<B>(request: &Request<B>) -> Result<Query, Failure> {
     let mut query = Query {
         after: None,
         state: None,
         subject: None,
         limit: LIST_DEFAULT,
     };
-    let url = request.url().map_err(broken("address"))?;
-    for (name, value) in url.query_pairs() {
+    for (name, value) in request.url.query_pairs() {
         match name.as_ref() {
             "cursor" => {
                 let place = Place::from_cursor(&value);
@@ -149,12 +148,13 @@ fn query(request: &Request) -> Result<Query, Failure> {
 }
 
 /// A link's events: those so far as JSON, or as a stream those so far and those to come.
-async fn events(
-    service: &EdgeService,
+async fn events<R: Runtime>(
+    service: &Edge<R>,
+    call: &Call<'_, R>,
     app: &App,
-    request: &Request,
     id: LinkId,
-) -> Result<Response, Failure> {
+) -> Result<Response<R>, Failure> {
+    let request = &call.request;
     let last = header(request, "last-event-id").filter(|text| !text.is_empty());
     let after: Option<EventId> = match last {
         None => None,
@@ -175,46 +175,35 @@ async fn events(
         missing: ProblemCode::LinkNotFound,
         command: Box::new(Command::ReadEvents { after }),
     };
-    let body = service.links.watch(id, &command).await?;
-    let headers = Headers::new();
-    for (name, value) in [
+    let body = call.runtime.watch(id, &command).await?;
+    let headers = [
         ("content-type", "text/event-stream; charset=utf-8"),
         ("cache-control", "no-store"),
         ("x-content-type-options", "nosniff"),
-    ] {
-        headers.set(name, value).map_err(broken("headers"))?;
-    }
-    Response::from_body(body)
-        .map(|r| r.with_headers(headers))
-        .map_err(broken("events"))
+    ];
+    Ok(respond::with(200, &headers, Body::Stream(body)))
 }
 
-fn code(url: &str, form: QrForm) -> Result<Response, Failure> {
+fn code<R: Runtime>(url: &str, form: QrForm) -> Result<Response<R>, Failure> {
     let (media_type, bytes) = match form {
         QrForm::Svg => ("image/svg+xml", qr::svg(url).map(String::into_bytes)),
         QrForm::Png => ("image/png", qr::png(url)),
     };
     let bytes = bytes.ok_or_else(|| Failure::Broken("no QR code for a link".to_owned()))?;
-    let headers = Headers::new();
-    for (name, value) in [
+    let headers = [
         ("content-type", media_type),
         // It holds the token.
         ("cache-control", "no-store"),
         ("content-security-policy", "default-src 'none'"),
         ("x-content-type-options", "nosniff"),
-    ] {
-        headers.set(name, value).map_err(broken("headers"))?;
-    }
-    Response::from_bytes(bytes)
-        .map(|r| r.with_headers(headers))
-        .map_err(broken("QR code"))
+    ];
+    Ok(respond::with(200, &headers, Body::Bytes(bytes)))
 }
 
-async fn download_url(
-    service: &EdgeService,
-    config: &Config,
+async fn download_url<R: Runtime>(
+    service: &Edge<R>,
+    call: &Call<'_, R>,
     app: &App,
-    request: &Request,
     id: FileId,
     body: CreateDownloadUrl,
 ) -> Result<DownloadUrl, Failure> {
@@ -231,7 +220,9 @@ async fn download_url(
     if found.file.deleted_at.is_some() {
         return Err(ProblemCode::FileDeleted.into());
     }
-    let expires_at = Timestamp::from_secs(now().plus(Duration::from_secs(secs)).secs());
+    let config = call.config()?;
+    let expires_at =
+        Timestamp::from_secs(call.runtime.now().plus(Duration::from_secs(secs)).secs());
     let signed = signed::Download {
         app: app.id.clone(),
         file: id,
@@ -240,23 +231,23 @@ async fn download_url(
     let text = signed::issue(&config.keys, &signed);
     Ok(DownloadUrl {
         file: id,
-        url: format!("{}/d/{text}", base_url(config, request)?),
+        url: format!("{}/d/{text}", base_url(config, &call.request)),
         expires_at,
     })
 }
 
 /// `GET /d/{text}`
-pub(super) async fn download(
-    service: &EdgeService,
-    config: &Config,
-    request: &Request,
+pub(super) async fn download<R: Runtime>(
+    service: &Edge<R>,
+    call: &Call<'_, R>,
     text: &str,
-) -> Result<Response, Failure> {
-    let signed: signed::Download = signed::read(&config.keys, text, now())
+) -> Result<Response<R>, Failure> {
+    let config = call.config()?;
+    let signed: signed::Download = signed::read(&config.keys, text, call.runtime.now())
         .ok_or_else(|| Problem::new(ProblemCode::DownloadUrlInvalid))?;
     let app = config
         .app(&signed.app)
         .ok_or_else(|| Problem::new(ProblemCode::DownloadUrlInvalid))?;
     let found = service.read_file(app, signed.file).await?;
-    content::serve(service, request, &found).await
+    content::serve(service, &call.request, &found).await
 }

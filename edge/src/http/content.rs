@@ -1,25 +1,25 @@
 //! A file's content: ranges and conditions (RFC 9110), streamed from R2.
 
 use chatlift_shared::{Problem, ProblemCode, disposition};
-use worker::{Headers, Range, Request, Response, ResponseBody};
+use http::Method;
 
-use super::edge::EdgeService;
-use super::request::header;
-use super::setup::broken;
+use super::message::{Request, header};
+use super::respond;
+use super::runtime::{Body, Edge, Response, Runtime};
 use crate::core::command::FoundFile;
 use crate::core::key::object_key;
 use crate::core::link::upload_of;
 use crate::core::range::{
     self, Selection, matches_strongly, matches_weakly, range_is_current, select,
 };
-use crate::ports::Failure;
+use crate::ports::{Bucket as _, Failure};
 
 /// `GET /v1/files/{id}/content`
-pub(super) async fn serve(
-    service: &EdgeService,
-    request: &Request,
+pub(super) async fn serve<R: Runtime>(
+    service: &Edge<R>,
+    request: &Request<R::Body>,
     found: &FoundFile,
-) -> Result<Response, Failure> {
+) -> Result<Response<R>, Failure> {
     let file = &found.file;
     let etag = &found.stored.etag;
     if file.deleted_at.is_some() {
@@ -40,58 +40,54 @@ pub(super) async fn serve(
             .field("If-Unmodified-Since")
             .into());
     }
-    let headers = Headers::new();
-    let set = |name: &str, value: &str| headers.set(name, value).map_err(broken("headers"));
-    set("etag", &format!("\"{etag}\""))?;
-    set("last-modified", &range::to_http_date(stored_at))?;
-    set("accept-ranges", "bytes")?;
-    set("cache-control", "private, no-cache")?;
-    set("repr-digest", &file.sha256.to_header())?;
+    let mut response = respond::no_content();
+    let mut set = |name, value: &str| respond::set(&mut response, name, value);
+    set("etag", &format!("\"{etag}\""));
+    set("last-modified", &range::to_http_date(stored_at));
+    set("accept-ranges", "bytes");
+    set("cache-control", "private, no-cache");
+    set("repr-digest", &file.sha256.to_header());
     let unchanged = match header(request, "if-none-match") {
         Some(list) => matches_weakly(&list, etag),
         None => date("if-modified-since").is_some_and(|at| stored_at <= at),
     };
     if unchanged {
-        return respond(304, headers, ResponseBody::Empty);
+        return Ok(answer(response, 304, Body::Empty));
     }
-    set("content-type", &file.media_type)?;
-    set("content-disposition", &disposition::attachment(&file.name))?;
-    set("x-content-type-options", "nosniff")?;
+    set("content-type", &file.media_type);
+    set("content-disposition", &disposition::attachment(&file.name));
+    set("x-content-type-options", "nosniff");
     // A range of another version of the file would be spliced into this one.
     let current = header(request, "if-range").is_none_or(|v| range_is_current(&v, etag));
     // `Range` has a meaning for GET only (RFC 9110 section 14.2).
-    let head = request.method() == worker::Method::Head;
+    let head = request.method == Method::HEAD;
     let range = header(request, "range").filter(|_| current && !head);
     let selection = select(range.as_deref(), file.size)
         .map_err(|code| Problem::new(code).field("Range").limit(file.size))?;
-    let (status, length, range) = match selection {
-        Selection::Whole => (200, file.size, None),
+    let (status, length) = match selection {
+        Selection::Whole => (200, file.size),
         Selection::Part { offset, length } => {
             let end = offset + length - 1;
             set(
                 "content-range",
                 &format!("bytes {offset}-{end}/{}", file.size),
-            )?;
-            (
-                206,
-                length,
-                Some(Range::OffsetWithLength { offset, length }),
-            )
+            );
+            (206, length)
         }
     };
-    set("content-length", &length.to_string())?;
+    set("content-length", &length.to_string());
     if head {
-        return respond(status, headers, ResponseBody::Empty);
+        return Ok(answer(response, status, Body::Empty));
     }
     let key = object_key(&found.app, upload_of(file.id));
-    match service.bucket.open(&key, range).await? {
-        Some((_, body)) => respond(status, headers, body),
+    match service.bucket.open(&key, selection).await? {
+        Some(body) => Ok(answer(response, status, Body::Stream(body))),
         None => Err(Failure::Broken(format!("no object for file {}", file.id))),
     }
 }
 
-fn respond(status: u16, headers: Headers, body: ResponseBody) -> Result<Response, Failure> {
-    Response::from_body(body)
-        .map(|r| r.with_status(status).with_headers(headers))
-        .map_err(broken("content"))
+fn answer<R: Runtime>(mut response: Response<R>, status: u16, body: Body<R>) -> Response<R> {
+    *response.body_mut() = body;
+    *response.status_mut() = respond::status(status);
+    response
 }

@@ -9,132 +9,83 @@ use chatlift_shared::api::{
 use chatlift_shared::limits::HEAD_MAX;
 use chatlift_shared::token::Claims;
 use chatlift_shared::{Problem, ProblemCode, UploadId};
-use worker::{Env, Request, Response};
 
 use super::address::api_link;
-use super::directory::Directories;
-use super::edge::{self, EdgeService};
-use super::feed::Stream;
-use super::request::{self, header, invalid, own};
-use super::respond::Answered;
-use super::setup::{self, broken};
-use super::{access, chat, form, log, manage, page, password, rates, respond, resumable, tus};
-use crate::config::{App, Config};
+use super::gate::Call;
+use super::message::{Request, header};
+use super::request::{self, feed, invalid, own};
+use super::runtime::{Edge, Response, Runtime};
+use super::{access, chat, content, form, manage, page, password, respond, resumable, tus};
 use crate::core::command::FoundFile;
-use crate::core::route::{self, PageRoute, Route};
+use crate::core::route::{PageRoute, Route};
 use crate::core::serial::LIFETIME;
 use crate::core::tus::number;
 use crate::core::{name, ticket};
-use crate::ports::Failure;
+use crate::log;
+use crate::ports::{Failure, World as _};
 use crate::service::uploads::{Sent, SentPart};
 
-/// Header by which a test asks for a fault, where `FAULTS` is on.
-const HEADER_FAULT: &str = "chatlift-fault";
-
 /// Answers a request.
-pub(super) async fn dispatch(request: Request, env: &Env) -> Result<Answered, Failure> {
-    // The platform's own text: `worker` takes a method that it does not know for GET.
-    let route = route::parse(&request.inner().method(), &request.path())?;
+pub(super) async fn dispatch<R: Runtime>(call: &Call<'_, R>) -> Result<Response<R>, Failure> {
+    let route = call.route.clone()?;
     if route == Route::Asset {
-        return asset(request, env).await.map(Into::into);
+        return asset(call).await;
     }
-    let config = setup::config(env)?;
+    let config = call.config()?;
     if let Route::DomainFile(name) = &route {
         return match config.domain_files.get(name) {
-            Some(content) => respond::text(content).map(Into::into),
-            None => asset(request, env).await.map(Into::into),
+            Some(content) => Ok(respond::text(content)),
+            None => asset(call).await,
         };
     }
-    let fault = config
-        .faults
-        .then(|| header(&request, HEADER_FAULT))
-        .flatten();
-    let service = edge::service(env, fault)?;
-    let response = match route {
-        Route::Page(token, PageRoute::Tus(upload)) => {
-            return tus::serve(&service, config, &request, &token, upload.as_deref()).await;
+    let service = &call.service()?;
+    match route {
+        Route::Page(_, PageRoute::Tus(upload)) => {
+            tus::serve(service, call, upload.as_deref()).await
         }
-        Route::Page(token, PageRoute::Resumable(upload)) => {
-            return resumable::serve(&service, config, &request, &token, upload.as_deref()).await;
+        Route::Page(_, PageRoute::Resumable(upload)) => {
+            resumable::serve(service, call, upload.as_deref()).await
         }
-        Route::Page(token, route) => {
-            page_route(&service, config, env, request, &token, route).await
-        }
+        Route::Page(_, route) => page_route(service, call, route).await,
         Route::WebhookKeys(app) => manage::webhook_keys(config, &app),
-        Route::Download(text) => manage::download(&service, config, &request, &text).await,
+        Route::Download(text) => manage::download(service, call, &text).await,
         Route::Health => respond::json(200, &serde_json::json!({ "status": "ok" })),
         Route::Manage(route) => {
-            let app = authorized(config, env, &request).await?;
-            manage::route(&service, config, env, app, request, route).await
+            let app = access::app(call).await?;
+            manage::route(service, call, app, route).await
         }
-        route => backend_route(&service, config, env, request, route).await,
-    };
-    response.map(Into::into)
+        route => backend_route(service, call, route).await,
+    }
 }
 
-async fn asset(request: Request, env: &Env) -> Result<Response, Failure> {
-    let path = request.path();
+async fn asset<R: Runtime>(call: &Call<'_, R>) -> Result<Response<R>, Failure> {
+    let path = call.request.path();
     if let Some(code) = path.strip_prefix("/problems/") {
         return explain(code);
     }
-    let assets = env.assets("ASSETS").map_err(broken("binding ASSETS"))?;
-    let response = if path == "/docs" {
-        // The host is never resolved: the request goes to the assets by their binding.
-        assets.fetch("https://assets/docs.html", None).await
-    } else {
-        assets.fetch_request(request).await
-    };
-    let response = response.map_err(broken("asset"))?;
-    match response.status_code() {
-        404 => Err(ProblemCode::NotFound.into()),
-        _ => Ok(response),
-    }
+    let other = (path == "/docs").then_some("docs.html");
+    call.runtime.static_file(&call.request, other).await
 }
 
 /// The `type` of a problem leads to where the reference explains it.
-fn explain(code: &str) -> Result<Response, Failure> {
+fn explain<R: Runtime>(code: &str) -> Result<Response<R>, Failure> {
     if !ProblemCode::ALL.iter().any(|known| known.code() == code) {
         return Err(ProblemCode::NotFound.into());
     }
-    respond::redirect(302, &format!("/docs#problem-{code}"))
+    Ok(respond::redirect(302, &format!("/docs#problem-{code}")))
 }
 
-/// The app whose API key the request bears.
-async fn authorized<'c>(
-    config: &'c Config,
-    env: &Env,
-    request: &Request,
-) -> Result<&'c App, Failure> {
-    match bearer(config, request) {
-        Ok(app) => Ok(app),
-        Err(refusal) => Err(rates::refused_key(request, env, refusal).await),
-    }
-}
-
-fn bearer<'c>(config: &'c Config, request: &Request) -> Result<&'c App, Problem> {
-    let missing = || Problem::new(ProblemCode::ApiKeyMissing).field("Authorization");
-    let value = header(request, "authorization").ok_or_else(missing)?;
-    let (scheme, key) = value.split_once(' ').ok_or_else(missing)?;
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(missing());
-    }
-    config
-        .app_of_key(key.trim())
-        .ok_or_else(|| Problem::new(ProblemCode::ApiKeyUnknown).field("Authorization"))
-}
-
-async fn backend_route(
-    service: &EdgeService,
-    config: &Config,
-    env: &Env,
-    mut request: Request,
+async fn backend_route<R: Runtime>(
+    service: &Edge<R>,
+    call: &Call<'_, R>,
     route: Route,
-) -> Result<Response, Failure> {
-    let app = authorized(config, env, &request).await?;
+) -> Result<Response<R>, Failure> {
+    let app = access::app(call).await?;
+    let (config, request) = (call.config()?, &call.request);
     match route {
         Route::CreateLink => {
-            let idempotency_key = header(&request, "idempotency-key");
-            let body: CreateLink = request::json(&mut request).await?;
+            let idempotency_key = header(request, "idempotency-key");
+            let body: CreateLink = request::json(call).await?;
             let view = service
                 .create_link(config, app, body, idempotency_key.as_deref())
                 .await?;
@@ -145,40 +96,37 @@ async fn backend_route(
                     ("app", app.id.to_string()),
                 ],
             );
-            let link = api_link(config, &request, view)?;
+            let link = api_link(config, request, view);
             let mut response = respond::json(201, &link)?;
-            response
-                .headers_mut()
-                .set("location", &format!("/v1/links/{}", link.id))
-                .map_err(broken("headers"))?;
+            respond::set(&mut response, "location", &format!("/v1/links/{}", link.id));
             Ok(response)
         }
         Route::ReadLink(id) => {
             let view = service.link_of(app, id).await?;
-            respond::json(200, &api_link(config, &request, view)?)
+            respond::json(200, &api_link(config, request, view))
         }
         Route::RevokeLink(id) => {
-            if request::flag(&request, "erase")? {
-                let erased = service.erase(app, id, &Directories::new(env)?).await?;
+            if request::flag(request, "erase")? {
+                let erased = service.erase(app, id, &call.runtime.directory()?).await?;
                 log::info("link erased", &[("link", id.to_string())]);
                 return respond::json(if erased.left == 0 { 200 } else { 202 }, &erased);
             }
             service.revoke(app, id).await?;
             log::info("link revoked", &[("link", id.to_string())]);
-            respond::no_content()
+            Ok(respond::no_content())
         }
         Route::ReadFile(id) => respond::json(200, &service.read_file(app, id).await?.file),
         Route::DeleteFile(id) => {
             service.delete_file(app, id).await?;
             log::info("file deleted", &[("file", id.to_string())]);
-            respond::no_content()
+            Ok(respond::no_content())
         }
         Route::FileContent(id) => {
             let found = service.read_file(app, id).await?;
-            super::content::serve(service, &request, &found).await
+            content::serve(service, request, &found).await
         }
         Route::FileReceipt(id) => {
-            let receipt: Receipt = request::json(&mut request).await?;
+            let receipt: Receipt = request::json(call).await?;
             respond::json(200, &service.receipt(app, id, receipt).await?.file)
         }
         Route::Redeliver(id) => respond::json(202, &service.redeliver(app, id).await?),
@@ -192,51 +140,43 @@ async fn backend_route(
     }
 }
 
-async fn page_route(
-    service: &EdgeService,
-    config: &Config,
-    env: &Env,
-    mut request: Request,
-    token: &str,
+async fn page_route<R: Runtime>(
+    service: &Edge<R>,
+    call: &Call<'_, R>,
     route: PageRoute,
-) -> Result<Response, Failure> {
+) -> Result<Response<R>, Failure> {
     match route {
-        PageRoute::Html => return page::html(service, config, env, &request, token).await,
-        PageRoute::Data => return page::json(service, config, &request, token).await,
-        PageRoute::ChatConfig => return chat::config(env, config, &request, token).await,
-        PageRoute::Form => return form::post(service, config, &mut request, token).await,
-        PageRoute::Password => {
-            let claims = access::genuine(config, token)?;
-            return password::enter(service, config, &mut request, token, &claims).await;
-        }
+        PageRoute::Html => return page::html(service, call).await,
+        PageRoute::Data => return page::json(service, call).await,
+        PageRoute::ChatConfig => return chat::config(call).await,
+        PageRoute::Form => return form::post(service, call).await,
+        PageRoute::Password => return password::enter(service, call).await,
         _ => {}
     }
-    let claims = access::claims(service, config, &request, token).await?;
+    let claims = access::claims(service, call).await?;
     match route {
         PageRoute::Opened => {
             service.opened(claims.link).await?;
-            respond::no_content()
+            Ok(respond::no_content())
         }
         PageRoute::Done => {
-            let body: Done = request::json(&mut request).await?;
+            let body: Done = request::json(call).await?;
             service.finish(claims.link, body.order).await?;
-            respond::no_content()
+            Ok(respond::no_content())
         }
-        PageRoute::PutFile => put_file(service, &request, &claims).await,
-        PageRoute::CreateUpload => create_upload(service, config, &mut request, &claims).await,
-        PageRoute::PutPart(upload, n) => {
-            put_part(service, config, &request, &claims, upload, n).await
-        }
+        PageRoute::PutFile => put_file(service, call, &claims).await,
+        PageRoute::CreateUpload => create_upload(service, call, &claims).await,
+        PageRoute::PutPart(upload, n) => put_part(service, call, &claims, upload, n).await,
         PageRoute::Complete(upload) => {
             let upload = own(&claims, Some(upload))?;
-            let body: CompleteUpload = request::json(&mut request).await?;
+            let body: CompleteUpload = request::json(call).await?;
             let found = service.complete(&claims.app, upload, body).await?;
             stored(200, found)
         }
         PageRoute::Abort(upload) => {
             let upload = own(&claims, Some(upload))?;
             service.abort_upload(upload).await?;
-            respond::no_content()
+            Ok(respond::no_content())
         }
         PageRoute::Html
         | PageRoute::Data
@@ -248,7 +188,7 @@ async fn page_route(
     }
 }
 
-fn stored(status: u16, found: FoundFile) -> Result<Response, Failure> {
+fn stored<R: Runtime>(status: u16, found: FoundFile) -> Result<Response<R>, Failure> {
     let file: PageFile = found.file.into();
     log::info(
         "file stored",
@@ -260,30 +200,30 @@ fn stored(status: u16, found: FoundFile) -> Result<Response, Failure> {
     respond::json(status, &file)
 }
 
-async fn put_file(
-    service: &EdgeService,
-    request: &Request,
+async fn put_file<R: Runtime>(
+    service: &Edge<R>,
+    call: &Call<'_, R>,
     claims: &Claims,
-) -> Result<Response, Failure> {
+) -> Result<Response<R>, Failure> {
+    let request = &call.request;
     crate::core::resumable::all_of_it(|field| header(request, field))?;
     let length = request::content_length(request)?;
     let sha256 = request::digest(request, "Content-Digest")?;
     let name = request::file_name(request)?;
     service.world.may_panic(&name);
-    let mut feed = Stream::of(request);
+    let mut feed = feed(call);
     let found = service
         .put_file(&claims.app, claims.link, name, length, sha256, &mut feed)
         .await?;
     stored(201, found)
 }
 
-async fn create_upload(
-    service: &EdgeService,
-    config: &Config,
-    request: &mut Request,
+async fn create_upload<R: Runtime>(
+    service: &Edge<R>,
+    call: &Call<'_, R>,
     claims: &Claims,
-) -> Result<Response, Failure> {
-    let body: CreateUpload = request::json(request).await?;
+) -> Result<Response<R>, Failure> {
+    let body: CreateUpload = request::json(call).await?;
     let head = STANDARD
         .decode(&body.head)
         .ok()
@@ -310,11 +250,11 @@ async fn create_upload(
         size: opened.size,
         part_size: opened.multipart.part_size,
         // The link itself says whether it takes parts; a page that is open when it is extended goes on.
-        expires_at: u64::try_from(super::world::now().plus(LIFETIME).secs()).unwrap_or_default(),
+        expires_at: u64::try_from(call.runtime.now().plus(LIFETIME).secs()).unwrap_or_default(),
     };
     let upload = Upload {
         id: opened.id,
-        ticket: ticket::issue(&config.keys, &ticket),
+        ticket: ticket::issue(&call.config()?.keys, &ticket),
         size: opened.size,
         part_size: opened.multipart.part_size,
         parts: opened.parts,
@@ -324,22 +264,22 @@ async fn create_upload(
     respond::json(if new { 201 } else { 200 }, &upload)
 }
 
-async fn put_part(
-    service: &EdgeService,
-    config: &Config,
-    request: &Request,
+async fn put_part<R: Runtime>(
+    service: &Edge<R>,
+    call: &Call<'_, R>,
     claims: &Claims,
     upload: UploadId,
     n: u64,
-) -> Result<Response, Failure> {
+) -> Result<Response<R>, Failure> {
+    let (config, request) = (call.config()?, &call.request);
     let upload = own(claims, Some(upload))?;
     let ticket = header(request, HEADER_TICKET)
-        .and_then(|text| ticket::read(&config.keys, &text, super::world::now()))
+        .and_then(|text| ticket::read(&config.keys, &text, call.runtime.now()))
         .filter(|ticket| ticket.upload == upload)
         .ok_or_else(|| Problem::new(ProblemCode::UploadTicketInvalid).field("Upload-Ticket"))?;
     let length = request::content_length(request)?;
     let complete = completion(request)?;
-    let mut feed = Stream::of(request);
+    let mut feed = feed(call);
     let part = |sha256| SentPart {
         n,
         sha256,
@@ -363,16 +303,15 @@ async fn put_part(
     };
     match sent {
         Sent::Staged(offset) => respond::json(202, &Staged { offset }),
-        Sent::Part => respond::no_content(),
+        Sent::Part => Ok(respond::no_content()),
         Sent::File(found) => stored(200, *found),
     }
 }
 
 /// What a part's address says to complete the upload with.
-fn completion(request: &Request) -> Result<Option<CompleteUpload>, Failure> {
-    let url = request.url().map_err(broken("address"))?;
+fn completion<B>(request: &Request<B>) -> Result<Option<CompleteUpload>, Failure> {
     let digest = |name: &str| {
-        let Some((_, hex)) = url.query_pairs().find(|(key, _)| key == name) else {
+        let Some(hex) = request.parameter(name) else {
             return Ok(None);
         };
         let digest = hex.parse().map(Some);

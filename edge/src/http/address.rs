@@ -4,28 +4,22 @@ use std::collections::BTreeMap;
 
 use chatlift_shared::api::Link;
 use chatlift_shared::token::{Claims, mint};
-use worker::Request;
 
-use super::setup::broken;
+use super::message::Request;
 use crate::config::Config;
 use crate::core::language;
 use crate::core::link::{LinkRow, LinkView};
-use crate::ports::Failure;
 
 /// The address of a link.
-pub(super) fn link_url(config: &Config, request: &Request, token: &str) -> Result<String, Failure> {
-    Ok(format!("{}/u/{token}", base_url(config, request)?))
+pub(super) fn link_url<B>(config: &Config, request: &Request<B>, token: &str) -> String {
+    format!("{}/u/{token}", base_url(config, request))
 }
 
 /// The edge's own address, without a slash at the end.
-pub(super) fn base_url(config: &Config, request: &Request) -> Result<String, Failure> {
+pub(super) fn base_url<B>(config: &Config, request: &Request<B>) -> String {
     match &config.public_url {
-        Some(base) => Ok(base.clone()),
-        None => Ok(request
-            .url()
-            .map_err(broken("address"))?
-            .origin()
-            .ascii_serialization()),
+        Some(base) => base.clone(),
+        None => request.url.origin().ascii_serialization(),
     }
 }
 
@@ -41,16 +35,12 @@ pub(super) fn claims_of(row: &LinkRow) -> Claims {
 }
 
 /// A link as the API shows it.
-pub(super) fn api_link(
-    config: &Config,
-    request: &Request,
-    view: LinkView,
-) -> Result<Link, Failure> {
+pub(super) fn api_link<B>(config: &Config, request: &Request<B>, view: LinkView) -> Link {
     let row = view.link;
     let token = mint(&config.keys, &claims_of(&row));
-    let url = link_url(config, request, &token)?;
+    let url = link_url(config, request, &token);
     let share_text = share_text(config, &row, &url);
-    Ok(Link {
+    Link {
         id: row.id,
         app: row.app,
         scene: row.scene,
@@ -71,7 +61,7 @@ pub(super) fn api_link(
         uploads: view.uploads,
         under_way: view.under_way,
         files: view.files,
-    })
+    }
 }
 
 /// A sentence to send into a chat, in every language.

@@ -1,38 +1,31 @@
 //! The upload page: its HTML with the link in it, and the same as JSON.
 
-use std::cell::RefCell;
-
 use chatlift_shared::api::{PageData, PageLink};
 use chatlift_shared::limits::SINGLE_REQUEST_MAX;
 use chatlift_shared::token::mint;
 use chatlift_shared::{Problem, ProblemCode};
-use worker::{Env, Request, Response};
 
-use super::access::{claims, extended, genuine};
-use super::edge::EdgeService;
-use super::request::{header, language};
-use super::setup::broken;
-use super::{address, assets, chat, password, respond};
+use super::access::{check_password, claims, extended};
+use super::address::link_url;
+use super::gate::Call;
+use super::message::header;
+use super::request::language;
+use super::runtime::{Edge, Response, Runtime};
+use super::{chat, password, respond};
 use crate::config::Config;
 use crate::core::chat::page::Picker;
 use crate::core::link::{LinkView, refusal};
 use crate::core::{csp, first, language, page};
 use crate::ports::Failure;
 
-thread_local! {
-    /// The built page, fetched from the assets once per isolate.
-    static BUILT: RefCell<Option<String>> = const { RefCell::new(None) };
-}
-
 /// All that the page needs to begin, and the status of its HTML.
-pub(super) async fn data(
-    service: &EdgeService,
-    config: &Config,
-    request: &Request,
-    token: &str,
+async fn data<R: Runtime>(
+    service: &Edge<R>,
+    call: &Call<'_, R>,
 ) -> Result<(u16, PageData), Failure> {
-    let lang = language(request)?;
-    let (link, problem) = match claims(service, config, request, token).await {
+    let lang = language(&call.request);
+    let config = call.config()?;
+    let (link, problem) = match claims(service, call).await {
         Err(Failure::Refused(problem)) => (None, Some(problem)),
         Err(other) => return Err(other),
         Ok(claims) => match service.read_link(claims.link).await {
@@ -47,24 +40,23 @@ pub(super) async fn data(
         _ => p.status,
     });
     let mut data = PageData {
-        token: token.to_owned(),
+        token: call.token()?.text.clone(),
         lang: lang.to_owned(),
         languages: language::names(),
         messages: language::messages(lang),
         link,
         problem,
     };
-    if let Some(picker) = picker(config, request, &data) {
+    if let Some(picker) = picker(call, &data) {
         picker.adapt(&mut data);
     }
     Ok((status, data))
 }
 
 /// The picker of the chat app in whose browser a link that takes files is opened.
-fn picker<'c>(config: &'c Config, request: &Request, data: &PageData) -> Option<Picker<'c>> {
+fn picker<'c>(call: &Call<'c, impl Runtime>, data: &PageData) -> Option<Picker<'c>> {
     data.problem.is_none().then_some(())?;
-    let user_agent = header(request, "user-agent")?;
-    chat::picker(config, &data.token, &user_agent)
+    chat::picker(call)
 }
 
 /// Why the link takes no files, if it takes none.
@@ -116,67 +108,52 @@ fn page_link(config: &Config, view: &LinkView, lang: &str) -> Option<PageLink> {
 }
 
 /// `GET /u/{token}`
-pub(super) async fn html(
-    service: &EdgeService,
-    config: &Config,
-    env: &Env,
-    request: &Request,
-    token: &str,
-) -> Result<Response, Failure> {
-    match genuine(config, token) {
-        Ok(claims) if password::check(config, request, &claims).is_err() => {
-            return password::form(config, request, token, &claims, None);
+pub(super) async fn html<R: Runtime>(
+    service: &Edge<R>,
+    call: &Call<'_, R>,
+) -> Result<Response<R>, Failure> {
+    let (config, request) = (call.config()?, &call.request);
+    match call.token()?.genuine() {
+        Ok(claims) if check_password(call, claims).is_err() => {
+            return password::form(call, claims, None);
         }
         Err(_) => {
-            if let Some(claims) = extended(service, config, token).await? {
+            if let Some(claims) = extended(service, call).await? {
                 let token = mint(&config.keys, &claims);
-                return respond::redirect(302, &format!("/u/{token}"));
+                return Ok(respond::redirect(302, &format!("/u/{token}")));
             }
         }
         Ok(_) => {}
     }
-    let (status, data) = data(service, config, request, token).await?;
-    let built = built(env).await?;
+    let (status, data) = data(service, call).await?;
+    let built = call.runtime.built("index.html").await?;
     let user_agent = header(request, "user-agent").unwrap_or_default();
-    let address = address::link_url(config, request, token)?;
+    let address = link_url(config, request, &data.token);
     let wrong = |e: page::NoMark| Failure::Broken(e.to_string());
     let html = page::fill(&built, &data, &address, &user_agent).map_err(wrong)?;
-    let (html, more) = match picker(config, request, &data) {
+    let (html, more) = match picker(call, &data) {
         None => (html, csp::More::default()),
         Some(picker) => {
-            let chunks = chat::chunks(env).await?;
+            let chunks = chat::chunks(call.runtime).await?;
             let html = picker.add(&html, &data.lang, &chunks).map_err(wrong)?;
             (html, picker.policy())
         }
     };
     let policy = csp::with_program(&user_agent, more);
-    respond::html_with(status, &data.lang, html, &policy)
-}
-
-async fn built(env: &Env) -> Result<String, Failure> {
-    if let Some(built) = BUILT.with_borrow(Clone::clone) {
-        return Ok(built);
-    }
-    let built = assets::asset(env, "index.html").await?;
-    BUILT.set(Some(built.clone()));
-    Ok(built)
+    Ok(respond::html_with(status, &data.lang, html, &policy))
 }
 
 /// `GET /u/{token}/page`; with `texts=none`, for a page that has them, without the texts; with
 /// `texts=rest` only those that are not in the page itself.
-pub(super) async fn json(
-    service: &EdgeService,
-    config: &Config,
-    request: &Request,
-    token: &str,
-) -> Result<Response, Failure> {
-    let (_, mut data) = data(service, config, request, token).await?;
-    let url = request.url().map_err(broken("address"))?;
-    let texts = url.query_pairs().find(|(name, _)| name == "texts");
-    match texts.as_ref().map(|(_, value)| &**value) {
+pub(super) async fn json<R: Runtime>(
+    service: &Edge<R>,
+    call: &Call<'_, R>,
+) -> Result<Response<R>, Failure> {
+    let (_, mut data) = data(service, call).await?;
+    match call.request.parameter("texts").as_deref() {
         Some("none") => data.messages.clear(),
         Some("rest") => {
-            let user_agent = header(request, "user-agent").unwrap_or_default();
+            let user_agent = header(&call.request, "user-agent").unwrap_or_default();
             data = first::rest(&data, &user_agent);
         }
         _ => {}

@@ -5,17 +5,15 @@ use chatlift_shared::api::{FormFile, FormResult, PageFile};
 use chatlift_shared::limits::FILE_SIZE_MAX;
 use chatlift_shared::token::Claims;
 use chatlift_shared::{Problem, ProblemCode, disposition};
-use futures_util::TryStreamExt as _;
 use multer::{Constraints, Field, Multipart, SizeLimit};
 use send_wrapper::SendWrapper;
-use web_sys::{TextDecoder, TextDecoderOptions};
-use worker::{Request, Response};
 
-use super::edge::EdgeService;
-use super::request::{self, header, invalid};
-use super::setup::broken;
-use super::{access, respond};
-use crate::config::Config;
+use super::access;
+use super::gate::Call;
+use super::message::header;
+use super::request::{self, invalid};
+use super::respond;
+use super::runtime::{Edge, Response, Runtime};
 use crate::core::{language, name, result};
 use crate::ports::{Failure, Incoming};
 
@@ -43,21 +41,21 @@ fn unreadable_form(error: multer::Error) -> Failure {
 }
 
 /// `POST /u/{token}`
-pub(super) async fn post(
-    service: &EdgeService,
-    config: &Config,
-    request: &mut Request,
-    token: &str,
-) -> Result<Response, Failure> {
-    let lang = request::language(request)?;
-    let (result, app) = match access::claims(service, config, request, token).await {
+pub(super) async fn post<R: Runtime>(
+    service: &Edge<R>,
+    call: &Call<'_, R>,
+) -> Result<Response<R>, Failure> {
+    let request = &call.request;
+    let lang = request::language(request);
+    let (result, app) = match access::claims(service, call).await {
         Ok(claims) => {
-            let app = config
+            let app = call
+                .config()?
                 .app(&claims.app)
                 .map(|a| a.name.get(lang))
                 .unwrap_or_default();
             let mut files: Vec<FormFile> = Vec::new();
-            let problem = match store_all(service, request, &claims, &mut files).await {
+            let problem = match store_all(service, call, &claims, &mut files).await {
                 Ok(()) if files.is_empty() => {
                     Some(Problem::new(ProblemCode::FileMissing).field("file"))
                 }
@@ -99,31 +97,32 @@ pub(super) async fn post(
     if header(request, "accept").is_some_and(|a| a.contains("application/json")) {
         return respond::json(status, &result);
     }
-    respond::html(
+    Ok(respond::html(
         status,
         lang,
         result::html(&result, lang, &language::messages(lang), app),
-    )
+    ))
 }
 
 /// Stores the files of the form, one after the other as they arrive. A file that is refused does
 /// not end the form.
-async fn store_all(
-    service: &EdgeService,
-    request: &mut Request,
+async fn store_all<R: Runtime>(
+    service: &Edge<R>,
+    call: &Call<'_, R>,
     claims: &Claims,
     files: &mut Vec<FormFile>,
 ) -> Result<(), Failure> {
+    let request = &call.request;
     // A body of unknown length can be as long as any file.
     let most = request::content_length(request).unwrap_or(FILE_SIZE_MAX);
     let content_type = header(request, "content-type").unwrap_or_default();
     let boundary = multer::parse_boundary(content_type).map_err(unreadable_form)?;
-    let body = request.stream().map_err(broken("body"))?;
+    let body = request
+        .body()
+        .ok_or_else(|| invalid("body", "There is none."))?;
     // One thread runs it all; the parser asks for `Send` that nothing uses.
-    let body = SendWrapper::new(body.map_err(|error| std::io::Error::other(error.to_string())));
-    let address = request.url().map_err(broken("address"))?;
-    let given = address.query_pairs().find(|(key, _)| key == "name");
-    let given = given.map(|(_, name)| name.into_owned());
+    let body = SendWrapper::new(call.runtime.stream(body));
+    let given = request.parameter("name");
     let limits = Constraints::new().size_limit(SizeLimit::new().per_field(most));
     let mut form = Multipart::with_constraints(body, boundary, limits);
     while let Some(mut field) = form.next_field().await.map_err(unreadable_form)? {
@@ -143,7 +142,7 @@ async fn store_all(
             }
             continue;
         };
-        let raw_name = decoded_name(raw_name);
+        let raw_name = decoded_name(call.runtime, raw_name);
         // A chat platform's own upload call sends a temporary name; the page knows the file's.
         let name = name::safe(given.as_deref().unwrap_or(&raw_name));
         let mut field = FormField(field);
@@ -218,14 +217,11 @@ fn encoded(field: &Field<'static>) -> Option<Problem> {
 
 /// A name whose charset nobody told: UTF-8 where it is that, else GB18030 as Chinese systems write it,
 /// else Latin-1, which any bytes are.
-fn decoded_name(bytes: Vec<u8>) -> String {
+fn decoded_name(runtime: &impl Runtime, bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_else(|error| {
         let bytes = error.into_bytes();
-        let options = TextDecoderOptions::new();
-        options.set_fatal(true);
-        TextDecoder::new_with_label_and_options("gb18030", &options)
-            .and_then(|decoder| decoder.decode_with_u8_array(&bytes))
-            .unwrap_or_else(|_| disposition::latin1(&bytes))
+        let text = runtime.gb18030(&bytes);
+        text.unwrap_or_else(|| disposition::latin1(&bytes))
     })
 }
 
