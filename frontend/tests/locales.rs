@@ -7,7 +7,11 @@ use chatlift_shared::{ProblemCode, in_app};
 type Texts = BTreeMap<String, String>;
 
 fn locales() -> Vec<(String, Texts)> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/locales");
+    folder("locales")
+}
+
+fn folder(name: &str) -> Vec<(String, Texts)> {
+    let folder = format!("{}/{name}", env!("CARGO_MANIFEST_DIR"));
     std::fs::read_dir(folder)
         .expect("the locales folder")
         .map(|entry| {
@@ -113,5 +117,76 @@ fn every_chat_app_has_its_name() {
             let key = format!("inapp.name.{}", app.id);
             assert!(texts.contains_key(&key), "{path}: {key}");
         }
+    }
+}
+
+/// Words that are wrong in a language of these texts wherever they stand: of another way to address people than the
+/// rest has (the polite one), or no words of that language's people at all.
+const WRONG: [(&str, &[&str]); 5] = [
+    (
+        "es.json",
+        &[
+            "tu",
+            "tus",
+            "te",
+            "ti",
+            "tuyo",
+            "abre",
+            "elige",
+            "elígelo",
+            "recarga",
+            "revisa",
+            "revísala",
+            "inténtalo",
+            "guarda",
+            "guárdalo",
+            "actualízala",
+            "escríbela",
+            "vuelve",
+            "puedes",
+            "quieres",
+        ],
+    ),
+    ("zh-CN.json", &["你", "选择器"]),
+    ("zh-TW.json", &["你", "選擇器", "暫沒有"]),
+    // Without the sign that makes it an adverb or an object.
+    ("ar.json", &["قليلا", "مجددا", "عنوانا", "جديدا"]),
+    ("en.json", &["anew"]),
+];
+
+#[test]
+fn a_language_addresses_people_in_one_way() {
+    for (path, texts) in folder("locales").into_iter().chain(folder("chat/locales")) {
+        let wrong = WRONG.iter().find(|(name, _)| path.ends_with(name));
+        let wrong = wrong.map_or(&[][..], |(_, words)| words);
+        for (key, text) in &texts {
+            let lower = text.to_lowercase();
+            for word in wrong {
+                // Chinese writes no spaces.
+                let found = if path.contains("zh-") {
+                    lower.contains(word)
+                } else {
+                    lower
+                        .split(|c: char| {
+                            !c.is_alphabetic() && !('\u{64b}'..='\u{65f}').contains(&c)
+                        })
+                        .any(|own| own == *word)
+                };
+                assert!(!found, "{path}: {key}: {word}");
+            }
+        }
+    }
+}
+
+#[test]
+fn two_files_are_an_object_in_arabic_where_something_is_done_with_them() {
+    let arabic = locales()
+        .into_iter()
+        .find(|(path, _)| path.ends_with("ar.json"));
+    let (_, texts) = arabic.expect("Arabic");
+    for (key, text) in texts {
+        // The subject stands behind a colon only.
+        let subjects = text.matches("ملفان").count();
+        assert_eq!(subjects, text.matches(": ملفان").count(), "{key}");
     }
 }

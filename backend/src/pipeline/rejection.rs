@@ -107,3 +107,25 @@ impl Rejection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_its_words_on_the_page_in_every_language() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../frontend/locales");
+        let mut languages = 0;
+        for entry in std::fs::read_dir(folder).expect("the page's locales") {
+            let path = entry.expect("an entry").path();
+            let text = std::fs::read_to_string(&path).expect("a locale");
+            let texts: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+            for reason in Rejection::ALL {
+                let key = format!("rejected.{}", reason.code());
+                assert!(texts[&key].is_string(), "{}: {key}", path.display());
+            }
+            languages += 1;
+        }
+        assert_eq!(languages, 6);
+    }
+}

@@ -44,7 +44,7 @@ const WORDS: [(&str, Words); 6] = [
         "zh-CN",
         Words {
             title: "此链接需要密码",
-            why: "{app}为此上传链接设置了密码。请向发给您链接的人索取密码。",
+            why: "{app} 为此上传链接设置了密码。请向发给您链接的人索取密码。",
             label: "密码",
             go: "继续",
             wrong: "密码不正确。请核对后再试。",
@@ -55,7 +55,7 @@ const WORDS: [(&str, Words); 6] = [
         "zh-TW",
         Words {
             title: "此連結需要密碼",
-            why: "{app}為此上傳連結設定了密碼。請向傳送連結給您的人索取密碼。",
+            why: "{app} 為此上傳連結設定了密碼。請向傳送連結給您的人索取密碼。",
             label: "密碼",
             go: "繼續",
             wrong: "密碼不正確。請確認後再試。",
@@ -66,7 +66,7 @@ const WORDS: [(&str, Words); 6] = [
         "ja",
         Words {
             title: "このリンクにはパスワードが必要です",
-            why: "{app}がこのアップロードリンクを保護しています。パスワードはリンクを送った人に確認してください。",
+            why: "{app} がこのアップロードリンクを保護しています。パスワードはリンクを送った人に確認してください。",
             label: "パスワード",
             go: "続ける",
             wrong: "パスワードが違います。確認して、もう一度お試しください。",
@@ -77,11 +77,11 @@ const WORDS: [(&str, Words); 6] = [
         "es",
         Words {
             title: "Este enlace tiene contraseña",
-            why: "{app} protege este enlace de subida. La contraseña te la da quien te envió el enlace.",
+            why: "{app} protege este enlace de subida. La contraseña se la da quien le envió el enlace.",
             label: "Contraseña",
             go: "Continuar",
-            wrong: "La contraseña no es correcta. Revísala e inténtalo de nuevo.",
-            locked: "Demasiadas contraseñas incorrectas. Espera un rato e inténtalo de nuevo.",
+            wrong: "La contraseña no es correcta. Revísela e inténtelo de nuevo.",
+            locked: "Demasiadas contraseñas incorrectas. Espere un rato e inténtelo de nuevo.",
         },
     ),
     (
@@ -92,7 +92,7 @@ const WORDS: [(&str, Words); 6] = [
             label: "كلمة المرور",
             go: "متابعة",
             wrong: "كلمة المرور غير صحيحة. تحقق منها ثم حاول مرة أخرى.",
-            locked: "محاولات خاطئة كثيرة. انتظر قليلا ثم حاول مرة أخرى.",
+            locked: "محاولات خاطئة كثيرة. انتظر قليلًا ثم حاول مرة أخرى.",
         },
     ),
 ];

@@ -131,7 +131,7 @@ fn a_file_from_a_wecom_chat_arrives() {
     let link = stage.edge.app().link(DOCUMENTS);
     let phone = phone(WECOM);
     open(&phone, &link, "ok");
-    assert_eq!(phone.read(FILES), "From this chat");
+    assert_eq!(phone.read(FILES), "From your chats");
     assert_eq!(phone.read(PICTURES), "Pictures from this chat");
     assert_eq!(phone.text(&mark("pick-button")), "From this phone");
     let first = phone.session().script(
@@ -293,7 +293,7 @@ fn wechat_opens_the_companys_mini_program_with_the_link() {
         "return document.querySelector('[data-testid=chat-tag]').shadowRoot.querySelector('button').textContent",
         &json!([]),
     );
-    assert_eq!(label, "From this chat");
+    assert_eq!(label, "From your chats");
     phone.click(&mark("chat-tag"));
     let launched = phone.session().script("return window.launched", &json!([]));
     let path = format!("pages/upload/upload?token={token}");

@@ -181,7 +181,7 @@ mod tests {
                 "<link rel=\"modulepreload\" href=\"/assets/chat/{chunk}.js\">"
             )));
             assert!(html.contains("src=\"/assets/chat/main-1.js\""), "{html}");
-            assert!(html.contains("このチャットから選ぶ"), "{html}");
+            assert!(html.contains("チャットから選ぶ"), "{html}");
             assert!(html.ends_with("</script></body></html>"), "{html}");
             assert!(!html.contains("s3cret"), "{html}");
             let policy = picker.policy();
