@@ -65,6 +65,8 @@ pub struct Config {
     pub retention: Option<Duration>,
     /// Where to look for outside programs, in the syntax of `PATH`.
     pub path: OsString,
+    /// The backend's own program, if it may be called to confine them; [`Config::read`] knows of none.
+    pub own_program: Option<PathBuf>,
     /// Whether they may run where nothing keeps them from this user's files.
     pub weak_walls: bool,
 }
@@ -266,6 +268,7 @@ impl Config {
             retention,
             disk_quota,
             path: get("PATH").unwrap_or_default(),
+            own_program: None,
             weak_walls,
         })
     }

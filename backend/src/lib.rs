@@ -99,8 +99,12 @@ impl App {
     /// # Errors
     /// See [`StartError`].
     pub async fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        let (path, weak) = (config.path.clone(), config.weak_walls);
-        let sandbox = move || Sandbox::new(Programs::find(&path), weak);
+        let mut programs = Programs::find(&config.path);
+        if let Some(own) = &config.own_program {
+            programs = programs.with_own(own);
+        }
+        let weak = config.weak_walls;
+        let sandbox = move || Sandbox::new(programs, weak);
         let sandbox = tokio::task::spawn_blocking(sandbox).await;
         let sandbox = sandbox.map_err(StartError::Sandbox)??;
         Self::open_with(config, clock, sandbox).await

@@ -1,5 +1,6 @@
 //! The business backend as a process: configuration, log, server, shutdown.
 
+use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
@@ -9,32 +10,33 @@ use std::time::Duration;
 use chatlift_backend::clock::SystemClock;
 use chatlift_backend::config::Config;
 use chatlift_backend::ports::Clock as _;
-use chatlift_backend::{App, app, jobs, open_store, webhooks};
+use chatlift_backend::{App, app, jobs, open_store, sandbox, webhooks};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(sentence) => {
-            eprintln!("chatlift-backend: {sentence}");
-            ExitCode::FAILURE
-        }
-    }
+fn main() -> ExitCode {
+    let words: Vec<OsString> = std::env::args_os().skip(1).collect();
+    // Before there are threads: what restricts itself does so for one only.
+    let done = sandbox::confine(&words).unwrap_or_else(|| run(&words));
+    done.unwrap_or_else(|sentence| {
+        eprintln!("chatlift-backend: {sentence}");
+        ExitCode::FAILURE
+    })
 }
 
 /// Does what the command line asks. An error is one sentence for the operator.
-async fn run() -> Result<(), String> {
-    let mut words = std::env::args().skip(1);
+#[tokio::main]
+async fn run(words: &[OsString]) -> Result<ExitCode, String> {
+    let mut words = words.iter().map(|word| word.to_string_lossy().into_owned());
     match words.next().as_deref() {
         None => serve().await,
         Some("jobs") => operate(&words.collect::<Vec<_>>()).await,
         Some("ready") => ready().await,
         Some(_) => Err(format!("no such command\n{}", jobs::USAGE)),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Runs one of the operator's commands on the store of the data folder.
@@ -85,7 +87,9 @@ const READY_WITHIN: Duration = Duration::from_secs(5);
 
 /// Serves until SIGTERM or Ctrl-C.
 async fn serve() -> Result<(), String> {
-    let config = Config::read(std::env::var_os).map_err(|e| e.to_string())?;
+    let mut config = Config::read(std::env::var_os).map_err(|e| e.to_string())?;
+    // Not by its name: a new version may lie there by now.
+    config.own_program = cfg!(target_os = "linux").then(|| "/proc/self/exe".into());
     tracing_subscriber::registry()
         .with(
             tracing_subscriber::fmt::layer()

@@ -9,7 +9,8 @@ use rustix::process::Signal;
 use super::{LOOK_FIRST, watch};
 
 /// How often it is looked whether killed processes are gone: 2 s in all.
-const DEATHS_LOOKED_AT: u32 = 400;
+pub(super) const DEATHS_LOOKED_AT: u32 = 400;
+
 /// A program and what it started; all killed when dropped.
 pub(super) struct Group {
     pub(super) child: Child,
@@ -71,7 +72,7 @@ fn process(pid: u32) -> Option<rustix::process::Pid> {
     rustix::process::Pid::from_raw(i32::try_from(pid).ok()?)
 }
 
-fn signal_to(pid: u32, signal: Signal) {
+pub(super) fn signal_to(pid: u32, signal: Signal) {
     #[cfg(unix)]
     if let Some(pid) = process(pid) {
         let _ = rustix::process::kill_process(pid, signal);

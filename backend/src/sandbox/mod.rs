@@ -7,8 +7,12 @@
 //! How strong the walls are depends on what the machine allows, see [`Walls`]. Where they would let a
 //! program read this user's files, nothing runs unless the operator has said that it may.
 
+#[cfg(target_os = "linux")]
+mod confine;
 mod group;
 mod programs;
+#[cfg(target_os = "linux")]
+mod syscalls;
 mod walls;
 mod watch;
 
@@ -19,7 +23,7 @@ use std::io::{self, Read as _};
 #[cfg(unix)]
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -32,9 +36,6 @@ use walls::{walls, works};
 const LOOK_FIRST: Duration = Duration::from_millis(5);
 /// Time between two looks at what a program uses.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// What a program may reserve beyond the memory that it may use, in bytes: LibreOffice and ffmpeg
-/// reserve some 3 GiB for stacks and mapped libraries without touching it.
-const ADDRESS_SPACE_EXTRA: u64 = 4 * 1024 * 1024 * 1024;
 /// Most of a program's words that are read, in bytes.
 const WORDS_MAX: u64 = 64 * 1024;
 /// Open files of one process.
@@ -42,7 +43,13 @@ const OPEN_FILES_MAX: u32 = 512;
 /// With less room than this on its disk a program that fails has failed for that, in bytes.
 const ROOM_MIN: u64 = 16 * 1024 * 1024;
 /// What those that put a program behind its walls and limits begin their complaints with.
-const WRAPPERS: [&str; 4] = ["bwrap: ", "prlimit: ", "setpriv: ", "unshare: "];
+const WRAPPERS: [&str; 5] = [
+    "bwrap: ",
+    "chatlift-backend: ",
+    "prlimit: ",
+    "setpriv: ",
+    "unshare: ",
+];
 
 /// What one run may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,9 +144,10 @@ pub enum RunError {
 /// Nothing here keeps a program that a stranger's file has taken over from this user's files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "no walls keep converters from the database, the network and this user's files: install bubblewrap \
-     and allow user namespaces (in a container: --security-opt seccomp=unconfined --security-opt \
-     unmask=ALL), or accept weaker walls by CHATLIFT_WALLS=weak"
+    "no walls keep converters from the database, the network and this user's files: run on a Linux with \
+     Landlock (5.13 or later, landlock among its lsm), or install bubblewrap and allow user namespaces \
+     (in a container: --security-opt seccomp=unconfined --security-opt unmask=ALL), or accept weaker \
+     walls by CHATLIFT_WALLS=weak"
 )]
 pub struct NoWalls;
 
@@ -172,7 +180,7 @@ impl Sandbox {
     /// # Errors
     /// [`NoWalls`] when there is a program to run and no strong walls to run it behind.
     pub fn new(programs: Programs, weak: bool) -> Result<Self, NoWalls> {
-        let walls = [Walls::Bubblewrap, Walls::Unshare]
+        let walls = [Walls::Bubblewrap, Walls::Landlock, Walls::Unshare]
             .into_iter()
             .find(|walls| works(&programs, *walls))
             .unwrap_or(Walls::None);
@@ -180,13 +188,17 @@ impl Sandbox {
             tracing::warn!("{}", program.missing());
         }
         match walls {
-            Walls::Bubblewrap => tracing::info!("converters run behind bubblewrap"),
+            Walls::Bubblewrap | Walls::Landlock => {
+                tracing::info!(walls = walls.as_str(), "converters run behind walls");
+            }
             _ if !programs.any_converts() => {}
             _ if !weak => return Err(NoWalls),
             Walls::Unshare => tracing::warn!(
-                "converters run without bubblewrap, as CHATLIFT_WALLS allows: they could read this user's files"
+                walls = walls.as_str(),
+                "converters run behind weak walls, as CHATLIFT_WALLS allows: they could read this user's files"
             ),
             Walls::None => tracing::warn!(
+                walls = walls.as_str(),
                 "converters run with limits only, as CHATLIFT_WALLS allows: they could use the network and \
                  this user's files"
             ),
@@ -252,23 +264,39 @@ impl Sandbox {
     /// # Errors
     /// See [`RunError`].
     pub fn run(&self, run: &Run<'_>) -> Result<Ended, RunError> {
+        let (code, ended) = self.run_once(run)?;
+        if code.is_some_and(|code| run.program.restarts(code)) {
+            return Ok(self.run_once(run)?.1);
+        }
+        Ok(ended)
+    }
+
+    /// Runs a program once; its exit code, too, if it had one.
+    fn run_once(&self, run: &Run<'_>) -> Result<(Option<i32>, Ended), RunError> {
         let program = run.program;
         let system = |source| RunError::System { program, source };
-        let path = self
-            .0
-            .programs
-            .get(program)
-            .ok_or(RunError::Missing(program))?;
+        let programs = &self.0.programs;
+        let path = match self.0.walls {
+            Walls::Landlock => programs.itself(program),
+            _ => programs.get(program).map(Path::to_owned),
+        };
+        let path = path.ok_or(RunError::Missing(program))?;
         if self.running().stopped {
             return Err(RunError::Stopped);
         }
         let (out, err) = (run.folder.join(".stdout"), run.folder.join(".stderr"));
-        let mut command = self.command(run, path);
+        tracing::info!(
+            ?program, walls = self.0.walls.as_str(), folder = %run.folder.display(), "running"
+        );
+        let mut command = self.command(run, &path);
         command
+            .args(&run.arguments)
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
             .env("HOME", run.folder)
             .env("TMPDIR", run.folder)
+            // Where LibreOffice listens for another of its kind: relative, for a socket's path is short.
+            .env("OSL_SOCKET_PATH", ".")
             .env("LANG", "C.UTF-8")
             .env("LC_ALL", "C.UTF-8")
             .current_dir(run.folder)
@@ -317,11 +345,12 @@ impl Sandbox {
         if !status.success() && WRAPPERS.iter().any(|words| errors.starts_with(words)) {
             return Err(system(io::Error::other(errors)));
         }
-        Ok(Ended {
+        let ended = Ended {
             success: status.success(),
             output: words(&out).map_err(system)?,
             errors,
-        })
+        };
+        Ok((status.code(), ended))
     }
 
     /// Waits for the end, or for a limit; how it ended, and the least room that its disk had
@@ -364,33 +393,29 @@ impl Sandbox {
 
     /// The program behind its limits and walls.
     fn command(&self, run: &Run<'_>, path: &Path) -> Command {
-        let mut words: Vec<OsString> = Vec::new();
-        if let Some(prlimit) = self.0.programs.get(Program::Prlimit) {
-            let limits = run.limits;
-            let memory = limits.memory.saturating_add(ADDRESS_SPACE_EXTRA);
-            // A busy program on several cores uses more processor time than time passes.
-            let seconds = limits.time.as_secs().saturating_mul(4).saturating_add(1);
-            words.push(prlimit.into());
-            words.extend(
-                [
-                    format!("--as={memory}"),
-                    format!("--fsize={}", limits.output),
-                    format!("--cpu={seconds}"),
-                    format!("--nofile={OPEN_FILES_MAX}"),
-                    "--core=0".to_owned(),
-                    "--".to_owned(),
-                ]
-                .map(OsString::from),
-            );
-        }
-        words.extend(walls(&self.0.programs, self.0.walls, run.folder, run.reads));
-        words.push(path.into());
-        words.extend(run.arguments.iter().cloned());
-        let mut words = words.into_iter();
-        let mut command = Command::new(words.next().unwrap_or_default());
-        command.args(words);
+        let (programs, kind) = (&self.0.programs, self.0.walls);
+        let mut words = walls(programs, kind, run.folder, run.reads, &run.limits).into_iter();
+        let mut command = match words.next() {
+            Some(first) => Command::new(first),
+            None => return Command::new(path),
+        };
+        command.args(words).arg(path);
         command
     }
+}
+
+/// Does what the backend calls its own program for, to put a converter behind walls, if `words`, the
+/// command line without the program's name, say so. To be asked before anything else. An error is
+/// one sentence.
+#[must_use]
+pub fn confine(words: &[OsString]) -> Option<Result<ExitCode, String>> {
+    #[cfg(target_os = "linux")]
+    return confine::run(words);
+    #[cfg(not(target_os = "linux"))]
+    return {
+        let _ = words;
+        None
+    };
 }
 
 /// The beginning of what a program said.

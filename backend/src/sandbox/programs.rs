@@ -95,6 +95,12 @@ impl Program {
         }
     }
 
+    /// Whether it ends with this code to be run again, with the same words: LibreOffice does when it
+    /// has made its profile (`EXITHELPER_NORMAL_RESTART`, desktop/source/inc/exithelper.h).
+    pub(super) const fn restarts(self, code: i32) -> bool {
+        matches!(self, Self::LibreOffice) && code == 81
+    }
+
     /// One sentence for the operator when it is not here.
     #[must_use]
     pub fn missing(self) -> String {
@@ -111,7 +117,10 @@ const USUAL: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
 
 /// Which programs are here.
 #[derive(Clone, Debug, Default)]
-pub struct Programs(BTreeMap<Program, PathBuf>);
+pub struct Programs {
+    found: BTreeMap<Program, PathBuf>,
+    own: Option<PathBuf>,
+}
 
 impl Programs {
     /// Looks along `path`, in the syntax of `PATH`, and then where programs usually are.
@@ -135,13 +144,40 @@ impl Programs {
                 .find(|place| place.is_file())?;
             Some((program, place))
         });
-        Self(found.collect())
+        Self {
+            found: found.collect(),
+            own: None,
+        }
+    }
+
+    /// The same, with the backend's own program, which confines the others by Landlock when it is
+    /// called for that.
+    #[must_use]
+    pub fn with_own(mut self, own: impl Into<PathBuf>) -> Self {
+        self.own = Some(own.into());
+        self
+    }
+
+    /// The backend's own program.
+    pub(super) fn own(&self) -> Option<&Path> {
+        self.own.as_deref()
     }
 
     /// Where it is, if it is here.
     #[must_use]
     pub fn get(&self, program: Program) -> Option<&Path> {
-        self.0.get(&program).map(PathBuf::as_path)
+        self.found.get(&program).map(PathBuf::as_path)
+    }
+
+    /// Where it is when it is to be run as itself and not by another that starts and watches it: the one
+    /// of LibreOffice insists on a socket in `/tmp`.
+    pub(super) fn itself(&self, program: Program) -> Option<PathBuf> {
+        let found = self.get(program)?;
+        let itself = match program {
+            Program::LibreOffice => found.canonicalize().ok()?.with_file_name("soffice.bin"),
+            _ => found.to_owned(),
+        };
+        Some(itself).filter(|itself| itself.is_file())
     }
 
     /// Whether any is here that is run on files of strangers.
@@ -152,14 +188,14 @@ impl Programs {
             Program::Setpriv,
             Program::Unshare,
         ];
-        self.0.keys().any(|program| !own.contains(program))
+        self.found.keys().any(|program| !own.contains(program))
     }
 
     /// Those that are not here.
     pub fn missing(&self) -> impl Iterator<Item = Program> {
         Program::ALL
             .into_iter()
-            .filter(|program| !self.0.contains_key(program))
+            .filter(|program| !self.found.contains_key(program))
     }
 }
 

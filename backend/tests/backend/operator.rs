@@ -136,3 +136,21 @@ async fn readiness_and_metrics_tell_how_it_is() {
     }
     backend.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_tells_what_is_served_and_no_secret() {
+    let data = tempfile::tempdir().expect("a folder");
+    let edge = TestEdge::start().await;
+    let process = Process::start(data.path(), &edge, &[("RUST_LOG", "trace")]);
+    assert_eq!(
+        process
+            .tell(event_id(1), &announce(1, "a", "text/plain", b"", &[]))
+            .await,
+        Some(204)
+    );
+    let log = process.log().join("\n");
+    assert!(log.contains("serving webhook="), "{log}");
+    for secret in [KEY, SECRET, TOKEN] {
+        assert!(!log.contains(secret), "{log}");
+    }
+}

@@ -12,13 +12,13 @@ use crate::hostile::processes_of;
 const PDF: &str = "application/pdf";
 
 /// A text that LibreOffice is busy with for some seconds.
-fn long() -> Vec<u8> {
+pub(crate) fn long() -> Vec<u8> {
     "海港保险 words of a long text, line after line.\n"
         .repeat(30_000)
         .into_bytes()
 }
 
-async fn until(what: &str, mut done: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut done: impl FnMut() -> bool) {
     for _ in 0..600 {
         if done() {
             return;

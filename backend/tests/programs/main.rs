@@ -17,6 +17,7 @@ mod measure;
 mod place;
 mod postgres;
 mod sandbox;
+mod walls;
 
 use chatlift_backend::sandbox::{Program, Programs, Sandbox, Walls};
 

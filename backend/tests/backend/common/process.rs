@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 
 use chatlift_backend::clock::SystemClock;
 use chatlift_backend::ports::Clock as _;
@@ -18,6 +19,7 @@ pub(crate) struct Process {
     /// Where the edge's webhooks are taken.
     pub(crate) webhook_url: String,
     pub(crate) http: reqwest::Client,
+    log: Arc<Mutex<Vec<String>>>,
 }
 
 impl Process {
@@ -37,23 +39,33 @@ impl Process {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
-        let mut log = BufReader::new(child.stderr.take().expect("a pipe")).lines();
-        let (webhook, app) = log
+        let lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+        let log = Arc::<Mutex<Vec<String>>>::default();
+        let keep = Arc::clone(&log);
+        let mut lines = lines.map_while(Result::ok).inspect(move |line| {
+            keep.lock().expect("no test panicked").push(line.clone());
+        });
+        let (webhook, app) = lines
             .by_ref()
-            .map_while(Result::ok)
             .find_map(|line| {
                 let (webhook, app) = line.split_once("serving webhook=")?.1.split_once(" app=")?;
                 Some((webhook.to_owned(), app.trim().to_owned()))
             })
             .expect("the program serves");
         // The pipe is read to its end, or the program would stop at a full one.
-        std::thread::spawn(move || log.map_while(Result::ok).for_each(drop));
+        std::thread::spawn(move || lines.for_each(drop));
         Self {
             child,
             url: format!("http://{app}"),
             webhook_url: format!("http://{webhook}"),
             http: client(),
+            log,
         }
+    }
+
+    /// What it has said so far, line by line.
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.log.lock().expect("no test panicked").clone()
     }
 
     /// Sends an event as the edge does; the status, if there was an answer.
