@@ -131,7 +131,6 @@ const WRONG: [(&str, &[&str]); 5] = [
             "te",
             "ti",
             "tuyo",
-            "abre",
             "elige",
             "elígelo",
             "recarga",
