@@ -14,6 +14,7 @@ pub(crate) fn listen() {
     dom::listen(&dom::document(), "visibilitychange", |_| {
         wake::wakeful();
         wake::count_hidden();
+        follow::poll_receipts();
     });
     dom::listen(&dom::window(), "offline", |_| show::sync());
     dom::listen(&dom::window(), "beforeunload", |event| {
@@ -23,7 +24,7 @@ pub(crate) fn listen() {
             dom::set(&event, "returnValue", "");
         }
     });
-    follow::poll();
+    follow::poll_receipts();
 }
 
 /// Copies the page's address, to be opened in another browser.

@@ -15,33 +15,37 @@ thread_local! {
     static POLLING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// First and longest wait between two looks at what became of the files, in milliseconds.
+/// First and longest wait between two questions what became of the files, in milliseconds.
 const POLL_MS: (f64, f64) = (3_000.0, 30_000.0);
 
-/// Looks at what became of the files after which the page gives up: about ten minutes.
+/// Questions after which the page gives up: about ten minutes of a visible page. It begins anew when
+/// the person comes back to the page.
 const POLLS_MAX: u32 = 28;
 
-/// Asks the edge from time to time what became of the files, until each has its final receipt.
-pub(super) fn poll() {
+/// Asks the edge from time to time what became of the files, until each has its final receipt. Not
+/// while nobody can see it: called again when the page is shown.
+pub(super) fn poll_receipts() {
     let Some(s) = page() else { return };
     if POLLING.replace(true) {
         return;
     }
     dom::spawn(async move {
-        let mut wait = POLL_MS.0;
-        for _ in 0..POLLS_MAX {
-            if !s
-                .files
-                .with_untracked(|files| files.iter().any(is_open_ended))
-            {
-                break;
-            }
+        let (mut wait, mut polls) = (POLL_MS.0, 0);
+        let some_open_ended = || {
+            let files = s.files;
+            files.with_untracked(|files| files.iter().any(is_open_ended))
+        };
+        while polls < POLLS_MAX && some_open_ended() {
             dom::sleep(wait).await;
             complete();
-            wait = (wait * 1.3).min(POLL_MS.1);
-            if dom::document().hidden() || s.phase.get_untracked() == Phase::Sending {
+            if dom::document().hidden() {
+                break;
+            }
+            if s.phase.get_untracked() == Phase::Sending {
                 continue;
             }
+            polls += 1;
+            wait = (wait * 1.3).min(POLL_MS.1);
             let answer = api::page("?texts=none").await;
             let link = answer
                 .ok()

@@ -134,7 +134,7 @@ fn settle(s: Page, was: Phase) {
     }
     s.phase.set(phase);
     SPEED.with(|speed| speed.borrow_mut().reset());
-    follow::poll();
+    follow::poll_receipts();
 }
 
 /// What was measured of the speed holds no more: files were held, or let go.

@@ -247,3 +247,42 @@ fn while_it_uploads_the_screen_stays_on_and_leaving_asks_first() {
     });
     assert_eq!(locks().as_array().map(Vec::len), Some(1), "{}", locks());
 }
+
+/// What a browser does with a page in the background, in a hundredth of the time.
+const HIDE: &str = r#"
+    const { setTimeout } = window;
+    window.setTimeout = (then, ms, ...rest) => setTimeout(then, ms / 100, ...rest);
+    window.hide = (hidden) => {
+      Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
+      document.dispatchEvent(new Event('visibilitychange'));
+    };
+    hide(true);"#;
+
+#[test]
+fn what_became_of_a_file_is_shown_after_the_page_was_hidden_for_long() {
+    let stage = shared();
+    let app = stage.edge.app();
+    let link = app.link(ANY_FILE);
+    let gate = Gate::before(&stage.edge.origin());
+    let phone = Browser::english();
+    let file = Random { seed: 33, size: 10 };
+    let path = file.write(phone.folder(), "hidden.bin");
+    phone.choose(&gate.url(&link.url), &path);
+    phone.click(&mark("confirm"));
+    phone.sees_within(&mark("success"), 1, WITHIN);
+    let _ = phone.session().script(HIDE, &json!([]));
+    // A quarter of an hour.
+    std::thread::sleep(Duration::from_secs(9));
+    let _ = gate.passed();
+    std::thread::sleep(Duration::from_secs(2));
+    let passed = gate.passed();
+    assert!(passed.is_empty(), "asked while nobody sees it: {passed:?}");
+    let stored = app.get_link(link.id).files[0].clone();
+    let path = format!("/v1/files/{}/receipt", stored.id);
+    let receipt = app.call("POST", &path, &[], Some(&json!({ "status": "delivered" })));
+    assert_eq!(receipt.status, 200, "{receipt:?}");
+    let delivered = r#"[data-testid="file-receipt"][data-status="delivered"]"#;
+    assert_eq!(phone.count(delivered), 0);
+    let _ = phone.session().script("hide(false)", &json!([]));
+    phone.sees(delivered, 1);
+}
