@@ -1,14 +1,13 @@
-//! Reads files and digests what it reads: a part, and the whole file as its parts come in order.
+//! Digests what is read of files: a part, and the whole file as its parts come in order.
 
 use std::cell::RefCell;
 
 use chatlift_frontend::uploader::{Failure, Job, Key};
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::HEAD_MAX;
-use js_sys::Uint8Array;
 use sha2::Digest as _;
-use wasm_bindgen_futures::JsFuture;
-use web_sys::{File, Response};
+
+use super::read::Reader;
 
 /// Bytes of a file in the program's memory at once. A quarter of a mebibyte is digested in a few
 /// milliseconds, so the page stays smooth, and reading it costs little beside that.
@@ -60,16 +59,17 @@ impl Reading {
     }
 
     /// Reads a stretch of a file, a slice at a time.
-    pub(super) async fn read(&mut self, file: &File, start: f64, end: f64) -> Result<(), Failure> {
+    pub(super) async fn read(
+        &mut self,
+        file: &Reader,
+        start: f64,
+        end: f64,
+    ) -> Result<(), Failure> {
         let mut buffer = Vec::new();
         let mut at = start;
         while at < end {
             let to = end.min(at + SLICE);
-            let bytes = bytes(file, at, to).await.ok_or(Failure::Unreadable)?;
-            // A file that shrank, or whose permission ran out, gives fewer bytes than it said.
-            if f64::from(bytes.length()) != to - at {
-                return Err(Failure::Unreadable);
-            }
+            let bytes = file.bytes(at, to).await?;
             buffer.resize(bytes.length() as usize, 0);
             bytes.copy_to(&mut buffer);
             self.add(&buffer);
@@ -131,15 +131,4 @@ fn take_whole(key: Key, run: u32, n: u16) -> Option<Hash> {
         let known = at.map(|at| wholes.swap_remove(at).2);
         if n == 1 { Some(Hash::new()) } else { known }
     })
-}
-
-/// A stretch of a file; nothing if the device does not give it.
-pub(super) async fn bytes(file: &File, start: f64, end: f64) -> Option<Uint8Array> {
-    let slice = file.slice_with_f64_and_f64(start, end).ok()?;
-    // By way of a response: a blob's own `arrayBuffer` is missing in the older in-app browsers.
-    let promise = Response::new_with_opt_blob(Some(&slice))
-        .ok()?
-        .array_buffer()
-        .ok()?;
-    Some(Uint8Array::new(&JsFuture::from(promise).await.ok()?))
 }

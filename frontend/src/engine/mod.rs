@@ -6,6 +6,7 @@
 //! not at all to be sent: the request's body is the browser's own slice of the file.
 
 mod digest;
+mod read;
 
 use std::cell::{Cell, RefCell};
 
@@ -18,6 +19,9 @@ use web_sys::File;
 
 use crate::{api, dom, page};
 use digest::Reading;
+use read::Reader;
+
+pub(crate) use read::with_its_size;
 
 /// Waits between the tries of [`insist`], in milliseconds.
 const INSIST_MS: [f64; 5] = [1_000.0, 2_000.0, 4_000.0, 8_000.0, 16_000.0];
@@ -218,6 +222,10 @@ async fn carry_out(key: Key, run: u32, job: Job) -> Result<Event, Failure> {
         file.map(|file| file.1.clone())
     });
     let file = file.ok_or(Failure::Unreadable)?;
+    let reader = Reader::new(file.clone(), move || {
+        tell(key, run, Event::Stalled(job));
+        pump();
+    });
     let mut reading = Reading::begin(key, run, job).ok_or(Failure::Unreadable)?;
     let (start, end) = match job {
         Job::Whole => (0.0, file.size()),
@@ -225,7 +233,8 @@ async fn carry_out(key: Key, run: u32, job: Job) -> Result<Event, Failure> {
         Job::Digest(n) => range(key, n).ok_or(Failure::Unreadable)?,
         Job::Send(_) | Job::Complete => (0.0, 0.0),
     };
-    reading.read(&file, start, end).await?;
+    reading.read(&reader, start, end).await?;
+    drop(reader);
     if let Job::Digest(n) = job {
         let digest = reading.digest();
         let whole = (end >= file.size()).then(|| reading.whole());
@@ -241,11 +250,9 @@ async fn carry_out(key: Key, run: u32, job: Job) -> Result<Event, Failure> {
                 Job::Send(chunk) => range(key, chunk.n).map_or(0.0, |at| at.0) + chunk.to as f64,
                 _ => file.size(),
             };
-            let last = digest::bytes(&file, (end - 1.0).max(0.0), end).await;
-            return Err(match last {
-                Some(byte) if byte.length() == 1 => Failure::Network,
-                _ => Failure::Unreadable,
-            });
+            let reader = Reader::new(file, || {});
+            let last = reader.bytes((end - 1.0).max(0.0), end).await;
+            return Err(last.err().unwrap_or(Failure::Network));
         }
         answer => answer?,
     };

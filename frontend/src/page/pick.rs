@@ -17,8 +17,24 @@ thread_local! {
     static KEYS: Cell<Key> = const { Cell::new(0) };
 }
 
-/// Takes picked files in.
+/// Takes picked files in. One that is said to be empty is read first.
 pub(crate) fn add(files: Vec<File>) {
+    if files.iter().all(|file| file.size() > 0.0) {
+        return take(files);
+    }
+    dom::spawn(async {
+        let mut sized = Vec::new();
+        for file in files {
+            sized.push(match file.size() {
+                0.0 => engine::with_its_size(file).await,
+                _ => file,
+            });
+        }
+        take(sized);
+    });
+}
+
+fn take(files: Vec<File>) {
     let Some(s) = page() else { return };
     if !untrack(|| s.takes()) {
         return;

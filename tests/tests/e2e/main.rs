@@ -29,4 +29,5 @@ mod honest;
 mod journey;
 mod keyboard;
 mod looks;
+mod reads;
 mod waits;

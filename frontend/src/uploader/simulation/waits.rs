@@ -121,3 +121,34 @@ fn a_paused_file_begins_nothing_and_goes_on_where_it_was() {
     assert!(paused);
     assert_eq!((state(&batch), edge.carried), (State::Stored, size));
 }
+
+/// Its folder lies in a cloud that does not answer.
+#[test]
+fn files_that_the_device_does_not_give_hold_up_no_other() {
+    let mut batch = Batch::default();
+    for key in 1..=8 {
+        // Small ones are read to be sent, large ones to be announced and digested.
+        batch.start(key, if key % 2 == 0 { 1 } else { 2 * PART }, CHUNK_FIRST);
+    }
+    batch.start(9, 3 * PART, CHUNK_FIRST);
+    let mut edge = Edge::default();
+    let mut hung = Vec::new();
+    for _ in 0..1_000 {
+        match batch.next(0.0) {
+            Some((9, run, job)) => {
+                let event = edge.answer(9, 3 * PART, job);
+                batch.on(9, run, event, 0.0, true, 0.5);
+            }
+            Some(other) => hung.push(other),
+            None => {
+                let Some((key, run, job)) = hung.pop() else {
+                    break;
+                };
+                batch.on(key, run, Event::Stalled(job), 0.0, true, 0.5);
+            }
+        }
+    }
+    let (_, good) = batch.get(9).expect("the file");
+    assert_eq!(*good.state(), State::Stored);
+    assert!(batch.is_live(), "the others are waited for");
+}

@@ -5,7 +5,7 @@ use chatlift_shared::ProblemCode;
 use super::super::pace::CHUNK_MIN;
 use super::super::part::{Part, Sending};
 use super::super::retry::{Failure, Remedy};
-use super::{Job, State, Transfer};
+use super::{Job, State, Transfer, Work};
 
 /// New announcements of one run, beyond the first, that an aborted or mixed-up upload is worth.
 const ANNOUNCEMENTS_MAX: u8 = 1;
@@ -50,9 +50,9 @@ impl Transfer {
                 self.ask |= cut || code == Some(ProblemCode::UploadBusy);
                 self.state = State::Uploading;
             }
-            Job::Digest(_) => (self.digesting, self.stale) = (false, false),
+            Job::Digest(_) => (self.digesting, self.stale) = (Work::Idle, false),
             Job::Whole | Job::Announce | Job::Complete => {
-                self.busy = false;
+                self.busy = Work::Idle;
                 self.loaded = 0;
                 self.state = State::Uploading;
                 if let (Some(upload), Some(_)) = (&mut self.upload, failure.refusal()) {

@@ -7,7 +7,7 @@ use chatlift_shared::limits::{PARTS_MAX, part_count};
 use super::super::pace::CHUNK_MIN;
 use super::super::part::{Part, Sending};
 use super::super::retry::{Failure, Refusal};
-use super::{Event, Job, State, Transfer};
+use super::{Event, Job, State, Transfer, Work};
 
 impl Transfer {
     /// Takes in what happened. `online`: whether the device says that it has a connection.
@@ -25,18 +25,20 @@ impl Transfer {
                 event,
                 Event::Digested { .. } | Event::Failed(Job::Digest(_), _)
             );
-            self.digesting &= !digest;
+            if digest {
+                self.digesting = Work::Idle;
+            }
             return None;
         }
         match event {
             Event::Announced(upload) => {
-                self.busy = false;
+                self.busy = Work::Idle;
                 self.ask = false;
                 self.announced(upload);
                 self.gain(false, now);
             }
             Event::Digested { n, digest, whole } => {
-                self.digesting = false;
+                self.digesting = Work::Idle;
                 if std::mem::take(&mut self.stale) {
                     return None;
                 }
@@ -48,6 +50,8 @@ impl Transfer {
                 // It was held before: that it is known now is no gain.
                 self.furthest = self.furthest.max(self.held());
             }
+            Event::Stalled(Job::Digest(_)) => self.digesting.stall(),
+            Event::Stalled(_) => self.busy.stall(),
             Event::Loaded { job, bytes } => self.loaded(job, bytes),
             Event::Staged { n, offset } => return self.staged(n, offset, now, online, random),
             Event::Sent(n) => {
@@ -153,7 +157,7 @@ impl Transfer {
         if self.parts.len() != usize::from(count) || upload.part_size != self.part_size() {
             self.parts = vec![Part::NEW; usize::from(count)];
             self.sha256 = None;
-            self.stale = self.digesting;
+            self.stale = !self.digesting.is_idle();
         }
         for part in &mut self.parts {
             // One that is under way says by itself what comes of it.

@@ -66,6 +66,8 @@ pub enum Event {
         /// The digest of the whole file, once all parts are read.
         whole: Option<Sha256>,
     },
+    /// The device gives nothing of what is read of the file for a job: it holds up no other file.
+    Stalled(Job),
     /// So many bytes of a request's content have left.
     Loaded {
         /// [`Job::Whole`] or [`Job::Send`].
@@ -103,6 +105,28 @@ pub enum State {
     Failed(Failure),
 }
 
+/// Work that the shell does for a file, one of a kind at a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Work {
+    #[default]
+    Idle,
+    Running,
+    /// The device gives nothing of what is read for it.
+    Stalled,
+}
+
+impl Work {
+    fn is_idle(self) -> bool {
+        self == Self::Idle
+    }
+
+    fn stall(&mut self) {
+        if *self == Self::Running {
+            *self = Self::Stalled;
+        }
+    }
+}
+
 /// One file on its way.
 #[derive(Clone, Debug)]
 pub struct Transfer {
@@ -115,11 +139,11 @@ pub struct Transfer {
     announced: bool,
     parts: Vec<Part>,
     sha256: Option<Sha256>,
-    digesting: bool,
+    digesting: Work,
     /// The digest under way is of a part that was thought to be of another size.
     stale: bool,
     /// [`Job::Whole`], [`Job::Announce`] or [`Job::Complete`] is under way.
-    busy: bool,
+    busy: Work,
     loaded: u64,
     /// Announce again as soon as no part is under way.
     renew: bool,
@@ -159,9 +183,9 @@ impl Transfer {
             announced: false,
             parts: vec![Part::NEW; count],
             sha256: None,
-            digesting: false,
+            digesting: Work::Idle,
             stale: false,
-            busy: false,
+            busy: Work::Idle,
             loaded: 0,
             renew: false,
             ask: false,
@@ -309,17 +333,18 @@ impl Transfer {
         })
     }
 
-    /// Requests with content, and announcements, that are under way.
+    /// Requests with content, and announcements, that are under way; not those that wait for the device.
     pub(super) fn requests(&self) -> usize {
         if !self.is_live() {
             return 0;
         }
-        self.under_way() + usize::from(self.busy && self.state != State::Completing)
+        self.under_way()
+            + usize::from(self.busy == Work::Running && self.state != State::Completing)
     }
 
-    /// Whether a digest is under way.
+    /// Whether a digest is under way that holds up those of other files.
     pub(super) fn is_digesting(&self) -> bool {
-        self.digesting
+        self.digesting == Work::Running
     }
 
     fn under_way(&self) -> usize {

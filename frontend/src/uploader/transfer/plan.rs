@@ -2,7 +2,7 @@
 
 use super::super::pace::CHUNK_MIN;
 use super::super::part::{Chunk, Part, Sending};
-use super::{Grant, Job, State, Transfer};
+use super::{Grant, Job, State, Transfer, Work};
 
 /// Parts that are digested ahead of sending: enough that a free request never waits.
 const AHEAD: usize = 2;
@@ -11,7 +11,7 @@ impl Transfer {
     /// The next job, which is then under way.
     pub(in crate::uploader) fn next(&mut self, grant: Grant<'_>) -> Option<Job> {
         let Grant { now, slot, .. } = grant;
-        let finishing = self.busy && (self.whole || self.state == State::Completing);
+        let finishing = !self.busy.is_idle() && (self.whole || self.state == State::Completing);
         if !self.is_live() || self.paused || finishing {
             return None;
         }
@@ -20,20 +20,22 @@ impl Transfer {
             return self.digest(grant, usize::MAX);
         }
         if self.whole {
-            self.busy = slot;
+            if slot {
+                self.busy = Work::Running;
+            }
             return slot.then(|| self.begin(Job::Whole));
         }
         // An announcement would not find a file that is stored, and would begin it anew.
         if self.may_be_stored() {
-            return (self.under_way() == 0 && !self.busy).then(|| self.complete());
+            return (self.under_way() == 0 && self.busy.is_idle()).then(|| self.complete());
         }
         if self.renew && self.under_way() == 0 {
             self.renew = false;
             self.announced = false;
         }
         let announce = !self.announced || self.ask;
-        if announce && !self.busy && slot {
-            self.busy = true;
+        if announce && self.busy.is_idle() && slot {
+            self.busy = Work::Running;
             return Some(self.begin(Job::Announce));
         }
         if !announce && self.renew {
@@ -66,11 +68,11 @@ impl Transfer {
     /// Digests the next part, unless so many are ahead of sending.
     fn digest(&mut self, grant: Grant<'_>, ahead: usize) -> Option<Job> {
         let ready = self.parts.iter().filter(|part| part.is_ready()).count();
-        if !grant.digest || self.digesting || ready >= ahead {
+        if !grant.digest || !self.digesting.is_idle() || ready >= ahead {
             return None;
         }
         let n = self.find(|part| part.digest.is_none())?;
-        self.digesting = true;
+        self.digesting = Work::Running;
         Some(Job::Digest(n))
     }
 
@@ -110,7 +112,7 @@ impl Transfer {
     }
 
     fn complete(&mut self) -> Job {
-        self.busy = true;
+        self.busy = Work::Running;
         self.state = State::Completing;
         Job::Complete
     }
