@@ -213,18 +213,23 @@ pub struct Pieces {
     pub joined: Option<UploadId>,
 }
 
-/// Refuses a request that an other one has taken over from, or whose upload takes no more bytes.
+/// Refuses a request that an other one has taken over from, or whose upload takes no more bytes. `writer`
+/// is the request, where the upload takes bytes of one at a time.
 ///
 /// # Errors
 /// `upload-busy`, `upload-not-found`, `upload-aborted`.
-pub fn may_write(state: &LinkState, upload: UploadId, writer: u64) -> Result<(), Problem> {
+pub fn may_write(state: &LinkState, upload: UploadId, writer: Option<u64>) -> Result<(), Problem> {
     let row = state
         .uploads
         .get(&upload)
         .ok_or(ProblemCode::UploadNotFound)?;
     match (&row.state, &row.serial) {
         (UploadState::Aborted { .. }, _) => Err(ProblemCode::UploadAborted.into()),
-        (UploadState::Receiving { .. }, Some(serial)) if serial.writer == writer => Ok(()),
+        (UploadState::Receiving { .. }, serial)
+            if serial.as_ref().map(|serial| serial.writer) == writer =>
+        {
+            Ok(())
+        }
         _ => Err(ProblemCode::UploadBusy.into()),
     }
 }

@@ -177,9 +177,10 @@ impl Keeper {
         if self.turn.is_some_and(taken_over) {
             return Err(offset_differs(kept));
         }
-        match (chunk.writer, &*self.cached.borrow()) {
-            (Some(writer), Some(state)) => may_write(state, chunk.upload, writer),
-            _ => Ok(()),
+        match &*self.cached.borrow() {
+            // The upload may have ended since: a row that it gets then nobody would remove.
+            Some(state) => may_write(state, chunk.upload, chunk.writer),
+            None => Ok(()),
         }
     }
 }

@@ -7,6 +7,7 @@ mod http;
 mod last_part;
 mod manage;
 mod memory;
+mod model;
 mod parts;
 mod serial;
 mod whole;

@@ -223,7 +223,7 @@ impl Step<'_> {
 
     fn writes(&mut self, upload: UploadId, writer: u64) -> Result<(), Problem> {
         self.open_for_files()?;
-        may_write(&self.state, upload, writer)?;
+        may_write(&self.state, upload, Some(writer))?;
         self.touch(upload);
         Ok(())
     }
