@@ -177,10 +177,11 @@ pub trait Bucket {
     /// What is known of an object, if there is one.
     async fn head(&self, key: &str) -> Result<Option<Head>, BucketError>;
 
-    /// What is known of an object, and its first `length` bytes or fewer, if there is one.
-    async fn read_head(
+    /// What is known of an object, and `length` bytes of it from `offset` or fewer, if there is one.
+    async fn read(
         &self,
         key: &str,
+        offset: u64,
         length: u64,
     ) -> Result<Option<(Head, Vec<u8>)>, BucketError>;
 

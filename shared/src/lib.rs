@@ -13,6 +13,7 @@ pub mod disposition;
 pub mod format;
 pub mod id;
 pub mod in_app;
+pub mod kind;
 pub mod limits;
 pub mod mac;
 pub mod media;

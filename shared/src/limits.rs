@@ -26,8 +26,8 @@ pub const FILE_SIZE_MAX: u64 = PARTS_MAX * PART_SIZE_MAX;
 pub const SINGLE_REQUEST_MAX: u64 = PART_SIZE;
 
 /// How much of a file's beginning the page announces and the edge reads back to tell its type, in
-/// bytes. Enough for every signature of the `infer` crate and for the first entries of an Office
-/// document's zip container.
+/// bytes. It tells most kinds; for the others more of the file is looked at once it is stored
+/// ([`crate::kind`]).
 pub const HEAD_MAX: u64 = 4096;
 
 /// Longest file name that is kept, in bytes of UTF-8: what common file systems take.

@@ -160,7 +160,7 @@ fn convert(
     let source = folder.join(name);
     let converters = convert::all(sandbox);
     let formats = [to.to_owned()];
-    let kind = convert::inspect(&source, "application/octet-stream", name)?;
+    let kind = convert::inspect(&source, name)?;
     let from = kind.media_type.clone();
     let ways = match convert::choose(&converters, sandbox.programs(), &kind, &formats)? {
         Choice::AsItIs => return Ok((to.to_owned(), source)),

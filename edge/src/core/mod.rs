@@ -28,7 +28,6 @@ pub mod route;
 pub mod serial;
 pub mod serial_row;
 pub mod signed;
-pub mod sniff;
 pub mod sse;
 pub mod stage;
 pub mod texts;

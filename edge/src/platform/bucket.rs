@@ -156,12 +156,13 @@ impl Bucket for R2 {
         Ok(object.as_ref().map(head_of))
     }
 
-    async fn read_head(
+    async fn read(
         &self,
         key: &str,
+        offset: u64,
         length: u64,
     ) -> Result<Option<(Head, Vec<u8>)>, BucketError> {
-        let range = Range::OffsetWithLength { offset: 0, length };
+        let range = Range::OffsetWithLength { offset, length };
         let Some(object) = self.get(key, Some(range)).await? else {
             return Ok(None);
         };

@@ -3,13 +3,13 @@
 
 use core::pin::pin;
 
-use chatlift_shared::limits::{HEAD_MAX, part_len};
+use chatlift_shared::limits::{FILE_SIZE_MAX, HEAD_MAX, part_len};
 use chatlift_shared::{Problem, ProblemCode};
 use futures_util::future::{Either, select};
 
 use super::Service;
 use super::serial::{Append, Walk};
-use super::uploads::check_type;
+use super::uploads::check_beginning;
 use crate::core::flow::{Segment, Way, segment};
 use crate::core::key::object_key;
 use crate::core::link::Part;
@@ -33,13 +33,14 @@ where
         if append.offset > 0 || view.serial.role == Role::Piece {
             return Ok(());
         }
-        let most = HEAD_MAX.min(view.length().unwrap_or(HEAD_MAX));
+        let size = view.length().unwrap_or(FILE_SIZE_MAX);
+        let most = HEAD_MAX.min(size);
         let head = feed.peek(most).await;
         // Fewer tell nothing yet; the whole is looked at again when it is complete.
         if (head.len() as u64) < most {
             return Ok(());
         }
-        if let Err(problem) = check_type(&view.policy.accept, &head, &view.name) {
+        if let Err(problem) = check_beginning(&view.policy.accept, &head, size, &view.name) {
             self.abort_upload(view.id).await?;
             return Err(problem.into());
         }

@@ -10,7 +10,7 @@ use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::{HEAD_MAX, part_count, part_len, part_size};
 use chatlift_shared::{AppId, LinkId, Problem, ProblemCode, UploadId};
 
-use super::uploads::{Announced, check_type};
+use super::uploads::{Announced, check_beginning};
 use super::{Service, unexpected};
 use crate::core::command::{Command, Reply};
 use crate::core::key::object_key;
@@ -58,7 +58,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
                 .collect(),
         );
         let head = feed.peek(HEAD_MAX.min(size)).await;
-        check_type(&policy.accept, &head, &name)?;
+        check_beginning(&policy.accept, &head, size, &name)?;
 
         let key = object_key(app, upload);
         let attempt = self.world.random();

@@ -8,7 +8,7 @@ use chatlift_shared::api::CompleteUpload;
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::{HEAD_MAX, SINGLE_REQUEST_MAX, part_count, part_len, part_size};
 use chatlift_shared::media::MediaRange;
-use chatlift_shared::{AppId, LinkId, Problem, ProblemCode, UploadId};
+use chatlift_shared::{AppId, LinkId, Problem, ProblemCode, UploadId, kind};
 use futures_util::future::{Either, select};
 
 use super::{Service, unexpected};
@@ -17,7 +17,6 @@ use crate::core::decide::PARTS_NAMED;
 use crate::core::key::object_key;
 use crate::core::lease::{Asked, Lease};
 use crate::core::link::{Multipart, Part, Policy};
-use crate::core::sniff;
 use crate::core::ticket::Ticket;
 use crate::core::work::{WORKING_EVERY, workings};
 use crate::ports::{
@@ -92,7 +91,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             Reply::Room(policy) => policy,
             other => return Err(unexpected(&other)),
         };
-        check_type(&policy.accept, head, &name)?;
+        check_beginning(&policy.accept, head, size, &name)?;
         self.open(app, link, name, size).await
     }
 
@@ -109,7 +108,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         size: u64,
         head: &[u8],
     ) -> Result<OpenUpload, Failure> {
-        check_type(&policy.accept, head, &name)?;
+        check_beginning(&policy.accept, head, size, &name)?;
         match self.open(app, link, name, size).await? {
             (opened, true) => Ok(opened),
             (_, false) => Err(ProblemCode::UploadBusy.into()),
@@ -656,15 +655,16 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             sha256,
             expected,
         } = announced;
-        let (head, beginning) = match self.bucket.read_head(key, HEAD_MAX.min(size)).await? {
+        let (head, beginning) = match self.bucket.read(key, 0, HEAD_MAX.min(size)).await? {
             Some((head, beginning)) if head.size == size => (head, beginning),
             _ => {
                 self.withdraw(upload, attempt, key).await?;
                 return Err(ProblemCode::UploadAborted.into());
             }
         };
-        let media_type = match check_type(&policy.accept, &beginning, name) {
-            Ok(media_type) => media_type.to_owned(),
+        let media_type = self.media_type(key, size, &beginning, name).await?;
+        let media_type = match check_type(&policy.accept, media_type) {
+            Ok(()) => media_type.to_owned(),
             Err(problem) => {
                 self.withdraw(upload, attempt, key).await?;
                 return Err(problem.into());
@@ -703,6 +703,31 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             }
             other => other,
         }
+    }
+
+    /// The type of an object that begins so, by whatever more of it tells.
+    async fn media_type(
+        &self,
+        key: &str,
+        size: u64,
+        beginning: &[u8],
+        name: &str,
+    ) -> Result<&'static str, Failure> {
+        let mut content = kind::Content::new(size, beginning);
+        let mut likeliest = kind::UNKNOWN;
+        for _ in 0..kind::WINDOWS_MAX {
+            let window = match kind::sniff(&content, name) {
+                Ok(media_type) => return Ok(media_type),
+                Err(unsettled) => {
+                    likeliest = unsettled.among.first().copied().unwrap_or(likeliest);
+                    unsettled.window
+                }
+            };
+            let read = self.bucket.read(key, window.offset, window.length).await?;
+            let bytes = read.map(|(_, bytes)| bytes).unwrap_or_default();
+            content.add(window, bytes);
+        }
+        Ok(likeliest)
     }
 
     /// Ends a commit that must not be, and removes its object now rather than by the link's alarm.
@@ -786,14 +811,26 @@ pub fn check_part(ticket: &Ticket, n: u64, length: u64) -> Result<u16, Problem> 
     Ok(n)
 }
 
-pub(super) fn check_type(
+/// Refuses a file of which no more than the first bytes are here, if nothing that begins so is taken.
+pub(super) fn check_beginning(
     accept: &[MediaRange],
     head: &[u8],
+    size: u64,
     name: &str,
-) -> Result<&'static str, Problem> {
-    let media_type = sniff::media_type(head, name);
-    if sniff::accepted(accept, media_type) {
-        return Ok(media_type);
+) -> Result<(), Problem> {
+    match kind::sniff(&kind::Content::new(size, head), name) {
+        Ok(media_type) => check_type(accept, media_type),
+        Err(unsettled) => {
+            let mut checked = unsettled.among.iter().map(|told| check_type(accept, told));
+            let first = checked.next().unwrap_or(Ok(()));
+            first.or_else(|problem| checked.find_map(Result::ok).ok_or(problem))
+        }
+    }
+}
+
+fn check_type(accept: &[MediaRange], media_type: &str) -> Result<(), Problem> {
+    if kind::is_accepted(accept, media_type) {
+        return Ok(());
     }
     Err(Problem::new(ProblemCode::FileTypeNotAccepted)
         .field("content")

@@ -131,7 +131,7 @@ pub fn unpack(
     write_out(&archive, entry, &mut both, most)?;
     let Both(file, hash) = both;
     file.sync_all()?;
-    let kind = inspect(target, "application/octet-stream", &found.name)?;
+    let kind = inspect(target, &found.name)?;
     Ok(Member {
         place: found.place,
         name: found.name.clone(),

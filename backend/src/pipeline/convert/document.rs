@@ -13,6 +13,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chatlift_shared::kind::{EXCEL_2003, WORD_2003};
+
 use super::{Conversion, ConvertError, Converter, reject, text};
 use crate::pipeline::Rejection;
 use crate::sandbox::{Limits, Program, Run, Sandbox};
@@ -36,11 +38,6 @@ struct Filter {
     import: &'static str,
     export: &'static str,
 }
-
-/// A workbook as Excel 2003 wrote it in XML, which has no registered type.
-pub(super) const EXCEL_2003: &str = "application/x-excel-2003-xml";
-/// The same of Word.
-pub(super) const WORD_2003: &str = "application/x-word-2003-xml";
 
 const WRITER: &str = "pdf:writer_pdf_Export";
 const CALC: &str = "pdf:calc_pdf_Export";

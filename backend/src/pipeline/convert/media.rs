@@ -38,7 +38,10 @@ pub(super) struct Media(pub(super) Sandbox);
 /// ffmpeg's name for the container, and whether it can hold video.
 fn container(media_type: &str) -> Option<(&'static str, bool)> {
     Some(match media_type {
-        "audio/amr" => ("amr", false),
+        "audio/amr" | "audio/amr-wb" => ("amr", false),
+        "audio/aiff" => ("aiff", false),
+        "audio/x-ms-wma" => ("asf", false),
+        "audio/webm" => ("matroska", false),
         "audio/mpeg" => ("mp3", false),
         "audio/aac" => ("aac", false),
         "audio/flac" => ("flac", false),
@@ -48,6 +51,11 @@ fn container(media_type: &str) -> Option<(&'static str, bool)> {
         "video/mp4" | "video/quicktime" | "video/3gpp" => ("mov", true),
         "video/x-matroska" | "video/webm" => ("matroska", true),
         "video/x-msvideo" => ("avi", true),
+        "video/mp2t" => ("mpegts", true),
+        "video/mpeg" => ("mpeg", true),
+        "video/ogg" => ("ogg", true),
+        "video/x-flv" => ("flv", true),
+        "video/x-ms-wmv" => ("asf", true),
         _ => return None,
     })
 }

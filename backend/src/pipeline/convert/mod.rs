@@ -270,8 +270,8 @@ fn formats(job: &Job) -> Vec<String> {
 async fn product(pipeline: &Pipeline, job: &Job) -> Result<Option<Product>, Failure> {
     let file = &job.announced.file;
     let source = pipeline.folders.original(file.id);
-    let (announced, name) = (file.media_type.clone(), file.name.clone());
-    let kind = blocking(move || inspect(&source, &announced, &name)).await?;
+    let name = file.name.clone();
+    let kind = blocking(move || inspect(&source, &name)).await?;
     let unchanged = Product {
         name: named(&file.name, &kind.media_type),
         media_type: kind.same_as(&file.media_type),

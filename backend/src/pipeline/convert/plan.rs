@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Converter;
+use super::kind::is_same;
 
 /// What is to be done with a file.
 pub(super) enum Plan<'a> {
@@ -25,7 +26,7 @@ pub(super) fn plan<'a>(
     if formats.is_empty() {
         return Plan::Keep;
     }
-    if formats.iter().any(|f| f.eq_ignore_ascii_case(media_type)) {
+    if formats.iter().any(|format| is_same(format, media_type)) {
         return able(media_type).map_or(Plan::Keep, Plan::Check);
     }
     let loses_picture = |to: &String| is_video(media_type) && !is_video(to);

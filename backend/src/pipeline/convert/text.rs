@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
+use chatlift_shared::kind::{self, Wide};
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
 /// How much of an HTML page is searched for the encoding that it names, in bytes (HTML Standard,
@@ -42,44 +43,12 @@ fn marked(bytes: &[u8]) -> Option<&'static Encoding> {
     Encoding::for_bom(bytes).map(|(encoding, _)| encoding)
 }
 
-/// Which UTF-16 it is, if it is text in one without a mark. Only text that holds a line break, a
-/// space or another character of ASCII can be told.
-pub(super) fn wide(bytes: &[u8]) -> Option<&'static Encoding> {
-    if !bytes.contains(&0) {
-        return None;
-    }
-    let units = |read: fn([u8; 2]) -> u16| bytes.as_chunks().0.iter().map(move |pair| read(*pair));
-    let ascii = |units: &mut dyn Iterator<Item = u16>| units.filter(|unit| *unit < 0x80).count();
-    let (little, big) = (
-        ascii(&mut units(u16::from_le_bytes)),
-        ascii(&mut units(u16::from_be_bytes)),
-    );
-    if little == 0 && big == 0 {
-        return None;
-    }
-    let (encoding, text) = if little > big {
-        (UTF_16LE, char::decode_utf16(units(u16::from_le_bytes)))
-    } else {
-        (UTF_16BE, char::decode_utf16(units(u16::from_be_bytes)))
-    };
-    let mut text = text.peekable();
-    while let Some(c) = text.next() {
-        let told = match c {
-            Ok(c) => c.is_whitespace() || !(c.is_control() || is_no_word(c)),
-            // The end may be cut in two.
-            Err(_) => text.peek().is_none(),
-        };
-        if !told {
-            return None;
-        }
-    }
-    Some(encoding)
-}
-
-/// Whether no text has this character: it is for private use, or none at all.
-fn is_no_word(c: char) -> bool {
-    matches!(c, '\u{e000}'..='\u{f8ff}' | '\u{fdd0}'..='\u{fdef}' | '\u{f0000}'..)
-        || u32::from(c) & 0xfffe == 0xfffe
+/// By what UTF-16 looks like.
+fn wide(bytes: &[u8]) -> Option<&'static Encoding> {
+    kind::wide(bytes).map(|wide| match wide {
+        Wide::Little => UTF_16LE,
+        Wide::Big => UTF_16BE,
+    })
 }
 
 /// By what an HTML page says of itself, if it is true.

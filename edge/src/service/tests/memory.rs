@@ -179,18 +179,18 @@ impl Bucket for Memory {
         self.step("head", |s| s.objects.get(key).map(|o| head_of(o)))
     }
 
-    async fn read_head(
+    async fn read(
         &self,
         key: &str,
+        offset: u64,
         length: u64,
     ) -> Result<Option<(Head, Vec<u8>)>, BucketError> {
-        self.step("read head", |s| {
+        let operation = if offset == 0 { "read head" } else { "read" };
+        self.step(operation, |s| {
             s.objects.get(key).map(|object| {
-                let length = usize::try_from(length).expect("short");
-                (
-                    head_of(object),
-                    object.iter().copied().take(length).collect(),
-                )
+                let [offset, length] = [offset, length].map(|n| usize::try_from(n).expect("short"));
+                let bytes = object.iter().copied().skip(offset).take(length);
+                (head_of(object), bytes.collect())
             })
         })
     }

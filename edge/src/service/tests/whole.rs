@@ -106,3 +106,29 @@ fn a_body_that_ends_early_is_its_senders_fault() {
     assert_eq!(refusal(block_on(put)), ProblemCode::InvalidRequest);
     edge.settled(link, 0);
 }
+
+#[test]
+fn a_file_whose_beginning_leaves_its_type_open_is_told_by_its_end() {
+    let late = [&[0xaa; 990][..], b"%PDF-1.4\n", &[0xaa; 10_000]].concat();
+    let whole = [&late[..], b"startxref\n9\n%%EOF\n"].concat();
+    for in_parts in [false, true] {
+        let edge = Edge::new();
+        let link = edge.link();
+        let send = |content: &[u8]| {
+            if !in_parts {
+                return edge.put(link, content, None).map(drop);
+            }
+            let upload = edge.announce(link, content)?;
+            let parts = edge.send_parts(&upload, content);
+            edge.complete(upload.id, content, &parts)
+        };
+        let refused = send(&late);
+        assert!(
+            matches!(&refused, Err(Failure::Refused(problem))
+                if problem.code == ProblemCode::FileTypeNotAccepted),
+            "{refused:?}"
+        );
+        send(&whole).expect("a file");
+        edge.settled(link, 1);
+    }
+}
