@@ -56,7 +56,7 @@ function size(bytes) {
   let value = bytes;
   let at = 0;
   for (; value >= 1024 && at < units.length - 1; at++) value /= 1024;
-  return `${at && value < 10 ? Math.round(value * 10) / 10 : Math.round(value)} ${units[at]}`;
+  return `${at && value < 100 ? Math.round(value * 10) / 10 : Math.round(value)} ${units[at]}`;
 }
 
 module.exports = { isToken, dataAddress, uploadAddress, refusal, size };

@@ -27,7 +27,7 @@ pub fn fill(text: &str, values: &[(&str, &str)]) -> String {
 }
 
 /// A size as file managers write it: binary units with their usual short names, one decimal below
-/// ten. Rounded up, so that a limit is never written smaller than a file that passes it.
+/// a hundred, rounded to the nearest.
 ///
 /// A left-to-right mark stands first: without it, Arabic text around it would show the unit before
 /// the number (Unicode Standard Annex #9, rule W7 needs a strong character).
@@ -41,11 +41,11 @@ pub fn size(bytes: u64) -> String {
         scale <<= 10;
     }
     // In tenths, in 128 bits because ten times the largest file overflows 64.
-    let tenths = (u128::from(bytes) * 10).div_ceil(u128::from(scale));
+    let tenths = (u128::from(bytes) * 10 + u128::from(scale / 2)) / u128::from(scale);
     let tenths = u64::try_from(tenths).unwrap_or(u64::MAX);
-    let whole = decimal(tenths.div_ceil(10));
+    let whole = decimal((tenths + 5) / 10);
     let unit = UNITS.get(unit).copied().unwrap_or_default();
-    if tenths < 100 && !tenths.is_multiple_of(10) {
+    if tenths < 1000 && !tenths.is_multiple_of(10) {
         let (whole, tenth) = (decimal(tenths / 10), decimal(tenths % 10));
         ["\u{200e}", &whole, ".", &tenth, "\u{a0}", unit].concat()
     } else {
@@ -144,7 +144,12 @@ mod tests {
             (10 * 1024, "10 KB"),
             (8 << 20, "8 MB"),
             (100 << 20, "100 MB"),
-            ((100 << 20) + 1, "101 MB"),
+            ((100 << 20) + 1, "100 MB"),
+            (12_687_000, "12.1 MB"),
+            (12_582_912 + 1, "12 MB"),
+            ((100 << 20) + (1 << 19), "101 MB"),
+            (999 << 10, "999 KB"),
+            ((1 << 20) - 1, "1 MB"),
             (5 << 30, "5 GB"),
             (u64::MAX, "16777216 TB"),
         ] {
