@@ -106,6 +106,10 @@ pub struct Speed {
     last: Option<(f64, u64)>,
     /// Bytes per millisecond; 0 before the first full sample.
     rate: f64,
+    /// Time of all samples since the first that had bytes, in milliseconds.
+    measured: f64,
+    /// How long nothing has moved, in milliseconds.
+    still: f64,
 }
 
 /// Time between two samples of the speed, in milliseconds.
@@ -113,6 +117,14 @@ const SAMPLE_MS: f64 = 1_000.0;
 
 /// Time after which a sample has lost two thirds of its weight, in milliseconds.
 const MEMORY_MS: f64 = 8_000.0;
+
+/// How long bytes must have moved before a speed is said, in milliseconds: what a connection carries in its first
+/// second says nothing of the minutes after it.
+const KNOWN_AFTER_MS: f64 = 3_000.0;
+
+/// How long nothing may move before the speed is unknown again, in milliseconds. It would sink on and on, and the
+/// time left grow to hours.
+const STILL_MS: f64 = 5_000.0;
 
 impl Speed {
     /// Takes in that the network has carried `done` bytes since some moment, see `Batch::carried`.
@@ -126,13 +138,15 @@ impl Speed {
             return;
         }
         self.last = Some((now, done));
-        let rate = done.saturating_sub(before) as f64 / ms;
-        let share = if self.rate > 0.0 {
-            1.0 - (-ms / MEMORY_MS).exp()
-        } else {
-            1.0
-        };
-        self.rate += share * (rate - self.rate);
+        let bytes = done.saturating_sub(before);
+        self.still = if bytes > 0 { 0.0 } else { self.still + ms };
+        if bytes == 0 && self.measured <= 0.0 {
+            return;
+        }
+        self.measured += ms;
+        // A plain average at first, or the first sample would weigh most for long.
+        let share = (ms / self.measured).max(1.0 - (-ms / MEMORY_MS).exp());
+        self.rate += share * (bytes as f64 / ms - self.rate);
     }
 
     /// Forgets what was measured: a pause, or a jump that the network did not carry.
@@ -140,12 +154,16 @@ impl Speed {
         *self = Self::default();
     }
 
+    fn is_known(&self) -> bool {
+        self.measured >= KNOWN_AFTER_MS && self.still < STILL_MS
+    }
+
     /// Bytes per second, to two digits, so that it does not flicker; `None` when unknown.
     #[must_use]
     pub fn per_second(&self) -> Option<u64> {
         // The cast saturates, and NaN becomes 0.
         let bytes = (self.rate * 1000.0) as u64;
-        (bytes > 0).then(|| {
+        (bytes > 0 && self.is_known()).then(|| {
             let mut step = 1;
             while bytes / step >= 100 {
                 step *= 10;
@@ -157,7 +175,7 @@ impl Speed {
     /// Seconds that `rest` bytes take, in steps that grow with it; `None` when unknown.
     #[must_use]
     pub fn seconds_left(&self, rest: u64) -> Option<u32> {
-        if self.rate <= 0.0 {
+        if self.rate <= 0.0 || !self.is_known() {
             return None;
         }
         let seconds = rest as f64 / self.rate / 1000.0;
@@ -232,6 +250,24 @@ mod tests {
         assert!(said.iter().all(|&s| (40..=60).contains(&s)), "{said:?}");
         let rate = speed.per_second().expect("a speed");
         assert!((1_600_000..2_400_000).contains(&rate), "{rate}");
+    }
+
+    #[test]
+    fn a_speed_is_said_after_seconds_of_moving_bytes_and_not_when_they_stand_still() {
+        let mut speed = Speed::default();
+        let mut at = |second: u32, done: u64| {
+            speed.sample(f64::from(second) * 1000.0, done);
+            speed.seconds_left(100_000_000)
+        };
+        // A slow start: nothing, then some kilobytes, then 2 MB in a second.
+        for (second, done) in [(0, 0), (1, 0), (2, 0), (3, 4_000), (4, 2_000_000)] {
+            assert_eq!(at(second, done), None, "{second}");
+        }
+        let left = at(5, 4_000_000).expect("a time left");
+        assert!((50..=120).contains(&left), "{left}");
+        assert!(at(9, 4_000_000).is_some());
+        assert_eq!(at(10, 4_000_000), None, "nothing has moved for 5 s");
+        assert!(at(11, 6_000_000).is_some());
     }
 
     proptest! {
