@@ -17,6 +17,7 @@ mod large;
 mod network;
 mod outage;
 mod resume;
+mod storm;
 mod waits;
 
 const PART: u64 = 8 * MIB;
@@ -71,6 +72,16 @@ impl Edge {
                 .collect(),
             stored: self.twins.clone(),
         }
+    }
+
+    /// How many bytes of the file it has.
+    fn held_bytes(&self, size: u64) -> u64 {
+        if self.stored > 0 {
+            return size;
+        }
+        let len = |n: u16| PART.min(size - (u64::from(n) - 1) * PART);
+        let parts: u64 = self.parts.keys().map(|&n| len(n)).sum();
+        parts + self.staged.values().sum::<u64>()
     }
 
     /// Takes a chunk of which `arrived` bytes came; the rest was cut off.

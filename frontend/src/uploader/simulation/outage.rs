@@ -101,10 +101,10 @@ impl Toll {
 }
 
 /// Random numbers of a page of its own.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn roll(&mut self) -> f64 {
+    pub(super) fn roll(&mut self) -> f64 {
         // Knuth's MMIX generator; its upper bits are good enough to spread waits.
         self.0 = self
             .0

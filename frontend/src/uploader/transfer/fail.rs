@@ -156,7 +156,8 @@ impl Transfer {
         self.furthest = held;
         if own || !self.contended {
             self.retry.gained(now);
-            self.chunk_trial = None;
+            // Twice as much as last time, so that what is sent in vain stays in proportion to what is held.
+            self.chunk_trial = self.chunk_trial.map(|most| most.saturating_mul(2));
             self.contended = false;
         } else {
             self.retry.gained_by_another();

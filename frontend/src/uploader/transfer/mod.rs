@@ -159,7 +159,7 @@ pub struct Transfer {
     furthest: u64,
     /// Most bytes of a chunk, by what a proxy on the way refused.
     chunk_max: u64,
-    /// Most bytes of a chunk while tries fail: what is sent in vain stays little.
+    /// Most bytes of a chunk: halved by each try that fails, and doubled by each that brings something.
     chunk_trial: Option<u64>,
     /// The edge said that somebody else sends this file.
     contended: bool,
