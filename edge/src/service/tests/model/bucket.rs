@@ -161,16 +161,19 @@ impl Bucket for Port {
         self.0.in_r2("head", || self.head_of(key)).await
     }
 
-    async fn read_head(
+    async fn read(
         &self,
         key: &str,
+        offset: u64,
         length: u64,
     ) -> Result<Option<(Head, Vec<u8>)>, BucketError> {
         let read = || {
             let head = self.head_of(key)?;
-            Some((head, self.0.objects.borrow()[key].head(length)))
+            let object = &self.0.objects.borrow()[key];
+            let window = object.slice(offset, offset.saturating_add(length));
+            Some((head, window.head(length)))
         };
-        self.0.in_r2("read head", read).await
+        self.0.in_r2("read", read).await
     }
 
     async fn open(&self, key: &str, _: Selection) -> Result<Option<Body>, BucketError> {
