@@ -76,6 +76,24 @@ pub(super) async fn begin_erasing(
     Ok(())
 }
 
+/// Marks the files of a link to be erased that have not come to their end.
+pub(super) async fn erase_waiting(
+    tx: &mut Transaction<'static, Any>,
+    link: LinkId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE jobs SET stage = 'erase', attempts = 0, crashes = 0, next_at = $1, updated_at = $2
+         WHERE link = $3 AND erased_at IS NULL AND stage NOT IN ('done', 'parked', 'erase')",
+    )
+    .bind(now.millis())
+    .bind(now.millis())
+    .bind(link.to_string())
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
 /// Erases what the files of a link were joined to once all of them are erased.
 async fn erase_joined(
     tx: &mut Transaction<'static, Any>,

@@ -1,9 +1,10 @@
 //! Events from the edge: each is recorded once, with the job that it starts.
 
 use chatlift_shared::webhook::{Event, EventKind};
-use chatlift_shared::{EventId, Timestamp};
+use chatlift_shared::{EventId, LinkId, Timestamp};
+use sqlx::{Any, Transaction};
 
-use super::erasure::{begin_erasing, forget_events, is_erased};
+use super::erasure::{begin_erasing, erase_waiting, forget_events, is_erased};
 use super::families::begin_joined;
 use super::feed::{FeedKind, say_of_link, say_of_upload};
 use super::{Stage, Store, StoreError, to_json};
@@ -65,6 +66,9 @@ impl Store {
                     forget_events(&mut tx, link, Some(stored.file.id)).await?;
                 } else {
                     say_of_upload(&mut tx, stored, now).await?;
+                    if stored.link.join.is_some() && is_revoked(&mut tx, link).await? {
+                        begin_erasing(&mut tx, stored.file.id, now).await?;
+                    }
                 }
             }
             EventKind::LinkCompleted(ended) => {
@@ -80,10 +84,25 @@ impl Store {
                 begin_erasing(&mut tx, file, now).await?;
                 forget_events(&mut tx, link, Some(file)).await?;
             }
-            // Its files are deleted one by one, if they are.
+            // What waits to be joined will never be. Others are deleted one by one, if they are.
+            EventKind::LinkRevoked(ended) if ended.link.join.is_some() => {
+                erase_waiting(&mut tx, link, now).await?;
+            }
             EventKind::LinkRevoked(_) => {}
         }
         self.commit(tx).await?;
         Ok(Recorded::New)
     }
+}
+
+/// Whether the edge has told that this link was revoked; it may tell of a file only then.
+async fn is_revoked(tx: &mut Transaction<'static, Any>, link: LinkId) -> Result<bool, StoreError> {
+    // In a string of JSON no quotation mark stands bare, so no subject looks like this.
+    let told: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM events WHERE link = $1 AND body LIKE $2")
+            .bind(link.to_string())
+            .bind("%\"type\":\"link.revoked\"%")
+            .fetch_one(&mut **tx)
+            .await?;
+    Ok(told > 0)
 }

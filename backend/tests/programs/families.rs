@@ -302,6 +302,71 @@ async fn a_set_of_which_nothing_can_be_used_makes_no_delivery() {
     backend.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_files_of_a_revoked_link_go_whenever_they_come() {
+    crate::sandbox();
+    let data = tempfile::tempdir().expect("a folder");
+    let edge = TestEdge::start().await;
+    let backend = Backend::start(data.path(), &edge).await;
+    let events = set(&edge);
+    let kept = || {
+        std::fs::read_dir(data.path().join("work"))
+            .expect("the folder")
+            .count()
+    };
+    assert_eq!(backend.tell(event_id(1), &events[0]).await, 204);
+    let mut changes = backend.app.store().changes();
+    while job(&backend.app, file_id(1)).await.stage != Stage::Wait {
+        changes.changed().await.expect("the store is open");
+        changes.mark_unchanged();
+    }
+    assert!(kept() > 0);
+    let mut revoked = completed(&[1, 2]);
+    if let EventKind::LinkCompleted(ended) = revoked.kind {
+        revoked.kind = EventKind::LinkRevoked(ended);
+    }
+    assert_eq!(backend.tell(event_id(2), &revoked).await, 204);
+    assert_eq!(backend.tell(event_id(3), &events[1]).await, 204);
+    for n in [1, 2] {
+        assert_eq!(backend.ended(file_id(n)).await.stage, Stage::Done);
+    }
+    backend.stop().await;
+    assert_eq!(kept(), 0);
+    let delivered = std::fs::read_dir(data.path().join("deliveries")).expect("the folder");
+    assert_eq!(delivered.count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pdf_that_its_owner_restricted_is_joined() {
+    let sandbox = crate::sandbox();
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    let svg = r#"<svg xmlns="http://www.w3.org/2000/svg" width="90" height="90"/>"#;
+    std::fs::write(at("a.svg"), svg).expect("a file");
+    let [svg, open, locked] = ["a.svg", "open.pdf", "locked.pdf"].map(at);
+    let [from, plain, restricted] =
+        [&svg, &open, &locked].map(|path| path.to_str().expect("UTF-8").to_owned());
+    let arguments = ["-f", "pdf", "-o", &plain, &from];
+    program("rsvg-convert", "librsvg2-bin", &arguments).expect("a PDF");
+    let encrypt = ["--encrypt", "", "owner", "256", "--modify=none", "--"];
+    let arguments = [&encrypt[..], &[plain.as_str(), restricted.as_str()]].concat();
+    program("qpdf", "qpdf", &arguments).expect("a PDF");
+    let united = at("joined.pdf");
+    let parts = [locked, open];
+    chatlift_backend::pipeline::convert::pdf::unite(&sandbox, &parts, folder.path(), &united)
+        .expect("they are joined");
+    let said = program(
+        "pdfinfo",
+        "poppler-utils",
+        &[united.to_str().expect("UTF-8")],
+    )
+    .expect("a PDF");
+    assert!(
+        said.contains("Pages:           2") && said.contains("Encrypted:       no"),
+        "{said}"
+    );
+}
+
 /// Copies the database as it stands.
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("a folder");

@@ -215,11 +215,15 @@ pub fn unite(
         return Ok(fs::copy(only, result).map(drop)?);
     }
     let between = folder.join("united.pdf");
-    let mut arguments: Vec<OsString> = parts.iter().map(OsString::from).collect();
-    arguments.push(between.clone().into());
+    // What an owner's password forbids is no matter here: it opens for everybody.
+    let mut arguments: Vec<OsString> = ["--warning-exit-0", "--empty", "--pages"]
+        .map(OsString::from)
+        .into();
+    arguments.extend(parts.iter().map(OsString::from));
+    arguments.extend(["--".into(), between.clone().into()]);
     let reads: Vec<&Path> = parts.iter().map(PathBuf::as_path).collect();
     let ended = sandbox.run(&Run {
-        program: Program::PdfUnite,
+        program: Program::Qpdf,
         arguments,
         folder,
         reads: &reads,
