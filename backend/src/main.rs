@@ -27,8 +27,16 @@ fn main() -> ExitCode {
 }
 
 /// Does what the command line asks. An error is one sentence for the operator.
-#[tokio::main]
-async fn run(words: &[OsString]) -> Result<ExitCode, String> {
+fn run(words: &[OsString]) -> Result<ExitCode, String> {
+    let runtime = tokio::runtime::Runtime::new();
+    let runtime = runtime.map_err(|e| format!("no threads can be started: {e}"))?;
+    let outcome = runtime.block_on(obey(words));
+    // A picture may be in the middle of being decoded: its job was handed back, and nobody waits for it.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn obey(words: &[OsString]) -> Result<ExitCode, String> {
     let mut words = words.iter().map(|word| word.to_string_lossy().into_owned());
     match words.next().as_deref() {
         None => serve().await,

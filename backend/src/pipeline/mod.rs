@@ -26,11 +26,11 @@ mod work;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chatlift_shared::FileId;
-use tokio::sync::{Mutex, Notify, Semaphore};
+use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::error::random;
 use crate::metrics::Metrics;
@@ -44,8 +44,11 @@ use notices::Notifier;
 pub use rejection::Rejection;
 use scan::Clamd;
 
-/// Conversions under way at once: each may take a core and, for the largest image, 1 GiB.
+/// Conversions under way at once in each lane: each may take a core and, for the largest image, 1 GiB.
 const CONVERSIONS_AT_ONCE: usize = 2;
+/// How long a conversion may take in all, whatever it consists of. Programs have shorter times of their
+/// own; this one is for decoders that run within the process, the longest program included.
+const CONVERSION_MAX: Duration = Duration::from_secs(15 * 60);
 /// Mismatches after which a file is rejected. One may be a fault on the way; the fourth is not.
 const MISMATCHES_MAX: u32 = 4;
 
@@ -128,6 +131,61 @@ impl From<EdgeError> for Failure {
     }
 }
 
+/// How long a conversion usually takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// Seconds: images, PDFs, archives.
+    Quick,
+    /// Up to minutes: documents, sound and video.
+    Slow,
+}
+
+/// Turns of the conversions. Slow ones have turns of their own, so that a photo waits for no film.
+struct Lanes {
+    quick: Arc<Semaphore>,
+    slow: Arc<Semaphore>,
+    /// Jobs that wait for a turn.
+    waiting: AtomicUsize,
+}
+
+impl Default for Lanes {
+    fn default() -> Self {
+        Self {
+            quick: Arc::new(Semaphore::new(CONVERSIONS_AT_ONCE)),
+            slow: Arc::new(Semaphore::new(CONVERSIONS_AT_ONCE)),
+            waiting: AtomicUsize::new(0),
+        }
+    }
+}
+
+/// One more waits, as long as this lives.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Lanes {
+    /// Waits for a turn, which lasts as long as what is answered. Meanwhile other jobs may begin: `full`
+    /// is called if there is none at once.
+    async fn turn(&self, lane: Lane, full: impl FnOnce()) -> Option<OwnedSemaphorePermit> {
+        let turns = match lane {
+            Lane::Quick => &self.quick,
+            Lane::Slow => &self.slow,
+        };
+        if let Ok(turn) = Arc::clone(turns).try_acquire_owned() {
+            return Some(turn);
+        }
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let _waiting = Waiting(&self.waiting);
+        full();
+        // They are never closed.
+        Arc::clone(turns).acquire_owned().await.ok()
+    }
+}
+
 /// What a pipeline works with.
 pub struct Parts {
     /// The memory.
@@ -170,7 +228,7 @@ pub struct Pipeline {
     reserved: AtomicU64,
     metrics: Metrics,
     converters: Vec<Arc<dyn Converter>>,
-    conversions: Semaphore,
+    lanes: Lanes,
     pictures: Mutex<()>,
     new_job: Notify,
     new_receipt: Notify,
@@ -195,7 +253,7 @@ impl Pipeline {
             quota: parts.quota,
             reserved: AtomicU64::new(0),
             metrics: parts.metrics,
-            conversions: Semaphore::new(CONVERSIONS_AT_ONCE),
+            lanes: Lanes::default(),
             pictures: Mutex::new(()),
             new_job: Notify::new(),
             new_receipt: Notify::new(),
@@ -227,7 +285,8 @@ impl Pipeline {
             return Err(io::ErrorKind::Unsupported.into());
         }
         // One at a time, so that two who ask for the same one do not meet in its folder.
-        let _turn = self.pictures.lock().await;
+        let _one = self.pictures.lock().await;
+        let _turn = self.turn(Lane::Quick).await;
         let (folder, result) = (self.folders.picture_run(file, picture), made.clone());
         let (source, sandbox) = (self.folders.delivery(file), self.sandbox.clone());
         let media_type = media_type.to_owned();
@@ -252,7 +311,8 @@ impl Pipeline {
     /// When it cannot be told.
     pub async fn pages(&self, file: FileId) -> io::Result<u32> {
         let (source, sandbox) = (self.folders.delivery(file), self.sandbox.clone());
-        let _turn = self.pictures.lock().await;
+        let _one = self.pictures.lock().await;
+        let _turn = self.turn(Lane::Quick).await;
         let folder = self.folders.picture_run(file, Picture::Page(0));
         folders::blocking(move || {
             folders::remove_folder(&folder)?;
@@ -262,6 +322,11 @@ impl Pipeline {
             pages.map_err(io::Error::other)
         })
         .await
+    }
+
+    /// Waits for a turn in a lane. Jobs for which there is room meanwhile are begun.
+    async fn turn(&self, lane: Lane) -> Option<OwnedSemaphorePermit> {
+        self.lanes.turn(lane, || self.wake()).await
     }
 
     /// Says that there is a new job.

@@ -7,7 +7,7 @@ use std::io;
 
 use super::convert::{bounded, pdf};
 use super::folders::rename;
-use super::{Failure, Pipeline};
+use super::{Failure, Lane, Pipeline};
 use crate::store::{Job, Product};
 
 pub(super) async fn product(pipeline: &Pipeline, job: &Job) -> Result<Product, Failure> {
@@ -34,7 +34,7 @@ pub(super) async fn product(pipeline: &Pipeline, job: &Job) -> Result<Product, F
         files = paths.len(), "joining"
     );
     let sandbox = pipeline.sandbox.clone();
-    let (size, sha256) = bounded(pipeline, job, move |result, folder| {
+    let (size, sha256) = bounded(pipeline, job, Lane::Quick, move |result, folder| {
         pdf::unite(&sandbox, &paths, folder, result)
     })
     .await?;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chatlift_shared::Timestamp;
@@ -13,8 +14,11 @@ use super::{Failure, Pipeline, receipts, retention};
 use crate::ports::Clock;
 use crate::store::{Job, Stage, StoreError};
 
-/// Jobs under way at once. Most of the time they wait for the network.
+/// Jobs under way at once, beside those that wait for a turn to be converted. Most of the time they wait
+/// for the network.
 const JOBS_AT_ONCE: usize = 4;
+/// Most jobs that are held at once, those that wait for a turn included.
+const JOBS_HELD_MAX: usize = 64;
 /// Receipts read at once.
 const RECEIPTS_AT_ONCE: u32 = 32;
 /// Time between two looks at the store for what another process made due.
@@ -93,7 +97,11 @@ impl Pipeline {
         now: Timestamp,
         running: &HashMap<Id, Job>,
     ) -> Result<(Vec<Job>, Option<Timestamp>), StoreError> {
-        let free = JOBS_AT_ONCE.saturating_sub(running.len());
+        let waiting = self.lanes.waiting.load(Ordering::Relaxed);
+        let under_way = running.len().saturating_sub(waiting);
+        let free = JOBS_AT_ONCE
+            .saturating_sub(under_way)
+            .min(JOBS_HELD_MAX.saturating_sub(running.len()));
         let next = self.store.next_job_due(now).await?;
         if self.store.shared() {
             let until = now.plus(CLAIM);
@@ -108,7 +116,7 @@ impl Pipeline {
             return Ok((due, next));
         }
         // Those under way are due as well: ask for enough to find others behind them.
-        let limit = u32::try_from(2 * JOBS_AT_ONCE).unwrap_or(u32::MAX);
+        let limit = u32::try_from(running.len() + free).unwrap_or(u32::MAX);
         let mut due = self.store.due_jobs(now, limit).await?;
         due.retain(|job| running.values().all(|r| r.file() != job.file()));
         due.truncate(free);

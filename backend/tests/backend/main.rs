@@ -8,6 +8,8 @@ mod erasure;
 mod fetch;
 mod first_app;
 mod killed;
+#[cfg(unix)]
+mod lanes;
 mod operator;
 mod outlets;
 mod pipeline;
