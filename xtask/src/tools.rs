@@ -263,7 +263,7 @@ const BROWSER_PACKAGES: [(&str, &str); 7] = [
 
 /// The Debian packages that the backend converts, scans and keeps its jobs with, and those that its
 /// tests open the results with.
-const PROGRAM_PACKAGES: [(&str, &str); 17] = [
+const PROGRAM_PACKAGES: [(&str, &str); 18] = [
     ("bubblewrap", "/usr/bin/bwrap"),
     ("util-linux", "/usr/bin/prlimit"),
     (
@@ -284,13 +284,14 @@ const PROGRAM_PACKAGES: [(&str, &str); 17] = [
     ("libheif-examples", "/usr/bin/heif-convert"),
     ("libimage-exiftool-perl", "/usr/bin/exiftool"),
     ("librsvg2-bin", "/usr/bin/rsvg-convert"),
+    ("qpdf", "/usr/bin/qpdf"),
+    ("libarchive-tools", "/usr/bin/bsdtar"),
     (
         "fonts-noto-cjk",
         "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc",
     ),
     // The samples are made and looked at with these.
     ("imagemagick", "/usr/bin/identify"),
-    ("qpdf", "/usr/bin/qpdf"),
     ("python3-uno", "/usr/lib/python3/dist-packages/uno.py"),
     ("clamav-daemon", "/usr/sbin/clamd"),
     ("postgresql", "/usr/lib/postgresql"),

@@ -22,6 +22,18 @@ pub(crate) enum Check {
     Sound(&'static str),
     /// Video of three seconds with H.264 and AAC.
     Video,
+    /// Video of this size as phones play it, with or without sound.
+    Film(u32, u32),
+    /// An image of this size.
+    Shape(&'static str, u32, u32),
+    /// An image whose first pixel is white: what was transparent.
+    White(&'static str),
+    /// The flag, stored on its side, with the word on which side is up.
+    Turned(&'static str),
+    /// The members of an archive and how each ends: `ok`, or the code of its rejection.
+    Members(&'static [(&'static str, &'static str)]),
+    /// No result, for this reason.
+    Refused(&'static str),
 }
 
 /// Checks a result; says what was found.
@@ -76,6 +88,47 @@ pub(crate) fn check(path: &Path, check: Check) -> Result<String, String> {
             }
             Ok(format!("ffprobe: {codec}, {:.1} s", seconds(file)?))
         }
+        Check::Film(width, height) => {
+            let said = streams(file)?;
+            let picture = format!("h264,{width},{height},yuv420p");
+            match said.iter().any(|stream| stream.starts_with(&picture)) {
+                true => Ok(format!("ffprobe: {}", said.join(" "))),
+                false => Err(format!("ffprobe: {said:?}")),
+            }
+        }
+        Check::Shape(format, width, height) => {
+            let said = identify(file)?;
+            if said != (format.to_owned(), width, height) {
+                return Err(format!("identify: {said:?}"));
+            }
+            Ok(format!("identify: {format} {width}x{height}"))
+        }
+        Check::White(format) => {
+            let (kind, width, height) = identify(file)?;
+            let corner = pixel(file, 0, 0)?;
+            if kind != format || corner.iter().any(|c| *c < 245) {
+                return Err(format!("identify: {kind}, corner {corner:?}"));
+            }
+            Ok(format!("identify: {kind} {width}x{height}, white"))
+        }
+        Check::Turned(format) => {
+            let (kind, width, height) = identify(file)?;
+            let said = program(
+                "exiftool",
+                "libimage-exiftool-perl",
+                &["-n", "-s3", "-Orientation", file],
+            )?;
+            let turn = said.trim().to_owned();
+            if kind != format || height * 3 != width * 4 || turn != "8" && turn != "6" {
+                return Err(format!(
+                    "identify: {kind} {width}x{height}, orientation {turn:?}"
+                ));
+            }
+            Ok(format!(
+                "identify: {kind} {width}x{height}, orientation {turn}"
+            ))
+        }
+        Check::Members(_) | Check::Refused(_) => Err("there is a result".to_owned()),
         Check::Video => {
             let streams = probe(file)?;
             if streams != ["h264", "aac"] {
@@ -151,6 +204,25 @@ fn probe(file: &str) -> Result<Vec<String>, String> {
     Ok(said
         .lines()
         .map(|l| l.trim_matches(',').to_owned())
+        .collect())
+}
+
+/// What ffprobe says of each stream: its coding, and of a picture its size and pixels.
+fn streams(file: &str) -> Result<Vec<String>, String> {
+    let entries = "stream=codec_name,width,height,pix_fmt";
+    let arguments = [
+        "-v",
+        "error",
+        "-show_entries",
+        entries,
+        "-of",
+        "csv=p=0",
+        file,
+    ];
+    let said = program("ffprobe", "ffmpeg", &arguments)?;
+    Ok(said
+        .lines()
+        .map(|line| line.trim_matches(',').to_owned())
         .collect())
 }
 

@@ -5,6 +5,7 @@
 
 mod check;
 mod make;
+mod rows;
 mod table;
 
 use std::process::ExitCode;

@@ -1,7 +1,7 @@
 //! The samples, one row each.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use chatlift_backend::pipeline::convert::{
@@ -11,85 +11,7 @@ use chatlift_backend::sandbox::{Program, Programs, Sandbox};
 
 use crate::check::{Check, check};
 use crate::make;
-
-const PDF: &str = "application/pdf";
-const JPEG: &str = "image/jpeg";
-const PNG: &str = "image/png";
-const WEBP: &str = "image/webp";
-const MP3: &str = "audio/mpeg";
-const M4A: &str = "audio/mp4";
-const MP4: &str = "video/mp4";
-const TEXT: &str = "text/plain";
-
-const LETTER: Check = Check::Pdf(1, &["海港保险理赔材料", "claim20418"]);
-const PLAIN: Check = Check::Pdf(1, &["海港保险理赔材料", "claim20418"]);
-const SHEET: Check = Check::Pdf(1, &["海港保险理赔材料", "1200.5", "发票"]);
-const SLIDES: Check = Check::Pdf(2, &["海港保险理赔材料", "second"]);
-
-/// File, the type that it is made into, and what must be in the result.
-const SAMPLES: &[(&str, &str, Check)] = &[
-    ("letter.odt", PDF, LETTER),
-    ("letter.doc", PDF, LETTER),
-    ("letter.docx", PDF, LETTER),
-    ("letter.rtf", PDF, LETTER),
-    ("page.html", PDF, LETTER),
-    ("plain.txt", PDF, PLAIN),
-    ("plain-gb18030.txt", PDF, PLAIN),
-    ("plain-utf16.txt", PDF, PLAIN),
-    ("table.ods", PDF, SHEET),
-    ("table.xls", PDF, SHEET),
-    ("table.xlsx", PDF, SHEET),
-    ("table.csv", PDF, SHEET),
-    ("table-gb18030.csv", PDF, SHEET),
-    ("table-semicolons.csv", PDF, SHEET),
-    ("slides.odp", PDF, SLIDES),
-    ("slides.ppt", PDF, SLIDES),
-    ("slides.pptx", PDF, SLIDES),
-    ("flag.jpg", JPEG, Check::Flag("JPEG")),
-    ("progressive.jpg", JPEG, Check::Flag("JPEG")),
-    ("flag.png", JPEG, Check::Flag("JPEG")),
-    ("flag.gif", JPEG, Check::Flag("JPEG")),
-    ("flag.webp", JPEG, Check::Flag("JPEG")),
-    ("flag.bmp", JPEG, Check::Flag("JPEG")),
-    ("flag.tiff", JPEG, Check::Flag("JPEG")),
-    ("flag.heic", JPEG, Check::Flag("JPEG")),
-    ("flag.avif", JPEG, Check::Flag("JPEG")),
-    ("flag.svg", JPEG, Check::Flag("JPEG")),
-    ("flag.png", PNG, Check::Flag("PNG")),
-    ("flag.jpg", PNG, Check::Flag("PNG")),
-    ("cmyk.jpg", PNG, Check::Flag("PNG")),
-    ("flag.heic", PNG, Check::Flag("PNG")),
-    ("flag.svg", PNG, Check::Flag("PNG")),
-    ("flag.webp", WEBP, Check::Flag("WEBP")),
-    ("flag.jpg", WEBP, Check::Flag("WEBP")),
-    ("flag.avif", WEBP, Check::Flag("WEBP")),
-    ("flag.jpg", PDF, Check::Pictures(1)),
-    ("flag.heic", PDF, Check::Pictures(1)),
-    ("flag.svg", PDF, Check::Pdf(1, &["海港保险理赔材料"])),
-    ("photos.zip", PDF, Check::Pictures(3)),
-    ("papers.zip", PDF, Check::Pdf(3, &["claim20418", "1200.5"])),
-    ("slides.pdf", PDF, SLIDES),
-    ("slides.pdf", JPEG, Check::Pages("JPEG", 1900)),
-    ("slides.pdf", PNG, Check::Pages("PNG", 1900)),
-    (
-        "letter.pdf",
-        TEXT,
-        Check::Text(&["海港保险理赔材料", "claim20418"]),
-    ),
-    ("voice.amr", MP3, Check::Sound("mp3")),
-    ("voice.m4a", MP3, Check::Sound("mp3")),
-    ("voice.wav", MP3, Check::Sound("mp3")),
-    ("voice.ogg", MP3, Check::Sound("mp3")),
-    ("voice.opus", MP3, Check::Sound("mp3")),
-    ("voice.flac", MP3, Check::Sound("mp3")),
-    ("voice.mp3", M4A, Check::Sound("aac")),
-    ("voice.amr", M4A, Check::Sound("aac")),
-    ("clip.mov", MP4, Check::Video),
-    ("clip.mkv", MP4, Check::Video),
-    ("clip.webm", MP4, Check::Video),
-    ("clip.3gp", MP4, Check::Video),
-    ("clip.mp4", MP3, Check::Sound("mp3")),
-];
+use crate::rows::SAMPLES;
 
 /// Prints the table; how many samples failed.
 pub(crate) fn run() -> Result<usize, String> {
@@ -119,24 +41,52 @@ struct Row {
     good: bool,
 }
 
+/// Where the inputs lie that others sent and that once came out wrong.
+const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/samples/cases");
+
 #[expect(
     clippy::disallowed_methods,
     reason = "the table shows how long each conversion took"
 )]
 fn sample(folder: &Path, sandbox: &Sandbox, name: &str, to: &str, expected: Check) -> Row {
-    let source = folder.join(name);
-    let bytes = fs::metadata(&source).map_or(0, |m| m.len());
-    let begun = Instant::now();
-    let outcome = convert(folder, sandbox, name, to);
-    let took = begun.elapsed().as_millis();
-    let (from, made, found) = match outcome {
-        Ok((from, path)) => {
-            let made = fs::metadata(&path).map_or(0, |m| m.len());
-            (from, made, check(&path, expected))
-        }
-        Err(error) => ("?".to_owned(), 0, Err(error.to_string())),
+    let (source, name) = match name.strip_prefix("cases/") {
+        Some(name) => (Path::new(CASES).join(name), name),
+        None => (folder.join(name), name),
     };
-    let from = from.rsplit('.').next().unwrap_or_default().to_owned();
+    let bytes = fs::metadata(&source).map_or(0, |m| m.len());
+    let from = convert::inspect(&source, name).map_or("?".to_owned(), |kind| kind.media_type);
+    let from = from
+        .rsplit(['.', '/'])
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    let begun = Instant::now();
+    let (made, found) = match expected {
+        Check::Members(expected) => (None, members(folder, sandbox, &source, to, expected)),
+        expected => {
+            let made = convert(folder, sandbox, &source, name, to);
+            let found = match (&made, expected) {
+                (Err(ConvertError::Rejected { rejection, .. }), Check::Refused(code)) => {
+                    match rejection.code() == code {
+                        true => Ok(format!("refused: {rejection}")),
+                        false => Err(format!("refused as {}", rejection.code())),
+                    }
+                }
+                (Err(error), _) => Err(error.to_string()),
+                (Ok(path), expected) => check(path, expected),
+            };
+            (made.ok(), found)
+        }
+    };
+    let took = begun.elapsed().as_millis();
+    let (target, size) = match made {
+        Some(path) => (
+            path.extension()
+                .map_or(String::new(), |e| e.to_string_lossy().into_owned()),
+            fs::metadata(path).map_or(0, |m| m.len()),
+        ),
+        None => (String::new(), 0),
+    };
     let good = found.is_ok();
     let (result, found) = match found {
         Ok(found) => ("ok", found),
@@ -144,43 +94,70 @@ fn sample(folder: &Path, sandbox: &Sandbox, name: &str, to: &str, expected: Chec
     };
     Row {
         text: format!(
-            "| {name} | {from} | {bytes} | {to} | {result} | {took} | {made} | {found} |"
+            "| {name} | {from} | {bytes} | {to} | {result} {target} | {took} | {size} | {found} |"
         ),
         good,
     }
 }
 
-/// Converts as the pipeline does: the type that was told, and the result.
+/// Converts as the pipeline does, to the first of the formats that can be made of it.
 fn convert(
     folder: &Path,
     sandbox: &Sandbox,
+    source: &Path,
     name: &str,
     to: &str,
-) -> Result<(String, std::path::PathBuf), ConvertError> {
-    let source = folder.join(name);
+) -> Result<PathBuf, ConvertError> {
     let converters = convert::all(sandbox);
-    let formats = [to.to_owned()];
-    let kind = convert::inspect(&source, name)?;
-    let from = kind.media_type.clone();
+    let formats: Vec<String> = to.split(',').map(str::to_owned).collect();
+    let kind = convert::inspect(source, name)?;
     let ways = match convert::choose(&converters, sandbox.programs(), &kind, &formats)? {
-        Choice::AsItIs => return Ok((to.to_owned(), source)),
-        Choice::Unpack => return joined(folder, sandbox, name, to),
+        Choice::AsItIs => return Ok(source.to_owned()),
+        Choice::Unpack => return joined(folder, sandbox, source, name, to),
         Choice::Convert(ways) => ways,
     };
-    let Way { converter, to } = &ways[0];
-    let ending = to.rsplit('/').next().unwrap_or_default();
-    let result = folder.join(format!("{name}.result.{ending}"));
-    let work = folder.join("run");
-    let _ = fs::remove_dir_all(&work);
-    fs::create_dir(&work)?;
-    converter.convert(&Conversion {
-        source: &source,
-        from: &from,
-        result: &result,
-        to,
-        folder: &work,
-    })?;
-    Ok((from, result))
+    let mut last = None;
+    for Way { converter, to } in ways {
+        let ending = to.rsplit('/').next().unwrap_or_default();
+        let result = folder.join(format!("{name}.result.{ending}"));
+        let made = converter.convert(&Conversion {
+            source,
+            from: &kind.media_type,
+            result: &result,
+            to: &to,
+            folder: &emptied(folder, "run")?,
+        });
+        match made {
+            Ok(()) => return Ok(result),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| std::io::Error::other("no way").into()))
+}
+
+/// An empty folder.
+fn emptied(folder: &Path, name: &str) -> std::io::Result<PathBuf> {
+    let path = folder.join(name);
+    let _ = fs::remove_dir_all(&path);
+    fs::create_dir(&path)?;
+    Ok(path)
+}
+
+/// What is in an archive, unpacked.
+fn unpacked(
+    folder: &Path,
+    sandbox: &Sandbox,
+    source: &Path,
+) -> Result<Vec<(PathBuf, String)>, ConvertError> {
+    let opened = archive::as_zip(sandbox, source, &emptied(folder, "opened")?)?;
+    let into = emptied(folder, "unpacked")?;
+    let mut members = Vec::new();
+    for found in archive::list(&opened)? {
+        let path = into.join(found.place.to_string());
+        archive::unpack(&opened, &found, &path, archive::UNPACKED_MAX)?;
+        members.push((path, found.name));
+    }
+    Ok(members)
 }
 
 /// Converts each member of an archive and joins the results, as the pipeline does for a scene that
@@ -188,27 +165,55 @@ fn convert(
 fn joined(
     folder: &Path,
     sandbox: &Sandbox,
+    source: &Path,
     name: &str,
     to: &str,
-) -> Result<(String, std::path::PathBuf), ConvertError> {
-    let source = folder.join(name);
+) -> Result<PathBuf, ConvertError> {
     let mut parts = Vec::new();
-    for found in archive::list(&source)? {
-        let member = format!("{name}.{}", found.place);
-        archive::unpack(
-            &source,
-            &found,
-            &folder.join(&member),
-            archive::UNPACKED_MAX,
-        )?;
-        parts.push(convert(folder, sandbox, &member, to)?.1);
+    for (n, (path, member)) in unpacked(folder, sandbox, source)?.iter().enumerate() {
+        parts.push(convert(
+            folder,
+            sandbox,
+            path,
+            &format!("{n}.{member}"),
+            to,
+        )?);
     }
-    let (result, work) = (
-        folder.join(format!("{name}.result.pdf")),
-        folder.join("run"),
-    );
-    let _ = fs::remove_dir_all(&work);
-    fs::create_dir(&work)?;
-    pdf::unite(sandbox, &parts, &work, &result)?;
-    Ok(("zip".to_owned(), result))
+    let result = folder.join(format!("{name}.result.pdf"));
+    pdf::unite(sandbox, &parts, &emptied(folder, "run")?, &result)?;
+    Ok(result)
+}
+
+/// Converts each member of an archive by itself; each must end as is expected.
+fn members(
+    folder: &Path,
+    sandbox: &Sandbox,
+    source: &Path,
+    to: &str,
+    expected: &[(&str, &str)],
+) -> Result<String, String> {
+    let converters = convert::all(sandbox);
+    let formats: Vec<String> = to.split(',').map(str::to_owned).collect();
+    let mut found = Vec::new();
+    for (path, name) in unpacked(folder, sandbox, source).map_err(|e| e.to_string())? {
+        let kind = convert::inspect(&path, &name).map_err(|e| e.to_string())?;
+        let choice = convert::choose(&converters, sandbox.programs(), &kind, &formats);
+        let outcome = match choice {
+            Ok(Choice::Unpack) => "archive-in-archive",
+            Ok(_) => match convert(folder, sandbox, &path, &name, to) {
+                Ok(_) => "ok",
+                Err(ConvertError::Rejected { rejection, .. }) => rejection.code(),
+                Err(error) => return Err(error.to_string()),
+            },
+            Err(ConvertError::Rejected { rejection, .. }) => rejection.code(),
+            Err(error) => return Err(error.to_string()),
+        };
+        found.push((name, outcome));
+    }
+    let said: Vec<String> = found.iter().map(|(n, o)| format!("{n}: {o}")).collect();
+    let same = found.iter().map(|(name, outcome)| (&name[..], *outcome));
+    match same.eq(expected.iter().copied()) {
+        true => Ok(said.join(", ")),
+        false => Err(said.join(", ")),
+    }
 }

@@ -13,6 +13,38 @@ pub enum Rejection {
     /// No converter makes any of the app's formats of it.
     #[error("This kind of file cannot be turned into a format that the app can use.")]
     NoUsableFormat,
+    /// A document of Apple Pages.
+    #[error("An Apple Pages document cannot be opened here. Please send it as a PDF.")]
+    ApplePages,
+    /// A table of Apple Numbers.
+    #[error("An Apple Numbers spreadsheet cannot be opened here. Please send it as a PDF.")]
+    AppleNumbers,
+    /// Slides of Apple Keynote.
+    #[error("An Apple Keynote presentation cannot be opened here. Please send it as a PDF.")]
+    AppleKeynote,
+    /// An OFD document (GB/T 33190), as Chinese invoices come in.
+    #[error("An OFD document cannot be opened here. Please send it as a PDF.")]
+    Ofd,
+    /// A voice message of WeChat or QQ, in SILK.
+    #[error(
+        "A voice message in the SILK format cannot be played here. Please send it in another format."
+    )]
+    SilkVoice,
+    /// A message that Outlook saved.
+    #[error("A message saved by Outlook (.msg) cannot be opened here. Please send it as a PDF.")]
+    OutlookMessage,
+    /// A camera's raw photo.
+    #[error("A camera's raw photo cannot be opened here. Please send it as a JPEG.")]
+    RawPhoto,
+    /// A drawing of AutoCAD.
+    #[error("An AutoCAD drawing (.dwg) cannot be opened here. Please send it as a PDF.")]
+    CadDrawing,
+    /// An electronic book.
+    #[error("An e-book cannot be opened here. Please send it as a PDF.")]
+    Ebook,
+    /// Something that is run.
+    #[error("A program is not taken. Please send a document or a picture.")]
+    Program,
     /// The file is damaged, or not what its first bytes say.
     #[error("The file is damaged and cannot be opened.")]
     Unreadable,
@@ -53,10 +85,20 @@ pub enum Rejection {
 
 impl Rejection {
     /// All of them.
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 25] = [
         Self::Gone,
         Self::Altered,
         Self::NoUsableFormat,
+        Self::ApplePages,
+        Self::AppleNumbers,
+        Self::AppleKeynote,
+        Self::Ofd,
+        Self::SilkVoice,
+        Self::OutlookMessage,
+        Self::RawPhoto,
+        Self::CadDrawing,
+        Self::Ebook,
+        Self::Program,
         Self::Unreadable,
         Self::ImageTooLarge,
         Self::PasswordProtected,
@@ -77,6 +119,30 @@ impl Rejection {
         Self::ALL.into_iter().find(|r| r.to_string() == sentence)
     }
 
+    /// Why a file of this type is rejected, of which nothing that the app can use can be made: by the
+    /// name that people have for it, where they have one.
+    #[must_use]
+    pub fn of_kind(media_type: &str) -> Self {
+        match media_type {
+            "application/vnd.apple.pages" => Self::ApplePages,
+            "application/vnd.apple.numbers" => Self::AppleNumbers,
+            "application/vnd.apple.keynote" => Self::AppleKeynote,
+            "application/ofd" => Self::Ofd,
+            "audio/silk" => Self::SilkVoice,
+            "application/vnd.ms-outlook" => Self::OutlookMessage,
+            "image/x-raw" | "image/x-adobe-dng" => Self::RawPhoto,
+            "image/vnd.dwg" => Self::CadDrawing,
+            "application/epub+zip" | "application/x-mobipocket-ebook" => Self::Ebook,
+            "application/vnd.microsoft.portable-executable"
+            | "application/x-executable"
+            | "application/x-mach-binary"
+            | "application/vnd.android.package-archive"
+            | "application/java-archive"
+            | "application/x-msi" => Self::Program,
+            _ => Self::NoUsableFormat,
+        }
+    }
+
     /// Whether the same file may do in another format.
     pub(super) const fn is_of_the_format(self) -> bool {
         matches!(
@@ -92,6 +158,16 @@ impl Rejection {
             Self::Gone => "gone",
             Self::Altered => "altered",
             Self::NoUsableFormat => "no-usable-format",
+            Self::ApplePages => "apple-pages",
+            Self::AppleNumbers => "apple-numbers",
+            Self::AppleKeynote => "apple-keynote",
+            Self::Ofd => "ofd",
+            Self::SilkVoice => "silk-voice",
+            Self::OutlookMessage => "outlook-message",
+            Self::RawPhoto => "raw-photo",
+            Self::CadDrawing => "cad-drawing",
+            Self::Ebook => "e-book",
+            Self::Program => "program",
             Self::Unreadable => "unreadable",
             Self::ImageTooLarge => "image-too-large",
             Self::PasswordProtected => "password-protected",

@@ -14,13 +14,15 @@ use chatlift_shared::FileId;
 use chatlift_shared::digest::Sha256;
 
 use super::convert::{ConvertError, archive};
-use super::folders::{blocking, remove, rename};
-use super::{Failure, Pipeline, Rejection, Trouble};
+use super::folders::{blocking, remove, remove_folder, rename};
+use super::{Failure, Lane, Pipeline, Rejection, Trouble};
 use crate::store::{Job, Member, Stage, member_id};
 
 pub(super) async fn run(pipeline: &Pipeline, job: &Job) -> Result<(), Failure> {
     let archive = job.file();
-    let source = pipeline.folders.original(archive);
+    let _turn = pipeline.turn(Lane::Quick).await;
+    let original = pipeline.folders.original(archive);
+    let source = opened(pipeline, original, pipeline.folders.run(archive)).await?;
     let wanted = looked_at(source.clone(), archive::list).await?;
     let (size, quota) = (wanted.iter().map(|m| m.size).sum::<u64>(), pipeline.quota);
     let used = pipeline.folders.used_beside(archive).await?;
@@ -28,7 +30,6 @@ pub(super) async fn run(pipeline: &Pipeline, job: &Job) -> Result<(), Failure> {
         let error = format!("the disk quota of {quota} bytes is used up for the moment");
         return Err(Failure::ours(Trouble::Room, error));
     }
-    let _turn = pipeline.conversions.acquire().await;
     let mut members = Vec::new();
     let mut left = archive::UNPACKED_MAX;
     for found in wanted {
@@ -79,6 +80,17 @@ pub(super) async fn run(pipeline: &Pipeline, job: &Job) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The archive at `source` as a zip, which may be made in `folder`.
+async fn opened(pipeline: &Pipeline, source: PathBuf, folder: PathBuf) -> Result<PathBuf, Failure> {
+    let sandbox = pipeline.sandbox.clone();
+    looked_at(source, move |source| {
+        remove_folder(&folder)?;
+        std::fs::create_dir(&folder)?;
+        archive::as_zip(&sandbox, source, &folder)
+    })
+    .await
+}
+
 /// Removes what was unpacked of an archive.
 async fn clear(pipeline: &Pipeline, archive: FileId, members: &[Member]) -> io::Result<()> {
     for member in members {
@@ -108,15 +120,18 @@ async fn member(
 
 /// Unpacks one member from its archive at `source` again, which is removed.
 pub(super) async fn again(pipeline: &Pipeline, job: &Job, source: &Path) -> Result<(), Failure> {
-    let found = looked_at(source.to_owned(), archive::list).await?;
+    let run = pipeline.folders.run(job.file());
+    let zip = opened(pipeline, source.to_owned(), run.clone()).await?;
+    let found = looked_at(zip.clone(), archive::list).await?;
     let Some(found) = found.into_iter().find(|m| m.place == job.place) else {
         let error = "the archive has no such member";
         return Err(Failure::rejected(Rejection::Gone, error));
     };
     let target = pipeline.folders.converting(job.file());
     let made = target.clone();
-    looked_at(source.to_owned(), move |source| {
-        archive::unpack(source, &found, &made, archive::UNPACKED_MAX)
+    looked_at(zip, move |zip| {
+        archive::unpack(zip, &found, &made, archive::UNPACKED_MAX)?;
+        Ok(remove_folder(&run)?)
     })
     .await?;
     rename(target, pipeline.folders.original(job.file())).await?;

@@ -34,12 +34,14 @@ pub enum Program {
     /// A PDF's text.
     PdfToText,
     /// Several PDFs into one.
-    PdfUnite,
+    Qpdf,
+    /// Archives other than zips.
+    BsdTar,
 }
 
 impl Program {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Bubblewrap,
         Self::Prlimit,
         Self::Setpriv,
@@ -53,7 +55,8 @@ impl Program {
         Self::PdfInfo,
         Self::PdfToPpm,
         Self::PdfToText,
-        Self::PdfUnite,
+        Self::Qpdf,
+        Self::BsdTar,
     ];
 
     /// The names that it goes by, the best first.
@@ -74,7 +77,8 @@ impl Program {
             Self::PdfInfo => &["pdfinfo"],
             Self::PdfToPpm => &["pdftoppm"],
             Self::PdfToText => &["pdftotext"],
-            Self::PdfUnite => &["pdfunite"],
+            Self::Qpdf => &["qpdf"],
+            Self::BsdTar => &["bsdtar"],
         }
     }
 
@@ -91,7 +95,9 @@ impl Program {
             Self::ExifTool => "libimage-exiftool-perl",
             Self::HeifConvert => "libheif-examples",
             Self::RsvgConvert => "librsvg2-bin",
-            Self::PdfInfo | Self::PdfToPpm | Self::PdfToText | Self::PdfUnite => "poppler-utils",
+            Self::PdfInfo | Self::PdfToPpm | Self::PdfToText => "poppler-utils",
+            Self::Qpdf => "qpdf",
+            Self::BsdTar => "libarchive-tools",
         }
     }
 

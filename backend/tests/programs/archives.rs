@@ -7,6 +7,7 @@ use chatlift_shared::api::{Receipt, ReceiptStatus};
 
 use crate::common::{Backend, TestEdge, announce, event_id, file_id, job};
 use crate::families::{archive, picture};
+use crate::make::{mail, program, rar};
 
 const JPEG: &str = "image/jpeg";
 
@@ -148,4 +149,83 @@ async fn two_members_of_one_name_are_two_and_bytes_before_an_archive_do_no_harm(
         }
         backend.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_members_of_an_archive_of_any_format_are_files_of_their_own() {
+    crate::sandbox();
+    let (one, two) = (picture(40, 20), picture(30, 20));
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    std::fs::write(at("发票 1.png"), &one).expect("a file");
+    std::fs::write(at("b.png"), &two).expect("a file");
+    let inside = folder.path().to_str().expect("UTF-8");
+    let mut archives = vec![(
+        "photos.rar",
+        rar(&[("发票 1.png", &one[..]), ("b.png", &two[..])]),
+    )];
+    for (name, how) in [
+        ("photos.7z", "--format=7zip"),
+        ("photos.tar", "--format=pax"),
+        ("photos.tgz", "--format=pax -z"),
+        ("photos.cab.txz", "--format=ustar -J"),
+    ] {
+        let path = at(name);
+        let mut arguments = vec!["-C", inside];
+        arguments.extend(how.split(' '));
+        arguments.extend(["-cf", path.to_str().expect("UTF-8"), "发票 1.png", "b.png"]);
+        program("bsdtar", "libarchive-tools", &arguments).expect("an archive");
+        archives.push((name, std::fs::read(path).expect("an archive")));
+    }
+    for (name, content) in archives {
+        let data = tempfile::tempdir().expect("a folder");
+        let edge = TestEdge::start().await;
+        let backend = Backend::start(data.path(), &edge).await;
+        let (stage, told) = ended(&backend, &edge, &content, name).await;
+        assert_eq!((stage, told.reason), (Stage::Done, None), "{name}");
+        let mut found = [delivered(&backend, 1).await, delivered(&backend, 2).await];
+        found.sort();
+        assert_eq!(found, [Some((30, 20)), Some((40, 20))], "{name}");
+        backend.stop().await;
+        let left = std::fs::read_dir(data.path().join("work")).expect("the folder");
+        assert_eq!(left.count(), 0, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_of_any_format_that_was_cut_is_damaged() {
+    crate::sandbox();
+    let whole = rar(&[("a.png", &picture(40, 20)[..])]);
+    let data = tempfile::tempdir().expect("a folder");
+    let edge = TestEdge::start().await;
+    let backend = Backend::start(data.path(), &edge).await;
+    let cut = &whole[..whole.len() - 60];
+    let (stage, told) = ended(&backend, &edge, cut, "photos.rar").await;
+    assert_eq!(stage, Stage::Parked);
+    assert_eq!(told.code.as_deref(), Some("unreadable"));
+    backend.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_is_what_is_read_in_it_and_what_is_attached() {
+    crate::sandbox();
+    let (one, two) = (picture(40, 20), picture(30, 20));
+    let attached = [("发票.png", &one[..]), ("b.png", &two[..])];
+    let content = mail("words", &picture(8, 8), &attached);
+    let data = tempfile::tempdir().expect("a folder");
+    let edge = TestEdge::start().await;
+    let backend = Backend::start(data.path(), &edge).await;
+    let (stage, told) = ended(&backend, &edge, &content, "mail.eml").await;
+    // The app takes pictures only.
+    assert_eq!(
+        (stage, told.reason.as_deref()),
+        (
+            Stage::Done,
+            Some("1 of 3 files could not be used: 理赔材料.html")
+        )
+    );
+    for (place, size) in [(2, (40, 20)), (3, (30, 20))] {
+        assert_eq!(delivered(&backend, place).await, Some(size), "{place}");
+    }
+    backend.stop().await;
 }

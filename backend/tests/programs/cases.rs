@@ -1,10 +1,13 @@
 //! Files as people send them, which a converter is tempted to take for something else: what comes
 //! out is what the person sees in them.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use chatlift_backend::pipeline::Rejection;
 use chatlift_backend::store::{Product, Stage};
 
 use crate::common::{Backend, TestEdge, announce, event_id, file_id};
+use crate::families::archive;
 use crate::make::{CONVERT, program};
 
 const OCTETS: &str = "application/octet-stream";
@@ -337,19 +340,80 @@ async fn a_text_that_is_more_than_that_is_read_as_what_it_is_or_refused() {
         words.contains("保单一") && !words.contains("Workbook"),
         "{words}"
     );
-    for (name, content) in [
+    let letters = "IyFBTVIKPCQCB1AQS+XIzAHq5xVlV8AA";
+    let made = delivered("voice.amr", plain, letters.as_bytes(), &[PDF, "audio/mpeg"]).await;
+    assert_eq!(made.map(drop), Err(Rejection::NoUsableFormat));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_saved_page_is_read_with_its_pictures() {
+    let picture = media("a.png", "-f lavfi -i color=red:size=64x48 -frames:v 1");
+    let page = format!(
+        "MIME-Version: 1.0\r\nContent-Type: multipart/related; boundary=x\r\n\r\n--x\r\n\
+         Content-Type: text/html; charset=gb2312\r\nContent-Transfer-Encoding: base64\r\n\
+         Content-Location: file:///C:/page.htm\r\n\r\n{}\r\n--x\r\nContent-Type: image/png\r\n\
+         Content-Transfer-Encoding: base64\r\nContent-Location: file:///C:/a.png\r\n\r\n{}\r\n--x--\r\n",
+        STANDARD.encode(
+            encoding_rs::GBK
+                .encode("<html><p>保险理赔</p><img src=\"file:///C:/a.png\"></html>")
+                .0
+        ),
+        STANDARD.encode(&picture),
+    );
+    let (_, pdf) = delivered("report.doc", OCTETS, page.as_bytes(), &[PDF])
+        .await
+        .expect("a PDF");
+    let words = words(&pdf);
+    assert!(
+        words.contains("保险理赔") && !words.contains("MIME"),
+        "{words}"
+    );
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.pdf");
+    std::fs::write(&path, pdf).expect("a file");
+    let list = ["-list", path.to_str().expect("UTF-8")];
+    let pictures = program("pdfimages", "poppler-utils", &list).expect("a list");
+    assert!(
+        pictures.contains(" 64 ") && pictures.contains(" 48 "),
+        "{pictures}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_taken_is_refused_by_its_name() {
+    let package = |names: &[&[u8]]| {
+        let members: Vec<(&[u8], &[u8])> = names.iter().map(|name| (*name, &b"x"[..])).collect();
+        archive(&members)
+    };
+    for (name, content, expected) in [
         (
-            "mail.eml",
-            "From: a@example.com\nDate: today\nMIME-Version: 1.0\n\nPGe=",
+            "letter.pages",
+            package(&[b"preview.jpg", b"Index/Document.iwa"]),
+            Rejection::ApplePages,
         ),
         (
-            "page.doc",
-            "MIME-Version: 1.0\nContent-Type: multipart/related; boundary=x\n\n--x\n",
+            "invoice.ofd",
+            package(&[b"Doc_0/Res/seal.png", b"OFD.xml"]),
+            Rejection::Ofd,
         ),
-        ("voice.amr", "IyFBTVIKPCQCB1AQS+XIzAHq5xVlV8AA"),
+        (
+            "msg.amr",
+            b"\x02#!SILK_V3\x0c\0".to_vec(),
+            Rejection::SilkVoice,
+        ),
+        (
+            "setup.exe",
+            b"MZ\x90\0\x03\0\0\0".to_vec(),
+            Rejection::Program,
+        ),
+        (
+            "plan.dwg",
+            b"AC1032\0\0\0\0".to_vec(),
+            Rejection::CadDrawing,
+        ),
     ] {
-        let made = delivered(name, plain, content.as_bytes(), &[PDF, "audio/mpeg"]).await;
-        assert_eq!(made.map(drop), Err(Rejection::NoUsableFormat), "{name}");
+        let refused = delivered(name, OCTETS, &content, &[PDF, "image/jpeg"]).await;
+        assert_eq!(refused.map(drop), Err(expected), "{name}");
     }
 }
 

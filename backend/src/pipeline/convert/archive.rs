@@ -1,22 +1,28 @@
-//! Zip archives. One that the app takes as it is is looked through; of another, each member is a file
-//! of its own, and is treated as one that was uploaded.
+//! Archives. A zip that the app takes as it is is looked through; of another archive, each member is a
+//! file of its own, and is treated as one that was uploaded. Those of other formats are made a zip first,
+//! behind the sandbox's walls, and so are mails with what is attached to them.
 //!
 //! What an archive says of its members is not believed: they are counted as they are unpacked, one
 //! after the other, under names of our own. An archive in an archive is not opened.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write};
-use std::path::Path;
+use std::panic::catch_unwind;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use chatlift_shared::digest::Sha256;
+use chatlift_shared::kind::{MAIL, ZIP};
 use chatlift_shared::name;
 use sha2::Digest as _;
 
 use super::directory::{Entry, Zip, judge_read};
 use super::names::names;
-use super::{Conversion, ConvertError, Converter, inspect, pdf, reject};
+use super::{Conversion, ConvertError, Converter, inspect, mail, pdf, reject};
 use crate::pipeline::Rejection;
 use crate::pipeline::folders::Hash;
+use crate::sandbox::{Limits, Program, Run, RunError, Sandbox};
 use crate::store::Member;
 
 /// Most members of an archive.
@@ -27,8 +33,100 @@ pub const UNPACKED_MAX: u64 = 1024 * 1024 * 1024;
 /// 1,000 times.
 const RATIO_MAX: u64 = 200;
 
-/// The type of a zip archive.
-pub(crate) const ZIP: &str = "application/zip";
+/// Making a zip of another archive.
+const LIMITS: Limits = Limits {
+    time: Duration::from_secs(120),
+    memory: 1024 * 1024 * 1024,
+    // The directory and the heads of the members are beside them.
+    output: UNPACKED_MAX + 16 * 1024 * 1024,
+    processes: 8,
+};
+
+/// Archives that libarchive reads.
+const OTHERS: [&str; 9] = [
+    "application/vnd.rar",
+    "application/x-7z-compressed",
+    "application/x-tar",
+    "application/gzip",
+    "application/x-bzip2",
+    "application/x-xz",
+    "application/zstd",
+    "application/vnd.ms-cab-compressed",
+    "application/x-lzh-compressed",
+];
+
+/// Whether a file of this type is a folder of files, and the program that opens it.
+pub(super) fn opener(media_type: &str) -> Option<&'static [Program]> {
+    match media_type {
+        ZIP | MAIL => Some(&[]),
+        other => OTHERS.contains(&other).then_some(&[Program::BsdTar]),
+    }
+}
+
+/// The archive at `source` as a zip: itself, or one that is made in `folder`. Blocks.
+///
+/// # Errors
+/// [`ConvertError::Rejected`] when it is damaged, has a password, or holds too much.
+pub fn as_zip(sandbox: &Sandbox, source: &Path, folder: &Path) -> Result<PathBuf, ConvertError> {
+    let kind = inspect(source, "")?.media_type;
+    let made = folder.join("archive.zip");
+    match &kind[..] {
+        // A parser that panics over a mail will do so again.
+        MAIL => catch_unwind(|| mail::as_zip(source, &made))
+            .unwrap_or_else(|_| Err(reject(Rejection::Unreadable, "the parser panicked")))?,
+        other if OTHERS.contains(&other) => {
+            let silent = other == "application/x-7z-compressed";
+            repack(sandbox, source, &made, folder, silent)?;
+        }
+        _ => return Ok(source.to_owned()),
+    }
+    Ok(made)
+}
+
+/// Makes a zip of an archive of another format; of which a lock may be met in silence.
+fn repack(
+    sandbox: &Sandbox,
+    source: &Path,
+    made: &Path,
+    folder: &Path,
+    silent: bool,
+) -> Result<(), ConvertError> {
+    let words = "--format=zip --options zip:compression=store -cf";
+    let mut arguments: Vec<OsString> = words.split(' ').map(OsString::from).collect();
+    let mut members = OsString::from("@");
+    members.push(source);
+    arguments.extend([made.into(), members]);
+    let run = Run {
+        program: Program::BsdTar,
+        arguments,
+        folder,
+        reads: &[source],
+        limits: LIMITS,
+    };
+    let ended = match sandbox.run(&run) {
+        Err(RunError::Output { limit, .. }) => {
+            let error = format!("more than {limit} bytes in an archive");
+            return Err(reject(Rejection::ArchiveRefused, error));
+        }
+        other => other?,
+    };
+    if ended.success {
+        return Ok(());
+    }
+    // Of a 7z whose members alone are encrypted, libarchive 3.6 says nothing.
+    let said = |words: &str| ended.errors.contains(words);
+    let rejection = if said("ncrypt")
+        || said("Crypto codec")
+        || silent && ended.errors.trim() == "bsdtar: (null)"
+    {
+        Rejection::PasswordProtected
+    } else if said("Unrecognized archive format") {
+        Rejection::NoUsableFormat
+    } else {
+        Rejection::Unreadable
+    };
+    Err(reject(rejection, ended.errors))
+}
 
 /// The converter of archives that the app takes as they are.
 #[derive(Clone, Copy, Debug)]

@@ -13,10 +13,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chatlift_shared::kind::{EXCEL_2003, WORD_2003};
+use chatlift_shared::kind::{EXCEL_2003, PAGE, WORD_2003};
 
-use super::{Conversion, ConvertError, Converter, reject, text};
-use crate::pipeline::Rejection;
+use super::{Conversion, ConvertError, Converter, mail, reject, text};
+use crate::pipeline::{Lane, Rejection};
 use crate::sandbox::{Limits, Program, Run, Sandbox};
 
 /// A document of 100 pages takes some 10 s and 400 MB on two cores.
@@ -52,7 +52,7 @@ fn filter(media_type: &str) -> Option<Filter> {
         "application/vnd.oasis.opendocument.text" => ("odt", "writer8", WRITER),
         "application/rtf" | "text/rtf" => ("rtf", "Rich Text Format", WRITER),
         "text/plain" => ("txt", "Text (encoded):UTF8", WRITER),
-        "text/html" => ("html", "HTML (StarWriter)", WRITER),
+        "text/html" | PAGE => ("html", "HTML (StarWriter)", WRITER),
         EXCEL_2003 => ("xml", "MS Excel 2003 XML", CALC),
         WORD_2003 => ("xml", "MS Word 2003 XML", WRITER),
         "application/vnd.ms-excel" => ("xls", "MS Excel 97", CALC),
@@ -120,6 +120,10 @@ impl Converter for Documents {
         &[Program::LibreOffice]
     }
 
+    fn lane(&self, _: &str) -> Lane {
+        Lane::Slow
+    }
+
     fn convert(&self, conversion: &Conversion<'_>) -> Result<(), ConvertError> {
         let filter = filter(conversion.from)
             .ok_or_else(|| reject(Rejection::NoUsableFormat, "not a document"))?;
@@ -129,6 +133,7 @@ impl Converter for Documents {
         match conversion.from {
             "text/plain" => fs::write(&source, text::decode(&read(conversion.source)?))?,
             "text/html" => fs::write(&source, text::decode_html(&read(conversion.source)?))?,
+            PAGE => fs::write(&source, text::in_ascii(&mail::page(conversion.source)?))?,
             "text/csv" => {
                 let text = text::decode(&read(conversion.source)?);
                 let table = Table::of(&text);

@@ -9,7 +9,7 @@ use std::fs;
 use std::time::Duration;
 
 use super::{Conversion, ConvertError, Converter, reject};
-use crate::pipeline::Rejection;
+use crate::pipeline::{Lane, Rejection};
 use crate::sandbox::{Limits, Program, Run, Sandbox};
 
 /// Ten minutes of two cores make some 20 minutes of video at [`VIDEO_FILTER`]'s size.
@@ -79,6 +79,10 @@ impl Converter for Media {
 
     fn needs(&self, _: &str, _: &str) -> &'static [Program] {
         &[Program::Ffmpeg]
+    }
+
+    fn lane(&self, _: &str) -> Lane {
+        Lane::Slow
     }
 
     fn convert(&self, conversion: &Conversion<'_>) -> Result<(), ConvertError> {

@@ -19,6 +19,7 @@ pub mod document;
 mod heif;
 pub mod image;
 mod kind;
+mod mail;
 mod media;
 mod names;
 mod naming;
@@ -39,7 +40,7 @@ use chatlift_shared::digest::Sha256;
 
 use super::folders::{blocking, measure, remove, remove_folder, rename};
 use super::retry::delay;
-use super::{Failure, Pipeline, Rejection, unite, unpack};
+use super::{CONVERSION_MAX, Failure, Lane, Pipeline, Rejection, unite, unpack};
 use crate::error::random;
 use crate::sandbox::{Program, Programs, RunError, Sandbox};
 use crate::store::{Job, Product};
@@ -70,6 +71,12 @@ pub trait Converter: Send + Sync + 'static {
     fn needs(&self, from: &str, to: &str) -> &'static [Program] {
         let _ = (from, to);
         &[]
+    }
+
+    /// How long this usually takes.
+    fn lane(&self, from: &str) -> Lane {
+        let _ = from;
+        Lane::Quick
     }
 
     /// Makes `result` out of `source`.
@@ -230,10 +237,18 @@ pub fn choose(
                 _ => Ok(Choice::Convert(able)),
             }
         }
-        Plan::Impossible if from == archive::ZIP => Ok(Choice::Unpack),
         Plan::Impossible => {
+            if let Some(needs) = archive::opener(from) {
+                let missing = needs
+                    .iter()
+                    .find(|program| programs.get(**program).is_none());
+                return match missing {
+                    None => Ok(Choice::Unpack),
+                    Some(program) => Err(reject(Rejection::ProgramMissing, program.missing())),
+                };
+            }
             let error = format!("no converter from {from} to any of {formats:?}");
-            Err(reject(Rejection::NoUsableFormat, error))
+            Err(reject(Rejection::of_kind(from), error))
         }
     }
 }
@@ -343,8 +358,9 @@ async fn convert(
         converter = converter.name(), from, to, "converting"
     );
     let source = pipeline.folders.original(job.file());
+    let lane = converter.lane(from);
     let (from, to, converter) = (from.to_owned(), to.to_owned(), Arc::clone(converter));
-    bounded(pipeline, job, move |result, folder| {
+    bounded(pipeline, job, lane, move |result, folder| {
         converter.convert(&Conversion {
             source: &source,
             from: &from,
@@ -360,14 +376,15 @@ async fn convert(
 pub(super) async fn bounded(
     pipeline: &Pipeline,
     job: &Job,
+    lane: Lane,
     work: impl FnOnce(&Path, &Path) -> Result<(), ConvertError> + Send + 'static,
 ) -> Result<(u64, Sha256), Failure> {
     if job.crashes >= CRASHES_MAX {
         let error = format!("the process died in its conversion {CRASHES_MAX} times");
         return Err(Failure::rejected(Rejection::Unreadable, error));
     }
-    // Held until the conversion ends: each may need as much memory as its limits allow.
-    let _turn = pipeline.conversions.acquire().await;
+    // Each may need as much memory as its limits allow.
+    let turn = pipeline.turn(lane).await;
     let wait = delay(job.crashes.saturating_add(1), random());
     let again_at = pipeline.clock.now().plus(wait);
     pipeline
@@ -377,7 +394,9 @@ pub(super) async fn bounded(
     let result = pipeline.folders.converting(job.file());
     let folder = pipeline.folders.run(job.file());
     let made = result.clone();
-    let outcome = tokio::task::spawn_blocking(move || {
+    let work = tokio::task::spawn_blocking(move || {
+        // Until its end, also when nobody waits for that any more.
+        let _turn = turn;
         remove_folder(&folder)?;
         std::fs::create_dir(&folder)?;
         let outcome = work(&made, &folder);
@@ -386,8 +405,11 @@ pub(super) async fn bounded(
             std::fs::File::open(&made)?.sync_all()?;
         }
         outcome
-    })
-    .await;
+    });
+    let Ok(outcome) = tokio::time::timeout(CONVERSION_MAX, work).await else {
+        let error = format!("it took longer than {CONVERSION_MAX:?}");
+        return Err(Failure::rejected(Rejection::TookTooLong, error));
+    };
     match outcome {
         Ok(Ok(())) => {}
         Ok(Err(error)) => return Err(error.into()),

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use super::image::check;
 use super::media::Media;
 use super::{Conversion, ConvertError, Converter, heif, reject};
-use crate::pipeline::Rejection;
+use crate::pipeline::{Lane, Rejection};
 use crate::sandbox::{Limits, Program, Run, Sandbox};
 
 /// Reading and writing a file once.
@@ -61,7 +61,9 @@ impl Converter for Stripper {
     }
 
     fn handles(&self, from: &str, to: &str) -> bool {
-        from == to && (container(from).is_some() || photo(from).is_some())
+        // A film's container may hold sound alone.
+        let sound_as_film = from == "audio/mp4" && to == "video/mp4";
+        from == to && (container(from).is_some() || photo(from).is_some()) || sound_as_film
     }
 
     fn needs(&self, from: &str, _: &str) -> &'static [Program] {
@@ -69,6 +71,13 @@ impl Converter for Stripper {
             &[Program::ExifTool]
         } else {
             &[Program::Ffmpeg, Program::Ffprobe]
+        }
+    }
+
+    fn lane(&self, from: &str) -> Lane {
+        match photo(from) {
+            Some(_) => Lane::Quick,
+            None => Lane::Slow,
         }
     }
 
@@ -99,8 +108,11 @@ impl Converter for Stripper {
             arguments.extend([between.clone().into(), source.into()]);
             (Program::ExifTool, arguments)
         } else {
-            let (read, write) = container(conversion.from)
-                .ok_or_else(|| reject(Rejection::NoUsableFormat, "neither photo nor video"))?;
+            let (Some((read, _)), Some((_, write))) =
+                (container(conversion.from), container(conversion.to))
+            else {
+                return Err(reject(Rejection::NoUsableFormat, "neither photo nor video"));
+            };
             let words = format!(
                 "-nostdin -hide_banner -loglevel error -protocol_whitelist file -f {read} -i"
             );

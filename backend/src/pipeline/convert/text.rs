@@ -26,8 +26,13 @@ pub(super) fn decode_html(bytes: &[u8]) -> String {
         .or_else(|| wide(bytes))
         .or_else(|| named(bytes))
         .unwrap_or_else(|| guess(bytes));
-    let mut page = String::with_capacity(bytes.len());
-    for c in encoding.decode(bytes).0.chars() {
+    in_ascii(&encoding.decode(bytes).0)
+}
+
+/// A page with character references for what is not in ASCII.
+pub(super) fn in_ascii(text: &str) -> String {
+    let mut page = String::with_capacity(text.len());
+    for c in text.chars() {
         if c.is_ascii() {
             page.push(c);
         } else {
