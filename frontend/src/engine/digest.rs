@@ -121,6 +121,13 @@ impl Hash {
     }
 }
 
+/// The digest of some bytes.
+pub(super) fn of(bytes: &[u8]) -> Sha256 {
+    let mut hash = Hash::new();
+    hash.add(bytes);
+    hash.digest()
+}
+
 /// The digest of the whole file up to part `n`; a new one for the first.
 fn take_whole(key: Key, run: u32, n: u16) -> Option<Hash> {
     WHOLES.with(|wholes| {

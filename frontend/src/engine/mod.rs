@@ -23,8 +23,8 @@ use read::Reader;
 
 pub(crate) use read::with_its_size;
 
-/// Waits between the tries of [`insist`], in milliseconds.
-const INSIST_MS: [f64; 5] = [1_000.0, 2_000.0, 4_000.0, 8_000.0, 16_000.0];
+/// Waits between the tries of [`retry`], in milliseconds.
+const RETRY_MS: [f64; 5] = [1_000.0, 2_000.0, 4_000.0, 8_000.0, 16_000.0];
 
 thread_local! {
     static BATCH: RefCell<Batch> = RefCell::default();
@@ -81,17 +81,20 @@ pub(crate) fn drop_file(key: Key) {
 /// Tells the edge that an upload will not be completed. What it is not told, it cleans away by
 /// itself, but only days later or when the link ends.
 fn give_up(upload: String) {
-    dom::spawn(insist(move || api::abandon(&upload)));
+    retry(Box::new(move || api::abandon(&upload)));
 }
 
-/// Asks until the edge has answered, some times.
-async fn insist(ask: impl Fn() -> api::Answer) {
-    for wait in INSIST_MS {
-        match ask().await {
-            Err(failure) if failure.passes() => dom::sleep(wait).await,
-            _ => break,
+/// Asks until the edge has answered, some times, in the background. Boxed, so that there is one copy of
+/// what repeats.
+fn retry(ask: Box<dyn Fn() -> api::Answer>) {
+    dom::spawn(async move {
+        for wait in RETRY_MS {
+            match ask().await {
+                Err(failure) if failure.passes() => dom::sleep(wait).await,
+                _ => break,
+            }
         }
-    }
+    });
 }
 
 /// Forgets all files.
@@ -291,6 +294,7 @@ fn ask(key: Key, run: u32, job: Job, file: &File, reading: &Reading) -> Option<a
             let body = file.slice_with_f64_and_f64(from, to).ok()?;
             read(key, |_, transfer| {
                 let whole = transfer.digests().filter(|_| chunk.ends);
+                let whole = whole.map(|(whole, parts)| (whole, digest::of(&parts)));
                 let digests = (transfer.part_digest(chunk.n), whole);
                 let upload = transfer.upload()?;
                 Some(api::send_chunk(
@@ -300,7 +304,12 @@ fn ask(key: Key, run: u32, job: Job, file: &File, reading: &Reading) -> Option<a
         }
         Job::Complete => read(key, |_, transfer| {
             let (whole, parts) = transfer.digests()?;
-            Some(api::complete(whose, transfer.upload()?, whole, parts))
+            Some(api::complete(
+                whose,
+                transfer.upload()?,
+                whole,
+                digest::of(&parts),
+            ))
         })??,
         // Nothing is asked for a digest.
         Job::Digest(_) => return None,
@@ -313,7 +322,7 @@ pub(crate) fn finish() {
     // Keys count up with the picks.
     stored.sort_unstable();
     // What is not told now, the link's end tells the backend later.
-    dom::spawn(insist(move || api::done(&stored)));
+    retry(Box::new(move || api::done(&stored)));
 }
 
 /// What the edge's answer to a job says; nothing if it is no answer of the edge.

@@ -115,7 +115,7 @@ pub struct Speed {
 /// Time between two samples of the speed, in milliseconds.
 const SAMPLE_MS: f64 = 1_000.0;
 
-/// Time after which a sample has lost two thirds of its weight, in milliseconds.
+/// Time after which a sample has lost about two thirds of its weight, in milliseconds.
 const MEMORY_MS: f64 = 8_000.0;
 
 /// How long bytes must have moved before a speed is said, in milliseconds: what a connection carries in its first
@@ -145,7 +145,7 @@ impl Speed {
         }
         self.measured += ms;
         // A plain average at first, or the first sample would weigh most for long.
-        let share = (ms / self.measured).max(1.0 - (-ms / MEMORY_MS).exp());
+        let share = (ms / self.measured).max(ms / (ms + MEMORY_MS));
         self.rate += share * (bytes as f64 / ms - self.rate);
     }
 

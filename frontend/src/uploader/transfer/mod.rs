@@ -224,11 +224,15 @@ impl Transfer {
         self.part(n)?.digest
     }
 
-    /// What to complete with: the digest of the whole, and that of the parts' digests.
+    /// What to complete with: the digest of the whole, and the parts' digests, one after the other, by
+    /// whose digest they are named (`Sha256::of_parts`).
     #[must_use]
-    pub fn digests(&self) -> Option<(Sha256, Sha256)> {
-        let parts: Option<Vec<_>> = self.parts.iter().map(|part| part.digest).collect();
-        Some((self.sha256?, Sha256::of_parts(parts?)))
+    pub fn digests(&self) -> Option<(Sha256, Vec<u8>)> {
+        let mut parts = Vec::new();
+        for part in &self.parts {
+            parts.extend(part.digest?.0);
+        }
+        Some((self.sha256?, parts))
     }
 
     /// Where part `n` begins and ends in the file, in bytes.
