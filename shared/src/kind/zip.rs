@@ -52,10 +52,8 @@ pub(super) fn among(extension: &str) -> &'static [&'static str] {
 
 /// Whether something of this extension may be a zip behind other bytes.
 pub(super) fn may_begin_late(extension: &str) -> bool {
-    matches!(
-        extension,
-        "" | "zip" | "exe" | "bin" | "run" | "sfx" | "sh" | "jar"
-    ) || super::table::with_extension(extension).any(|kind| AMONG.contains(&kind.media_type))
+    matches!(extension, "exe" | "run" | "sfx")
+        || super::table::with_extension(extension).any(|kind| AMONG.contains(&kind.media_type))
 }
 
 /// What the first members tell, if they do.
