@@ -258,6 +258,7 @@ mod tests {
             sha256: Sha256::of(b"x"),
             address: "r2://b/k".into(),
             receipt: None,
+            ticket: None,
         };
         let with = |status, reason| PageFile {
             receipt: Some(api::Receipt {

@@ -64,6 +64,13 @@ pub(crate) fn file_with_receipt() -> Value {
     file
 }
 
+pub(crate) fn file_withdrawn() -> Value {
+    let mut file = file();
+    file["deleted_at"] = json!(LATER);
+    file["deleted_reason"] = json!("withdrawn");
+    file
+}
+
 pub(crate) fn delivered() -> Value {
     json!({ "status": "delivered" })
 }
@@ -84,6 +91,12 @@ pub(crate) fn page_file() -> Value {
         "id": FILE, "name": "invoice.pdf", "size": SIZE, "media_type": "application/pdf",
         "sha256": SHA256, "address": format!("r2://chatlift-files/demo/{UPLOAD}")
     })
+}
+
+pub(crate) fn page_file_new() -> Value {
+    let mut file = page_file();
+    file["ticket"] = json!("AQ5kZW1vAAEAAAAAAAB");
+    file
 }
 
 pub(crate) fn page_data() -> Value {

@@ -52,6 +52,7 @@ pub(crate) fn schemas() -> Map<String, Value> {
         api::Join,
         api::UnderWay,
         api::File,
+        api::DeletedReason,
         api::Receipt,
         api::ReceiptStatus,
         api::EventStatus,

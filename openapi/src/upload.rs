@@ -2,10 +2,11 @@
 
 use chatlift_shared::ProblemCode::{
     BodyTooLarge, ChatNotConfigured, ChatRefused, ChatUnavailable, DigestMismatch, DigestMissing,
-    FileEmpty, FileTooLarge, FileTypeNotAccepted, InvalidRequest, LengthRequired, LinkExpired,
-    LinkFull, LinkNotFound, LinkRevoked, LinkTokenInvalid, OffsetDiffers, PartOutOfRange,
-    PartSizeWrong, PartsDiffer, PartsMissing, PasswordLocked, PasswordRequired, PasswordWrong,
-    StorageUnavailable, UploadAborted, UploadBusy, UploadNotFound, UploadTicketInvalid,
+    FileEmpty, FileTaken, FileTooLarge, FileTypeNotAccepted, InvalidRequest, LengthRequired,
+    LinkExpired, LinkFull, LinkNotFound, LinkRevoked, LinkTokenInvalid, OffsetDiffers,
+    PartOutOfRange, PartSizeWrong, PartsDiffer, PartsMissing, PasswordLocked, PasswordRequired,
+    PasswordWrong, StorageUnavailable, TooManyWithdrawn, UploadAborted, UploadBusy, UploadNotFound,
+    UploadTicketInvalid,
 };
 use serde_json::{Value, json};
 
@@ -222,7 +223,10 @@ fn files() -> Vec<Operation> {
             "send_file",
             "Upload a small file in one request",
         )
-        .describe("Up to 8 MiB, with its length announced. Larger files go in parts.")
+        .describe(
+            "Up to 8 MiB, with its length announced. Larger files go in parts. The answer that stored \
+             it has a `ticket`, by which it can be withdrawn; one that only finds it stored has none.",
+        )
         .header(
             "Content-Disposition",
             "Names the file: `attachment; filename*=UTF-8''...` (RFC 6266).",
@@ -240,7 +244,7 @@ fn files() -> Vec<Operation> {
             201,
             "The file is stored.",
             "PageFile",
-            &[("file", examples::page_file())],
+            &[("file", examples::page_file_new())],
         )
         .leads_to(
             201,
@@ -406,11 +410,30 @@ fn parts() -> Vec<Operation> {
             "delete",
             "/u/{token}/uploads/{upload_id}",
             "abort_upload",
-            "Abort an upload",
+            "Abort an upload, or withdraw the file that it became",
         )
-        .answers_empty(204, "Its parts are gone, or will be soon.")
+        .describe(
+            "With its ticket, an upload is ended whatever its state, until a receipt says that the \
+             app has the file. A file that was stored already is withdrawn: its content is deleted, \
+             it takes no place of the link any more, and `file.deleted` with the reason `withdrawn` \
+             is sent. A commit that is under way ends without a file. The id of a file that came in one \
+             request is that of its upload, with `upl_` in place of `fil_`. Without a ticket, only an \
+             upload that still takes parts is ended. Again is fine.",
+        )
+        .header(
+            "Upload-Ticket",
+            "The upload's ticket, from its announcement or from the answer that stored the file.",
+            json!({ "type": "string", "pattern": "^[A-Za-z0-9_-]+$" }),
+        )
+        .answers_empty(204, "It is ended. What storage has of it is gone, or will be soon.")
         .problems(&OF_ITS_TOKEN)
-        .problems(&[UploadNotFound, UploadBusy]),
+        .problems(&[
+            UploadTicketInvalid,
+            UploadNotFound,
+            UploadBusy,
+            FileTaken,
+            TooManyWithdrawn,
+        ]),
     ]
 }
 

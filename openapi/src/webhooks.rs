@@ -3,7 +3,7 @@
 use chatlift_shared::webhook::{HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP};
 use serde_json::{Map, Value, json};
 
-use crate::examples::{event, file, link_ref};
+use crate::examples::{event, file, file_withdrawn, link_ref};
 use crate::operation::{named, schema};
 
 /// A kind of event.
@@ -54,8 +54,9 @@ fn kinds() -> Vec<Kind> {
             name: "file.deleted",
             schema: "FileDeletedEvent",
             data: "FileDeleted",
-            text: "A file was deleted, by the app or at the end of its time. Its content is gone.",
-            example: json!({ "file": file(), "link": link_ref() }),
+            text: "A file was deleted: by the app, by who sent it, or at the end of its time; \
+                   `deleted_reason` says which. Its content is gone.",
+            example: json!({ "file": file_withdrawn(), "link": link_ref() }),
         },
     ]
 }

@@ -209,9 +209,25 @@ pub struct File {
     /// When it was deleted, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_at: Option<Timestamp>,
+    /// Why it was deleted, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_reason: Option<DeletedReason>,
     /// What became of it at the business backend, as far as that has said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Receipt>,
+}
+
+/// Why a file was deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum DeletedReason {
+    /// Who sent it withdrew it before the app had taken it. It takes no place of the link any more.
+    Withdrawn,
+    /// The app deleted it.
+    Requested,
+    /// It was kept as long as its scene says.
+    Expired,
 }
 
 /// `DELETE /v1/links/{id}?erase=true`: what went with the link.
@@ -405,6 +421,9 @@ pub struct PageFile {
     /// What became of it, as far as the backend has said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Receipt>,
+    /// Lets whoever sent it withdraw it; in the answer to `POST /u/{token}/files` that stored it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
 }
 
 impl From<File> for PageFile {
@@ -417,6 +436,7 @@ impl From<File> for PageFile {
             sha256: file.sha256,
             address: file.address,
             receipt: file.receipt,
+            ticket: None,
         }
     }
 }

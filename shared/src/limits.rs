@@ -88,6 +88,10 @@ pub const RECEIPT_CODE_MAX: usize = 64;
 /// Most files of one link, whatever a scene says.
 pub const LINK_FILES_MAX: u32 = 500;
 
+/// Most files of one link that may be withdrawn by who sent them. Each stays in the link's record and
+/// in two of its events, so that a sender must not have as many as they like.
+pub const WITHDRAWN_MAX: u32 = 100;
+
 /// Size of the parts of an upload of `size` bytes, in bytes: [`PART_SIZE`], or the least whole
 /// MiB that keeps the upload within [`PARTS_MAX`] parts.
 #[must_use]

@@ -132,6 +132,10 @@ problems! {
     FileNotFound = 404 "file-not-found" "There is no such file",
     /// The file was deleted.
     FileDeleted = 410 "file-deleted" "The file was deleted",
+    /// The app has the file: a receipt says that it was delivered. It cannot be withdrawn any more.
+    FileTaken = 409 "file-taken" "The app already has the file",
+    /// As many files of the link were withdrawn as may be; `limit` says how many.
+    TooManyWithdrawn = 409 "too-many-withdrawn" "Too many files of this link were withdrawn",
     /// A receipt that would go back on an earlier one.
     ReceiptOutOfOrder = 409 "receipt-out-of-order" "A later receipt was already given",
     /// The range lies outside the file.

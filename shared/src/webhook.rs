@@ -208,7 +208,7 @@ pub enum EventKind {
     /// The app took the link back; it may have files or none.
     #[serde(rename = "link.revoked")]
     LinkRevoked(LinkEnded),
-    /// A file was deleted, by the app or at the end of its time. Its content is gone.
+    /// A file was deleted, by the app, by who sent it or at the end of its time. Its content is gone.
     #[serde(rename = "file.deleted")]
     FileDeleted(FileDeleted),
 }
@@ -243,7 +243,7 @@ impl EventKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FileDeleted {
-    /// The file, `deleted_at` included.
+    /// The file, with `deleted_at` and `deleted_reason`.
     pub file: File,
     /// The link it came by.
     pub link: LinkRef,

@@ -185,6 +185,7 @@ pub(super) async fn begin_joined(
             address: String::new(),
             stored_at: now,
             deleted_at: None,
+            deleted_reason: None,
             receipt: None,
         },
         link: link.clone(),

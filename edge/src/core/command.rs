@@ -184,6 +184,11 @@ pub enum Command {
         /// The upload.
         upload: UploadId,
     },
+    /// Who sent it takes it back, stored or not, unless the app has it.
+    WithdrawFile {
+        /// The upload.
+        upload: UploadId,
+    },
     /// Something about a serial upload.
     Serial(UploadId, SerialCommand),
     /// What the backend says of a file.

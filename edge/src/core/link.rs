@@ -14,7 +14,7 @@
 
 use std::collections::BTreeMap;
 
-use chatlift_shared::api::{self, EventState, LinkState as Status, Receipt};
+use chatlift_shared::api::{self, DeletedReason, EventState, LinkState as Status, Receipt};
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::media::MediaRange;
 use chatlift_shared::text::LocalizedText;
@@ -212,8 +212,19 @@ pub struct StoredFile {
     pub stored_at: Timestamp,
     /// When it was deleted.
     pub deleted_at: Option<Timestamp>,
+    /// Why it was deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_reason: Option<DeletedReason>,
     /// What the backend said of it.
     pub receipt: Option<Receipt>,
+}
+
+impl StoredFile {
+    /// Whether who sent it has withdrawn it.
+    #[must_use]
+    pub fn is_withdrawn(&self) -> bool {
+        self.deleted_reason == Some(DeletedReason::Withdrawn)
+    }
 }
 
 /// A part that R2 holds.
@@ -295,7 +306,7 @@ impl LinkState {
     #[must_use]
     pub fn places_taken(&self) -> u32 {
         let taken = self.uploads.values().filter(|u| match &u.state {
-            UploadState::Stored(_) => true,
+            UploadState::Stored(file) => !file.is_withdrawn(),
             // A piece is no file.
             UploadState::Completing { .. } => {
                 u.serial.as_ref().is_none_or(|s| s.role != Role::Piece)
@@ -306,14 +317,22 @@ impl LinkState {
     }
 
     /// How many files were stored, deleted ones too: a deleted file does not make room for one
-    /// more.
+    /// more. One that was withdrawn does.
     #[must_use]
     pub fn files_stored(&self) -> u32 {
-        let stored = self
-            .uploads
-            .values()
-            .filter(|u| matches!(u.state, UploadState::Stored(_)));
-        u32::try_from(stored.count()).unwrap_or(u32::MAX)
+        self.count_files(|file| !file.is_withdrawn())
+    }
+
+    /// How many files were withdrawn.
+    #[must_use]
+    pub fn files_withdrawn(&self) -> u32 {
+        self.count_files(StoredFile::is_withdrawn)
+    }
+
+    fn count_files(&self, counts: impl Fn(&StoredFile) -> bool) -> u32 {
+        let files = self.uploads.values();
+        let files = files.filter(|u| matches!(&u.state, UploadState::Stored(file) if counts(file)));
+        u32::try_from(files.count()).unwrap_or(u32::MAX)
     }
 
     /// The file that `upload` became, if it is one.
@@ -333,6 +352,7 @@ impl LinkState {
             address: address(&self.link.bucket, &self.key(upload)),
             stored_at: stored.stored_at,
             deleted_at: stored.deleted_at,
+            deleted_reason: stored.deleted_reason,
             receipt: stored.receipt.clone(),
         })
     }

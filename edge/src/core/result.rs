@@ -112,6 +112,7 @@ mod tests {
                 sha256: Sha256::of(b"abc"),
                 address: "r2://files/a".into(),
                 receipt: None,
+                ticket: None,
             }),
             ..file("a.pdf", None)
         };

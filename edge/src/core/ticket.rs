@@ -1,5 +1,6 @@
 //! The upload ticket: a MAC over all that the worker needs to take a part, so that no Durable
-//! Object is asked before the bytes flow.
+//! Object is asked before the bytes flow. It also shows that its bearer is who sent the upload: with it
+//! they may withdraw the file.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,7 +18,7 @@ pub struct Ticket {
     pub upload: UploadId,
     /// The app, for the object key.
     pub app: AppId,
-    /// R2's id of the multipart upload.
+    /// R2's id of the multipart upload; empty for a file that came in one request.
     pub r2_upload_id: String,
     /// Size in bytes.
     pub size: u64,
@@ -25,6 +26,14 @@ pub struct Ticket {
     pub part_size: u64,
     /// When the ticket ends, in seconds since the epoch: with its link.
     pub expires_at: u64,
+}
+
+impl Ticket {
+    /// Whether the upload takes parts; a file that came in one request never did.
+    #[must_use]
+    pub fn takes_parts(&self) -> bool {
+        !self.r2_upload_id.is_empty()
+    }
 }
 
 /// Makes a ticket: `base64url-no-pad( key id:u8 ‖ postcard(ticket) ‖ tag )`.

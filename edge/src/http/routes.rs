@@ -6,7 +6,7 @@ use chatlift_shared::api::{
     CompleteUpload, CreateLink, CreateUpload, Done, HEADER_OFFSET, HEADER_TICKET, PageFile,
     Receipt, Staged, Upload,
 };
-use chatlift_shared::limits::HEAD_MAX;
+use chatlift_shared::limits::{HEAD_MAX, SINGLE_REQUEST_MAX};
 use chatlift_shared::token::Claims;
 use chatlift_shared::{Problem, ProblemCode, UploadId};
 
@@ -17,6 +17,7 @@ use super::request::{self, feed, invalid, own};
 use super::runtime::{Edge, Response, Runtime};
 use super::{access, chat, content, form, manage, page, password, respond, resumable, tus};
 use crate::core::command::FoundFile;
+use crate::core::link::upload_of;
 use crate::core::route::{PageRoute, Route};
 use crate::core::serial::LIFETIME;
 use crate::core::tus::number;
@@ -175,7 +176,14 @@ async fn page_route<R: Runtime>(
         }
         PageRoute::Abort(upload) => {
             let upload = own(&claims, Some(upload))?;
-            service.abort_upload(upload).await?;
+            match header(&call.request, HEADER_TICKET) {
+                None => service.abort_upload(upload).await?,
+                Some(_) => {
+                    ticket_for(call, upload)?;
+                    service.withdraw_file(upload).await?;
+                    log::info("upload withdrawn", &[("upload", upload.to_string())]);
+                }
+            }
             Ok(respond::no_content())
         }
         PageRoute::Html
@@ -189,7 +197,17 @@ async fn page_route<R: Runtime>(
 }
 
 fn stored<R: Runtime>(status: u16, found: FoundFile) -> Result<Response<R>, Failure> {
-    let file: PageFile = found.file.into();
+    stored_with(status, found, None)
+}
+
+/// As [`stored`], with the ticket by which whoever sent the file may withdraw it.
+fn stored_with<R: Runtime>(
+    status: u16,
+    found: FoundFile,
+    ticket: Option<String>,
+) -> Result<Response<R>, Failure> {
+    let mut file: PageFile = found.file.into();
+    file.ticket = ticket;
     log::info(
         "file stored",
         &[
@@ -212,10 +230,43 @@ async fn put_file<R: Runtime>(
     let name = request::file_name(request)?;
     service.world.may_panic(&name);
     let mut feed = feed(call);
-    let found = service
+    let (found, new) = service
         .put_file(&claims.app, claims.link, name, length, sha256, &mut feed)
         .await?;
-    stored(201, found)
+    // Who only knows the digest of a file is not who sent it.
+    let ticket = if new {
+        let ticket = ticket::Ticket {
+            upload: upload_of(found.file.id),
+            app: claims.app.clone(),
+            r2_upload_id: String::new(),
+            size: found.file.size,
+            part_size: SINGLE_REQUEST_MAX,
+            expires_at: ticket_end(call),
+        };
+        Some(ticket::issue(&call.config()?.keys, &ticket))
+    } else {
+        None
+    };
+    stored_with(201, found, ticket)
+}
+
+/// When a ticket that is issued now ends, in seconds since the epoch. The link itself says whether it
+/// takes parts; a page that is open when it is extended goes on.
+fn ticket_end(call: &Call<'_, impl Runtime>) -> u64 {
+    u64::try_from(call.runtime.now().plus(LIFETIME).secs()).unwrap_or_default()
+}
+
+/// The ticket of this upload that a request bears.
+fn ticket_for(call: &Call<'_, impl Runtime>, upload: UploadId) -> Result<ticket::Ticket, Failure> {
+    let keys = &call.config()?.keys;
+    header(&call.request, HEADER_TICKET)
+        .and_then(|text| ticket::read(keys, &text, call.runtime.now()))
+        .filter(|ticket| ticket.upload == upload)
+        .ok_or_else(|| ticket_invalid().into())
+}
+
+fn ticket_invalid() -> Problem {
+    Problem::new(ProblemCode::UploadTicketInvalid).field("Upload-Ticket")
 }
 
 async fn create_upload<R: Runtime>(
@@ -249,8 +300,7 @@ async fn create_upload<R: Runtime>(
         r2_upload_id: opened.multipart.r2_upload_id.clone(),
         size: opened.size,
         part_size: opened.multipart.part_size,
-        // The link itself says whether it takes parts; a page that is open when it is extended goes on.
-        expires_at: u64::try_from(call.runtime.now().plus(LIFETIME).secs()).unwrap_or_default(),
+        expires_at: ticket_end(call),
     };
     let upload = Upload {
         id: opened.id,
@@ -271,12 +321,12 @@ async fn put_part<R: Runtime>(
     upload: UploadId,
     n: u64,
 ) -> Result<Response<R>, Failure> {
-    let (config, request) = (call.config()?, &call.request);
+    let request = &call.request;
     let upload = own(claims, Some(upload))?;
-    let ticket = header(request, HEADER_TICKET)
-        .and_then(|text| ticket::read(&config.keys, &text, call.runtime.now()))
-        .filter(|ticket| ticket.upload == upload)
-        .ok_or_else(|| Problem::new(ProblemCode::UploadTicketInvalid).field("Upload-Ticket"))?;
+    let ticket = ticket_for(call, upload)?;
+    if !ticket.takes_parts() {
+        return Err(ticket_invalid().into());
+    }
     let length = request::content_length(request)?;
     let complete = completion(request)?;
     let mut feed = feed(call);

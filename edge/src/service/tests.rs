@@ -99,7 +99,7 @@ impl Edge {
             self.service
                 .put_file(app, link, "a.pdf".into(), length, sha256, &mut feed),
         )
-        .map(|found| found.file.sha256)
+        .map(|(found, _)| found.file.sha256)
     }
 
     fn announce(&self, link: LinkId, content: &[u8]) -> Result<OpenUpload, Failure> {

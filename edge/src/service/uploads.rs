@@ -535,7 +535,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         }
     }
 
-    /// Takes a file in one request.
+    /// Takes a file in one request. The answer says whether it is new: otherwise it was sent before.
     ///
     /// # Errors
     /// `file-too-large`, `file-type-not-accepted`, `digest-mismatch`; `invalid-request` for a body that
@@ -548,7 +548,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         length: u64,
         sha256: Option<Sha256>,
         feed: &mut impl Feed<Body = B::Body>,
-    ) -> Result<FoundFile, Failure> {
+    ) -> Result<(FoundFile, bool), Failure> {
         let store = async |key: &str, moved: &Cell<u64>| {
             let put = async |body| self.bucket.put(key, body, sha256).await;
             feed.take_exactly(length, moved, put).await.said
@@ -578,7 +578,8 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             let body = self.bucket.body(bytes).map_err(PutError::Bucket)?;
             self.bucket.put(key, body, sha256).await
         };
-        self.put_by(app, link, name, length, sha256, store).await
+        let stored = self.put_by(app, link, name, length, sha256, store).await;
+        stored.map(|(found, _)| found)
     }
 
     async fn put_by(
@@ -589,7 +590,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         length: u64,
         sha256: Option<Sha256>,
         store: impl AsyncFnOnce(&str, &Cell<u64>) -> Result<Put, PutError>,
-    ) -> Result<FoundFile, Failure> {
+    ) -> Result<(FoundFile, bool), Failure> {
         if length > SINGLE_REQUEST_MAX {
             return Err(Problem::new(ProblemCode::BodyTooLarge)
                 .limit(SINGLE_REQUEST_MAX)
@@ -607,7 +608,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         };
         let policy = match self.links.execute(link, reserve).await? {
             Reply::Room(policy) => policy,
-            Reply::File(found) => return Ok(*found),
+            Reply::File(found) => return Ok((*found, false)),
             other => return Err(unexpected(&other)),
         };
         let key = object_key(app, upload);
@@ -636,7 +637,8 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             sha256: Some(put.sha256),
             expected: None,
         };
-        self.confirm(&policy, announced).await
+        let found = self.confirm(&policy, announced).await?;
+        Ok((found, true))
     }
 
     /// Confirms an object that R2 has: checks size and type by what is stored, and makes it a
@@ -752,6 +754,14 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     /// `upload-not-found`; `upload-busy` when it is being stored, or is.
     pub async fn abort_upload(&self, upload: UploadId) -> Result<(), Failure> {
         self.tell(upload, Command::Abort { upload }).await
+    }
+
+    /// Ends an upload, or withdraws the file that it became, for who sent it. Again is fine.
+    ///
+    /// # Errors
+    /// `upload-not-found`; `file-taken` once the app has it; `too-many-withdrawn`.
+    pub async fn withdraw_file(&self, upload: UploadId) -> Result<(), Failure> {
+        self.tell(upload, Command::WithdrawFile { upload }).await
     }
 }
 

@@ -33,3 +33,4 @@ mod resumable;
 mod tus;
 mod uploads;
 mod webhooks;
+mod withdraw;

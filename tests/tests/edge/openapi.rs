@@ -77,6 +77,7 @@ fn every_documented_answer_is_reached_and_no_other() {
     run.completions();
     run.last_parts();
     run.busy_uploads();
+    run.withdrawals();
     run.silent_storage();
     run.tus_by_anybody();
     run.tus_creations();

@@ -246,6 +246,7 @@ async fn receipt(
         address: String::new(),
         stored_at: Timestamp::from_secs(0),
         deleted_at: None,
+        deleted_reason: None,
         receipt: Some(receipt),
     };
     Json(file).into_response()

@@ -89,6 +89,7 @@ pub(crate) fn announce(
                 address: format!("r2://files/{id}"),
                 stored_at: Timestamp::from_secs(1_795_000_000),
                 deleted_at: None,
+                deleted_reason: None,
                 receipt: None,
             },
             link: LinkRef {

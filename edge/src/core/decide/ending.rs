@@ -1,7 +1,7 @@
 //! What a person does with a link beside uploading: opens it, and says that all is sent. And how
 //! far the uploads are meanwhile.
 
-use chatlift_shared::api::{Join, LinkState as Status, UnderWay};
+use chatlift_shared::api::{DeletedReason, Join, LinkState as Status, UnderWay};
 use chatlift_shared::limits::part_len;
 use chatlift_shared::webhook::{EventKind, LinkEnded};
 use chatlift_shared::{FileId, UploadId};
@@ -47,6 +47,7 @@ impl Step<'_> {
                 .state
                 .files()
                 .into_iter()
+                .filter(|file| file.deleted_reason != Some(DeletedReason::Withdrawn))
                 .map(|file| {
                     let upload = super::super::link::upload_of(file.id);
                     let row = self.state.uploads.get(&upload);

@@ -1,9 +1,9 @@
-//! Files: receipts and deletion.
+//! Files: receipts, deletion and withdrawal.
 
 use core::cmp::Ordering;
 
-use chatlift_shared::api::{Receipt, ReceiptStatus};
-use chatlift_shared::limits::{REASON_MAX, RECEIPT_CODE_MAX};
+use chatlift_shared::api::{DeletedReason, LinkState as Status, Receipt, ReceiptStatus};
+use chatlift_shared::limits::{REASON_MAX, RECEIPT_CODE_MAX, WITHDRAWN_MAX};
 use chatlift_shared::webhook::{EventKind, FileDeleted};
 use chatlift_shared::{FileId, Problem, ProblemCode, UploadId};
 
@@ -65,16 +65,46 @@ impl Step<'_> {
 
     pub(super) fn delete_file(&mut self, file: FileId) -> Answer {
         self.stored_mut(file)?;
-        self.delete(upload_of(file));
+        self.delete(upload_of(file), DeletedReason::Requested);
         Ok(Reply::Done)
     }
 
-    pub(super) fn delete(&mut self, upload: UploadId) {
+    /// Ends an upload for who sent it, stored or not. An attempt to commit it hears that it has ended,
+    /// and removes its object. A link that was completed by having all its files takes one in its place,
+    /// but for one whose files are joined: its backend joins what is left.
+    pub(super) fn withdraw_file(&mut self, upload: UploadId) -> Answer {
+        let UploadState::Stored(file) = &self.upload(upload)?.state else {
+            self.end_upload(upload);
+            return Ok(Reply::Done);
+        };
+        if file.deleted_at.is_some() {
+            return Ok(Reply::Done);
+        }
+        let taken = |receipt: &Receipt| receipt.status == ReceiptStatus::Delivered;
+        if file.receipt.as_ref().is_some_and(taken) {
+            return Err(ProblemCode::FileTaken.into());
+        }
+        if self.state.files_withdrawn() >= WITHDRAWN_MAX {
+            return Err(Problem::new(ProblemCode::TooManyWithdrawn).limit(WITHDRAWN_MAX.into()));
+        }
+        let link = &self.state.link;
+        let was_full =
+            link.status == Status::Completed && self.state.files_stored() >= link.policy.max_files;
+        let takes_another = was_full && link.policy.join.is_none() && link.expires_at > self.now;
+        self.delete(upload, DeletedReason::Withdrawn);
+        if takes_another {
+            self.state.link.status = Status::Active;
+        }
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn delete(&mut self, upload: UploadId, reason: DeletedReason) {
         let now = self.now;
         if let Ok(stored) = self.stored_mut(upload.into())
             && stored.deleted_at.is_none()
         {
             stored.deleted_at = Some(now);
+            stored.deleted_reason = Some(reason);
             let key = self.state.key(upload);
             self.clean(
                 format!("object:{upload}"),

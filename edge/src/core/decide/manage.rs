@@ -3,7 +3,7 @@
 
 use core::time::Duration;
 
-use chatlift_shared::api::{Erased, LinkState as Status};
+use chatlift_shared::api::{DeletedReason, Erased, LinkState as Status};
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::{FileId, Problem, ProblemCode, Timestamp};
 
@@ -71,7 +71,7 @@ impl Step<'_> {
         let ids: Vec<_> = self.state.uploads.keys().copied().collect();
         for id in ids {
             self.end_upload(id);
-            self.delete(id);
+            self.delete(id, DeletedReason::Requested);
         }
         self.state.events.clear();
         let due = self

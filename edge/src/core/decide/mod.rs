@@ -15,7 +15,7 @@ mod uploads;
 
 use core::time::Duration;
 
-use chatlift_shared::api::LinkState as Status;
+use chatlift_shared::api::{DeletedReason, LinkState as Status};
 use chatlift_shared::webhook::EventKind;
 use chatlift_shared::{Problem, ProblemCode, Timestamp, UploadId};
 
@@ -217,6 +217,7 @@ impl Step<'_> {
                 keep_parts,
             } => self.reopen(upload, attempt, keep_parts),
             Command::Abort { upload } => self.abort(upload),
+            Command::WithdrawFile { upload } => self.withdraw_file(upload),
             Command::Serial(upload, command) => self.serial(upload, command),
             Command::Receipt { file, receipt } => self.receipt(file, receipt),
             Command::ReadFile { file } => self.found_file(file),
@@ -266,6 +267,17 @@ impl Step<'_> {
             .ok_or_else(|| ProblemCode::UploadNotFound.into())
     }
 
+    /// An upload that was not withdrawn after it was stored.
+    fn kept_upload(&self, upload: UploadId) -> Result<&UploadRow, Problem> {
+        let row = self.upload(upload)?;
+        match &row.state {
+            UploadState::Stored(file) if file.is_withdrawn() => {
+                Err(ProblemCode::UploadAborted.into())
+            }
+            _ => Ok(row),
+        }
+    }
+
     fn set(&mut self, upload: UploadId, state: UploadState) {
         if let Some(row) = self.state.uploads.get_mut(&upload) {
             row.state = state;
@@ -311,7 +323,7 @@ impl Step<'_> {
             _ => false,
         });
         for upload in over {
-            self.delete(upload);
+            self.delete(upload, DeletedReason::Expired);
         }
         self.end_late();
         self.forget_ended();

@@ -7,6 +7,7 @@ mod links;
 mod manage;
 mod sequences;
 mod uploads;
+mod withdrawn;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

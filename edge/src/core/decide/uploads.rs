@@ -184,7 +184,7 @@ impl Step<'_> {
     /// Refuses unless the upload takes parts.
     pub(super) fn take_parts(&mut self, upload: UploadId) -> Result<(), Problem> {
         self.open_for_files()?;
-        match &self.upload(upload)?.state {
+        match &self.kept_upload(upload)?.state {
             UploadState::Receiving { .. } => {
                 self.touch(upload);
                 Ok(())
@@ -207,7 +207,7 @@ impl Step<'_> {
         seal: Option<Seal>,
     ) -> Answer {
         // A part that was sent twice, and the first one led to the end.
-        if let UploadState::Stored(_) = self.upload(upload)?.state {
+        if let UploadState::Stored(_) = self.kept_upload(upload)?.state {
             return match seal {
                 Some(_) => self.found_file(upload.into()),
                 None => Ok(Reply::Done),
@@ -350,7 +350,7 @@ impl Step<'_> {
             sha256,
             parts_sha256,
         } = seal;
-        let row = self.upload(upload)?;
+        let row = self.kept_upload(upload)?;
         if row.serial.is_some() {
             return Err(ProblemCode::UploadNotFound.into());
         }
@@ -449,7 +449,7 @@ impl Step<'_> {
         sha256: Sha256,
         etag: String,
     ) -> Answer {
-        let row = self.upload(upload)?;
+        let row = self.kept_upload(upload)?;
         match row.state {
             UploadState::Stored(_) => return self.found_file(upload.into()),
             UploadState::Completing {
@@ -473,6 +473,7 @@ impl Step<'_> {
                 etag,
                 stored_at: self.now,
                 deleted_at: None,
+                deleted_reason: None,
                 receipt: None,
             }),
         );
@@ -532,14 +533,15 @@ impl Step<'_> {
     }
 
     pub(super) fn abort(&mut self, upload: UploadId) -> Answer {
-        match self.upload(upload)?.state {
+        match &self.upload(upload)?.state {
             UploadState::Receiving { .. } | UploadState::Piece { .. } => {
                 self.end_upload(upload);
                 Ok(Reply::Done)
             }
+            UploadState::Stored(file) if file.is_withdrawn() => Ok(Reply::Done),
             UploadState::Aborted { .. } => Ok(Reply::Done),
             // Too late to change one's mind: the answer to `complete` tells how it went.
-            UploadState::Completing { since, .. } => Err(busy_since(since, self.now)),
+            UploadState::Completing { since, .. } => Err(busy_since(*since, self.now)),
             UploadState::Stored(_) => Err(ProblemCode::UploadBusy.into()),
         }
     }

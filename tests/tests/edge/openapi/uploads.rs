@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use chatlift_shared::api::{DownloadUrl, HeldPart, Upload};
+use chatlift_shared::api::{DownloadUrl, File, HeldPart, Upload};
 use chatlift_shared::digest::Sha256;
-use chatlift_shared::disposition;
-use chatlift_shared::limits::{PART_SIZE, SINGLE_REQUEST_MAX};
+use chatlift_shared::limits::{PART_SIZE, SINGLE_REQUEST_MAX, WITHDRAWN_MAX};
+use chatlift_shared::{ProblemCode, UploadId, disposition};
 use chatlift_tests::edge::{ANY_FILE, DOCUMENTS, ONE_FILE, SMALL};
 use chatlift_tests::fixtures::{Random, pdf};
 use serde_json::json;
@@ -277,9 +277,51 @@ impl Run {
                 .status,
             409
         );
+        // Its ticket ends it all the same; that of another upload is none of its own.
+        let other = page.announce_random("other.bin", file);
+        for (ticket, status) in [(&other.ticket, 403), (&upload.ticket, 204)] {
+            let ticket = [("upload-ticket", ticket.as_str())];
+            let answer = self
+                .judge
+                .call("abort_upload", &[&token, &id], &ticket, None);
+            assert_eq!(answer.status, status, "{}", answer.text());
+        }
         let body = bytes(&json!({ "sha256": file.sha256(), "parts_sha256": file.sha256() }));
         self.refusals_of_tokens("complete_upload", true, &[], Some(&body));
         self.refusals_of_tokens("abort_upload", true, &[], None);
+    }
+
+    /// Files that who sent them takes back: all that they may, and one that the app has.
+    pub(super) fn withdrawals(&mut self) {
+        let (_, page, token) = self.make(ANY_FILE);
+        for n in 0..=WITHDRAWN_MAX {
+            let file = page.store("a.pdf", &pdf());
+            let ticket = file.ticket.expect("a ticket");
+            let upload = UploadId::new(file.id.link(), file.id.suffix()).to_string();
+            let ticket = [("upload-ticket", ticket.as_str())];
+            if n == 0 {
+                let path = format!("/v1/files/{}/receipt", file.id);
+                let body = json!({ "status": "delivered" });
+                let _: File = self.app.call("POST", &path, &[], Some(&body)).ok(200);
+                let taken = self
+                    .judge
+                    .call("abort_upload", &[&token, &upload], &ticket, None);
+                assert_eq!(taken.problem().code, ProblemCode::FileTaken);
+                continue;
+            }
+            let answer = self
+                .judge
+                .call("abort_upload", &[&token, &upload], &ticket, None);
+            assert_eq!(answer.status, 204, "{n}: {}", answer.text());
+        }
+        let file = page.store("a.pdf", &pdf());
+        let ticket = file.ticket.expect("a ticket");
+        let upload = UploadId::new(file.id.link(), file.id.suffix()).to_string();
+        let ticket = [("upload-ticket", ticket.as_str())];
+        let answer = self
+            .judge
+            .call("abort_upload", &[&token, &upload], &ticket, None);
+        assert_eq!(answer.problem().code, ProblemCode::TooManyWithdrawn);
     }
 
     /// R2 does not answer.

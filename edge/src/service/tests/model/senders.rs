@@ -206,7 +206,7 @@ impl Sender {
         let sha256 = (edge.links.0.draw(4) > 0).then(|| self.content.digest());
         Box::pin(async move {
             let found = edge.put_file(&app, link, name, size, sha256, &mut feed);
-            Ok(Answered::File(Box::new(found.await?)))
+            Ok(Answered::File(Box::new(found.await?.0)))
         })
     }
 
