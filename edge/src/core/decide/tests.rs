@@ -5,6 +5,7 @@ mod files;
 mod large;
 mod links;
 mod manage;
+mod refused;
 mod sequences;
 mod uploads;
 mod withdrawn;

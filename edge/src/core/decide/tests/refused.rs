@@ -1,0 +1,92 @@
+//! What refused and cancelled announcements leave of a link, in rows and bytes that are read whenever its
+//! object starts.
+
+use super::*;
+
+/// How many are sent: some 10⁵ once made a link's object too large to be loaded.
+const ANNOUNCED: u64 = 200_000;
+
+/// Time between two: an object that is started anew has its alarms meanwhile.
+const EVERY: u64 = 20;
+
+/// Most bytes of JSON that all rows of such a link may have.
+const READ_MAX: usize = 64 * 1024;
+
+/// Rows of the link, as its object keeps them, and the bytes that they have as JSON.
+fn rows(state: &LinkState) -> (usize, usize) {
+    let mut all = vec![serde_json::to_string(&state.link)];
+    all.extend(state.uploads.values().map(serde_json::to_string));
+    all.extend(state.events.values().map(serde_json::to_string));
+    all.extend(state.cleanups.values().map(serde_json::to_string));
+    let bytes = all.iter().map(|row| row.as_ref().expect("JSON").len());
+    (all.len(), bytes.sum())
+}
+
+#[test]
+fn a_links_record_stays_readable_after_two_hundred_thousand_refused_announcements() {
+    let mut kept = Kept::new(1);
+    kept.state.as_mut().expect("a link").link.expires_at = START.plus(Duration::from_secs(1 << 30));
+    for n in 0..ANNOUNCED {
+        let mut suffix = [0; 6];
+        suffix.copy_from_slice(&n.to_le_bytes()[..6]);
+        let upload = UploadId::new(LinkId::from_bytes([1; 12]), suffix);
+        match n % 3 {
+            // More than the link takes.
+            0 => {
+                let announce = Command::Announce {
+                    name: "a.pdf".into(),
+                    size: 21 * MIB,
+                };
+                assert_eq!(
+                    kept.run(announce).expect_err("refused").code,
+                    ProblemCode::FileTooLarge
+                );
+            }
+            // Announced in parts, and cancelled.
+            1 => {
+                let open = Command::Open {
+                    upload,
+                    name: format!("{n}.pdf"),
+                    size: MIB,
+                    multipart: Multipart {
+                        r2_upload_id: format!("r2-{n}"),
+                        part_size: part_size(MIB),
+                    },
+                };
+                kept.run(open).expect("an upload");
+                kept.run(Command::Abort { upload }).expect("cancelled");
+            }
+            // Sent in one request, and refused for what it is.
+            _ => {
+                let reserve = Command::Reserve {
+                    upload,
+                    attempt: n,
+                    name: format!("{n}.exe"),
+                    size: 3,
+                    sha256: None,
+                };
+                kept.run(reserve).expect("room");
+                kept.run(Command::Withdraw { upload, attempt: n })
+                    .expect("withdrawn");
+            }
+        }
+        kept.pass(EVERY);
+        if n % 32 == 0 {
+            kept.clean_due();
+        }
+    }
+    // A tenth of a megabyte also before the last ten minutes' cleanups are done.
+    let (_, bytes) = rows(kept.state());
+    assert!(bytes < 2 * READ_MAX, "{bytes} bytes");
+    kept.pass(3_600);
+    kept.clean_due();
+    kept.run(Command::Tick).expect("a tick");
+    let (count, bytes) = rows(kept.state());
+    assert!(count <= 1 + ENDED_KEPT, "{count} rows");
+    assert!(bytes < READ_MAX, "{bytes} bytes");
+    let Ok(Reply::Link(view)) = kept.run(Command::Read) else {
+        panic!("it cannot be read");
+    };
+    assert_eq!((view.files.len(), view.files_left), (0, 1));
+    let _ = kept.open(7, MIB);
+}
