@@ -17,6 +17,7 @@ mod cross_origin;
 mod events;
 mod faults;
 mod floor;
+mod forgotten;
 mod form;
 mod links;
 mod log;
