@@ -65,6 +65,9 @@ pub struct Policy {
 /// The link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkRow {
+    /// Version of the link's rows ([`ROWS`](super::version::ROWS)); 0 for those of before there was one.
+    #[serde(default)]
+    pub version: u32,
     /// Its id.
     pub id: LinkId,
     /// The app that asks.
@@ -496,6 +499,7 @@ mod tests {
 
     fn row() -> LinkRow {
         LinkRow {
+            version: 1,
             id: LinkId::from_bytes([0; 12]),
             app: "demo".parse().expect("an app id"),
             scene: "any".parse().expect("a scene id"),
@@ -552,7 +556,7 @@ mod tests {
         let row = row();
         assert_eq!(
             serde_json::to_string(&row).expect("JSON"),
-            r#"{"id":"lnk_AAAAAAAAAAAAAAAA","app":"demo","scene":"any","bucket":"b","policy":{"accept":["image/*"],"max_file_size":1,"max_files":2,"formats":[],"file_retention":3},"subject":null,"metadata":{},"created_at":"1970-01-01T00:00:00.000Z","expires_at":"1970-01-01T00:00:01.000Z","status":"active","request":null,"next_event":0}"#
+            r#"{"version":1,"id":"lnk_AAAAAAAAAAAAAAAA","app":"demo","scene":"any","bucket":"b","policy":{"accept":["image/*"],"max_file_size":1,"max_files":2,"formats":[],"file_retention":3},"subject":null,"metadata":{},"created_at":"1970-01-01T00:00:00.000Z","expires_at":"1970-01-01T00:00:01.000Z","status":"active","request":null,"next_event":0}"#
         );
     }
 }

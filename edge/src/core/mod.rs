@@ -33,6 +33,7 @@ pub mod stage;
 pub mod texts;
 pub mod ticket;
 pub mod tus;
+pub mod version;
 pub mod work;
 
 pub use chatlift_shared::name;

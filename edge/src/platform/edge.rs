@@ -4,7 +4,7 @@ use worker::Env;
 
 use super::links::Stubs;
 use super::r2::R2;
-use super::world::{R2_SILENT, Workers};
+use super::world::{NEWER_WORKER, R2_SILENT, Workers};
 use crate::ports::Failure;
 use crate::service::Service;
 
@@ -15,7 +15,10 @@ pub(super) type EdgeService = Service<Stubs, R2, Workers>;
 pub(super) fn service(env: &Env, fault: Option<String>) -> Result<EdgeService, Failure> {
     let bucket = R2::new(env)?;
     Ok(Service {
-        links: Stubs::new(env)?,
+        links: match fault.as_deref() {
+            Some(NEWER_WORKER) => Stubs::new(env)?.newer(),
+            _ => Stubs::new(env)?,
+        },
         bucket: match fault.as_deref() {
             Some(R2_SILENT) => bucket.silent(),
             _ => bucket,

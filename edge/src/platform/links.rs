@@ -11,17 +11,24 @@ use super::counts;
 use super::setup::{away, broken};
 use crate::core::command::{Answer, Command, Reply};
 use crate::core::lease::{Asked, Lease};
+use crate::core::version;
 use crate::ports::{Begun, Chunk, Failure, Kept, Links, Stage};
 
 /// Stubs of the objects that are bound as `LINKS`, each named by its link's id.
 #[derive(Debug)]
-pub(super) struct Stubs(ObjectNamespace);
+pub(super) struct Stubs {
+    objects: ObjectNamespace,
+    /// Version of the messages.
+    version: u32,
+}
 
 impl Stubs {
     pub(super) fn new(env: &Env) -> Result<Self, Failure> {
-        env.durable_object("LINKS")
-            .map(Self)
-            .map_err(broken("binding LINKS"))
+        let objects = env.durable_object("LINKS");
+        Ok(Self {
+            objects: objects.map_err(broken("binding LINKS"))?,
+            version: version::MESSAGES,
+        })
     }
 }
 
@@ -51,10 +58,23 @@ pub(super) fn argument<T: DeserializeOwned>(request: &Request) -> worker::Result
 }
 
 impl Stubs {
-    async fn send(&self, link: LinkId, request: Request) -> Result<Response, Failure> {
+    /// As a worker of the next deployment.
+    pub(super) fn newer(self) -> Self {
+        Self {
+            version: self.version + 1,
+            ..self
+        }
+    }
+
+    async fn send(&self, link: LinkId, mut request: Request) -> Result<Response, Failure> {
         counts::link_request();
+        let version = self.version.to_string();
+        let headers = request.headers_mut().map_err(broken("headers"))?;
+        headers
+            .set(version::HEADER, &version)
+            .map_err(broken("headers"))?;
         let stub = self
-            .0
+            .objects
             .id_from_name(&link.to_string())
             .and_then(|id| id.get_stub())
             .map_err(broken("stub"))?;
@@ -62,11 +82,18 @@ impl Stubs {
             .fetch_with_request(request)
             .await
             .map_err(away("link object"))?;
+        let said = response.headers().get(version::HEADER).ok().flatten();
+        if let Err(other) = version::check_message(said.as_deref()) {
+            return Err(Failure::Away(format!("link object: {other}")));
+        }
         if response.status_code() == 200 {
             return Ok(response);
         }
         let reason = response.text().await.unwrap_or_default();
-        Err(Failure::Broken(format!("link object: {reason}")))
+        Err(match response.status_code() {
+            503 => Failure::Away(format!("link object: {reason}")),
+            _ => Failure::Broken(format!("link object: {reason}")),
+        })
     }
 }
 

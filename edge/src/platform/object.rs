@@ -25,6 +25,7 @@ use crate::core::decide::decide;
 use crate::core::lease::{self, Asked, Lease, Leases};
 use crate::core::serial::SerialCommand;
 use crate::core::stage as rules;
+use crate::core::version::{self, OtherVersion};
 use crate::core::work::{due, next_alarm, wake_at};
 use crate::ports::{Chunk, Failure, Kept, Links};
 use crate::service::Service;
@@ -74,7 +75,16 @@ impl DurableObject for LinkObject {
     }
 
     async fn fetch(&self, request: Request) -> Result<Response> {
-        self.answer(request).await.or_else(|e| log::failed(&e))
+        let answer = match self.same_version(&request) {
+            Ok(Ok(())) => self.answer(request).await,
+            // Nothing was done. Once both are replaced, it will be.
+            Ok(Err(other)) => Response::error(other.to_string(), 503),
+            Err(error) => Err(error),
+        };
+        let mut answer = answer.or_else(|e| log::failed(&e))?;
+        let version = version::MESSAGES.to_string();
+        answer.headers_mut().set(version::HEADER, &version)?;
+        Ok(answer)
     }
 
     async fn alarm(&self) -> Result<Response> {
@@ -90,6 +100,24 @@ impl DurableObject for LinkObject {
 }
 
 impl LinkObject {
+    /// Refuses a message of another version, and to touch rows of a newer one.
+    fn same_version(&self, request: &Request) -> Result<core::result::Result<(), OtherVersion>> {
+        let said = request.headers().get(version::HEADER)?;
+        if let Err(other) = version::check_message(said.as_deref()) {
+            return Ok(Err(other));
+        }
+        self.load()
+    }
+
+    /// Reads the link, unless it was read.
+    fn load(&self) -> Result<core::result::Result<(), OtherVersion>> {
+        let mut cached = self.cached.borrow_mut();
+        if cached.is_some() {
+            return Ok(Ok(()));
+        }
+        Ok(store::load(&self.state.storage())?.map(|state| *cached = state))
+    }
+
     async fn answer(&self, mut request: Request) -> Result<Response> {
         match request.path().as_str() {
             links::PATH_STAGE => return self.stage(request).await,
@@ -159,11 +187,11 @@ impl LinkObject {
 
     /// Carries out a command: load, decide, store.
     fn execute(&self, command: Command) -> Result<Answer> {
+        if let Err(newer) = self.load()? {
+            return Err(worker::Error::RustError(newer.to_string()));
+        }
         let storage = self.state.storage();
         let mut cached = self.cached.borrow_mut();
-        if cached.is_none() {
-            *cached = store::load(&storage)?;
-        }
         let unreadable = RefCell::new(None);
         let held = |upload| {
             store::held(&storage, upload).unwrap_or_else(|error| {

@@ -19,6 +19,7 @@ use super::counts;
 use crate::core::decide::PartWrite;
 use crate::core::flow::Held;
 use crate::core::link::{LinkState, Part};
+use crate::core::version::{OtherVersion, RowError, read_link};
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS link (id INTEGER PRIMARY KEY CHECK (id = 1), row TEXT NOT NULL);
@@ -51,29 +52,36 @@ struct PartRow {
 }
 
 /// Reads the link; `None` if it was never made. An object that was only asked stays without a
-/// table, and so without a bill.
-pub(super) fn load(storage: &Storage) -> Result<Option<LinkState>> {
+/// table, and so without a bill. Rows of a newer version are left as they are.
+pub(super) fn load(
+    storage: &Storage,
+) -> Result<core::result::Result<Option<LinkState>, OtherVersion>> {
     let sql = storage.sql();
     let tables: Vec<serde_json::Value> = sql
         .exec("SELECT 1 FROM sqlite_master WHERE name = 'link'", None)?
         .to_array()?;
     if tables.is_empty() {
-        return Ok(None);
+        return Ok(Ok(None));
     }
-    // Tables that a later version of this code has brought.
-    sql.exec(SCHEMA, None)?;
     let links: Vec<Row> = sql
         .exec("SELECT '' AS id, row FROM link", None)?
         .to_array()?;
     let Some(link) = links.first() else {
-        return Ok(None);
+        return Ok(Ok(None));
     };
-    Ok(Some(LinkState {
-        link: serde_json::from_str(&link.row)?,
+    let link_row = match read_link(&link.row) {
+        Ok(row) => row,
+        Err(RowError::Newer(newer)) => return Ok(Err(newer)),
+        Err(RowError::Broken(error)) => return Err(error.into()),
+    };
+    // Tables that a later version of this code has brought.
+    sql.exec(SCHEMA, None)?;
+    Ok(Ok(Some(LinkState {
+        link: link_row,
         uploads: table(storage, "upload")?,
         events: table(storage, "event")?,
         cleanups: table(storage, "cleanup")?,
-    }))
+    })))
 }
 
 fn table<K: FromStr + Ord, R: DeserializeOwned>(

@@ -15,6 +15,9 @@ const PANIC: &str = "panic";
 /// R2 answers nothing.
 pub(super) const R2_SILENT: &str = "r2-silent";
 
+/// The worker is of the next deployment, and the links' objects are not yet.
+pub(super) const NEWER_WORKER: &str = "newer-worker";
+
 /// The Worker's own clock and random numbers.
 #[derive(Debug)]
 pub(super) struct Workers {

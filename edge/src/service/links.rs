@@ -9,6 +9,7 @@ use crate::config::{App, Config};
 use crate::core::command::{Command, FoundFile, Reply};
 use crate::core::link::{LinkRow, LinkView};
 use crate::core::listing::Listed;
+use crate::core::version;
 use crate::ports::{Bucket, Failure, Links, World};
 
 impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
@@ -61,6 +62,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             Some(password) => Some(self.hash_password(password).await?),
         };
         let row = LinkRow {
+            version: version::ROWS,
             id,
             app: app.id.clone(),
             scene: scene.id.clone(),

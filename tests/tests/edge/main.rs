@@ -33,5 +33,6 @@ mod refusals;
 mod resumable;
 mod tus;
 mod uploads;
+mod versions;
 mod webhooks;
 mod withdraw;

@@ -24,6 +24,7 @@ use super::flow::Held;
 use super::link::{
     Cleanup, CleanupRow, LinkRow, LinkState, Multipart, Part, UploadRow, UploadState, refusal,
 };
+use super::version;
 use super::work::retained_until;
 
 /// How long after an abandoned commit its object is removed: longer than the worker that began it
@@ -125,6 +126,8 @@ pub fn decide(
         held,
         now,
     };
+    // What an older version of this code wrote is this one's from here on.
+    step.state.link.version = version::ROWS;
     // Whatever is asked, it is asked of a link whose clock is right.
     step.tick();
     let reply = step.apply(command)?;

@@ -33,6 +33,7 @@ fn app() -> AppId {
 
 fn row(max_files: u32) -> LinkRow {
     LinkRow {
+        version: crate::core::version::ROWS,
         id: LinkId::from_bytes([1; 12]),
         app: app(),
         scene: "docs".parse().expect("a scene id"),
