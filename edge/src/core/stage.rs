@@ -98,6 +98,28 @@ pub fn check(held: u64, offset: u64, length: u64, part_len: u64) -> Result<(), P
     Ok(())
 }
 
+/// As [`check`], for a chunk of a part that was told to go on at its offset, by the row that ended there:
+/// what arrived since, of a request that came before, `begins_row` there. Answers how many bytes of the
+/// chunk are held already and need not be kept again. Refusing it would waste all that is on its way.
+///
+/// # Errors
+/// As [`check`].
+pub fn overlap(
+    held: u64,
+    offset: u64,
+    length: u64,
+    part_len: u64,
+    begins_row: impl FnOnce() -> bool,
+) -> Result<u64, Problem> {
+    let begun = if length > 0 && offset < held && begins_row() {
+        offset
+    } else {
+        held
+    };
+    check(begun, offset, length, part_len)?;
+    Ok(held - begun)
+}
+
 /// Whether a part is there already, so that a chunk of it has nothing to bring: it is `recorded` with
 /// the digest that the chunk says its part has. The request of a page that was closed can make a
 /// part whole after the next page was told what is held; what differs is another file, and is taken.
@@ -134,6 +156,19 @@ mod tests {
             (ProblemCode::PartSizeWrong, Some(3))
         );
         assert!(check(9, 9, u64::MAX, 8).is_err());
+    }
+
+    #[test]
+    fn a_chunk_that_was_told_an_earlier_end_goes_on_from_what_came_since() {
+        assert_eq!(overlap(5, 5, 3, 8, || false), Ok(0));
+        assert_eq!(overlap(7, 5, 3, 8, || true), Ok(2));
+        assert_eq!(overlap(8, 0, 8, 8, || true), Ok(8));
+        for (offset, length, begins_row) in [(5, 3, false), (5, 0, true), (8, 0, true)] {
+            let problem = overlap(7, offset, length, 8, || begins_row).expect_err("refused");
+            assert_eq!(problem.offset, Some(7));
+        }
+        let problem = overlap(7, 5, 4, 8, || true).expect_err("too long");
+        assert_eq!(problem.limit, Some(3));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::counts;
 use super::read::Reader;
 use crate::core::link::LinkState;
 use crate::core::serial::may_write;
-use crate::core::stage::{Rows, Turns, check, offset_differs};
+use crate::core::stage::{Rows, Turns, check, offset_differs, overlap};
 use crate::ports::Chunk;
 
 /// The link as it is stored, once it was read.
@@ -94,6 +94,8 @@ pub(super) struct Keeper {
     cached: Cached,
     turns: Rc<RefCell<Turns>>,
     chunk: Chunk,
+    /// Bytes of its beginning that are held already.
+    overlap: u64,
     /// `None` where there is nothing to add.
     turn: Option<u64>,
 }
@@ -127,16 +129,34 @@ impl Keeper {
         } else {
             adds.then(|| turns.borrow_mut().take(chunk.upload, chunk.n))
         };
-        let keeper = Self {
+        let mut keeper = Self {
             storage,
             cached,
             turns,
             chunk,
+            overlap: 0,
             turn,
         };
         let held = staged(&keeper.storage, chunk.upload, chunk.n)?;
-        let checked = check(held, chunk.offset, chunk.length, chunk.part_len);
-        Ok(checked.map(|()| keeper))
+        let Chunk {
+            offset,
+            length,
+            part_len,
+            ..
+        } = chunk;
+        // Where one request at a time adds, its offset is the protocol's own and exact.
+        if chunk.writer.is_some() {
+            return Ok(check(held, offset, length, part_len).map(|()| keeper));
+        }
+        let row = row(&keeper.storage, chunk.upload, chunk.n, offset)?;
+        // What is put away goes on where the request's chunk was let begin.
+        let begins_row = || chunk.put_away || row.is_some();
+        Ok(
+            overlap(held, offset, length, part_len, begins_row).map(|overlap| {
+                keeper.overlap = overlap;
+                keeper
+            }),
+        )
     }
 
     /// Keeps what arrives; answers how much of the part is held then.
@@ -144,12 +164,16 @@ impl Keeper {
         self,
         reader: Option<Reader>,
     ) -> Result<core::result::Result<u64, Problem>> {
-        let mut kept = self.chunk.offset;
+        let mut kept = self.chunk.offset + self.overlap;
+        let mut skip = self.overlap;
         let mut rows = Rows::default();
         if let Some(mut reader) = reader {
             // A stream that breaks off ends the chunk early; what arrived is kept.
             while let Ok(Some(piece)) = reader.next().await {
-                for row in rows.push(&piece.to_vec()) {
+                let piece = piece.to_vec();
+                let held = usize::try_from(skip).unwrap_or(usize::MAX).min(piece.len());
+                skip -= held as u64;
+                for row in rows.push(&piece[held..]) {
                     match self.add(kept, row)? {
                         Ok(end) => kept = end,
                         Err(problem) => return Ok(Err(problem)),
@@ -185,9 +209,12 @@ impl Keeper {
     }
 }
 
-/// The first `length` bytes of a part, row by row. No row goes on beyond them.
+/// The first `length` bytes of a part, row by row. A row ends there.
 pub(super) fn beginning(storage: Storage, chunk: Chunk, length: u64) -> Result<Response> {
     let rows = futures_util::stream::unfold((storage, 0), move |(storage, offset)| async move {
+        if offset >= length {
+            return None;
+        }
         match row(&storage, chunk.upload, chunk.n, offset) {
             Ok(Some(bytes)) => {
                 let next = offset + bytes.len() as u64;

@@ -153,13 +153,25 @@ impl Machine {
             false => (chunk.length > 0).then(|| turns.take(chunk.upload, chunk.n)),
         };
         drop(turns);
-        let turn = Turn {
+        let mut turn = Turn {
             machine: self,
             chunk,
+            overlap: 0,
             turn,
         };
         let held = self.staged_len(&chunk);
-        stage::check(held, chunk.offset, chunk.length, chunk.part_len)?;
+        let Chunk {
+            offset,
+            length,
+            part_len,
+            ..
+        } = chunk;
+        if chunk.writer.is_some() {
+            stage::check(held, offset, length, part_len)?;
+        } else {
+            let begins_row = || chunk.put_away || self.draw(2) == 0;
+            turn.overlap = stage::overlap(held, offset, length, part_len, begins_row)?;
+        }
         Ok(Some(turn))
     }
 
@@ -179,6 +191,7 @@ impl Machine {
 struct Turn<'a> {
     machine: &'a Machine,
     chunk: Chunk,
+    overlap: u64,
     turn: Option<u64>,
 }
 
@@ -206,7 +219,9 @@ impl Turn<'_> {
 
     async fn keep(&self, body: Option<Rope>) -> Result<u64, Failure> {
         let chunk = &self.chunk;
-        let (mut at, mut rest) = (chunk.offset, body.unwrap_or_default());
+        let body = body.unwrap_or_default();
+        let mut at = chunk.offset + self.overlap;
+        let mut rest = body.slice(self.overlap.min(body.len()), body.len());
         while rest.len() > 0 {
             pause().await;
             let row = 1 + self.machine.draw(rest.len());
