@@ -8,7 +8,7 @@ use crate::run::{cargo, run};
 use crate::{Error, page, tools, worker};
 
 /// What can be measured, each by an example of the tests' crate, `bench_<name>`.
-const SUBJECTS: [&str; 2] = ["page", "network"];
+const SUBJECTS: [&str; 3] = ["page", "network", "again"];
 
 /// Builds, and measures what the first argument names, or all; the rest goes to the measuring
 /// program.
@@ -22,7 +22,9 @@ pub fn bench(args: &[OsString]) -> Result<(), Error> {
             let known = SUBJECTS.into_iter().find(|subject| name == subject);
             let known = known.ok_or_else(|| {
                 let name = name.to_string_lossy();
-                Error::Usage(format!("`bench` knows page and network, not `{name}`"))
+                Error::Usage(format!(
+                    "`bench` knows page, network and again, not `{name}`"
+                ))
             })?;
             (vec![known], rest)
         }
