@@ -4,7 +4,6 @@
 use std::process::Command;
 
 use chatlift_shared::ProblemCode;
-use chatlift_tests::assertions::refused;
 use chatlift_tests::edge::{ANY_FILE, Edge};
 use chatlift_tests::fixtures::pdf;
 use chatlift_tests::http::Answer;
@@ -44,8 +43,8 @@ fn set_version(edge: &mut Edge, version: &str) -> String {
 }
 
 fn is_asked_again(answer: &Answer) {
-    let problem = refused(answer, ProblemCode::StorageUnavailable);
-    assert_eq!(problem.status, 503);
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert_eq!(answer.problem().code, ProblemCode::StorageUnavailable);
     assert!(answer.header("retry-after").is_some(), "when to ask again");
 }
 
