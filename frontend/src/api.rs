@@ -21,8 +21,8 @@ use web_sys::{Blob, XmlHttpRequest};
 
 use crate::dom;
 
-/// How often calls are looked at for a stall, in milliseconds.
-const STALL_LOOK_MS: f64 = 1_000.0;
+/// How often calls are checked for a stall, in milliseconds.
+const STALL_CHECK_MS: f64 = 1_000.0;
 
 /// Longest time that a call beside the upload may move nothing, in milliseconds.
 const PATIENCE_MS: f64 = 20_000.0;
@@ -37,8 +37,8 @@ type UnderWay = (u32, XmlHttpRequest, Rc<Cell<(f64, f64)>>);
 thread_local! {
     static TOKEN: RefCell<String> = const { RefCell::new(String::new()) };
     static UNDER_WAY: RefCell<Vec<UnderWay>> = const { RefCell::new(Vec::new()) };
-    /// Whether [`look`] is due.
-    static LOOKING: Cell<bool> = const { Cell::new(false) };
+    /// Whether [`abort_stalled`] is due.
+    static CHECKING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Calls of nobody: they are not aborted with a file.
@@ -184,8 +184,8 @@ pub(crate) fn complete(
 }
 
 /// Tells the edge that the person is done, with the files in the order of the pick.
-pub(crate) fn done(files: &[(u32, String)]) -> Answer {
-    let order: Array = files.iter().map(|file| JsValue::from(&file.1)).collect();
+pub(crate) fn done(files: &[String]) -> Answer {
+    let order: Array = files.iter().map(JsValue::from).collect();
     let body = json(&[("order", order.into())]);
     call(
         For(NOBODY, PATIENCE_MS),
@@ -197,17 +197,12 @@ pub(crate) fn done(files: &[(u32, String)]) -> Answer {
     )
 }
 
-/// Tells the edge that the upload with this id will not be completed.
-pub(crate) fn abandon(upload: &str) -> Answer {
+/// Takes back an upload, or the file that it became: with its ticket, in whatever state it is.
+pub(crate) fn withdraw(upload: &str, ticket: &str) -> Answer {
     let path = ["/uploads/", upload].concat();
-    call(
-        For(NOBODY, PATIENCE_MS),
-        "DELETE",
-        &path,
-        &[],
-        &JsValue::UNDEFINED,
-        None,
-    )
+    let headers = [(HEADER_TICKET, ticket.to_owned())];
+    let whose = For(NOBODY, PATIENCE_MS);
+    call(whose, "DELETE", &path, &headers, &JsValue::UNDEFINED, None)
 }
 
 /// Aborts the calls that send a file.
@@ -342,15 +337,16 @@ fn begin(
     Ok((xhr, ended, progress))
 }
 
-/// Keeps a call on the list of those under way, and the list looked at.
+/// Keeps a call on the list of those under way, and the list checked.
 fn watch(whose: For, xhr: &XmlHttpRequest, moved: Rc<Cell<(f64, f64)>>) {
     UNDER_WAY.with(|all| all.borrow_mut().push((whose.0, xhr.clone(), moved)));
-    if !LOOKING.replace(true) {
-        dom::after(STALL_LOOK_MS, look);
+    if !CHECKING.replace(true) {
+        dom::after(STALL_CHECK_MS, abort_stalled);
     }
 }
 
-fn look() {
+/// Cuts the calls that have moved nothing for too long.
+fn abort_stalled() {
     let (stalled, any) = UNDER_WAY.with(|all| {
         let (all, now) = (all.borrow(), dom::now());
         let stalled = all.iter().filter(|call| {
@@ -365,9 +361,9 @@ fn look() {
     for call in stalled {
         let _ = call.abort();
     }
-    LOOKING.set(any);
+    CHECKING.set(any);
     if any {
-        dom::after(STALL_LOOK_MS, look);
+        dom::after(STALL_CHECK_MS, abort_stalled);
     }
 }
 

@@ -54,6 +54,8 @@ pub struct File {
     pub address: String,
     /// What became of it, as far as the backend has said.
     pub receipt: Option<Receipt>,
+    /// Lets this page take it back; only in the answer that stored it.
+    pub ticket: Option<String>,
 }
 
 /// What the page needs of a `Receipt`.
@@ -149,6 +151,7 @@ pub fn file(value: &impl Value) -> Option<File> {
         sha256: text(value, "sha256")?,
         address: text(value, "address")?,
         receipt: value.get("receipt").as_ref().and_then(receipt),
+        ticket: text(value, "ticket"),
     })
 }
 
@@ -258,7 +261,7 @@ mod tests {
             sha256: Sha256::of(b"x"),
             address: "r2://b/k".into(),
             receipt: None,
-            ticket: None,
+            ticket: Some("t".into()),
         };
         let with = |status, reason| PageFile {
             receipt: Some(api::Receipt {
@@ -290,6 +293,7 @@ mod tests {
                 code: receipt.code,
                 reason: receipt.reason,
             }),
+            ticket: file.ticket.clone(),
         }
     }
 

@@ -14,7 +14,9 @@ pub(super) fn Bar() -> impl IntoView {
     let (phase, rows) = (page.phase, page.rows);
     let shown = Memo::new(move |_| {
         let phase = phase.get();
-        (phase != Phase::Done && !rows.with(Vec::is_empty)).then_some(phase)
+        // Nothing is on its way while all that is left is being taken back.
+        let idle = phase == Phase::Sending && page.sum.with(|sum| sum.files == 0);
+        (phase != Phase::Done && !idle && !rows.with(Vec::is_empty)).then_some(phase)
     });
     move || {
         shown.get().map(|phase| {

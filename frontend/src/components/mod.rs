@@ -9,7 +9,7 @@
 //! | `pick-button` | its label, for as long as files can be picked |
 //! | `drop-zone` | where the label lies; files can be dropped on the whole page |
 //! | `notice` | what of the last pick was left out |
-//! | `file-row` | a picked file; `data-state` is `ready`, `refused`, `queued`, `uploading`, `paused`, `completing`, `stored` or `failed`; `data-name` its name |
+//! | `file-row` | a picked file; `data-state` is `ready`, `refused`, `queued`, `uploading`, `paused`, `completing`, `cancelling`, `stored` or `failed`; `data-name` its name |
 //! | `file-error` | in a row: why it is refused or failed |
 //! | `file-progress` | in a row: `role=progressbar` with `aria-valuenow` |
 //! | `remove`, `cancel`, `pause`, `resume`, `retry` | in a row: its buttons; `retry` is also in the bar |

@@ -139,7 +139,9 @@ fn Buttons(key: Key, name: String, view: RwSignal<View>) -> impl IntoView {
                 <span aria-hidden="true" inner_html=move || if paused() { RESUME } else { PAUSE }/>
             </button>
         </When>
-        <When condition=Signal::derive(move || state() != RowState::Stored)>
+        <When condition=Signal::derive(move || {
+            !matches!(state(), RowState::Stored | RowState::Cancelling)
+        })>
             <button
                 class="x"
                 type="button"

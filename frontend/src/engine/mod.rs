@@ -11,9 +11,11 @@ mod read;
 use std::cell::{Cell, RefCell};
 
 use chatlift_frontend::uploader::{
-    Batch, CHUNK_FIRST, Event, Failure, Job, Key, Progress, State, Transfer, Wake, probe_ms,
+    Batch, CHUNK_FIRST, Event, Failure, Job, Key, Progress, Refusal, State, Transfer, Wake,
+    probe_ms,
 };
-use chatlift_frontend::wire;
+use chatlift_frontend::wire::{self, Upload};
+use chatlift_shared::ProblemCode;
 use chatlift_shared::limits::HEAD_MAX;
 use web_sys::File;
 
@@ -31,10 +33,21 @@ thread_local! {
     static FILES: RefCell<Vec<(Key, File)>> = const { RefCell::new(Vec::new()) };
     /// When the next timed [`pump`] is due.
     static DUE: Cell<f64> = const { Cell::new(0.0) };
-    /// The files that were stored, by the pick.
-    static STORED: RefCell<Vec<(Key, String)>> = const { RefCell::new(Vec::new()) };
+    /// The files that this page has sent.
+    static SENT: RefCell<Vec<Sent>> = const { RefCell::new(Vec::new()) };
     /// Whether the edge is asked from time to time whether it can be reached.
     static PROBING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A file that this page has sent.
+#[derive(Clone)]
+struct Sent {
+    /// The pick.
+    key: Key,
+    /// The id of the file.
+    id: String,
+    /// What takes it back; none for one that was there already.
+    ticket: Option<String>,
 }
 
 /// Keeps a picked file at hand.
@@ -62,30 +75,41 @@ pub(crate) fn start(key: Key, size: u64, single_max: u64) {
     BATCH.with(|batch| batch.borrow_mut().start(key, size, single_max));
 }
 
-/// Stops a file and forgets it, here and at the edge. One that is being announced is given up once
-/// the edge has answered, in [`tell`].
-pub(crate) fn drop_file(key: Key) {
-    let upload = read(key, |_, transfer| {
-        let stored = *transfer.state() == State::Stored;
-        transfer.upload().filter(|_| !stored).map(|u| u.id.clone())
-    });
+/// Stops a file. Whether it stays until the edge has taken it back, since the edge may have stored it;
+/// else it is forgotten, here and at the edge. One that is being announced is given up once the edge has
+/// answered, in [`on_event`].
+pub(crate) fn cancel(key: Key) -> bool {
+    let stays = BATCH.with(|batch| batch.borrow_mut().cancel(key));
+    // One that goes in one request has no ticket before that is answered.
+    let upload = read(key, |_, transfer| transfer.upload().cloned()).flatten();
+    if !stays || upload.is_some() {
+        api::abort(key);
+    }
+    if !stays {
+        let stored = read(key, |_, transfer| *transfer.state() == State::Stored);
+        forget(key);
+        if let Some(upload) = upload.filter(|_| stored == Some(false)) {
+            give_up(upload);
+        }
+    }
+    stays
+}
+
+/// Forgets a file.
+fn forget(key: Key) {
     BATCH.with(|batch| batch.borrow_mut().remove(key));
     FILES.with(|files| files.borrow_mut().retain(|file| file.0 != key));
     digest::forget(key);
-    api::abort(key);
-    if let Some(Some(upload)) = upload {
-        give_up(upload);
-    }
 }
 
 /// Tells the edge that an upload will not be completed. What it is not told, it cleans away by
 /// itself, but only days later or when the link ends.
-fn give_up(upload: String) {
-    retry(Box::new(move || api::abandon(&upload)));
+fn give_up(upload: Upload) {
+    retry(Box::new(move || api::withdraw(&upload.id, &upload.ticket)));
 }
 
-/// Asks until the edge has answered, some times, in the background. Boxed, so that there is one copy of
-/// what repeats.
+/// Asks until the edge has answered, some times, in the background: it sees to what it is never told by
+/// itself. Boxed, so that there is one copy of what repeats.
 fn retry(ask: Box<dyn Fn() -> api::Answer>) {
     dom::spawn(async move {
         for wait in RETRY_MS {
@@ -188,7 +212,7 @@ pub(crate) fn pump() {
                 Ok(event) => event,
                 Err(failure) => Event::Failed(job, failure),
             };
-            tell(key, run, event);
+            on_event(key, run, event);
             pump();
         });
     }
@@ -203,17 +227,21 @@ pub(crate) fn pump() {
     probe();
 }
 
-fn tell(key: Key, run: u32, event: Event) {
+fn on_event(key: Key, run: u32, event: Event) {
     if let Event::Announced(upload) = &event
         && read(key, |_, _| ()).is_none()
     {
         // Its file was dropped meanwhile.
-        return give_up(upload.id.clone());
+        return give_up(Upload::clone(upload));
     }
     BATCH.with(|batch| {
         let mut batch = batch.borrow_mut();
         batch.on(key, run, event, dom::now(), dom::online(), dom::random());
     });
+    if read(key, |_, transfer| *transfer.state() == State::Cancelled) == Some(true) {
+        forget(key);
+        page::gone(key);
+    }
 }
 
 /// What a job reads of its file comes first, then what it asks of the edge: two waits in all, so
@@ -226,7 +254,7 @@ async fn carry_out(key: Key, run: u32, job: Job) -> Result<Event, Failure> {
     });
     let file = file.ok_or(Failure::Unreadable)?;
     let reader = Reader::new(file.clone(), move || {
-        tell(key, run, Event::Stalled(job));
+        on_event(key, run, Event::Stalled(job));
         pump();
     });
     let mut reading = Reading::begin(key, run, job).ok_or(Failure::Unreadable)?;
@@ -234,7 +262,7 @@ async fn carry_out(key: Key, run: u32, job: Job) -> Result<Event, Failure> {
         Job::Whole => (0.0, file.size()),
         Job::Announce => (0.0, file.size().min(HEAD_MAX as f64)),
         Job::Digest(n) => range(key, n).ok_or(Failure::Unreadable)?,
-        Job::Send(_) | Job::Complete => (0.0, 0.0),
+        Job::Send(_) | Job::Complete | Job::Cancel => (0.0, 0.0),
     };
     reading.read(&reader, start, end).await?;
     drop(reader);
@@ -244,7 +272,11 @@ async fn carry_out(key: Key, run: u32, job: Job) -> Result<Event, Failure> {
         reading.keep(key, run);
         return Ok(Event::Digested { n, digest, whole });
     }
-    let call = ask(key, run, job, &file, &reading).ok_or(Failure::Unreadable)?;
+    let call = ask(key, run, job, &file, &reading);
+    let call = call.ok_or_else(|| match job {
+        Job::Cancel => taken(),
+        _ => Failure::Unreadable,
+    })?;
     let answer = match call.await {
         Err(Failure::Network) if matches!(job, Job::Send(_) | Job::Whole) => {
             // A file that changed or vanished looks like a cut. Reading tells: the last byte of what
@@ -271,14 +303,8 @@ fn range(key: Key, n: u16) -> Option<(f64, f64)> {
 fn ask(key: Key, run: u32, job: Job, file: &File, reading: &Reading) -> Option<api::Answer> {
     let loaded: api::Loaded = Box::new(move |bytes: f64| {
         // A count of bytes: whole and not negative.
-        tell(
-            key,
-            run,
-            Event::Loaded {
-                job,
-                bytes: bytes as u64,
-            },
-        );
+        let bytes = bytes as u64;
+        on_event(key, run, Event::Loaded { job, bytes });
         page::sync_soon();
     });
     let name = dom::text(file, "name");
@@ -311,18 +337,51 @@ fn ask(key: Key, run: u32, job: Job, file: &File, reading: &Reading) -> Option<a
                 digest::of(&parts),
             ))
         })??,
+        Job::Cancel => {
+            let upload = read(key, |_, transfer| {
+                let upload = transfer.upload()?;
+                Some((upload.id.clone(), upload.ticket.clone()))
+            })?;
+            // None for one that was there before this page sent it.
+            let (upload, ticket) = upload.or_else(|| sent(key))?;
+            api::withdraw(&upload, &ticket)
+        }
         // Nothing is asked for a digest.
         Job::Digest(_) => return None,
     })
 }
 
+/// The upload of a file that this page has sent, and its ticket.
+fn sent(key: Key) -> Option<(String, String)> {
+    SENT.with(|all| {
+        let all = all.borrow();
+        let sent = all.iter().find(|sent| sent.key == key)?;
+        Some((upload_of(&sent.id)?, sent.ticket.clone()?))
+    })
+}
+
+/// The upload that a file came by: it has its id, but for what that begins with.
+fn upload_of(file: &str) -> Option<String> {
+    Some(["upl_", file.get(4..)?].concat())
+}
+
+/// As the edge says it of a file that cannot be taken back.
+fn taken() -> Failure {
+    Failure::Edge(Box::new(Refusal {
+        status: ProblemCode::FileTaken.status(),
+        code: Some(ProblemCode::FileTaken),
+        ..Refusal::default()
+    }))
+}
+
 /// Tells the edge that the person is done, and in which order the files were picked.
 pub(crate) fn finish() {
-    let mut stored = STORED.with(|stored| stored.borrow().clone());
+    let mut sent = SENT.with(|sent| sent.borrow().clone());
     // Keys count up with the picks.
-    stored.sort_unstable();
+    sent.sort_unstable_by_key(|sent| sent.key);
+    let ids: Vec<_> = sent.into_iter().map(|sent| sent.id).collect();
     // What is not told now, the link's end tells the backend later.
-    retry(Box::new(move || api::done(&stored)));
+    retry(Box::new(move || api::done(&ids)));
 }
 
 /// What the edge's answer to a job says; nothing if it is no answer of the edge.
@@ -332,9 +391,28 @@ fn understand(key: Key, job: Job, answer: &api::Js) -> Option<Event> {
     }
     // Any other answer with a file is that it is stored.
     if let Some(file) = wire::file(answer) {
-        STORED.with(|stored| stored.borrow_mut().push((key, file.id.clone())));
-        page::stored(file);
+        let upload = upload_of(&file.id);
+        let announced = read(key, |_, transfer| {
+            let own = transfer
+                .upload()
+                .filter(|own| Some(&own.id) == upload.as_ref());
+            (own.map(|own| own.ticket.clone()), transfer.is_given_up())
+        });
+        let (ticket, given_up) = announced.unwrap_or_default();
+        SENT.with(|all| {
+            all.borrow_mut().push(Sent {
+                key,
+                id: file.id.clone(),
+                ticket: file.ticket.clone().or(ticket),
+            });
+        });
+        if !given_up {
+            page::stored(file);
+        }
         return Some(Event::Stored);
+    }
+    if let Job::Cancel = job {
+        return answer.0.is_undefined().then_some(Event::Cancelled);
     }
     let Job::Send(chunk) = job else { return None };
     match wire::offset(answer) {

@@ -40,16 +40,23 @@ pub(crate) fn copy_address() {
     });
 }
 
-/// Takes files off the list: picks, some on their way, or some that failed.
+/// Takes files off the list: picks, some on their way, or some that failed. One that the edge may have
+/// stored stays until it is taken back.
 pub(crate) fn remove(keys: &[Key]) {
     let Some(s) = page() else { return };
-    for &key in keys {
-        engine::drop_file(key);
-    }
     s.notice.set(String::new());
-    s.rows
-        .update(|rows| rows.retain(|row| !keys.contains(&row.key)));
+    for &key in keys {
+        if !engine::cancel(key) {
+            gone(key);
+        }
+    }
     engine::pump();
+}
+
+/// Nothing is left of a file that was given up.
+pub(crate) fn gone(key: Key) {
+    let Some(s) = page() else { return };
+    s.rows.update(|rows| rows.retain(|row| row.key != key));
 }
 
 /// Goes on without some of the files.

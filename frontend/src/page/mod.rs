@@ -19,7 +19,7 @@ use chatlift_frontend::wire::{File as StoredFile, Link};
 use leptos::prelude::*;
 
 pub(crate) use act::{
-    cancel_all, confirm, copy_address, listen, pause, remove, retry, skip_failed,
+    cancel_all, confirm, copy_address, gone, listen, pause, remove, retry, skip_failed,
 };
 pub(crate) use pick::add;
 pub(crate) use show::{stored, sync, sync_soon};
@@ -56,6 +56,8 @@ pub(crate) enum RowState {
     Uploading,
     Paused,
     Completing,
+    /// Given up, and not yet taken back.
+    Cancelling,
     Stored,
     Failed,
 }
@@ -70,12 +72,13 @@ impl RowState {
             Self::Uploading => "uploading",
             Self::Paused => "paused",
             Self::Completing => "completing",
+            Self::Cancelling => "cancelling",
             Self::Stored => "stored",
             Self::Failed => "failed",
         }
     }
 
-    /// Whether it is begun and not at an end.
+    /// Whether it is begun, and neither given up nor at an end.
     pub(crate) fn is_under_way(self) -> bool {
         matches!(
             self,

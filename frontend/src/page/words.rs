@@ -32,6 +32,9 @@ pub(super) fn view(row: &Row, transfer: &Transfer, now: f64) -> View {
             )
         }
         State::Completing => (RowState::Completing, t("state.completing")),
+        State::Cancelling { .. } | State::Cancelled => {
+            (RowState::Cancelling, t("state.cancelling"))
+        }
         State::Stored => (RowState::Stored, t("state.stored")),
         State::Failed(failure) => {
             let (error, can_retry) = explain(row, failure);
@@ -82,6 +85,8 @@ fn explain(row: &Row, failure: &Failure) -> (String, bool) {
                     | P::LinkRevoked
                     | P::LinkNotFound
                     | P::LinkTokenInvalid
+                    | P::FileTaken
+                    | P::TooManyWithdrawn
             );
             (problem(code.code()), !for_good)
         }

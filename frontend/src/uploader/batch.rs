@@ -47,6 +47,14 @@ impl Batch {
         }
     }
 
+    /// Gives a file up. Whether the edge may have stored it: then it goes on until the edge has taken it
+    /// back, else it can be forgotten.
+    pub fn cancel(&mut self, key: Key) -> bool {
+        let mut files = self.entries.iter_mut();
+        let entry = files.find(|entry| entry.key == key);
+        entry.is_some_and(|entry| entry.transfer.cancel())
+    }
+
     /// Forgets a file. The shell aborts its requests.
     pub fn remove(&mut self, key: Key) {
         self.entries.retain(|entry| entry.key != key);
@@ -160,7 +168,7 @@ impl Batch {
     pub fn patience_ms(&self, job: Job) -> f64 {
         match job {
             // The edge puts parts together, or the whole file.
-            Job::Complete => 45_000.0,
+            Job::Complete | Job::Cancel => 45_000.0,
             Job::Send(chunk) => self.network.patience_ms(chunk.to - chunk.from),
             Job::Whole => self.network.patience_ms(CHUNK_FIRST),
             Job::Announce | Job::Digest(_) => self.network.patience_ms(0),
@@ -186,19 +194,30 @@ impl Batch {
         files.chain(line.map(|(until, _)| until)).reduce(f64::min)
     }
 
-    /// Whether some file is neither stored nor failed.
+    /// Whether something is still to be done for some file.
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.entries.iter().any(|entry| entry.transfer.is_live())
     }
 
-    /// How far all files are that have not failed.
+    /// How far all files are that are to arrive and have not failed.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        self.entries
-            .iter()
-            .filter(|entry| !matches!(entry.transfer.state(), State::Failed(_)))
+        let given_up = |state: &State| {
+            matches!(
+                state,
+                State::Cancelling { .. } | State::Cancelled | State::Failed(_)
+            )
+        };
+        let entries = self.entries.iter();
+        let mut counted = entries
+            .filter(|entry| !given_up(entry.transfer.state()))
             .map(|entry| entry.transfer.progress())
-            .sum()
+            .peekable();
+        // Where nothing is to arrive, nothing is finished.
+        match counted.peek() {
+            Some(_) => counted.sum(),
+            None => Progress::default(),
+        }
     }
 }

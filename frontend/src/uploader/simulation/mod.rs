@@ -12,6 +12,7 @@ use chatlift_shared::limits::MIB;
 
 use super::*;
 
+mod cancel;
 mod faults;
 mod large;
 mod network;
@@ -170,6 +171,12 @@ impl Edge {
                 Ok(()) => Event::Stored,
                 Err(failure) => Event::Failed(job, failure),
             },
+            Job::Cancel => {
+                self.stored = 0;
+                self.parts.clear();
+                self.staged.clear();
+                Event::Cancelled
+            }
         }
     }
 }

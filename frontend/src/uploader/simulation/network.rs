@@ -119,7 +119,7 @@ fn play(size: u64, line: Line, cut: Option<(f64, f64)>, random: f64) -> Outcome 
                     all: size as f64,
                 },
                 Job::Announce => Stage::Until(now + connect + line.round_trip + EDGE_MS),
-                Job::Complete => Stage::Until(now + line.round_trip + STORE_MS),
+                Job::Complete | Job::Cancel => Stage::Until(now + line.round_trip + STORE_MS),
             };
             requests += u32::from(!matches!(job, Job::Digest(_)));
             under_way.push(Request {

@@ -51,7 +51,7 @@ impl Transfer {
                 self.state = State::Uploading;
             }
             Job::Digest(_) => (self.digesting, self.stale) = (Work::Idle, false),
-            Job::Whole | Job::Announce | Job::Complete => {
+            Job::Whole | Job::Announce | Job::Complete | Job::Cancel => {
                 self.busy = Work::Idle;
                 self.loaded = 0;
                 self.state = State::Uploading;

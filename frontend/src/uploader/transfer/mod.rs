@@ -4,11 +4,12 @@
 //! parts are digested in order (so that the digest of the whole comes with them) and sent in
 //! chunks, several parts at once, and it is completed.
 //!
-//! What it is to do next is in `plan`, what it makes of what happened in `hear`, and what it makes
-//! of failures in `fail`.
+//! What it is to do next is in `plan`, what it makes of what happened in `events`, what it makes of
+//! failures in `fail`, and how it is given up in `cancel`.
 
+mod cancel;
+mod events;
 mod fail;
-mod hear;
 mod plan;
 
 use crate::wire::Upload;
@@ -50,6 +51,8 @@ pub enum Job {
     Send(Chunk),
     /// Complete it.
     Complete,
+    /// Take back what the edge has of it.
+    Cancel,
 }
 
 /// What the shell tells.
@@ -86,6 +89,8 @@ pub enum Event {
     Sent(u16),
     /// The edge has stored the file.
     Stored,
+    /// The edge has nothing of the file any more.
+    Cancelled,
     /// A job did not succeed.
     Failed(Job, Failure),
 }
@@ -101,6 +106,13 @@ pub enum State {
     Completing,
     /// The edge has stored it.
     Stored,
+    /// Its user gave it up, and the edge has not said yet that it has nothing of it.
+    Cancelling {
+        /// The edge has said that it has stored it.
+        stored: bool,
+    },
+    /// Its user gave it up, and the edge has nothing of it.
+    Cancelled,
     /// It cannot go on by itself.
     Failed(Failure),
 }
@@ -289,6 +301,12 @@ impl Transfer {
         waits.filter(|_| self.is_live() && !self.paused)
     }
 
+    /// Whether its user gave it up.
+    #[must_use]
+    pub fn is_given_up(&self) -> bool {
+        matches!(self.state, State::Cancelling { .. } | State::Cancelled)
+    }
+
     /// Whether it is held by its user.
     #[must_use]
     pub fn is_paused(&self) -> bool {
@@ -311,10 +329,13 @@ impl Transfer {
         self.waits(now).map(|(until, _)| until)
     }
 
-    /// Whether it is neither stored nor failed.
+    /// Whether something is still to be done for it.
     #[must_use]
     pub fn is_live(&self) -> bool {
-        !matches!(self.state, State::Stored | State::Failed(_))
+        !matches!(
+            self.state,
+            State::Stored | State::Cancelled | State::Failed(_)
+        )
     }
 
     /// Brings its next try forward.

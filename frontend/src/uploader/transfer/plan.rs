@@ -11,6 +11,9 @@ impl Transfer {
     /// The next job, which is then under way.
     pub(in crate::uploader) fn next(&mut self, grant: Grant<'_>) -> Option<Job> {
         let Grant { now, slot, .. } = grant;
+        if let State::Cancelling { stored } = self.state {
+            return self.next_of_cancelled(stored, grant);
+        }
         let finishing = !self.busy.is_idle() && (self.whole || self.state == State::Completing);
         if !self.is_live() || self.paused || finishing {
             return None;
