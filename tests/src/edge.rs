@@ -4,6 +4,7 @@
 mod start;
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 use std::{fs, io};
 
@@ -11,7 +12,7 @@ use chatlift_shared::mac::KeyRing;
 use serde_json::{Value, json};
 use xtask::process::Group;
 use xtask::secrets::{AppSecrets, app_secrets, link_keys, webhook_key, write_env};
-use xtask::wrangler;
+use xtask::{native, wrangler};
 
 use crate::client::App;
 use crate::fixtures::DOCX;
@@ -231,12 +232,25 @@ impl Setup {
         ];
         vars.extend(self.vars.iter().map(|(name, value)| (&**name, &**value)));
         write_env(&env, &vars).expect("the edge's variables");
-        let command = wrangler::Edge {
-            project,
-            port: self.port,
-            state: self.folder.path().join("state"),
-            scratch: self.folder.path().join("wrangler"),
-            env_file: Some(env),
+        let state = self.folder.path().join("state");
+        let command = match std::env::var_os(NATIVE) {
+            Some(program) => Runs::Native(native::Edge {
+                program: program.into(),
+                port: self.port,
+                state,
+                page: project.join("dist"),
+                vars: vars
+                    .iter()
+                    .map(|(n, v)| (n.to_string(), v.to_string()))
+                    .collect(),
+            }),
+            None => Runs::Workers(wrangler::Edge {
+                project,
+                port: self.port,
+                state,
+                scratch: self.folder.path().join("wrangler"),
+                env_file: Some(env),
+            }),
         };
         let mut edge = Edge {
             log: self.folder.path().join("edge.log"),
@@ -246,6 +260,25 @@ impl Setup {
         };
         edge.start();
         edge
+    }
+}
+
+/// Variable with the native edge's program: what runs in place of workerd, where it is set.
+const NATIVE: &str = "CHATLIFT_TESTS_NATIVE";
+
+/// Which edge runs.
+#[derive(Debug)]
+enum Runs {
+    Workers(wrangler::Edge),
+    Native(native::Edge),
+}
+
+impl Runs {
+    fn command(&self) -> Command {
+        match self {
+            Self::Workers(edge) => edge.command(),
+            Self::Native(edge) => edge.command(),
+        }
     }
 }
 
@@ -267,7 +300,7 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
 pub struct Edge {
     // Killed before its folder goes.
     group: Option<Group>,
-    command: wrangler::Edge,
+    command: Runs,
     log: PathBuf,
     setup: Setup,
 }

@@ -18,9 +18,9 @@ cargo xtask <command>
   dev [--port 8787] [--backend-port 8788] [--app-port 8789] [--without-converters]
                  install what converts files, build all, start edge and backend, print the first
                  app's address and a ready link
-  test [--only unit|edge|programs|e2e]...
-                 formatting, lints, unit tests, tests in workerd, with the programs that the
-                 backend converts with, and in Chromium
+  test [--only unit|edge|native|programs|e2e]...
+                 formatting, lints, unit tests, tests in workerd, on the native edge, with the
+                 programs that the backend converts with, and in browsers
   conformance [openapi|webhooks|clients|tus]...
                  the edge against programs that others wrote, with all the time that they take
   clients        make the TypeScript and Python clients anew from the API document

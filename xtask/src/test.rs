@@ -8,7 +8,7 @@ use crate::root::{at, npm_bin};
 use crate::run::{self, now, quiet, run, watched};
 use crate::tools::WASM_TARGET;
 use crate::worker::Worker;
-use crate::{Error, deploy, imports, page, sizes, tools, worker};
+use crate::{Error, deploy, imports, native, page, sizes, tools, worker};
 
 /// A layer of tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub enum Layer {
     Unit,
     /// Over HTTP against the edge in real workerd.
     Edge,
+    /// The same against the native edge.
+    Native,
     /// Conversions by the real programs, real PostgreSQL and ClamAV.
     Programs,
     /// The whole journey in real Chromium.
@@ -25,7 +27,13 @@ pub enum Layer {
 
 impl Layer {
     /// All of them, in the order in which they run.
-    pub const ALL: [Self; 4] = [Self::Unit, Self::Edge, Self::Programs, Self::E2e];
+    pub const ALL: [Self; 5] = [
+        Self::Unit,
+        Self::Edge,
+        Self::Native,
+        Self::Programs,
+        Self::E2e,
+    ];
 
     /// Its name on the command line; for edge and e2e also of its test binary in tests/tests.
     #[must_use]
@@ -33,6 +41,7 @@ impl Layer {
         match self {
             Self::Unit => "unit",
             Self::Edge => "edge",
+            Self::Native => "native",
             Self::Programs => "programs",
             Self::E2e => "e2e",
         }
@@ -51,6 +60,7 @@ pub fn test(layers: &[Layer]) -> Result<(), Error> {
         .try_for_each(|layer| match layer {
             Layer::Unit => unit(&mut tally),
             Layer::Edge => edge(&mut tally),
+            Layer::Native => native(&mut tally, layers.len() < Layer::ALL.len()),
             Layer::Programs => programs(&mut tally),
             Layer::E2e => e2e(&mut tally),
         });
@@ -152,6 +162,49 @@ fn edge(tally: &mut Tally) -> Result<(), Error> {
         scripts,
     )?;
     tally.tests("edge", scenarios(Layer::Edge))
+}
+
+/// What of the edge's tests the native edge has nothing for: counters and memory of the Worker, and limits
+/// that wrangler.toml sets. ARCHITECTURE.md says why.
+const ONLY_ON_WORKERS: [&str; 9] = [
+    "counts::",
+    "floor::",
+    "memory::",
+    "openapi::every_documented_answer_is_reached_and_no_other",
+    "operating::making_uploads_over_and_over_is_limited_and_their_bytes_are_not",
+    "operating::too_many_requests_about_a_link_or_from_an_address_are_told_to_wait",
+    "operating::wrong_keys_from_one_address_are_limited_and_the_right_one_is_not",
+    "tus::a_file_of_many_parts_in_one_request_streams_with_bounded_memory",
+    "conformance_",
+];
+
+/// Of the edge's tests, those by which bytes come in: what runs natively beside all the others.
+const EVERY_WAY_IN: [&str; 6] = [
+    "chunks::",
+    "faults::",
+    "form::",
+    "parts::",
+    "resumable::",
+    "tus::",
+];
+
+/// The edge's tests against the native edge; `all` of them, or those of every way in.
+fn native(tally: &mut Tally, all: bool) -> Result<(), Error> {
+    build(tally)?;
+    tally.step("build of the native edge", "", || {
+        run(&mut cargo(&["build", "--package", "chatlift-server"]))
+    })?;
+    let mut command = scenarios(Layer::Edge);
+    command
+        .env("CHATLIFT_TESTS_NATIVE", native::program())
+        .arg("--");
+    for name in ONLY_ON_WORKERS {
+        command.args(["--skip", name]);
+    }
+    if !all {
+        command.args(EVERY_WAY_IN);
+    }
+    tally.tests("native", command)
 }
 
 /// The pickers of the chat apps and the mini program, by the tools that npm has for them.

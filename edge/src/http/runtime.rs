@@ -28,7 +28,7 @@ pub enum Body<R: Runtime> {
 pub type Response<R> = http::Response<Body<R>>;
 
 /// What is limited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Limit {
     /// Requests under `/u/` from one address.
     Address,

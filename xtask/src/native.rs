@@ -1,0 +1,43 @@
+//! The command line of the native edge.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::root::{at, target};
+
+/// The program, where cargo builds it.
+#[must_use]
+pub fn program() -> PathBuf {
+    target().join("debug/chatlift-edge")
+}
+
+/// How the edge is to run.
+#[derive(Clone, Debug)]
+pub struct Edge {
+    /// The program, as it was built.
+    pub program: PathBuf,
+    /// Port on 127.0.0.1.
+    pub port: u16,
+    /// Folder of its data.
+    pub state: PathBuf,
+    /// Folder of the built page.
+    pub page: PathBuf,
+    /// Its variables.
+    pub vars: Vec<(String, String)>,
+}
+
+impl Edge {
+    /// The command that runs it until it is killed.
+    #[must_use]
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .current_dir(at(""))
+            .env("CHATLIFT_EDGE_LISTEN", format!("127.0.0.1:{}", self.port))
+            .env("CHATLIFT_EDGE_DATA", &self.state)
+            .env("CHATLIFT_EDGE_PAGE", &self.page)
+            .env("ENVIRONMENT", "development")
+            .envs(self.vars.iter().map(|(name, value)| (name, value)));
+        command
+    }
+}
