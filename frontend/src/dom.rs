@@ -61,6 +61,11 @@ pub(crate) fn now() -> f64 {
     performance_now()
 }
 
+/// The moment that the device's clock shows (RFC 3339): to be shown, not to be counted with.
+pub(crate) fn iso_now() -> String {
+    js_sys::Date::new_0().to_iso_string().into()
+}
+
 pub(crate) fn random() -> f64 {
     js_sys::Math::random()
 }

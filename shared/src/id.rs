@@ -210,6 +210,13 @@ impl From<UploadId> for FileId {
     }
 }
 
+/// What all ids that belong to a link have in common, of one of them: the number by which a person and the app can
+/// speak of what was sent. The link's own id is it with `lnk_` before it.
+#[must_use]
+pub fn receipt_number(id: &str) -> Option<&str> {
+    id.get(4..20)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -24,7 +24,7 @@ const fn app(id: &'static str, marks: &'static [&'static str], menu_below: bool)
 }
 
 /// All that are known, in the order in which they are looked for: WeCom also says that it is WeChat,
-/// Messenger that it is Facebook.
+/// Messenger that it is Facebook, whose marks are looked for after it.
 pub const APPS: &[InApp] = &[
     app("wecom", &["wxwork/"], false),
     app("wechat", &["MicroMessenger/"], false),
@@ -39,6 +39,10 @@ pub const APPS: &[InApp] = &[
         false,
     ),
     app("instagram", &["Instagram "], false),
+    app("facebook", &["FBAN/", "FB_IAB/"], false),
+    app("kakaotalk", &["KAKAOTALK"], true),
+    app("zalo", &["Zalo android/", "Zalo iOS/"], false),
+    app("viber", &["Viber/"], false),
     app("telegram", &["Telegram-Android/", "Telegram/"], false),
     app("slack", &["Slack/", "Slack_SSB/"], false),
 ];
@@ -139,6 +143,34 @@ mod tests {
         (
             "Mozilla/5.0 (Linux; Android 10; SM-G973F; wv) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/86.0.4240.198 Mobile Safari/537.36 Instagram 166.1.0.42.245 Android (29/10; 420dpi; 1080x2042; samsung; SM-G973F; beyond1; exynos9820; en_GB; 256099204)",
             Some("instagram"),
+        ),
+        (
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 16_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148 [FBAN/FBIOS;FBAV/417.0.0.32.67;FBBV/480085463;FBDV/iPhone12,1;FBMD/iPhone;FBSN/iOS;FBSV/16.5;FBSS/2;FBID/phone;FBLC/en_US;FBOP/5]",
+            Some("facebook"),
+        ),
+        (
+            "Mozilla/5.0 (Linux; Android 13; SM-A536B; wv) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/116.0.0.0 Mobile Safari/537.36 [FB_IAB/FB4A;FBAV/430.0.0.23.113;]",
+            Some("facebook"),
+        ),
+        (
+            "Mozilla/5.0 (Linux; Android 13; SM-S908N; wv) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/116.0.0.0 Mobile Safari/537.36;KAKAOTALK 2410300",
+            Some("kakaotalk"),
+        ),
+        (
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 16_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148 KAKAOTALK 10.3.0",
+            Some("kakaotalk"),
+        ),
+        (
+            "Mozilla/5.0 (Linux; Android 12; SM-A325F; wv) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/110.0.5481.65 Mobile Safari/537.36 Zalo android/12080612 ZaloTheme/light ZaloLanguage/vi",
+            Some("zalo"),
+        ),
+        (
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 16_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148 Zalo iOS/420 ZaloTheme/light ZaloLanguage/en",
+            Some("zalo"),
+        ),
+        (
+            "Mozilla/5.0 (Linux; Android 11; M2101K6G; wv) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/109.0.5414.118 Mobile Safari/537.36 Viber/19.0.0.1",
+            Some("viber"),
         ),
         (
             "Mozilla/5.0 (Linux; Android 14; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.6478.122 Mobile Safari/537.36 Telegram-Android/11.3.3 (Xiaomi M2101K6G; Android 14; SDK 34; AVERAGE)",

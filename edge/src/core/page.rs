@@ -56,7 +56,7 @@ pub fn fill(
 }
 
 /// What the page says before any program has arrived, and without one.
-fn shell(data: &PageData) -> [(&'static str, String); 7] {
+fn shell(data: &PageData) -> [(&'static str, String); 8] {
     let texts = Texts {
         lang: &data.lang,
         messages: &data.messages,
@@ -70,12 +70,13 @@ fn shell(data: &PageData) -> [(&'static str, String); 7] {
         ),
         None => (empty(), empty()),
     };
-    let (title, hint, rules, button, send) = match (&data.problem, &data.link) {
+    let (title, hint, rules, button, wait, send) = match (&data.problem, &data.link) {
         (None, Some(link)) => (
             link.title.clone(),
             link.hint.clone(),
             texts.rules(link),
             text("pick.button"),
+            text("form.wait"),
             text("form.send"),
         ),
         (Some(problem), _) => (
@@ -84,8 +85,9 @@ fn shell(data: &PageData) -> [(&'static str, String); 7] {
             empty(),
             empty(),
             empty(),
+            empty(),
         ),
-        (None, None) => (empty(), empty(), empty(), empty(), empty()),
+        (None, None) => (empty(), empty(), empty(), empty(), empty(), empty()),
     };
     [
         ("<!--chatlift:initial-->", initial),
@@ -94,6 +96,7 @@ fn shell(data: &PageData) -> [(&'static str, String); 7] {
         ("<!--chatlift:hint-->", hint),
         ("<!--chatlift:rules-->", rules),
         ("<!--chatlift:button-->", button),
+        ("<!--chatlift:wait-->", wait),
         ("<!--chatlift:send-->", send),
     ]
 }

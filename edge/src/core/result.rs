@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use chatlift_shared::Timestamp;
 use chatlift_shared::api::{FormFile, FormResult};
+use chatlift_shared::id::receipt_number;
 
 use super::language::direction;
 use super::page::escape;
@@ -20,13 +22,14 @@ const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;margin:0 auto;paddi
     @media(prefers-color-scheme:dark){body{color:#f2f3f5;background:#101216}\
     li{background:#1a1d23}a{color:#8fb0ff}}";
 
-/// The page. `app` is the name of the app that asked, empty where it is not known.
+/// The page. `app` is the name of the app that asked, empty where it is not known; `now` is when it has the files.
 #[must_use]
 pub fn html(
     result: &FormResult,
     lang: &str,
     messages: &BTreeMap<String, String>,
     app: &str,
+    now: Timestamp,
 ) -> String {
     let texts = Texts { lang, messages };
     let stored = result.files.iter().filter(|f| f.file.is_some()).count();
@@ -38,13 +41,21 @@ pub fn html(
         (None, ..) => texts.count("result.failed", refused as u64),
     };
     let title = escape(&title);
-    let next = if stored > 0 {
-        format!(
-            "<p>{}</p>",
-            escape(&texts.get("success.next", &[("app", app)]))
-        )
-    } else {
-        String::new()
+    let next = match result.files.iter().find_map(|f| f.file.as_ref()) {
+        Some(file) => {
+            let id = file.id.to_string();
+            let number = receipt_number(&id).unwrap_or_default();
+            // The reader's time zone is not known here.
+            let date = now
+                .to_string()
+                .get(..16)
+                .map(|minute| minute.replace('T', " ") + " UTC");
+            let values = [("number", number), ("date", &*date.unwrap_or_default())];
+            let receipt = escape(&texts.get("success.receipt", &values));
+            let next = escape(&texts.get("success.next", &[("app", app)]));
+            format!("<p>{receipt}</p><p>{next}</p>")
+        }
+        None => String::new(),
     };
     let items: String = result.files.iter().map(|f| item(&texts, f)).collect();
     let more = escape(&texts.get("pick.more", &[]));
@@ -76,6 +87,8 @@ mod tests {
     use chatlift_shared::digest::Sha256;
     use chatlift_shared::{LinkId, ProblemCode, UploadId};
 
+    const NOW: Timestamp = Timestamp::from_secs(1_795_946_400);
+
     fn file(name: &str, problem: Option<ProblemCode>) -> FormFile {
         FormFile {
             name: name.to_owned(),
@@ -94,7 +107,7 @@ mod tests {
                 ],
                 problem: None,
             };
-            let page = html(&result, lang, &language::messages(lang), "App");
+            let page = html(&result, lang, &language::messages(lang), "App", NOW);
             assert!(!page.contains("<script"), "{page}");
             assert!(!page.contains("problem."), "a text is missing: {page}");
             assert!(!page.contains("result.failed"), "a text is missing: {page}");
@@ -121,8 +134,13 @@ mod tests {
             problem: None,
         };
         let messages = language::messages("en");
-        let page = html(&result, "en", &messages, "App");
+        let page = html(&result, "en", &messages, "App", NOW);
         assert!(page.contains("<h1>1 file was not uploaded</h1>"), "{page}");
+        // The number by which all of the link is found, and when.
+        assert!(
+            page.contains("<p>Receipt AQEBAQEBAQEBAQEB, 2026-11-29 10:00 UTC</p>"),
+            "{page}"
+        );
     }
 
     #[test]
@@ -132,7 +150,7 @@ mod tests {
             problem: Some(ProblemCode::LinkExpired.into()),
         };
         let messages = language::messages("en");
-        let page = html(&result, "en", &messages, "");
+        let page = html(&result, "en", &messages, "", NOW);
         assert!(
             page.contains(&escape(&messages["problem.link-expired"])),
             "{page}"

@@ -100,7 +100,13 @@ pub(super) async fn post<R: Runtime>(
     Ok(respond::html(
         status,
         lang,
-        result::html(&result, lang, &language::messages(lang), app),
+        result::html(
+            &result,
+            lang,
+            &language::messages(lang),
+            app,
+            call.runtime.now(),
+        ),
     ))
 }
 

@@ -22,7 +22,13 @@ pub(super) fn Bar() -> impl IntoView {
         shown.get().map(|phase| {
             let content = match phase {
                 Phase::Picking => view! { <Confirm/> }.into_any(),
-                Phase::Sending => view! { <Progress/> }.into_any(),
+                Phase::Sending => view! {
+                    <When condition=Signal::derive(move || page.count(RowState::Ready) > 0)>
+                        <Confirm/>
+                    </When>
+                    <Progress/>
+                }
+                .into_any(),
                 Phase::Settled | Phase::Done => view! { <Failed/> }.into_any(),
             };
             view! { <section class="bar" tabindex="-1">{content}</section> }
@@ -33,7 +39,10 @@ pub(super) fn Bar() -> impl IntoView {
 #[component]
 fn Confirm() -> impl IntoView {
     let page = expect_context::<Page>();
-    let ready = move || page.count(RowState::Ready);
+    let ready = move || {
+        let open = page.trouble.with(Option::is_none);
+        if open { page.count(RowState::Ready) } else { 0 }
+    };
     let note = move || {
         if ready() == 0 {
             return t("confirm.none");

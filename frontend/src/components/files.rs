@@ -61,32 +61,40 @@ fn Stored(file: StoredFile) -> impl IntoView {
         Some(ReceiptStatus::Received) => ("received", 2),
         Some(ReceiptStatus::Converted) => ("converted", 2),
         Some(ReceiptStatus::Delivered) => ("delivered", 3),
-        Some(ReceiptStatus::Rejected) => ("rejected", 0),
+        // As far as it came.
+        Some(ReceiptStatus::Rejected) => ("rejected", 2),
     };
-    let fate = if done == 0 {
-        let said = rejection(file.receipt.as_ref(), app);
-        view! { <p class="why">{said}</p> }.into_any()
+    let marks = ["mark.uploaded", "mark.received", "mark.ready"];
+    let marks = marks.iter().enumerate().map(|(at, key)| {
+        let on = at < done;
+        let tick = on.then(|| view! { <span aria-hidden="true" class="tick" inner_html=TICK/> });
+        let pending = (!on).then(|| view! { <span class="vh">{t("mark.pending")}</span> });
+        view! { <li class:on=on>{tick}<span>{tf(key, &[app])}</span>{pending}</li> }
+    });
+    let said = if is_rejected(&file) {
+        Some(rejection(file.receipt.as_ref(), app))
     } else {
-        let marks = ["mark.uploaded", "mark.received", "mark.ready"];
-        let marks = marks.iter().enumerate().map(|(at, key)| {
-            let on = at < done;
-            let tick =
-                on.then(|| view! { <span aria-hidden="true" class="tick" inner_html=TICK/> });
-            let pending = (!on).then(|| view! { <span class="vh">{t("mark.pending")}</span> });
-            view! { <li class:on=on>{tick}<span>{tf(key, &[app])}</span>{pending}</li> }
-        });
-        view! { <ol class="marks">{marks.collect_view()}</ol> }.into_any()
+        // Of a file that the app has: what of it was left out.
+        file.receipt.and_then(|receipt| receipt.reason)
     };
+    let said = said.map(|said| view! { <p class="why" data-testid="receipt-reason">{said}</p> });
     view! {
         <li class="row kept" data-testid="file-receipt" data-status=status data-id=file.id>
             <Glyph name=file.name.clone()/>
             <div>
                 <Name name=file.name/>
                 <p class="meta">{format::size(file.size)}</p>
-                {fate}
+                <ol class="marks">{marks.collect_view()}</ol>
+                {said}
             </div>
         </li>
     }
+}
+
+/// Whether the app cannot use it.
+pub(super) fn is_rejected(file: &StoredFile) -> bool {
+    let status = file.receipt.as_ref().map(|receipt| receipt.status);
+    status == Some(ReceiptStatus::Rejected)
 }
 
 /// Why the app cannot use a file: in our words where we have some, else in the backend's.

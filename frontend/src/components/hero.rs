@@ -1,7 +1,9 @@
 //! The large answers: it has arrived, or the link takes nothing.
 
+use chatlift_shared::id::receipt_number;
 use leptos::prelude::*;
 
+use super::files::is_rejected;
 use super::icons::{ALERT, BIG_TICK, CLOCK, LINK};
 use crate::dom;
 use crate::i18n::{NO_ANSWER, find, moment, problem as sentence, t, tf, tn};
@@ -25,6 +27,19 @@ fn Success() -> impl IntoView {
         link, files, left, ..
     } = expect_context();
     let until = moment(&link.expires_at);
+    let now = dom::iso_now();
+    let receipt = move || {
+        let number = files.with(|files| receipt_number(&files.first()?.id).map(str::to_owned));
+        tf(
+            "success.receipt",
+            &[
+                ("number", &number.unwrap_or_default()),
+                ("date", &moment(&now)),
+            ],
+        )
+    };
+    // What has arrived and cannot be used is no success.
+    let rejected = Memo::new(move |_| files.with(|files| files.iter().any(is_rejected)));
     let more = move || {
         let left = left.get() as usize;
         let more = tn("success.more", left, &[("date", &until)]);
@@ -32,9 +47,27 @@ fn Success() -> impl IntoView {
     };
     view! {
         <section class="card hero" data-testid="success" data-code="stored" role="status" tabindex="-1">
-            <span aria-hidden="true" class="badge good" inner_html=BIG_TICK/>
-            <h2>{move || tn("success.title", files.with(Vec::len), &[])}</h2>
-            <p>{tf("success.next", &[("app", &link.app_name)])}</p>
+            <span
+                aria-hidden="true"
+                class=move || if rejected.get() { "badge bad" } else { "badge good" }
+                inner_html=move || if rejected.get() { ALERT } else { BIG_TICK }
+            />
+            <h2>
+                {move || {
+                    if rejected.get() {
+                        t("success.rejected-title")
+                    } else {
+                        tn("success.title", files.with(Vec::len), &[])
+                    }
+                }}
+            </h2>
+            <p data-testid="receipt-number">{receipt}</p>
+            <p>
+                {move || {
+                    let key = if rejected.get() { "success.rejected" } else { "success.next" };
+                    tf(key, &[("app", &link.app_name)])
+                }}
+            </p>
             {more}
             <Back/>
         </section>
@@ -53,14 +86,24 @@ fn Back() -> impl IntoView {
 /// The link takes no files.
 #[component]
 pub(super) fn Problem(code: String) -> impl IntoView {
+    let page = use_context::<Page>();
+    let rejected = page.is_some_and(|page| {
+        page.files
+            .with_untracked(|files| files.iter().any(is_rejected))
+    });
     let (icon, class) = match code.as_str() {
-        // The files are in: nothing is wrong.
-        "link-full" => (BIG_TICK, "badge good"),
+        // The files are in, and nothing is wrong with them.
+        "link-full" if !rejected => (BIG_TICK, "badge good"),
         "link-expired" | "link-revoked" => (CLOCK, "badge"),
         "link-token-invalid" | "link-not-found" => (LINK, "badge"),
         _ => (ALERT, "badge bad"),
     };
-    let headline = find(&["headline.", &code].concat());
+    let headline = if code == "link-full" && rejected {
+        "success.rejected-title".to_owned()
+    } else {
+        ["headline.", &code].concat()
+    };
+    let headline = find(&headline);
     view! {
         <section class="card hero" data-testid="problem" role="alert" tabindex="-1" data-code=code.clone()>
             <span aria-hidden="true" class=class inner_html=icon/>

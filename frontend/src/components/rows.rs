@@ -7,7 +7,7 @@ use leptos::prelude::*;
 use super::icons::{CROSS, PAUSE, RESUME, TICK};
 use super::when::When;
 use crate::i18n::{t, tf};
-use crate::page::{Page, Row, RowState, View, pause, remove, retry};
+use crate::page::{Page, Row, RowState, View, choose_another, pause, remove, retry};
 
 #[component]
 pub(super) fn Rows() -> impl IntoView {
@@ -56,6 +56,7 @@ fn FileRow(row: Row) -> impl IntoView {
         size,
         view,
     } = row;
+    let page = expect_context::<Page>();
     // Owned by the row, and gone with it.
     let view = RwSignal::from(view);
     let state = move || view.with(|view| view.state);
@@ -83,6 +84,16 @@ fn FileRow(row: Row) -> impl IntoView {
                         <p class="why" role="alert" data-testid="file-error">
                             {move || view.with(|view| view.error.clone())}
                         </p>
+                    </When>
+                    <When condition=Signal::derive(move || page.takes() && view.with(View::wants_another))>
+                        <button
+                            class="again"
+                            type="button"
+                            data-testid="choose"
+                            on:click=move |_| choose_another(key)
+                        >
+                            {t("row.choose")}
+                        </button>
                     </When>
                     <When condition=Signal::derive(move || view.with(|view| view.can_retry))>
                         <button

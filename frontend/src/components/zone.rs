@@ -7,7 +7,7 @@ use leptos::prelude::*;
 use super::icons::PLUS;
 use super::when::When;
 use crate::i18n::{find, t, tf, tn};
-use crate::page::{Page, Phase, RowState, copy_address};
+use crate::page::{Page, Phase, copy_address};
 use crate::pickers;
 
 #[component]
@@ -27,8 +27,7 @@ pub(super) fn Zone() -> impl IntoView {
     Effect::new(move |_| {
         pickers::set_accept(&link.accept, left.get() > 1, &name(), page.takes());
     });
-    let full = move || page.count(RowState::Ready) >= left.get() as usize;
-    let shown = move || page.takes() && (rows.with(Vec::is_empty) || !full());
+    let shown = move || page.takes() && (rows.with(Vec::is_empty) || page.room() > 0);
     view! {
         <When condition=Signal::derive(move || notice.with(|said| !said.is_empty()))>
             <p class="note" role="status" data-testid="notice">{move || notice.get()}</p>

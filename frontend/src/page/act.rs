@@ -1,11 +1,14 @@
 //! What buttons do, and what the browser says of the page as a whole.
 
 use chatlift_frontend::uploader::{Key, Wake};
+use js_sys::Promise;
 use leptos::prelude::*;
+use wasm_bindgen::JsCast;
+use wasm_bindgen_futures::JsFuture;
 
 use super::{Phase, RowState, follow, page, show, wake};
 use crate::i18n::t;
-use crate::{dom, engine};
+use crate::{dom, engine, pickers};
 
 /// Listens to what concerns the whole page.
 pub(crate) fn listen() {
@@ -32,11 +35,16 @@ pub(crate) fn copy_address() {
     let Some(s) = page() else { return };
     let address = dom::address("href");
     let clipboard = dom::get(&dom::window().navigator(), "clipboard");
-    let copied = clipboard.and_then(|clipboard| dom::call(&clipboard, "writeText", &address));
-    // Without a clipboard, the address itself can be copied by hand.
-    s.notice.set(match copied {
-        Some(_) => t("inapp.copied"),
-        None => address,
+    let asked = clipboard.and_then(|clipboard| dom::call(&clipboard, "writeText", &address));
+    dom::spawn(async move {
+        // A browser may have a clipboard and refuse it.
+        let copied = match asked.map(JsCast::dyn_into::<Promise>) {
+            Some(Ok(promise)) => JsFuture::from(promise).await.is_ok(),
+            _ => false,
+        };
+        // The address itself can be copied by hand.
+        s.notice
+            .set(if copied { t("inapp.copied") } else { address });
     });
 }
 
@@ -57,6 +65,13 @@ pub(crate) fn remove(keys: &[Key]) {
 pub(crate) fn gone(key: Key) {
     let Some(s) = page() else { return };
     s.rows.update(|rows| rows.retain(|row| row.key != key));
+}
+
+/// Lets another file be picked in place of one that cannot be sent.
+pub(crate) fn choose_another(key: Key) {
+    let Some(s) = page() else { return };
+    s.replaced.set_value(Some(key));
+    pickers::open();
 }
 
 /// Goes on without some of the files.
@@ -105,7 +120,9 @@ pub(crate) fn confirm() {
         }
     }
     s.notice.set(String::new());
-    s.arrived.set_value(false);
+    if untrack(|| s.count(RowState::Stored)) == 0 {
+        s.arrived.set_value(false);
+    }
     s.phase.set(Phase::Sending);
     engine::pump();
 }

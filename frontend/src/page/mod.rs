@@ -19,7 +19,8 @@ use chatlift_frontend::wire::{File as StoredFile, Link};
 use leptos::prelude::*;
 
 pub(crate) use act::{
-    cancel_all, confirm, copy_address, gone, listen, pause, remove, retry, skip_failed,
+    cancel_all, choose_another, confirm, copy_address, gone, listen, pause, remove, retry,
+    skip_failed,
 };
 pub(crate) use pick::add;
 pub(crate) use show::{stored, sync, sync_soon};
@@ -100,6 +101,13 @@ pub(crate) struct View {
     pub(crate) can_retry: bool,
 }
 
+impl View {
+    /// Whether only another file helps.
+    pub(crate) fn wants_another(&self) -> bool {
+        !self.error.is_empty() && !self.can_retry
+    }
+}
+
 /// All files together, while they are on their way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sum {
@@ -133,6 +141,8 @@ pub(crate) struct Page {
     pub(crate) arrived: StoredValue<bool>,
     /// How many more the link takes.
     pub(crate) left: RwSignal<u32>,
+    /// The file that the next pick takes the place of.
+    pub(crate) replaced: StoredValue<Option<Key>>,
     /// Why the link takes none, by its problem's code.
     pub(crate) trouble: RwSignal<Option<String>>,
     /// What came of the last pick, if it is worth a word.
@@ -154,6 +164,7 @@ pub(crate) fn open(link: Link, trouble: Option<String>) -> Page {
         files: RwSignal::new(link.files.clone()),
         arrived: StoredValue::new(false),
         left: RwSignal::new(link.files_left),
+        replaced: StoredValue::new(None),
         trouble: RwSignal::new(trouble),
         notice: RwSignal::default(),
         live: RwSignal::default(),
@@ -174,11 +185,18 @@ pub(crate) fn is_open() -> bool {
 }
 
 impl Page {
-    /// Whether files can be picked now; tracked by the caller's view.
+    /// Whether files can be picked now, whatever else goes on; tracked by the caller's view.
     pub(crate) fn takes(&self) -> bool {
-        self.trouble.with(Option::is_none)
-            && self.left.get() > 0
-            && matches!(self.phase.get(), Phase::Picking | Phase::Done)
+        self.trouble.with(Option::is_none) && self.left.get() > 0
+    }
+
+    /// How many files can be picked besides those that are ready or on their way; tracked.
+    pub(crate) fn room(&self) -> usize {
+        let taken = self.rows.with(|rows| {
+            let takes = |view: &View| view.state == RowState::Ready || view.state.is_under_way();
+            rows.iter().filter(|row| row.view.with(takes)).count()
+        });
+        (self.left.get() as usize).saturating_sub(taken)
     }
 
     /// How many rows are in `state`; tracked.

@@ -39,8 +39,10 @@ fn take(files: Vec<File>) {
     if !untrack(|| s.takes()) {
         return;
     }
-    let mut room =
-        (s.left.get_untracked() as usize).saturating_sub(untrack(|| s.count(RowState::Ready)));
+    if let Some(key) = s.replaced.try_update_value(Option::take).flatten() {
+        super::remove(&[key]);
+    }
+    let mut room = untrack(|| s.room());
     let (mut already, mut left_out) = (0, 0);
     let mut added = Vec::new();
     for file in files {
@@ -90,7 +92,10 @@ fn take(files: Vec<File>) {
     s.notice.set(format::join(&notice, " "));
     if !added.is_empty() {
         complete();
-        s.phase.set(Phase::Picking);
+        // What is on its way goes on.
+        if s.phase.get_untracked() != Phase::Sending {
+            s.phase.set(Phase::Picking);
+        }
         s.rows.update(|rows| rows.extend(added));
     }
 }

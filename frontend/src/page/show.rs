@@ -7,7 +7,7 @@ use chatlift_frontend::uploader::{Speed, State, Transfer};
 use chatlift_frontend::wire::File as StoredFile;
 use leptos::prelude::*;
 
-use super::words::view;
+use super::words::{self, view};
 use super::{Page, Phase, RowState, Sum, follow, page, wake};
 use crate::i18n::tf;
 use crate::{dom, engine};
@@ -37,9 +37,11 @@ pub(crate) fn sync() {
     let Some(s) = page() else { return };
     let now = dom::now();
     let (mut files, mut moving, mut waiting) = (0, false, false);
+    let mut ended = None;
     for row in s.rows.get_untracked() {
         let look = |_, transfer: &Transfer| {
             waiting |= transfer.is_waiting(now);
+            ended = ended.or_else(|| words::end_of_link(transfer));
             moving |= *transfer.state() == State::Uploading
                 && !transfer.is_waiting(now)
                 && !transfer.is_paused();
@@ -53,6 +55,11 @@ pub(crate) fn sync() {
         let state = row.view.with_untracked(|view| view.state);
         files += usize::from(state.is_under_way() || state == RowState::Stored);
     }
+    if let Some(code) = ended
+        && s.trouble.with_untracked(Option::is_none)
+    {
+        s.trouble.set(Some(code.code().to_owned()));
+    }
     let (progress, live, carried) = engine::progress();
     let count = |state| untrack(|| s.count(state));
     let paused =
@@ -62,7 +69,8 @@ pub(crate) fn sync() {
         speed.sample(now, carried);
         *speed
     });
-    let cut = !dom::online() && count(RowState::Uploading) > 0;
+    // The device may say that it is offline while bytes flow.
+    let cut = !dom::online() && waiting && !moving;
     // While all that is under way waits for the network, there is neither a speed nor an end.
     let shown = !paused && live && (moving || !waiting);
     let rest = progress.total.saturating_sub(progress.done);
@@ -89,7 +97,9 @@ pub(crate) fn sync() {
     }
     wake::wakeful();
     let phase = s.phase.get_untracked();
-    if !live && matches!(phase, Phase::Sending | Phase::Settled) {
+    // What was picked while others were on their way may be taken off again when these have arrived.
+    let nothing_else = || count(RowState::Ready) == 0 && count(RowState::Stored) > 0;
+    if !live && (matches!(phase, Phase::Sending | Phase::Settled) || nothing_else()) {
         settle(s, phase);
     }
 }
@@ -107,7 +117,10 @@ pub(crate) fn sync_soon() {
 /// Nothing is on its way any more.
 fn settle(s: Page, was: Phase) {
     let failed = untrack(|| s.count(RowState::Failed));
-    let phase = if failed > 0 {
+    let phase = if untrack(|| s.count(RowState::Ready)) > 0 {
+        // Picked meanwhile, and not confirmed yet.
+        Phase::Picking
+    } else if failed > 0 {
         Phase::Settled
     } else if s.arrived.get_value() {
         Phase::Done

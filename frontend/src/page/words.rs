@@ -58,6 +58,21 @@ pub(super) fn view(row: &Row, transfer: &Transfer, now: f64) -> View {
     }
 }
 
+/// Why the link takes nothing more, if that is what a file failed of.
+pub(super) fn end_of_link(transfer: &Transfer) -> Option<ProblemCode> {
+    use ProblemCode as P;
+    let State::Failed(Failure::Edge(refusal)) = transfer.state() else {
+        return None;
+    };
+    let ends = |code: &P| {
+        matches!(
+            code,
+            P::LinkFull | P::LinkExpired | P::LinkRevoked | P::LinkNotFound
+        )
+    };
+    refusal.code.filter(ends)
+}
+
 /// What to say of a failure, and whether trying again can help.
 fn explain(row: &Row, failure: &Failure) -> (String, bool) {
     use ProblemCode as P;
@@ -94,11 +109,13 @@ fn explain(row: &Row, failure: &Failure) -> (String, bool) {
 }
 
 pub(super) fn too_large(size: u64, limit: u64) -> String {
+    let (size, limit) = (format::size(size), format::size(limit));
+    // By less than what is written of a size.
+    if size == limit {
+        return problem("file-too-large");
+    }
     tf(
         "problem.too-large-here",
-        &[
-            ("size", &format::size(size)),
-            ("limit", &format::size(limit)),
-        ],
+        &[("size", &size), ("limit", &limit)],
     )
 }

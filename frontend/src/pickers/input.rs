@@ -5,8 +5,8 @@
 //! still ends here.
 
 use chatlift_frontend::in_app::{self, InApp};
-use wasm_bindgen::JsValue;
-use web_sys::Element;
+use wasm_bindgen::{JsCast as _, JsValue};
+use web_sys::{Element, HtmlElement};
 
 use crate::{dom, page};
 
@@ -48,6 +48,13 @@ pub(crate) fn set_accept(accept: &[String], several: bool, label: &str, open: bo
         dom::set(&input, name, value);
     }
     let _ = input.set_attribute("aria-label", label);
+}
+
+/// Opens the picker, as a press on the label does.
+pub(crate) fn open() {
+    if let Some(input) = input() {
+        input.unchecked_into::<HtmlElement>().click();
+    }
 }
 
 /// The chat app in whose browser the page is, if it is one that is known.

@@ -4,7 +4,7 @@ mod drop;
 mod input;
 mod paste;
 
-pub(crate) use input::{app, set_accept};
+pub(crate) use input::{app, open, set_accept};
 
 use js_sys::Array;
 use wasm_bindgen::{JsCast as _, JsValue};

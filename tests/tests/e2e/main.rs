@@ -31,4 +31,6 @@ mod journey;
 mod keyboard;
 mod looks;
 mod reads;
+mod truth;
 mod waits;
+mod ways_out;

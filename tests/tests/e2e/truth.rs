@@ -1,0 +1,125 @@
+//! What the page says is so.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use chatlift_shared::api::Link;
+use chatlift_shared::limits::MIB;
+use chatlift_tests::browser::{Browser, mark};
+use chatlift_tests::client::App;
+use chatlift_tests::edge::{ANY_FILE, DOCUMENTS};
+use chatlift_tests::fixtures::{self, Random, pdf};
+use chatlift_tests::scratch::wait_for;
+use chatlift_tests::stage::shared;
+use serde_json::{Value, json};
+
+const WITHIN: Duration = Duration::from_secs(60);
+
+fn run(phone: &Browser, script: &str) -> Value {
+    phone.session().script(script, &json!([]))
+}
+
+/// Sends [`pdf`] and waits for the success.
+fn send(phone: &Browser, link: &Link) {
+    let path = fixtures::write(phone.folder(), "invoice.pdf", &pdf());
+    phone.choose(&link.url, &path);
+    phone.click(&mark("confirm"));
+    phone.sees_within(&mark("success"), 1, WITHIN);
+}
+
+/// What became of the link's only file, by its app.
+fn say(app: &App, link: &Link, receipt: &Value) {
+    let file = app.get_link(link.id).files[0].id;
+    let path = format!("/v1/files/{file}/receipt");
+    assert!(app.call("POST", &path, &[], Some(receipt)).status < 300);
+}
+
+fn receipt(status: &str) -> String {
+    format!(r#"[data-testid="file-receipt"][data-status="{status}"]"#)
+}
+
+#[test]
+fn nobody_is_offline_whose_bytes_flow() {
+    let link = shared().edge.app().link(ANY_FILE);
+    let phone = Browser::english();
+    let path = Random {
+        seed: 91,
+        size: 4 * MIB,
+    }
+    .write(phone.folder(), "film.mp4");
+    phone.choose(&link.url, &path);
+    // As some in-app browsers say while they are connected.
+    let _ = run(
+        &phone,
+        "Object.defineProperty(navigator, 'onLine', { get: () => false })",
+    );
+    phone.upload_at(1_000_000);
+    let mut moved = BTreeSet::new();
+    wait_for("all of it", WITHIN, || {
+        let said = phone.text(".bar .small");
+        assert!(!said.contains("offline"), "{said}");
+        moved.extend(phone.attribute(&mark("progress-all"), "aria-valuenow"));
+        (phone.count(&mark("success")) == 1).then_some(())
+    });
+    assert!(moved.len() > 1, "no bytes were seen to flow: {moved:?}");
+}
+
+#[test]
+fn a_link_that_the_clipboard_refused_is_shown_to_be_copied_by_hand() {
+    let link = shared().edge.app().link(DOCUMENTS);
+    let phone = Browser::english();
+    let inside = json!({ "userAgent": "Mozilla/5.0 (Linux; Android 13; wv) AppleWebKit/537.36 Chrome/116.0.0.0 \
+        Mobile Safari/537.36;KAKAOTALK 2410300" });
+    let _ = phone
+        .session()
+        .devtools("Network.setUserAgentOverride", &inside);
+    phone.open(&link.url);
+    phone.sees(r#"[data-testid="in-app-help"][data-app="kakaotalk"]"#, 1);
+    let refuse = "Object.defineProperty(navigator, 'clipboard', {
+        value: { writeText: () => Promise.reject(new Error('refused')) } })";
+    let _ = run(&phone, refuse);
+    phone.click("summary");
+    phone.click(".help .again");
+    assert_eq!(phone.read(&mark("notice")), link.url);
+}
+
+#[test]
+fn a_person_gets_a_receipt_number_and_a_rejected_file_has_not_arrived_well() {
+    let app = shared().edge.app();
+    let link = app.link(DOCUMENTS);
+    let phone = Browser::english();
+    send(&phone, &link);
+    let number = link.id.to_string().replace("lnk_", "");
+    let said = phone.read(&mark("receipt-number"));
+    assert!(said.starts_with(&format!("Receipt {number}, ")), "{said}");
+    assert_eq!(phone.read("h2"), "Your file has arrived");
+    phone.click("summary");
+    phone.sees("details[open]", 1);
+    say(
+        &app,
+        &link,
+        &json!({ "status": "rejected", "code": "unreadable", "reason": "Broken." }),
+    );
+    phone.sees_within(&receipt("rejected"), 1, WITHIN);
+    phone.sees("details[open]", 1);
+    assert_eq!(phone.read("h2"), "Not every file can be used");
+    // As far as it came.
+    phone.sees(".marks .on", 2);
+    assert!(phone.read(&mark("receipt-reason")).contains("damaged"));
+}
+
+#[test]
+fn what_was_left_out_of_a_delivered_archive_is_named() {
+    let app = shared().edge.app();
+    let link = app.link(DOCUMENTS);
+    let phone = Browser::english();
+    send(&phone, &link);
+    say(
+        &app,
+        &link,
+        &json!({ "status": "delivered", "reason": "Left out: setup.exe" }),
+    );
+    phone.sees_within(&receipt("delivered"), 1, WITHIN);
+    assert_eq!(phone.read(&mark("receipt-reason")), "Left out: setup.exe");
+    phone.sees(".marks .on", 3);
+}
