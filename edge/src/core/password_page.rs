@@ -25,6 +25,8 @@ struct Words {
     go: &'static str,
     wrong: &'static str,
     locked: &'static str,
+    /// The password was right, and the browser did not keep what says so.
+    cookie: &'static str,
 }
 
 /// By language, as [`super::language::tags`] has them.
@@ -38,6 +40,7 @@ const WORDS: [(&str, Words); 6] = [
             go: "Continue",
             wrong: "The password is wrong. Check it and try again.",
             locked: "Too many wrong passwords. Wait a while, then try again.",
+            cookie: "The password was right, but this browser refused the cookie that remembers it. Allow cookies, or open the link in another browser.",
         },
     ),
     (
@@ -49,6 +52,7 @@ const WORDS: [(&str, Words); 6] = [
             go: "继续",
             wrong: "密码不正确。请核对后再试。",
             locked: "密码输错次数过多。请稍后再试。",
+            cookie: "密码正确，但浏览器拒绝了用于记住它的 Cookie。请允许 Cookie，或换一个浏览器打开链接。",
         },
     ),
     (
@@ -60,6 +64,7 @@ const WORDS: [(&str, Words); 6] = [
             go: "繼續",
             wrong: "密碼不正確。請確認後再試。",
             locked: "密碼輸錯次數過多。請稍後再試。",
+            cookie: "密碼正確，但瀏覽器拒絕了用於記住它的 Cookie。請允許 Cookie，或換一個瀏覽器開啟連結。",
         },
     ),
     (
@@ -71,6 +76,7 @@ const WORDS: [(&str, Words); 6] = [
             go: "続ける",
             wrong: "パスワードが違います。確認して、もう一度お試しください。",
             locked: "パスワードの間違いが多すぎます。しばらく待ってからお試しください。",
+            cookie: "パスワードは正しいのですが、ブラウザーが Cookie を拒否しました。Cookie を許可するか、別のブラウザーでリンクを開いてください。",
         },
     ),
     (
@@ -82,6 +88,7 @@ const WORDS: [(&str, Words); 6] = [
             go: "Continuar",
             wrong: "La contraseña no es correcta. Revísela e inténtelo de nuevo.",
             locked: "Demasiadas contraseñas incorrectas. Espere un rato e inténtelo de nuevo.",
+            cookie: "La contraseña es correcta, pero el navegador rechazó la cookie que la recuerda. Permita las cookies o abra el enlace en otro navegador.",
         },
     ),
     (
@@ -93,9 +100,13 @@ const WORDS: [(&str, Words); 6] = [
             go: "متابعة",
             wrong: "كلمة المرور غير صحيحة. تحقق منها ثم حاول مرة أخرى.",
             locked: "محاولات خاطئة كثيرة. انتظر قليلًا ثم حاول مرة أخرى.",
+            cookie: "كلمة المرور صحيحة، لكن المتصفح رفض ملف تعريف الارتباط الذي يحفظها. اسمح بملفات تعريف الارتباط أو افتح الرابط في متصفح آخر.",
         },
     ),
 ];
+
+/// The field that tells the page's own form from another client's.
+pub const FROM_FORM: &str = "form";
 
 /// The page. `app` is the name of the app that asks; `problem` says why the last try failed.
 #[must_use]
@@ -108,6 +119,7 @@ pub fn html(token: &str, lang: &str, app: &str, problem: Option<&Problem>) -> St
     let said = match problem.map(|p| p.code) {
         None => String::new(),
         Some(ProblemCode::PasswordLocked) => said(words.locked),
+        Some(ProblemCode::PasswordRequired) => said(words.cookie),
         Some(_) => said(words.wrong),
     };
     format!(
@@ -115,7 +127,7 @@ pub fn html(token: &str, lang: &str, app: &str, problem: Option<&Problem>) -> St
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
          <title>{title}</title><style>{STYLE}</style></head><body><h1>{title}</h1><p>{why}</p>\
          <form method=\"post\" action=\"/u/{token}/password\"><label for=\"p\">{label}</label>{said}\
-         <input id=\"p\" name=\"password\" type=\"password\" required autofocus \
+         <input type=\"hidden\" name=\"{FROM_FORM}\" value=\"1\"><input id=\"p\" name=\"password\" type=\"password\" required autofocus \
          autocomplete=\"current-password\" maxlength=\"128\"><button>{go}</button></form>\
          </body></html>",
         token = escape(token),
@@ -147,6 +159,7 @@ mod tests {
             for (code, text) in [
                 (ProblemCode::PasswordWrong, words.wrong),
                 (ProblemCode::PasswordLocked, words.locked),
+                (ProblemCode::PasswordRequired, words.cookie),
             ] {
                 assert!(
                     html("t", tag, "", Some(&code.into())).contains(text),

@@ -18,6 +18,10 @@ use crate::core::{password_page, signed};
 use crate::log;
 use crate::ports::Failure;
 
+/// A cookie that comes with the form. A browser that posts the form without it keeps none, and would be asked for
+/// the password again and again.
+const PROBE: &str = "probe=1";
+
 /// The form, for whoever opens the link.
 pub(super) fn form<R: Runtime>(
     call: &Call<'_, R>,
@@ -34,7 +38,18 @@ pub(super) fn form<R: Runtime>(
     if let Some(secs) = problem.and_then(|p| p.retry_after) {
         respond::set(&mut response, "retry-after", &secs.to_string());
     }
+    respond::set(&mut response, "set-cookie", &cookie(call, PROBE));
     Ok(response)
+}
+
+/// What a cookie of these pages is set by.
+fn cookie<R: Runtime>(call: &Call<'_, R>, pair: &str) -> String {
+    let secure = if call.request.url.scheme() == "https" {
+        "; Secure"
+    } else {
+        ""
+    };
+    format!("{pair}; Path=/u/; HttpOnly; SameSite=Lax{secure}")
 }
 
 /// `POST /u/{token}/password`, as JSON or as a form.
@@ -46,8 +61,14 @@ pub(super) async fn enter<R: Runtime>(
     let claims = token.genuine()?;
     let media_type = header(request, "content-type").unwrap_or_default();
     let from_form = media_type.starts_with("application/x-www-form-urlencoded");
+    let mut refuses_cookies = false;
     let password = if from_form {
         let bytes = request::bytes(call).await?;
+        let kept =
+            header(request, "cookie").is_some_and(|c| c.split(';').any(|c| c.trim() == PROBE));
+        let ours =
+            url::form_urlencoded::parse(&bytes).any(|(name, _)| name == password_page::FROM_FORM);
+        refuses_cookies = ours && !kept;
         url::form_urlencoded::parse(&bytes)
             .find(|(name, _)| name == "password")
             .map(|(_, value)| value.into_owned())
@@ -69,6 +90,10 @@ pub(super) async fn enter<R: Runtime>(
         }
         Err(other) => return Err(other),
     }
+    if refuses_cookies {
+        let problem = Problem::new(ProblemCode::PasswordRequired);
+        return form(call, claims, Some(&problem));
+    }
     log::info("password right", &[("link", claims.link.to_string())]);
     let pass = LinkPass {
         pass: signed::issue(
@@ -86,17 +111,12 @@ pub(super) async fn enter<R: Runtime>(
     } else {
         respond::json(200, &pass)?
     };
-    let secure = if request.url.scheme() == "https" {
-        "; Secure"
-    } else {
-        ""
-    };
-    let cookie = format!(
-        "{}={}; Path=/u/; Max-Age={}; HttpOnly; SameSite=Lax{secure}",
+    let pair = format!(
+        "{}={}; Max-Age={}",
         cookie_name(claims),
         pass.pass,
         call.runtime.now().until(claims.expiry()).as_secs(),
     );
-    respond::set(&mut response, "set-cookie", &cookie);
+    respond::set(&mut response, "set-cookie", &cookie(call, &pair));
     Ok(response)
 }

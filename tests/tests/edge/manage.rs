@@ -279,6 +279,28 @@ fn the_right_password_opens_the_link_for_a_browser_and_for_a_client() {
 }
 
 #[test]
+fn a_browser_that_keeps_no_cookie_is_told_so_when_the_password_was_right() {
+    let stage = shared();
+    let app = stage.edge.app();
+    let link = protected(&app);
+    let page = app.page(&link);
+    let form = page.call("GET", "", &[], None);
+    assert!(form.text().contains(r#"name="form" value="1""#));
+    let cookie = form.header("set-cookie").expect("a cookie").to_owned();
+    let cookie = cookie.split(';').next().expect("a value");
+    let body: &[u8] = b"form=1&password=tide+47%2F11";
+    let refused = page.call("POST", "/password", &[FORM], Some(body));
+    assert_eq!(refused.status, 401);
+    assert!(
+        refused.text().contains("refused the cookie"),
+        "{}",
+        refused.text()
+    );
+    let kept = page.call("POST", "/password", &[FORM, ("cookie", cookie)], Some(body));
+    assert_eq!(kept.status, 303);
+}
+
+#[test]
 fn a_password_is_guessed_a_few_times_only_also_at_once() {
     let stage = shared();
     let app = stage.edge.app();
