@@ -28,49 +28,43 @@ fn Success() -> impl IntoView {
     } = expect_context();
     let until = moment(&link.expires_at);
     let now = dom::iso_now();
-    let receipt = move || {
-        let number = files.with(|files| receipt_number(&files.first()?.id).map(str::to_owned));
-        tf(
-            "success.receipt",
-            &[
-                ("number", &number.unwrap_or_default()),
-                ("date", &moment(&now)),
-            ],
-        )
-    };
-    // What has arrived and cannot be used is no success.
-    let rejected = Memo::new(move |_| files.with(|files| files.iter().any(is_rejected)));
-    let more = move || {
+    // Drawn as one, in place: files and what became of them change once in a while only.
+    move || {
+        let (count, rejected, number) = files.with(|files| {
+            let number = files.first().and_then(|file| receipt_number(&file.id));
+            // What has arrived and cannot be used is no success.
+            let rejected = files.iter().any(is_rejected);
+            (files.len(), rejected, number.unwrap_or_default().to_owned())
+        });
+        let (class, icon, title, next) = if rejected {
+            (
+                "badge bad",
+                ALERT,
+                t("success.rejected-title"),
+                "success.rejected",
+            )
+        } else {
+            (
+                "badge good",
+                BIG_TICK,
+                tn("success.title", count, &[]),
+                "success.next",
+            )
+        };
         let left = left.get() as usize;
-        let more = tn("success.more", left, &[("date", &until)]);
-        (left > 0).then(|| view! { <p>{more}</p> })
-    };
-    view! {
-        <section class="card hero" data-testid="success" data-code="stored" role="status" tabindex="-1">
-            <span
-                aria-hidden="true"
-                class=move || if rejected.get() { "badge bad" } else { "badge good" }
-                inner_html=move || if rejected.get() { ALERT } else { BIG_TICK }
-            />
-            <h2>
-                {move || {
-                    if rejected.get() {
-                        t("success.rejected-title")
-                    } else {
-                        tn("success.title", files.with(Vec::len), &[])
-                    }
-                }}
-            </h2>
-            <p data-testid="receipt-number">{receipt}</p>
-            <p>
-                {move || {
-                    let key = if rejected.get() { "success.rejected" } else { "success.next" };
-                    tf(key, &[("app", &link.app_name)])
-                }}
-            </p>
-            {more}
-            <Back/>
-        </section>
+        let more = (left > 0).then(|| tn("success.more", left, &[("date", &until)]));
+        view! {
+            <section class="card hero" data-testid="success" data-code="stored" role="status" tabindex="-1">
+                <span aria-hidden="true" class=class inner_html=icon/>
+                <h2>{title}</h2>
+                <p data-testid="receipt-number">
+                    {tf("success.receipt", &[("number", &number), ("date", &moment(&now))])}
+                </p>
+                <p>{tf(next, &[("app", &link.app_name)])}</p>
+                {more.map(|more| view! { <p>{more}</p> })}
+                <Back/>
+            </section>
+        }
     }
 }
 
