@@ -78,7 +78,7 @@ fn files_are_added_while_others_upload() {
         .iter()
         .map(|f| f.sha256)
         .collect();
-    let mut sent = [film.sha256(), Sha256::of(&pdf()), Sha256::of(&jpeg())];
+    let mut sent = [film.sha256(), Sha256::of(&pdf()), Sha256::of(&jpeg())].map(Some);
     stored.sort_unstable();
     sent.sort_unstable();
     assert_eq!(stored, sent);

@@ -36,6 +36,7 @@ fn a_links_record_stays_readable_after_two_hundred_thousand_refused_announcement
                 let announce = Command::Announce {
                     name: "a.pdf".into(),
                     size: 21 * MIB,
+                    earlier: None,
                 };
                 assert_eq!(
                     kept.run(announce).expect_err("refused").code,
