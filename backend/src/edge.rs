@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use chatlift_client::{Client, Config, Error, SetupError};
-use chatlift_shared::api::{CreateLink, Link, Receipt};
+use chatlift_shared::api::{CreateLink, File, Link, Receipt};
 use chatlift_shared::{FileId, LinkId};
 use url::Url;
 
@@ -61,6 +61,10 @@ impl Edge for HttpEdge {
                 body: Box::new(HttpBody(content)),
             })
         })
+    }
+
+    fn read_file(&self, file: FileId) -> BoxFuture<'_, Result<File, EdgeError>> {
+        Box::pin(async move { Ok(self.0.file(file).await?) })
     }
 
     fn receipt<'a>(

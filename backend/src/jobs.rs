@@ -81,7 +81,9 @@ async fn show(store: &Store, file: FileId) -> Result<String, String> {
     text += &line("name", &announced.name);
     text += &line("type", &announced.media_type);
     text += &line("size", &announced.size.to_string());
-    text += &line("sha256", &announced.sha256.to_string());
+    if let Some(sha256) = announced.sha256 {
+        text += &line("sha256", &sha256.to_string());
+    }
     text += &line("formats", &link.formats.join(" "));
     text += &line("stage", job.stage.as_str());
     text += &line("tries", &job.attempts.to_string());

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use bytes::Bytes;
-use chatlift_shared::api::{CreateLink, Link, Receipt};
+use chatlift_shared::api::{CreateLink, File, Link, Receipt};
 use chatlift_shared::{FileId, LinkId, Problem, Timestamp};
 
 /// A future behind a trait object.
@@ -36,6 +36,12 @@ pub trait Edge: Send + Sync + 'static {
         file: FileId,
         resume: Option<&'a Resume>,
     ) -> BoxFuture<'a, Result<Content, EdgeError>>;
+
+    /// Reads a file's record.
+    ///
+    /// # Errors
+    /// See [`EdgeError`].
+    fn read_file(&self, file: FileId) -> BoxFuture<'_, Result<File, EdgeError>>;
 
     /// Reports what became of a file.
     ///

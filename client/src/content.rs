@@ -9,9 +9,9 @@ use chatlift_shared::digest::Sha256;
 use futures_util::Stream;
 use reqwest::header::{CONTENT_RANGE, ETAG, HeaderMap, IF_RANGE, RANGE};
 use reqwest::{Method, Response, StatusCode};
-use sha2::Digest as _;
 use tokio::io::AsyncWriteExt as _;
 
+use crate::check::{Check, WrongContent};
 use crate::client::{Client, send};
 use crate::error::{Error, cut};
 
@@ -101,12 +101,13 @@ impl<'a> ContentRequest<'a> {
     }
 
     /// Fetches all of `file` into a file at `path`, which must not exist. A transfer that is cut
-    /// goes on where it was, eight times at most. The digest is checked; on any error the file at
-    /// `path` is removed.
+    /// goes on where it was, eight times at most. Each part is checked by its digest as soon as it is here;
+    /// where `file` names no digest, its record is asked for. On any error the file at `path` is removed.
+    /// Answers the digest of the whole, which a receipt can tell the edge.
     ///
     /// # Errors
     /// See [`SaveError`].
-    pub async fn save(self, file: &File, path: impl AsRef<Path>) -> Result<(), SaveError> {
+    pub async fn save(self, file: &File, path: impl AsRef<Path>) -> Result<Sha256, SaveError> {
         let path = path.as_ref();
         let mut out = tokio::fs::File::create_new(path).await?;
         let saved = self.fetch_into(file, &mut out).await;
@@ -117,10 +118,14 @@ impl<'a> ContentRequest<'a> {
         saved
     }
 
-    async fn fetch_into(self, file: &File, out: &mut tokio::fs::File) -> Result<(), SaveError> {
-        let (mut held, mut etag, mut cuts) = (0, None::<String>, 0);
-        let mut hash = sha2::Sha256::new();
+    async fn fetch_into(self, file: &File, out: &mut tokio::fs::File) -> Result<Sha256, SaveError> {
+        let (mut etag, mut cuts) = (None::<String>, 0);
+        let mut check = match (&file.parts, file.sha256) {
+            (None, None) => Check::new(&self.client.file(self.file).await?),
+            _ => Check::new(file),
+        };
         loop {
+            let held = check.held();
             let mut request = Self::new(self.client, self.file);
             let version = etag.clone().filter(|_| held > 0);
             if let Some(version) = &version {
@@ -134,15 +139,14 @@ impl<'a> ContentRequest<'a> {
                 etag.clone_from(&content.etag);
                 while let Some(bytes) = content.chunk().await? {
                     out.write_all(&bytes).await?;
-                    hash.update(&bytes);
-                    held += bytes.len() as u64;
+                    check.update(&bytes)?;
                 }
                 Ok::<(), SaveError>(())
             };
             match result.await {
                 Ok(()) => break,
                 Err(SaveError::Edge(Error::Unreachable(_)))
-                    if cuts < CUTS_MAX && held > 0 && etag.is_some() =>
+                    if cuts < CUTS_MAX && check.held() > 0 && etag.is_some() =>
                 {
                     cuts += 1;
                 }
@@ -150,15 +154,7 @@ impl<'a> ContentRequest<'a> {
             }
         }
         out.sync_all().await?;
-        let found = Sha256(hash.finalize().into());
-        if found == file.sha256 {
-            Ok(())
-        } else {
-            Err(SaveError::Digest {
-                expected: file.sha256,
-                found,
-            })
-        }
+        Ok(check.finish()?)
     }
 }
 
@@ -172,13 +168,8 @@ pub enum SaveError {
     #[error("the file cannot be written: {0}")]
     File(#[from] std::io::Error),
     /// Other bytes came than the edge has stored.
-    #[error("the content has the digest {found}, not {expected}")]
-    Digest {
-        /// What was stored.
-        expected: Sha256,
-        /// What came.
-        found: Sha256,
-    },
+    #[error(transparent)]
+    Content(#[from] WrongContent),
 }
 
 /// A file's content, beginning to arrive.

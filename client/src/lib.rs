@@ -44,6 +44,7 @@
 //! Every call may be repeated. Redirects are not followed, and no address that an event or an
 //! answer holds is ever called: only the edge that the [`Client`] was made for.
 
+mod check;
 mod client;
 mod content;
 mod error;
@@ -52,12 +53,13 @@ mod request;
 pub mod webhook;
 
 pub use chatlift_shared::api::{
-    CreateLink, EventState, EventStatus, File, Link, LinkState, Receipt, ReceiptStatus,
+    CreateLink, EventState, EventStatus, File, Link, LinkState, PartDigests, Receipt, ReceiptStatus,
 };
 pub use chatlift_shared::digest::Sha256;
 pub use chatlift_shared::{
     AppId, EventId, FileId, LinkId, Problem, ProblemCode, SceneId, Timestamp,
 };
+pub use check::{Check, WrongContent};
 pub use client::{Client, Config, SetupError};
 pub use content::{Content, ContentRequest, SaveError};
 pub use error::Error;

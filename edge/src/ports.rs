@@ -189,7 +189,8 @@ pub trait Bucket {
     async fn open(&self, key: &str, what: Selection) -> Result<Option<Self::Body>, BucketError>;
 
     /// Digest of a whole object, read as a stream.
-    async fn digest(&self, key: &str) -> Result<Sha256, BucketError>;
+    /// Digest of a body, which goes nowhere else.
+    async fn digest(&self, body: Self::Body) -> Result<Sha256, BucketError>;
 
     /// Deletes an object. One that is gone already is no error.
     async fn delete(&self, key: &str) -> Result<(), BucketError>;

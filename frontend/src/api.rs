@@ -123,14 +123,22 @@ pub(crate) fn send_whole(
     call(whose, "POST", "/files", &headers, body, Some(loaded))
 }
 
-/// Announces a file; `head` are its first bytes. It is not aborted with its file: the edge may have
+/// Announces a file; `head` are its first bytes, and `ticket` that of an earlier upload of it. It is not aborted with its file: the edge may have
 /// begun the upload already, and the answer tells which.
-pub(crate) fn announce(patience_ms: f64, name: &str, size: f64, head: &[u8]) -> Answer {
+pub(crate) fn announce(
+    patience_ms: f64,
+    name: &str,
+    size: f64,
+    head: &[u8],
+    ticket: Option<String>,
+) -> Answer {
     let head = base64(head);
+    // Undefined, a field is left out.
     let body = json(&[
         ("name", name.into()),
         ("size", size.into()),
         ("head", head.into()),
+        ("ticket", ticket.into()),
     ]);
     let whose = For(NOBODY, patience_ms);
     call(whose, "POST", "/uploads", &json_body(), &body, None)

@@ -12,6 +12,19 @@ pub(crate) fn window() -> Window {
     js_sys::global().unchecked_into()
 }
 
+/// What this tab remembers under a name, also when it is reloaded. Nothing where the browser keeps nothing.
+pub(crate) fn recall(name: &str) -> Option<String> {
+    window().session_storage().ok()??.get_item(name).ok()?
+}
+
+/// See [`recall`].
+pub(crate) fn remember(name: &str, value: &str) {
+    if let Ok(Some(kept)) = window().session_storage() {
+        // A full one remembers nothing more, and the file is sent again.
+        let _ = kept.set_item(name, value);
+    }
+}
+
 pub(crate) fn document() -> Document {
     // `document` cannot fail in a window, and a panic's text would only cost bytes.
     Reflect::get(&js_sys::global(), &"document".into())

@@ -8,7 +8,6 @@
 use crate::uploader::Refusal;
 use chatlift_shared::ProblemCode;
 use chatlift_shared::api::{HeldPart, ReceiptStatus, StagedPart};
-use chatlift_shared::digest::Sha256;
 
 /// What the page needs of a `PageLink`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,8 +47,8 @@ pub struct File {
     pub name: String,
     /// Size in bytes.
     pub size: u64,
-    /// Digest of the content, in hex.
-    pub sha256: String,
+    /// Digest of the content in hex, where it is known.
+    pub sha256: Option<String>,
     /// Storage address.
     pub address: String,
     /// What became of it, as far as the backend has said.
@@ -82,8 +81,8 @@ pub struct Upload {
     pub parts: Vec<HeldPart>,
     /// Beginnings of parts that the edge holds.
     pub staged: Vec<StagedPart>,
-    /// Digests of the link's files that have this name and size.
-    pub stored: Vec<Sha256>,
+    /// Whether it takes no more parts: it is being stored, or is a file.
+    pub sealed: bool,
 }
 
 /// A parsed JSON value.
@@ -146,7 +145,7 @@ pub fn file(value: &impl Value) -> Option<File> {
         id: text(value, "id")?,
         name: text(value, "name")?,
         size: whole(value, "size")?,
-        sha256: text(value, "sha256")?,
+        sha256: text(value, "sha256"),
         address: text(value, "address")?,
         receipt: value.get("receipt").as_ref().and_then(receipt),
     })
@@ -186,7 +185,8 @@ pub fn upload(value: &impl Value) -> Option<Upload> {
             })
         })
         .unwrap_or_default(),
-        stored: list(value, "stored", |one| one.text()?.parse().ok()).unwrap_or_default(),
+        // Absent where it is false.
+        sealed: value.get("sealed").is_some(),
     })
 }
 
@@ -255,7 +255,7 @@ mod tests {
             name: "发票.pdf".into(),
             size: 5 << 30,
             media_type: "application/pdf".into(),
-            sha256: Sha256::of(b"x"),
+            sha256: Some(Sha256::of(b"x")),
             address: "r2://b/k".into(),
             receipt: None,
         };
@@ -264,6 +264,7 @@ mod tests {
                 status,
                 code: Some("unreadable".into()),
                 reason,
+                sha256: None,
                 attempt: 0,
             }),
             ..bare.clone()
@@ -282,7 +283,7 @@ mod tests {
             id: file.id.to_string(),
             name: file.name.clone(),
             size: file.size,
-            sha256: file.sha256.to_string(),
+            sha256: file.sha256.map(|sha256| sha256.to_string()),
             address: file.address.clone(),
             receipt: file.receipt.clone().map(|receipt| Receipt {
                 status: receipt.status,
@@ -348,7 +349,7 @@ mod tests {
                 n: 3,
                 offset: 70_000,
             }],
-            stored: vec![Sha256::of(b"stored")],
+            sealed: true,
         };
         let expected = Upload {
             id: whole.id.to_string(),
@@ -357,7 +358,7 @@ mod tests {
             part_size: whole.part_size,
             parts: whole.parts.clone(),
             staged: whole.staged.clone(),
-            stored: whole.stored.clone(),
+            sealed: whole.sealed,
         };
         assert_eq!(upload(&json(&whole)), Some(expected));
     }

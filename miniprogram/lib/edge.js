@@ -2,7 +2,7 @@
 
 /**
  * @typedef {{ code: string }} Problem
- * @typedef {{ name: string, file?: { id: string, sha256: string }, problem?: Problem }} FormFile
+ * @typedef {{ name: string, file?: { id: string, sha256?: string }, problem?: Problem }} FormFile
  * @typedef {{ app_name: string, title: string, hint: string, max_file_size: number, files_left: number }} Link
  * @typedef {{ link?: Link, problem?: Problem, messages: Record<string, string> }} PageData
  */

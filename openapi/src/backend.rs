@@ -1,9 +1,9 @@
 //! What a business backend calls.
 
 use chatlift_shared::ProblemCode::{
-    BeyondScene, BodyTooLarge, EventNotFound, FileDeleted, FileNotFound, IdempotencyKeyReused,
-    InvalidRequest, LinkNotFound, PreconditionFailed, RangeNotSatisfiable, ReceiptOutOfOrder,
-    SceneUnknown, StorageUnavailable,
+    BeyondScene, BodyTooLarge, DigestMismatch, EventNotFound, FileDeleted, FileNotFound,
+    IdempotencyKeyReused, InvalidRequest, LinkNotFound, PreconditionFailed, RangeNotSatisfiable,
+    ReceiptOutOfOrder, SceneUnknown, StorageUnavailable,
 };
 use serde_json::{Value, json};
 
@@ -152,11 +152,14 @@ fn files() -> Vec<Operation> {
         )
         .describe(
             "The upload page shows it to the person who sent the file. Receipts go forward only: \
-             `received`, `converted`, then `delivered` or `rejected`. The same again is fine.",
+             `received`, `converted`, then `delivered` or `rejected`. The same again is fine. A backend that has read \
+             all of a file may tell its SHA-256, which `sha256` and `Repr-Digest` have from then on; \
+             it cannot be another than the edge knows.",
         )
         .takes(
             "Receipt",
             &[
+                ("received", examples::received()),
                 ("delivered", examples::delivered()),
                 ("rejected", examples::rejected()),
             ],
@@ -172,7 +175,8 @@ fn files() -> Vec<Operation> {
             FileNotFound,
             ReceiptOutOfOrder,
             BodyTooLarge,
-        ]),
+        ])
+        .problems_as(409, &[DigestMismatch]),
     ]
 }
 
@@ -231,11 +235,11 @@ pub(crate) fn content_answers(operation: Operation) -> Operation {
     for status in [200, 206, 304] {
         operation = operation
             .with_header(status, "ETag", "Names this version of the content.", text())
-            .with_header(
-                status,
+            .may_have_header(
+                &[status],
                 "Repr-Digest",
-                "`sha-256=:<base64>:` of the whole file (RFC 9530).",
-                digest(),
+                "`sha-256=:<base64>:` of the whole file (RFC 9530), where it is known.",
+                &digest(),
             );
     }
     for status in [200, 206] {

@@ -54,6 +54,7 @@ pub(crate) fn file() -> Value {
     json!({
         "id": FILE, "link": LINK, "name": "invoice.pdf", "size": SIZE,
         "media_type": "application/pdf", "sha256": SHA256,
+        "parts": { "size": SIZE, "sha256": [SHA256] },
         "address": format!("r2://chatlift-files/demo/{UPLOAD}"), "stored_at": STORED_AT
     })
 }
@@ -66,6 +67,10 @@ pub(crate) fn file_with_receipt() -> Value {
 
 pub(crate) fn delivered() -> Value {
     json!({ "status": "delivered" })
+}
+
+pub(crate) fn received() -> Value {
+    json!({ "status": "received", "sha256": SHA256 })
 }
 
 pub(crate) fn rejected() -> Value {
@@ -113,7 +118,7 @@ pub(crate) fn upload() -> Value {
     json!({
         "id": UPLOAD, "ticket": "AQ5kZW1vAAEAAAAAAAB", "size": 3 * PART_SIZE,
         "part_size": PART_SIZE, "parts": [{ "n": 1, "sha256": SHA256 }],
-        "staged": [{ "n": 2, "offset": 1_048_576 }], "stored": [SHA256]
+        "staged": [{ "n": 2, "offset": 1_048_576 }]
     })
 }
 
@@ -129,7 +134,7 @@ pub(crate) fn staged() -> Value {
 }
 
 pub(crate) fn complete_upload() -> Value {
-    json!({ "sha256": SHA256, "parts_sha256": PARTS_SHA256 })
+    json!({ "parts_sha256": PARTS_SHA256 })
 }
 
 pub(crate) fn done() -> Value {

@@ -114,7 +114,11 @@ fn create(method: &'static str, id: &str, summary: &str) -> Operation {
             text(),
         )
         .header("Content-Digest", "What the body must have.", digest())
-        .header("Repr-Digest", "What the whole file must have.", digest())
+        .header(
+            "Repr-Digest",
+            "What the whole file must have; compared where it comes in one piece or has one part.",
+            digest(),
+        )
         .may_take_content(
             "The first bytes, or all.",
             json!({ "application/octet-stream": { "schema": {} } }),
@@ -133,7 +137,7 @@ fn create(method: &'static str, id: &str, summary: &str) -> Operation {
         .may_have_header(&[201], "Location", "The upload's address.", &text())
         .may_have_header(&[201], "Upload-Offset", "How many bytes are held.", &integer())
         .may_have_header(&[201], "Upload-Limit", "The limits.", &text())
-        .may_have_header(&[201], "Repr-Digest", "That of the stored file.", &digest());
+        .may_have_header(&[201], "Repr-Digest", "That of the stored file, if it is known.", &digest());
     file_refused(refused(operation))
         .problems(&[DigestMissing, DigestMismatch])
         .problems_as(400, &[BodyTooLarge])
@@ -151,7 +155,12 @@ fn look(method: &'static str, id: &str, summary: &str) -> Operation {
         .with_header(204, "Upload-Complete", "Whether it is stored.", boolean())
         .with_header(204, "Upload-Limit", "The limits.", text())
         .may_have_header(&[204], "Upload-Length", "Size of the file.", &integer())
-        .may_have_header(&[204], "Repr-Digest", "That of the stored file.", &digest());
+        .may_have_header(
+            &[204],
+            "Repr-Digest",
+            "That of the stored file, if it is known.",
+            &digest(),
+        );
     refused(operation)
         .problems(&[UploadNotFound, LinkRevoked])
         .problems_as(410, &[UploadAborted])
@@ -187,7 +196,12 @@ fn append() -> Operation {
     )
     .answers_empty(204, "The bytes are held.")
     .with_header(201, "Upload-Complete", "It is stored.", boolean())
-    .with_header(201, "Repr-Digest", "That of the stored file.", digest())
+    .may_have_header(
+        &[201],
+        "Repr-Digest",
+        "That of the stored file, if it is known.",
+        &digest(),
+    )
     .with_header(204, "Upload-Complete", "It is not stored yet.", boolean())
     .with_header(204, "Upload-Offset", "How many bytes are held.", integer());
     file_refused(refused(operation))

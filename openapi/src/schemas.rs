@@ -67,6 +67,7 @@ pub(crate) fn schemas() -> Map<String, Value> {
         api::StagedPart,
         api::Staged,
         api::HeldPart,
+        api::PartDigests,
         api::CompleteUpload,
         api::ExtendLink,
         api::LinkList,

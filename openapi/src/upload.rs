@@ -316,10 +316,14 @@ fn parts() -> Vec<Operation> {
              and the answer is the file. If it cannot be with these digests, the part is held and \
              `complete` tells why.",
         )
-        .query("sha256", "Digest of the whole file.", schema("Sha256"))
+        .query(
+            "sha256",
+            "Digest of the whole file; compared where there is one part.",
+            schema("Sha256"),
+        )
         .query(
             "parts_sha256",
-            "Digest of the parts' digests in order; comes with `sha256`.",
+            "Digest of the parts' digests in order.",
             schema("Sha256"),
         )
         .uncounted()

@@ -200,8 +200,14 @@ pub struct File {
     pub size: u64,
     /// Type by content.
     pub media_type: String,
-    /// Digest of the content.
-    pub sha256: Sha256,
+    /// SHA-256 of the whole content, where it is known: the edge computed it when all of the content
+    /// passed it in one piece, or the backend's receipt told it. Never what the sender said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Sha256>,
+    /// What the content is checked by. Absent for a file of several parts in a link's list of files, in
+    /// `file.deleted`, once it is deleted, and in an event beyond 1,000 parts: `GET /v1/files/{id}` has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<PartDigests>,
     /// Storage address, `r2://<bucket>/<key>`.
     pub address: String,
     /// When it was stored.
@@ -212,6 +218,17 @@ pub struct File {
     /// What became of it at the business backend, as far as that has said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Receipt>,
+}
+
+/// The parts of a file's content and their digests, which the edge computed over the bytes that it
+/// stored. At most 10,000 parts, and so at most 0.7 MB of JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PartDigests {
+    /// Size of every part but the last, in bytes; the file's own size where there is one part.
+    pub size: u64,
+    /// SHA-256 of each part, in order.
+    pub sha256: Vec<Sha256>,
 }
 
 /// `DELETE /v1/links/{id}?erase=true`: what went with the link.
@@ -245,6 +262,9 @@ pub struct Receipt {
     /// Why, as a stable code such as `password-protected`, by which a page finds its own words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+    /// SHA-256 of the whole content, once the backend has read it. Later receipts need not repeat it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Sha256>,
     /// Which attempt of the backend it is about, from 0. A rejected file that is taken up again is
     /// a new attempt, and its receipts begin anew.
     #[serde(default, skip_serializing_if = "is_first")]
@@ -259,6 +279,7 @@ impl Receipt {
             status,
             reason: None,
             code: None,
+            sha256: None,
             attempt: 0,
         }
     }
@@ -398,8 +419,9 @@ pub struct PageFile {
     pub size: u64,
     /// Type by content.
     pub media_type: String,
-    /// Digest of the content.
-    pub sha256: Sha256,
+    /// SHA-256 of the whole content, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Sha256>,
     /// Storage address.
     pub address: String,
     /// What became of it, as far as the backend has said.
@@ -459,6 +481,10 @@ pub struct CreateUpload {
     /// Its first 4,096 bytes, or all of them, in base64: so that a type that is not accepted is
     /// refused before the rest travels. The stored content is checked again.
     pub head: String,
+    /// The ticket of an earlier upload of this file, by who has it. If that upload is sealed, it is
+    /// answered in place of a new one. One that leads nowhere is passed over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
 }
 
 /// The answer to `POST /u/{token}/uploads`. The same name and size announced again answers with
@@ -479,10 +505,10 @@ pub struct Upload {
     /// Beginnings of parts that the edge holds: what arrived in chunks, or before a cut.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub staged: Vec<StagedPart>,
-    /// Digests of the link's files that have this name and size. If this file's is among them, it
-    /// need not be sent: `complete` answers with the file that is stored.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub stored: Vec<Sha256>,
+    /// Whether it takes no more parts: it is being stored, or is a file. If the digests of `parts` are
+    /// this file's, `complete` answers with it; else the file is announced without the ticket.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub sealed: bool,
 }
 
 /// The beginning of a part that the edge holds. Whether it is of the same file is told when the
@@ -519,8 +545,10 @@ pub struct HeldPart {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CompleteUpload {
-    /// Digest of the whole file.
-    pub sha256: Sha256,
+    /// Digest of the whole file. Compared where the edge knows it, which is where there is one part; else
+    /// passed over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Sha256>,
     /// Digest of the parts' digests, 32 bytes each, in order.
     pub parts_sha256: Sha256,
 }

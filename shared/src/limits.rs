@@ -3,6 +3,10 @@
 /// One mebibyte, in bytes.
 pub const MIB: u64 = 1024 * 1024;
 
+/// Most parts whose digests an event names: 67 kB of JSON. All events of a link are read whenever its
+/// object starts, and 500 files ([`LINK_FILES_MAX`]) have 33 MB so, of its 128 MB.
+pub const EVENT_PARTS_MAX: usize = 1_000;
+
 /// Smallest part but the last, in bytes: R2 refuses smaller ones
 /// (<https://developers.cloudflare.com/r2/objects/multipart-objects/>).
 pub const PART_SIZE_MIN: u64 = 5 * MIB;

@@ -52,7 +52,7 @@ fn main() {
         resident / MIB
     );
     let stored = app.get_link(link.id).files.remove(0);
-    assert_eq!((stored.size, stored.sha256), (size, sha256));
+    assert_eq!((stored.size, app.sha256(stored.id)), (size, sha256));
     let mut hash = sha2::Sha256::new();
     let mut at = 0;
     while at < size {

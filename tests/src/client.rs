@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use chatlift_client::Check;
 use chatlift_shared::api::{
-    CompleteUpload, EventLog, HEADER_TICKET, HeldPart, Link, PageData, PageFile, Upload,
+    CompleteUpload, EventLog, File, HEADER_TICKET, HeldPart, Link, PageData, PageFile, Upload,
 };
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::{FileId, LinkId, UploadId, disposition, limits};
@@ -117,6 +118,19 @@ impl App {
         self.call("GET", &format!("/v1/files/{id}/content"), headers, None)
     }
 
+    /// Digest of a file's content as it is served, which must be that of its record.
+    #[must_use]
+    pub fn sha256(&self, id: FileId) -> Sha256 {
+        let file: File = self
+            .call("GET", &format!("/v1/files/{id}"), &[], None)
+            .ok(200);
+        let mut check = Check::new(&file);
+        let whole = check
+            .update(&self.content(id, &[]).body)
+            .and_then(|()| check.finish());
+        whole.expect("the content of the record")
+    }
+
     /// The page of a link.
     #[must_use]
     pub fn page(&self, link: &Link) -> Page {
@@ -202,10 +216,25 @@ impl Page {
     /// that the edge wants.
     #[must_use]
     pub fn announce(&self, name: &str, size: u64, head: &[u8]) -> Answer {
+        self.announce_with(name, size, head, None)
+    }
+
+    /// As [`Self::announce`], with the ticket of an earlier upload.
+    #[must_use]
+    pub fn announce_with(
+        &self,
+        name: &str,
+        size: u64,
+        head: &[u8],
+        ticket: Option<&str>,
+    ) -> Answer {
         let len = usize::try_from(size.min(limits::HEAD_MAX)).unwrap_or(0);
         let mut head = head.to_vec();
         head.resize(len, b' ');
-        let body = json!({ "name": name, "size": size, "head": STANDARD.encode(head) });
+        let mut body = json!({ "name": name, "size": size, "head": STANDARD.encode(head) });
+        if let Some(ticket) = ticket {
+            body["ticket"] = ticket.into();
+        }
         let json = ("content-type", "application/json");
         self.call(
             "POST",
@@ -332,7 +361,7 @@ impl Page {
     ) -> Result<Answer, ureq::Error> {
         let parts_sha256 = Sha256::of_parts(parts.iter().map(|part| part.sha256));
         let body = serde_json::to_vec(&CompleteUpload {
-            sha256,
+            sha256: Some(sha256),
             parts_sha256,
         })
         .expect("JSON");

@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use chatlift_shared::api::{File, PartDigests};
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::webhook::{self, Event, EventKind, FileStored, Secret};
 use chatlift_shared::{EventId, LinkId, Timestamp};
 
+use crate::fixtures::Random;
 use crate::scratch::{now, wait_for};
 
 /// One try of the edge to tell something.
@@ -77,6 +79,35 @@ pub struct Receiver {
 
 fn lock(heard: &Mutex<Heard>) -> MutexGuard<'_, Heard> {
     heard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a file may have as its content.
+pub trait Content: std::fmt::Debug {
+    /// Whether a file has it, by its digests.
+    fn is_of(&self, file: &File) -> bool;
+}
+
+impl Content for Sha256 {
+    fn is_of(&self, file: &File) -> bool {
+        file.sha256 == Some(*self)
+    }
+}
+
+impl Content for Option<Sha256> {
+    fn is_of(&self, file: &File) -> bool {
+        self.is_some() && file.sha256 == *self
+    }
+}
+
+impl Content for Random {
+    fn is_of(&self, file: &File) -> bool {
+        let same = |parts: &PartDigests| {
+            let count = self.size.div_ceil(parts.size);
+            let part = |n| Sha256::of(&self.read(n * parts.size, parts.size));
+            (0..count).map(part).eq(parts.sha256.iter().copied())
+        };
+        file.size == self.size && file.parts.as_ref().is_some_and(same)
+    }
 }
 
 impl Receiver {
@@ -174,17 +205,22 @@ impl Receiver {
         lock(&self.heard).raw.clone()
     }
 
-    /// Waits for the notice of a stored file, and returns the first acknowledged try.
+    /// Waits for the notice of a stored file with this content, and returns the first acknowledged try.
     ///
     /// # Panics
     /// When it does not come.
     #[must_use]
-    pub fn wait_stored(&self, link: LinkId, sha256: Sha256, within: Duration) -> Delivery {
-        wait_for(&format!("the notice of {sha256} on {link}"), within, || {
-            self.about(link).into_iter().find(|delivery| {
-                delivery.status < 300 && delivery.stored().is_some_and(|s| s.file.sha256 == sha256)
-            })
-        })
+    pub fn wait_stored(&self, link: LinkId, content: impl Content, within: Duration) -> Delivery {
+        wait_for(
+            &format!("the notice of {content:?} on {link}"),
+            within,
+            || {
+                self.about(link).into_iter().find(|delivery| {
+                    delivery.status < 300
+                        && delivery.stored().is_some_and(|s| content.is_of(&s.file))
+                })
+            },
+        )
     }
 
     fn serve(&self, listener: TcpListener) {

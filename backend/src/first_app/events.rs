@@ -5,7 +5,7 @@
 //! A client that comes without hears the stream from its beginning.
 //!
 //! Event names: `uploaded`, `received`, `converted`, `delivered`, `rejected` with
-//! `{file, name, size, media_type, sha256, converted_from?, rejection?, reason?, at}`; `completed` and `expired`, which concern
+//! `{file, name, size, media_type, sha256?, converted_from?, rejection?, reason?, at}`; `completed` and `expired`, which concern
 //! the whole link, with `{files, at}`.
 
 use std::collections::VecDeque;

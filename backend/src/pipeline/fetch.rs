@@ -4,22 +4,25 @@
 //!
 //! Under crash and cut: bytes gather in `<file id>.part`. The next try asks for the rest of the
 //! same version (`Range` with `If-Range`), and gets the whole if it has changed. The version is on
-//! record before the first byte of it is written. Whatever a crash leaves in the part, the digest
-//! over all of it decides in the end.
+//! record before the first byte of it is written. Whatever a crash leaves in the part, the digests
+//! over all of it decide: each part's as soon as it has come, the whole's in the end.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
+use chatlift_client::{Check, Sha256, WrongContent};
 use chatlift_shared::api::File;
-use chatlift_shared::digest::Sha256;
-use sha2::Digest as _;
 use tokio::fs::OpenOptions;
 use tokio::io::AsyncWriteExt as _;
 
-use super::folders::{Hash, blocking, measure, remove, rename};
+use super::folders::{blocking, remove, rename};
 use super::{Failure, Pipeline, Rejection, Trouble, unpack};
 use crate::ports::{Content, EdgeError, Resume};
 use crate::store::{Job, Stage};
+
+/// Bytes of a file that are read at once.
+const READ: usize = 64 * 1024;
 
 pub(super) async fn run(pipeline: &Pipeline, job: &Job) -> Result<(), Failure> {
     let announced = &job.announced.file;
@@ -32,24 +35,64 @@ pub(super) async fn run(pipeline: &Pipeline, job: &Job) -> Result<(), Failure> {
     let wanted = archive.as_ref().map_or(announced, |a| &a.announced.file);
     let _room = room(pipeline, wanted).await?;
     // A crash after the rename and before the store heard of it leaves the file here.
-    if measure(original.clone()).await? != Some((announced.size, announced.sha256)) {
-        let part = pipeline.folders.part(announced.id);
-        if download(pipeline, job, wanted, &part).await? != wanted.sha256 {
-            remove(&part).await?;
-            return Err(Failure::Mismatch);
+    let kept = checked(announced, original.clone()).await?;
+    let sha256 = match kept {
+        Some(_) => kept,
+        None => {
+            let wanted = with_digests(pipeline, wanted).await?;
+            let part = pipeline.folders.part(announced.id);
+            let sha256 = download(pipeline, job, &wanted, &part).await?;
+            match archive {
+                Some(_) => {
+                    unpack::again(pipeline, job, &part).await?;
+                    None
+                }
+                None => {
+                    rename(part, original).await?;
+                    Some(sha256)
+                }
+            }
         }
-        match archive {
-            Some(_) => unpack::again(pipeline, job, &part).await?,
-            None => rename(part, original).await?,
-        }
-    }
+    };
     let next = match pipeline.scanner {
         Some(_) => Stage::Scan,
         None => Stage::Convert,
     };
     let now = pipeline.clock.now();
-    pipeline.store.fetched(job, next, now).await?;
+    pipeline.store.fetched(job, sha256, next, now).await?;
     Ok(())
+}
+
+/// What the file is checked by: an event does not name the digests of very many parts.
+async fn with_digests(pipeline: &Pipeline, file: &File) -> Result<File, Failure> {
+    if file.parts.is_some() || file.sha256.is_some() {
+        return Ok(file.clone());
+    }
+    match pipeline.edge.read_file(file.id).await {
+        Ok(file) => Ok(file),
+        Err(EdgeError::Refused {
+            status: 404 | 410, ..
+        }) => Err(Failure::rejected(
+            Rejection::Gone,
+            "the edge has it no more",
+        )),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The digest of the file at `path`, if it is there and is `announced`.
+async fn checked(announced: &File, path: PathBuf) -> std::io::Result<Option<Sha256>> {
+    // Without a digest, only fetching it anew tells.
+    if announced.parts.is_none() && announced.sha256.is_none() {
+        return Ok(None);
+    }
+    let check = Check::new(announced);
+    match read_into(check, path).await {
+        Ok(Ok(check)) => Ok(check.finish().ok()),
+        Ok(Err(_)) => Ok(None),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Room on disk for one file, given back when dropped.
@@ -80,15 +123,16 @@ async fn room<'a>(pipeline: &'a Pipeline, announced: &File) -> Result<Room<'a>, 
     Ok(room)
 }
 
-/// Brings the part to its full size and returns its digest.
+/// Brings the part to its full size and returns the digest of the whole. One that is not what was
+/// announced goes.
 async fn download(
     pipeline: &Pipeline,
     job: &Job,
     announced: &File,
     path: &Path,
 ) -> Result<Sha256, Failure> {
-    let mut part = Part::open(path, job, announced.size).await?;
-    if part.len < announced.size {
+    let mut part = Part::open(path, job, announced).await?;
+    if part.check.held() < announced.size {
         let resume = part.resume(job);
         let content = match pipeline.edge.content(announced.id, resume.as_ref()).await {
             Ok(content) => content,
@@ -115,88 +159,106 @@ async fn download(
             link = %announced.link, file = %job.file(),
             size = announced.size, from = content.from, "fetching"
         );
-        let outcome = part.take(content, announced).await;
+        let outcome = part.take(content).await;
         part.file.flush().await?;
+        if let Err(Failure::Mismatch) = outcome {
+            remove(path).await?;
+        }
         outcome?;
     }
     part.file.sync_all().await?;
-    Ok(Sha256(part.hash.finalize().into()))
+    match part.check.finish() {
+        Ok(sha256) => Ok(sha256),
+        Err(_) => {
+            remove(path).await?;
+            Err(Failure::Mismatch)
+        }
+    }
 }
 
-/// The part on disk, with the digest of what it holds.
-struct Part {
+/// The part on disk, with the check of what it holds.
+struct Part<'a> {
+    announced: &'a File,
     file: tokio::fs::File,
-    len: u64,
-    hash: sha2::Sha256,
+    check: Check,
 }
 
-impl Part {
+impl<'a> Part<'a> {
     /// Opens what an earlier try left, as far as it can be gone on with.
-    async fn open(path: &Path, job: &Job, size: u64) -> Result<Self, Failure> {
+    async fn open(path: &Path, job: &Job, announced: &'a File) -> Result<Self, Failure> {
         let mut options = OpenOptions::new();
         let file = options.create(true).append(true).open(path).await?;
-        let len = file.metadata().await?.len();
+        let (len, size) = (file.metadata().await?.len(), announced.size);
         let mut part = Self {
+            announced,
             file,
-            len,
-            hash: sha2::Sha256::new(),
+            check: Check::new(announced),
         };
-        if len > size || (len < size && job.etag.is_none()) {
-            part.begin_again().await?;
-        } else if len > 0 {
-            part.hash = hash_of(path.to_owned()).await?;
+        let goes_on = len == size || (len < size && job.etag.is_some());
+        let read = match goes_on {
+            true => read_into(part.check.clone(), path.to_owned()).await?.ok(),
+            false => None,
+        };
+        match read {
+            Some(check) => part.check = check,
+            None => part.begin_again().await?,
         }
         Ok(part)
     }
 
     async fn begin_again(&mut self) -> Result<(), Failure> {
         self.file.set_len(0).await?;
-        self.len = 0;
-        self.hash = sha2::Sha256::new();
+        self.check = Check::new(self.announced);
         Ok(())
     }
 
     fn resume(&self, job: &Job) -> Option<Resume> {
-        let etag = job.etag.clone().filter(|_| self.len > 0)?;
+        let etag = job.etag.clone().filter(|_| self.check.held() > 0)?;
         Some(Resume {
-            from: self.len,
+            from: self.check.held(),
             etag,
         })
     }
 
-    /// Takes bytes until there are as many as announced; more are a mismatch.
-    async fn take(&mut self, mut content: Content, announced: &File) -> Result<(), Failure> {
-        let start = self.len;
+    /// Takes bytes until there are as many as announced; more, or others, are a mismatch.
+    async fn take(&mut self, mut content: Content) -> Result<(), Failure> {
+        let start = self.check.held();
         loop {
             let error = match content.body.chunk().await {
                 Ok(Some(bytes)) => {
-                    let len = self.len.saturating_add(bytes.len() as u64);
-                    if len > announced.size {
-                        self.begin_again().await?;
-                        return Err(Failure::Mismatch);
-                    }
-                    self.hash.update(&bytes);
+                    self.check.update(&bytes).map_err(|_| Failure::Mismatch)?;
                     self.file.write_all(&bytes).await?;
-                    self.len = len;
                     continue;
                 }
-                Ok(None) if self.len == announced.size => return Ok(()),
+                Ok(None) if self.check.held() == self.announced.size => return Ok(()),
                 Ok(None) => "the content ended early".to_owned(),
                 Err(error) => error.to_string(),
             };
             return Err(Failure::Again {
                 error,
-                progress: self.len > start,
+                progress: self.check.held() > start,
             });
         }
     }
 }
 
-async fn hash_of(path: PathBuf) -> std::io::Result<sha2::Sha256> {
+/// Has the check take in the file at `path`.
+async fn read_into(
+    mut check: Check,
+    path: PathBuf,
+) -> std::io::Result<Result<Check, WrongContent>> {
     blocking(move || {
-        let mut hash = Hash(sha2::Sha256::new());
-        std::io::copy(&mut std::fs::File::open(path)?, &mut hash)?;
-        Ok(hash.0)
+        let mut file = std::fs::File::open(path)?;
+        let mut buffer = vec![0; READ];
+        loop {
+            let length = file.read(&mut buffer)?;
+            if length == 0 {
+                return Ok(Ok(check));
+            }
+            if let Err(wrong) = check.update(&buffer[..length]) {
+                return Ok(Err(wrong));
+            }
+        }
     })
     .await
 }

@@ -64,7 +64,8 @@ impl Store {
                     name: member.name.clone(),
                     size: member.size,
                     media_type: member.media_type.clone(),
-                    sha256: member.sha256,
+                    sha256: Some(member.sha256),
+                    parts: None,
                     ..announced.file
                 };
                 let child = Job {
@@ -181,7 +182,8 @@ pub(super) async fn begin_joined(
             name: format!("{} {date}.pdf", link.scene),
             size: 0,
             media_type: PDF.to_owned(),
-            sha256: Sha256::of(b""),
+            sha256: None,
+            parts: None,
             address: String::new(),
             stored_at: now,
             deleted_at: None,

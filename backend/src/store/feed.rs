@@ -71,7 +71,9 @@ struct FileData<'a> {
     name: &'a str,
     size: u64,
     media_type: &'a str,
-    sha256: Sha256,
+    /// That of the whole, once it has been read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<Sha256>,
     #[serde(skip_serializing_if = "Option::is_none")]
     converted_from: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -211,7 +213,7 @@ async fn say(
         name: product.map_or(&file.name, |p| &p.name),
         size: product.map_or(file.size, |p| p.size),
         media_type: product.map_or(&file.media_type, |p| &p.media_type),
-        sha256: product.map_or(file.sha256, |p| p.sha256),
+        sha256: product.map_or(file.sha256, |p| Some(p.sha256)),
         converted_from: product
             .filter(|p| p.converted && p.media_type != file.media_type)
             .map(|_| file.media_type.as_str()),

@@ -2,6 +2,7 @@
 //! line on the live stream and the notice that belong to it.
 
 use chatlift_shared::api::{Receipt, ReceiptStatus};
+use chatlift_shared::digest::Sha256;
 use chatlift_shared::{FileId, Timestamp};
 use sqlx::{Any, Transaction};
 
@@ -23,15 +24,32 @@ impl Store {
         self.commit(tx).await
     }
 
-    /// The file is here, with the digest that was announced: on to `next`.
+    /// The file is here, with the digests that were announced: on to `next`. `sha256` is that of the
+    /// whole, if it was computed; the edge is told of it where it did not know it.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn fetched(&self, job: &Job, next: Stage, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn fetched(
+        &self,
+        job: &Job,
+        sha256: Option<Sha256>,
+        next: Stage,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
         if moved(&mut tx, job, next, now).await? {
-            say_of_file(&mut tx, FeedKind::Received, job, About::default(), now).await?;
-            tell(&mut tx, job, ReceiptStatus::Received, now).await?;
+            let news = sha256.filter(|_| job.announced.file.sha256.is_none());
+            let mut job = job.clone();
+            if news.is_some() {
+                job.announced.file.sha256 = news;
+                sqlx::query("UPDATE jobs SET announced = $1 WHERE file = $2")
+                    .bind(to_json("announced", &job.announced)?)
+                    .bind(job.file().to_string())
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            say_of_file(&mut tx, FeedKind::Received, &job, About::default(), now).await?;
+            tell_with(&mut tx, &job, ReceiptStatus::Received, news, now).await?;
         }
         self.commit(tx).await
     }
@@ -220,10 +238,10 @@ pub(super) async fn parked(
     say_of_file(tx, FeedKind::Rejected, job, about, now).await?;
     if job.is_upload() {
         let receipt = Receipt {
-            status: ReceiptStatus::Rejected,
             reason: Some(reason),
             code: Some(rejection.code().to_owned()),
             attempt: job.attempt,
+            ..Receipt::new(ReceiptStatus::Rejected)
         };
         queue_receipt(tx, job.file(), &receipt, now).await?;
     }
@@ -263,14 +281,24 @@ pub(super) async fn tell(
     status: ReceiptStatus,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    tell_with(tx, job, status, None, now).await
+}
+
+/// As [`tell`], with the digest of the whole where that is news.
+async fn tell_with(
+    tx: &mut Transaction<'static, Any>,
+    job: &Job,
+    status: ReceiptStatus,
+    sha256: Option<Sha256>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     if !job.is_upload() {
         return Ok(());
     }
     let receipt = Receipt {
-        status,
-        reason: None,
-        code: None,
+        sha256,
         attempt: job.attempt,
+        ..Receipt::new(status)
     };
     queue_receipt(tx, job.file(), &receipt, now).await
 }

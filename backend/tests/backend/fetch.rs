@@ -4,6 +4,9 @@ use crate::common::edge::{Fault, Fetch};
 use crate::common::{Backend, TestEdge, announce, bytes, event_id, file_id, open, step, told};
 use chatlift_backend::store::Stage;
 use chatlift_shared::ProblemCode::{FileDeleted, FileNotFound, StorageUnavailable};
+use chatlift_shared::api::PartDigests;
+use chatlift_shared::digest::Sha256;
+use chatlift_shared::webhook::{Event, EventKind};
 
 const ANY: &str = "application/octet-stream";
 
@@ -139,6 +142,39 @@ async fn one_altered_transfer_is_thrown_away_and_the_next_is_taken() {
             .expect("bytes"),
         content
     );
+    backend.stop().await;
+}
+
+/// An event of a file in parts, of which nobody has the digest of the whole.
+fn announced_by_parts(content: &[u8], part: usize) -> Event {
+    let mut event = announce(1, "a.bin", ANY, content, &[]);
+    if let EventKind::FileStored(stored) = &mut event.kind {
+        stored.file.sha256 = None;
+        stored.file.parts = Some(PartDigests {
+            size: part as u64,
+            sha256: content.chunks(part).map(Sha256::of).collect(),
+        });
+    }
+    event
+}
+
+#[tokio::test]
+async fn a_file_in_parts_is_checked_by_them_and_the_edge_hears_the_digest_of_the_whole() {
+    let data = tempfile::tempdir().expect("a folder");
+    let edge = TestEdge::start().await;
+    let content = bytes(500_000);
+    edge.hold(file_id(1), &content, "\"v1\"");
+    edge.fault(Fault::Alter);
+    edge.fault(Fault::CutAfter(300_000));
+    let backend = Backend::start(data.path(), &edge).await;
+    let event = announced_by_parts(&content, 70_000);
+    assert_eq!(backend.tell(event_id(1), &event).await, 204);
+    assert_eq!(backend.ended(file_id(1)).await.stage, Stage::Done);
+    let stored = backend.content(file_id(1)).await.bytes().await;
+    assert_eq!(stored.expect("bytes"), content);
+    assert_eq!(edge.receipts(3).await[0], "received");
+    let told: Vec<_> = edge.lock().receipts.iter().map(|r| r.1.sha256).collect();
+    assert_eq!(told[0], Some(Sha256::of(&content)));
     backend.stop().await;
 }
 

@@ -79,6 +79,9 @@ pub enum Command {
         name: String,
         /// Size in bytes.
         size: u64,
+        /// An earlier upload of the same sender's, and where its parts went.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        earlier: Option<(UploadId, Multipart)>,
     },
     /// R2 has a multipart upload for it: record the upload.
     Open {
@@ -123,7 +126,8 @@ pub enum Command {
         /// Part number, from 1.
         n: u16,
     },
-    /// A file is about to be put in one request: record the intent.
+    /// A file is about to be put in one request: record the intent. A stored file of this name, size and
+    /// digest is answered in place of room: the same one, if the bytes have that digest.
     Reserve {
         /// Id drawn by the worker.
         upload: UploadId,
@@ -158,8 +162,8 @@ pub enum Command {
         attempt: u64,
         /// Type by content.
         media_type: String,
-        /// Digest of the content.
-        sha256: Sha256,
+        /// Digest of the whole content, if it was computed.
+        sha256: Option<Sha256>,
         /// R2's entity tag.
         etag: String,
     },
@@ -235,8 +239,9 @@ pub enum Command {
 pub struct Seal {
     /// Drawn by the worker.
     pub attempt: u64,
-    /// Digest of the whole file.
-    pub sha256: Sha256,
+    /// Digest of the whole file, as the sender says it.
+    #[serde(default)]
+    pub sha256: Option<Sha256>,
     /// Digest of the parts' digests.
     pub parts_sha256: Sha256,
 }
@@ -334,8 +339,9 @@ pub struct OpenUpload {
     pub parts: Vec<HeldPart>,
     /// Beginnings of parts that are held.
     pub staged: Vec<StagedPart>,
-    /// Digests of the files of its name and size that are stored.
-    pub stored: Vec<Sha256>,
+    /// Whether it takes no more parts: it is being stored, or is a file.
+    #[serde(default)]
+    pub sealed: bool,
 }
 
 /// An upload whose parts are all there.

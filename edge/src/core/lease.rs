@@ -108,7 +108,7 @@ impl Held {
 pub fn asks_for(state: &LinkState, command: &Command) -> Option<UploadId> {
     match command {
         Command::For { command, .. } => asks_for(state, command),
-        Command::Announce { name, size } => state.uploads.iter().find_map(|(id, row)| {
+        Command::Announce { name, size, .. } => state.uploads.iter().find_map(|(id, row)| {
             let same = row.serial.is_none() && row.name == *name && row.size == *size;
             let receiving = matches!(row.state, UploadState::Receiving { .. });
             (same && receiving).then_some(*id)

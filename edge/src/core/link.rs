@@ -172,7 +172,7 @@ pub enum UploadState {
         attempt: u64,
         /// When the try began.
         since: Timestamp,
-        /// Digest of the whole, if the sender gave one.
+        /// Digest of the whole: computed, or that which R2 checks a file in one request by.
         sha256: Option<Sha256>,
         /// The multipart upload to complete; absent for a file that comes in one request.
         multipart: Option<Multipart>,
@@ -204,8 +204,14 @@ impl UploadState {
 pub struct StoredFile {
     /// Type by content.
     pub media_type: String,
-    /// Digest of the content.
-    pub sha256: Sha256,
+    /// Digest of the whole content, if the edge computed it. Rows that have no `part_size` may have what
+    /// the sender said; [`LinkState::whole_digest`] tells these apart.
+    #[serde(default)]
+    pub sha256: Option<Sha256>,
+    /// Size of its parts in bytes, where it was stored in parts whose digests were computed. If there are
+    /// several, their rows stay as long as the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part_size: Option<u64>,
     /// R2's entity tag, without quotes.
     pub etag: String,
     /// When it was committed.
@@ -214,6 +220,14 @@ pub struct StoredFile {
     pub deleted_at: Option<Timestamp>,
     /// What the backend said of it.
     pub receipt: Option<Receipt>,
+}
+
+impl StoredFile {
+    /// Whether a file of `size` bytes has several parts whose digests are kept.
+    #[must_use]
+    pub fn in_parts(&self, size: u64) -> bool {
+        self.part_size.is_some_and(|part_size| size > part_size)
+    }
 }
 
 /// A part that R2 holds.
@@ -316,20 +330,43 @@ impl LinkState {
         u32::try_from(stored.count()).unwrap_or(u32::MAX)
     }
 
-    /// The file that `upload` became, if it is one.
+    /// Digest of the whole of a stored file, if the edge computed it.
+    ///
+    /// Rows of before digests were facts have what the sender said, where the file came in parts by the
+    /// page's own protocol. R2's tag of an object that was put together from parts has a dash
+    /// (<https://developers.cloudflare.com/r2/objects/multipart-objects/>).
+    #[must_use]
+    pub fn whole_digest(&self, upload: UploadId) -> Option<Sha256> {
+        let row = self.uploads.get(&upload)?;
+        let UploadState::Stored(stored) = &row.state else {
+            return None;
+        };
+        let is_claim =
+            stored.part_size.is_none() && row.serial.is_none() && stored.etag.contains('-');
+        stored.sha256.filter(|_| !is_claim)
+    }
+
+    /// The file that `upload` became, if it is one. Digests of several parts are kept apart from it.
     #[must_use]
     pub fn file(&self, upload: UploadId) -> Option<api::File> {
         let row = self.uploads.get(&upload)?;
         let UploadState::Stored(stored) = &row.state else {
             return None;
         };
+        let whole = self.whole_digest(upload);
         Some(api::File {
             id: upload.into(),
             link: self.link.id,
             name: row.name.clone(),
             size: row.size,
             media_type: stored.media_type.clone(),
-            sha256: stored.sha256,
+            sha256: whole.or(stored.receipt.as_ref().and_then(|receipt| receipt.sha256)),
+            parts: whole
+                .filter(|_| !stored.in_parts(row.size))
+                .map(|sha256| api::PartDigests {
+                    size: row.size,
+                    sha256: vec![sha256],
+                }),
             address: address(&self.link.bucket, &self.key(upload)),
             stored_at: stored.stored_at,
             deleted_at: stored.deleted_at,
@@ -472,6 +509,29 @@ mod tests {
             serde_json::to_string(&row).expect("JSON"),
             r#"{"name":"a.pdf","size":3,"created_at":"1970-01-01T00:00:00.000Z","state":{"completing":{"attempt":7,"since":"1970-01-01T00:00:01.000Z","sha256":null,"multipart":{"r2_upload_id":"r2","part_size":8}}}}"#
         );
+    }
+
+    /// Before digests were facts, a row had what the sender said of a file in parts.
+    #[test]
+    fn an_older_row_loads_and_tells_no_digest_that_its_sender_claimed() {
+        let upload = UploadId::new(LinkId::from_bytes([0; 12]), [1; 6]);
+        let digest = Sha256::of(b"whole");
+        let serial = r#","serial":{"protocol":"tus","role":"file","length_known":true,"writer":1,"unchecked":null,"metadata":"","sha256":null}"#;
+        for (etag, serial, told) in [
+            ("0f-2", "", None),
+            ("0f", "", Some(digest)),
+            ("0f-2", serial, Some(digest)),
+        ] {
+            let json = format!(
+                r#"{{"name":"a.pdf","size":9000000,"created_at":"1970-01-01T00:00:00.000Z","state":{{"stored":{{"media_type":"application/pdf","sha256":"{digest}","etag":"{etag}","stored_at":"1970-01-01T00:00:01.000Z","deleted_at":null,"receipt":null}}}}{serial}}}"#
+            );
+            let mut state = LinkState::new(row());
+            let row = serde_json::from_str(&json).expect("an older row");
+            state.uploads.insert(upload, row);
+            let file = state.file(upload).expect("a file");
+            assert_eq!(file.sha256, told, "{etag}");
+            assert_eq!(file.parts.map(|parts| parts.sha256), told.map(|d| vec![d]));
+        }
     }
 
     fn row() -> LinkRow {

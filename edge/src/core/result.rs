@@ -109,7 +109,7 @@ mod tests {
                 name: "a.pdf".into(),
                 size: 3,
                 media_type: "application/pdf".into(),
-                sha256: Sha256::of(b"abc"),
+                sha256: Some(Sha256::of(b"abc")),
                 address: "r2://files/a".into(),
                 receipt: None,
             }),

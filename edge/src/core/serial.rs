@@ -132,6 +132,15 @@ pub enum SerialCommand {
         /// In order.
         pieces: Vec<UploadId>,
     },
+    /// R2 has a part of the file that they are joined to, and the attempt goes on.
+    RecordJoined {
+        /// The attempt that was reserved.
+        attempt: u64,
+        /// Its number, from 1.
+        n: u16,
+        /// The part.
+        part: Part,
+    },
     /// They are being joined: record the intent.
     Join {
         /// Drawn by the worker.
@@ -184,7 +193,7 @@ pub struct SerialView {
     /// While it is being completed: seconds until another attempt may take over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
-    /// Digest of the file that it has become.
+    /// Digest of the file that it has become, where it is known.
     pub sha256: Option<Sha256>,
 }
 

@@ -42,6 +42,7 @@ pub struct Serial {
     pub unchecked: Option<u64>,
     /// The sender's metadata, as it was sent.
     pub metadata: String,
-    /// Digest of the whole that the sender announced.
+    /// Digest of the whole that the sender announced. Compared where it is known in the end; told to
+    /// nobody.
     pub sha256: Option<Sha256>,
 }

@@ -89,7 +89,7 @@ pub struct Settle {
     pub key: String,
     /// Size in bytes that the object must have.
     pub size: u64,
-    /// Digest that was announced.
+    /// Digest of the whole, where it is known.
     pub sha256: Option<Sha256>,
     /// The multipart upload, if it is one.
     pub multipart: Option<Multipart>,
@@ -145,7 +145,8 @@ pub fn due(state: &LinkState, now: Timestamp) -> Vec<Work> {
                 attempt: *attempt,
                 key: state.key(upload),
                 size: row.size,
-                sha256: *sha256,
+                // Rows of before digests were facts have what the page said of a file in parts.
+                sha256: sha256.filter(|_| multipart.is_none() || row.serial.is_some()),
                 multipart: multipart.clone(),
                 name: row.name.clone(),
                 serial: row.serial.clone(),

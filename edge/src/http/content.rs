@@ -46,7 +46,9 @@ pub(super) async fn serve<R: Runtime>(
     set("last-modified", &range::to_http_date(stored_at));
     set("accept-ranges", "bytes");
     set("cache-control", "private, no-cache");
-    set("repr-digest", &file.sha256.to_header());
+    if let Some(sha256) = file.sha256 {
+        set("repr-digest", &sha256.to_header());
+    }
     let unchanged = match header(request, "if-none-match") {
         Some(list) => matches_weakly(&list, etag),
         None => date("if-modified-since").is_some_and(|at| stored_at <= at),

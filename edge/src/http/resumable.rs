@@ -236,7 +236,9 @@ fn stored<R: Runtime>(found: FoundFile) -> Result<Response<R>, Failure> {
     log_stored(crate::core::link::upload_of(file.id));
     let mut response = respond::json(201, &file)?;
     set(&mut response, "upload-complete", resumable::complete(true));
-    set(&mut response, "repr-digest", &sha256.to_header());
+    if let Some(sha256) = sha256 {
+        set(&mut response, "repr-digest", &sha256.to_header());
+    }
     Ok(response)
 }
 

@@ -234,6 +234,9 @@ async fn create_upload<R: Runtime>(
                 "Give the first 4,096 bytes of the file, or all of it, in base64.",
             )
         })?;
+    let keys = &call.config()?.keys;
+    let earlier = body.ticket.as_deref();
+    let earlier = earlier.and_then(|text| ticket::read(keys, text, call.runtime.now()));
     let (opened, new) = service
         .announce(
             &claims.app,
@@ -241,6 +244,7 @@ async fn create_upload<R: Runtime>(
             name::safe(&body.name),
             body.size,
             &head,
+            earlier.as_ref(),
         )
         .await?;
     let ticket = ticket::Ticket {
@@ -254,12 +258,12 @@ async fn create_upload<R: Runtime>(
     };
     let upload = Upload {
         id: opened.id,
-        ticket: ticket::issue(&call.config()?.keys, &ticket),
+        ticket: ticket::issue(keys, &ticket),
         size: opened.size,
         part_size: opened.multipart.part_size,
         parts: opened.parts,
         staged: opened.staged,
-        stored: opened.stored,
+        sealed: opened.sealed,
     };
     respond::json(if new { 201 } else { 200 }, &upload)
 }
@@ -318,12 +322,11 @@ fn completion<B>(request: &Request<B>) -> Result<Option<CompleteUpload>, Failure
         digest.map_err(|_| invalid(name, "Give a SHA-256 in lower-case hex."))
     };
     match (digest("sha256")?, digest("parts_sha256")?) {
-        (Some(sha256), Some(parts_sha256)) => Ok(Some(CompleteUpload {
+        (sha256, Some(parts_sha256)) => Ok(Some(CompleteUpload {
             sha256,
             parts_sha256,
         })),
         (None, None) => Ok(None),
-        (None, _) => Err(invalid("sha256", "Give both digests, or none.")),
-        (_, None) => Err(invalid("parts_sha256", "Give both digests, or none.")),
+        (Some(_), None) => Err(invalid("parts_sha256", "Give it too, or neither.")),
     }
 }

@@ -181,15 +181,8 @@ impl Bucket for R2 {
         self.stream(key, what).await
     }
 
-    async fn digest(&self, key: &str) -> Result<Sha256, BucketError> {
-        match self.stream(key, Selection::Whole).await? {
-            Some(stream) => digest_of(stream).await,
-            None => Err(BucketError {
-                operation: "digest",
-                reason: "no object".to_owned(),
-                gone: false,
-            }),
-        }
+    async fn digest(&self, body: ReadableStream) -> Result<Sha256, BucketError> {
+        digest_of(body).await
     }
 
     async fn delete(&self, key: &str) -> Result<(), BucketError> {

@@ -99,6 +99,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             size: settle.size,
             name: &settle.name,
             sha256: settle.sha256,
+            in_parts: settle.multipart.is_some(),
             expected: settle.serial.as_ref().and_then(|s| s.sha256),
         };
         match self.confirm(policy, announced).await {

@@ -68,10 +68,12 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         };
         self.tell(opened.id, resize).await?;
         let request = CompleteUpload {
-            sha256: Sha256(gathered.whole.finalize().into()),
+            sha256: None,
             parts_sha256: Sha256::of_parts(gathered.parts),
         };
-        self.complete(app, opened.id, request).await
+        let whole = Sha256(gathered.whole.finalize().into());
+        self.complete_known(app, opened.id, request, Some(whole))
+            .await
     }
 
     async fn gather(

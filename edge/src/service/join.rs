@@ -14,7 +14,7 @@ use super::uploads::{Announced, check_beginning};
 use super::{Service, unexpected};
 use crate::core::command::{Command, Reply};
 use crate::core::key::object_key;
-use crate::core::link::Multipart;
+use crate::core::link::{Multipart, Part};
 use crate::core::serial::{JOIN_PART_SIZE, Pieces, Protocol, Role, Serial, SerialCommand};
 use crate::core::tus::Algorithm;
 use crate::ports::{Bucket, BucketError, Failure, Feed, Links, World};
@@ -107,6 +107,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             size,
             name: &name,
             sha256: Some(sha256),
+            in_parts: true,
             expected: None,
         };
         self.confirm(&policy, announced).await?;
@@ -141,9 +142,18 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
                 }
                 .into());
             }
-            etags.push(taken.said?.etag);
-            self.tell(upload, Command::Working { upload, attempt })
-                .await?;
+            let put = taken.said?;
+            etags.push(put.etag.clone());
+            let part = Part {
+                etag: put.etag,
+                sha256: put.sha256,
+            };
+            let record = SerialCommand::RecordJoined {
+                attempt,
+                n: number,
+                part,
+            };
+            self.tell(upload, Command::Serial(upload, record)).await?;
         }
         let digest = feed.digest().await?;
         self.bucket

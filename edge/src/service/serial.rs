@@ -252,11 +252,13 @@ where
         let upload = walk.view.id;
         self.check_beginning(walk, append, feed).await?;
         let whole_here = append.offset == 0
-            && walk.view.length().is_some()
-            && walk.view.length() == append.length;
+            && match walk.view.length() {
+                Some(length) => append.length == Some(length),
+                None => append.last == Some(true),
+            };
         let algorithm = match &append.checksum {
             Some(checksum) => Some(checksum.algorithm),
-            // A file that comes in one request needs no second look for its digest.
+            // Of a file that comes in one request the digest of the whole is known.
             None => whole_here.then_some(Algorithm::Sha256),
         };
         if let Some(algorithm) = algorithm {
@@ -360,6 +362,7 @@ where
             size: sealed.size,
             name: &sealed.name,
             sha256: sealed.sha256,
+            in_parts: true,
             expected: view.serial.sha256,
         };
         let found = self.confirm(&sealed.policy, announced).await?;

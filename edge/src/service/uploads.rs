@@ -50,6 +50,21 @@ pub enum Sent {
     File(Box<FoundFile>),
 }
 
+/// What came of the wish to store a file in one request.
+enum Reserved {
+    /// There is room.
+    Room(Reservation),
+    /// A file of this name, size and digest is stored.
+    Stored(Box<FoundFile>),
+}
+
+/// A place for a file in one request.
+struct Reservation {
+    upload: UploadId,
+    attempt: u64,
+    policy: Policy,
+}
+
 /// What a committed object was announced as.
 #[derive(Clone, Debug)]
 pub(super) struct Announced<'a> {
@@ -58,7 +73,10 @@ pub(super) struct Announced<'a> {
     pub(super) key: &'a str,
     pub(super) size: u64,
     pub(super) name: &'a str,
+    /// Digest of the whole, where it is known.
     pub(super) sha256: Option<Sha256>,
+    /// Whether it came in parts, whose digests the link has.
+    pub(super) in_parts: bool,
     /// What the sender said that the digest is, where it was not compared yet.
     pub(super) expected: Option<Sha256>,
 }
@@ -70,7 +88,8 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         UploadId::new(link, suffix)
     }
 
-    /// Announces a file that comes in parts. The answer says whether it is new.
+    /// Announces a file that comes in parts. The answer says whether it is new. `earlier` is the ticket of
+    /// another upload of the same file's, if the sender has one; it was verified by the caller.
     ///
     /// # Errors
     /// Whatever the link refuses; `file-type-not-accepted` by the announced beginning.
@@ -81,10 +100,18 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         name: String,
         size: u64,
         head: &[u8],
+        earlier: Option<&Ticket>,
     ) -> Result<(OpenUpload, bool), Failure> {
         let announce = Command::Announce {
             name: name.clone(),
             size,
+            earlier: earlier.map(|ticket| {
+                let multipart = Multipart {
+                    r2_upload_id: ticket.r2_upload_id.clone(),
+                    part_size: ticket.part_size,
+                };
+                (ticket.upload, multipart)
+            }),
         };
         let policy = match self.links.execute(link, announce).await? {
             Reply::Upload(known) => return Ok((known, false)),
@@ -288,9 +315,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         if part.sha256 != Some(put.sha256) {
             // R2 took the wrong bytes in place of any right ones.
             self.tell(upload, Command::ForgetPart { upload, n }).await?;
-            return Err(Problem::new(ProblemCode::DigestMismatch)
-                .field("Content-Digest")
-                .into());
+            return Err(wrong_digest().into());
         }
         let record = Command::RecordPart {
             upload,
@@ -307,8 +332,8 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         ) {
             (Reply::Done, _) => Ok(Sent::Part),
             (Reply::File(found), _) => Ok(Sent::File(found)),
-            (Reply::Sealed(sealed), Some(request)) => self
-                .complete_sealed(&ticket.app, upload, request, sealed)
+            (Reply::Sealed(sealed), Some(_)) => self
+                .complete_sealed(&ticket.app, upload, sealed, None)
                 .await
                 .map(|found| Sent::File(Box::new(found))),
             (other, _) => Err(unexpected(&other)),
@@ -399,6 +424,17 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         upload: UploadId,
         request: CompleteUpload,
     ) -> Result<FoundFile, Failure> {
+        self.complete_known(app, upload, request, None).await
+    }
+
+    /// As [`Self::complete`]. `whole` is the file's digest, if all of it passed us.
+    pub(super) async fn complete_known(
+        &self,
+        app: &AppId,
+        upload: UploadId,
+        request: CompleteUpload,
+        whole: Option<Sha256>,
+    ) -> Result<FoundFile, Failure> {
         let seal = Command::Seal {
             upload,
             seal: self.seal(request),
@@ -408,7 +444,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             Reply::File(found) => return Ok(*found),
             other => return Err(unexpected(&other)),
         };
-        self.complete_sealed(app, upload, request, sealed).await
+        self.complete_sealed(app, upload, sealed, whole).await
     }
 
     /// An attempt to complete an upload.
@@ -424,8 +460,8 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         &self,
         app: &AppId,
         upload: UploadId,
-        request: CompleteUpload,
         sealed: Sealed,
+        whole: Option<Sha256>,
     ) -> Result<FoundFile, Failure> {
         let attempt = sealed.attempt;
         let key = object_key(app, upload);
@@ -437,7 +473,8 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             key: &key,
             size: sealed.size,
             name: &sealed.name,
-            sha256: Some(request.sha256),
+            sha256: whole,
+            in_parts: true,
             expected: None,
         };
         self.confirm(&sealed.policy, announced).await
@@ -549,12 +586,28 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         sha256: Option<Sha256>,
         feed: &mut impl Feed<Body = B::Body>,
     ) -> Result<FoundFile, Failure> {
-        let store = async |key: &str, moved: &Cell<u64>| {
-            let put = async |body| self.bucket.put(key, body, sha256).await;
-            feed.take_exactly(length, moved, put).await.said
+        let put = match self.reserve(link, &name, length, sha256).await? {
+            Reserved::Stored(found) => {
+                // Its bytes tell whether it is the same.
+                let digest = async |body| self.bucket.digest(body).await;
+                let taken = feed.take_exactly(length, &Cell::new(0), digest).await;
+                match taken.said {
+                    Ok(digest) if Some(digest) == sha256 && taken.bytes == length => Ok(*found),
+                    Ok(_) if taken.bytes == length => Err(wrong_digest().into()),
+                    Ok(_) => Err(ended_early().into()),
+                    Err(error) => Err(error.into()),
+                }
+            }
+            Reserved::Room(reserved) => {
+                let store = async |key: &str, moved: &Cell<u64>| {
+                    let put = async |body| self.bucket.put(key, body, sha256).await;
+                    feed.take_exactly(length, moved, put).await.said
+                };
+                self.put_by(app, &name, length, sha256, reserved, store)
+                    .await
+            }
         };
-        let stored = self.put_by(app, link, name, length, sha256, store).await;
-        match stored {
+        match put {
             // What R2 says of it is no fault of ours.
             Err(Failure::Bucket(_)) if feed.broken() => Err(ended_early().into()),
             other => other,
@@ -573,23 +626,27 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         bytes: Vec<u8>,
     ) -> Result<FoundFile, Failure> {
         let (length, sha256) = (bytes.len() as u64, Some(Sha256::of(&bytes)));
+        let reserved = match self.reserve(link, &name, length, sha256).await? {
+            Reserved::Stored(found) => return Ok(*found),
+            Reserved::Room(reserved) => reserved,
+        };
         let store = async |key: &str, moved: &Cell<u64>| {
             moved.set(length);
             let body = self.bucket.body(bytes).map_err(PutError::Bucket)?;
             self.bucket.put(key, body, sha256).await
         };
-        self.put_by(app, link, name, length, sha256, store).await
+        self.put_by(app, &name, length, sha256, reserved, store)
+            .await
     }
 
-    async fn put_by(
+    /// Has the link record the intent to store a file in one request.
+    async fn reserve(
         &self,
-        app: &AppId,
         link: LinkId,
-        name: String,
+        name: &str,
         length: u64,
         sha256: Option<Sha256>,
-        store: impl AsyncFnOnce(&str, &Cell<u64>) -> Result<Put, PutError>,
-    ) -> Result<FoundFile, Failure> {
+    ) -> Result<Reserved, Failure> {
         if length > SINGLE_REQUEST_MAX {
             return Err(Problem::new(ProblemCode::BodyTooLarge)
                 .limit(SINGLE_REQUEST_MAX)
@@ -601,15 +658,35 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         let reserve = Command::Reserve {
             upload,
             attempt,
-            name: name.clone(),
+            name: name.to_owned(),
             size: length,
             sha256,
         };
-        let policy = match self.links.execute(link, reserve).await? {
-            Reply::Room(policy) => policy,
-            Reply::File(found) => return Ok(*found),
-            other => return Err(unexpected(&other)),
-        };
+        match self.links.execute(link, reserve).await? {
+            Reply::Room(policy) => Ok(Reserved::Room(Reservation {
+                upload,
+                attempt,
+                policy,
+            })),
+            Reply::File(found) => Ok(Reserved::Stored(found)),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn put_by(
+        &self,
+        app: &AppId,
+        name: &str,
+        length: u64,
+        sha256: Option<Sha256>,
+        reserved: Reservation,
+        store: impl AsyncFnOnce(&str, &Cell<u64>) -> Result<Put, PutError>,
+    ) -> Result<FoundFile, Failure> {
+        let Reservation {
+            upload,
+            attempt,
+            policy,
+        } = reserved;
         let key = object_key(app, upload);
         let moved = Cell::new(0);
         let put = store(&key, &moved);
@@ -620,9 +697,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
                 self.withdraw(upload, attempt, &key).await?;
                 return Err(match other {
                     Err(PutError::Bucket(error)) => error.into(),
-                    _ => Problem::new(ProblemCode::DigestMismatch)
-                        .field("Content-Digest")
-                        .into(),
+                    _ => wrong_digest().into(),
                 });
             }
         };
@@ -632,8 +707,9 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             attempt,
             key: &key,
             size: length,
-            name: &name,
+            name,
             sha256: Some(put.sha256),
+            in_parts: false,
             expected: None,
         };
         self.confirm(&policy, announced).await
@@ -653,6 +729,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             size,
             name,
             sha256,
+            in_parts,
             expected,
         } = announced;
         let (head, beginning) = match self.bucket.read(key, 0, HEAD_MAX.min(size)).await? {
@@ -671,14 +748,18 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             }
         };
         let sha256 = match sha256 {
-            Some(known) => known,
-            None => {
-                let digest = self.bucket.digest(key);
-                self.while_working(upload, attempt, size, &Cell::new(size), digest)
-                    .await?
+            // Its worker died with the digest that it had computed.
+            None if !in_parts => {
+                let mut object = self.bucket.objects(vec![(key.to_owned(), size)]);
+                let digest = async |body| self.bucket.digest(body).await;
+                let digest = object.take_exactly(size, &Cell::new(0), digest).await;
+                Some(digest.said?)
             }
+            known => known,
         };
-        if expected.is_some_and(|expected| expected != sha256) {
+        if let (Some(expected), Some(sha256)) = (expected, sha256)
+            && expected != sha256
+        {
             self.withdraw(upload, attempt, key).await?;
             return Err(Problem::new(ProblemCode::DigestMismatch)
                 .field("Repr-Digest")
@@ -773,6 +854,11 @@ fn chunk_of(
         writer: None,
         put_away: false,
     }
+}
+
+/// The problem of bytes that do not have the digest that was said.
+fn wrong_digest() -> Problem {
+    Problem::new(ProblemCode::DigestMismatch).field("Content-Digest")
 }
 
 /// The problem of a body that has fewer bytes than it announced.

@@ -259,7 +259,22 @@ async fn carry_out(key: Key, run: u32, job: Job) -> Result<Event, Failure> {
         }
         answer => answer?,
     };
-    understand(key, job, &answer).ok_or_else(api::foreign)
+    let event = understand(key, job, &answer).ok_or_else(api::foreign)?;
+    if let Event::Announced(upload) = &event {
+        dom::remember(&ticket_of(&file), &upload.ticket);
+    }
+    Ok(event)
+}
+
+/// By what name the tab remembers the ticket of a file's upload, for when it is reloaded: what the page
+/// before has on its way may store the file then.
+fn ticket_of(file: &File) -> String {
+    [
+        &*dom::text(file, "name"),
+        " ",
+        &chatlift_frontend::format::decimal(file.size() as u64),
+    ]
+    .concat()
 }
 
 fn range(key: Key, n: u16) -> Option<(f64, f64)> {
@@ -286,7 +301,12 @@ fn ask(key: Key, run: u32, job: Job, file: &File, reading: &Reading) -> Option<a
     let whose = api::For(key, patience);
     Some(match job {
         Job::Whole => api::send_whole(whose, &name, reading.digest(), file, loaded),
-        Job::Announce => api::announce(patience, &name, file.size(), reading.head()),
+        Job::Announce => {
+            // Only at first: what comes of that may be an upload of another file.
+            let first = read(key, |_, transfer| transfer.upload().is_none())?;
+            let ticket = first.then(|| dom::recall(&ticket_of(file))).flatten();
+            api::announce(patience, &name, file.size(), reading.head(), ticket)
+        }
         Job::Send(chunk) => {
             let (start, _) = range(key, chunk.n)?;
             // Offsets in a file are far below 2^53.

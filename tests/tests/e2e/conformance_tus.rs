@@ -74,11 +74,18 @@ fn stored(stage: &Stage, link: &Link, browser: &Browser) {
         .as_str()
         .and_then(|s| s.parse().ok())
         .expect("a digest");
-    let told = stage.receiver.wait_stored(link.id, sha256, WITHIN);
-    let file = &told.stored().expect("a stored file").file;
+    let app = stage.edge.app();
+    let file = app.get_link(link.id).files.remove(0);
     assert_eq!(file.name, "from uppy.bin");
-    let content = stage.edge.app().content(file.id, &[]);
-    assert_eq!(Sha256::of(&content.body), sha256);
+    assert_eq!(app.sha256(file.id), sha256);
+    let told = || {
+        stage
+            .receiver
+            .about(link.id)
+            .into_iter()
+            .find_map(|delivery| delivery.stored().map(|stored| stored.file.id))
+    };
+    assert_eq!(wait_for("its event", WITHIN, told), file.id);
 }
 
 #[test]

@@ -81,7 +81,7 @@ fn one_file_rests_and_one_is_given_up_while_the_others_arrive() {
         .get_link(link.id)
         .files
         .into_iter()
-        .map(|f| (f.name, f.sha256))
+        .map(|f| (f.name, app.sha256(f.id)))
         .collect();
     let wanted = [0, 2, 3].map(|n| (NAMES[n].to_owned(), file(n).sha256()));
     assert_eq!(stored, wanted.into());
@@ -195,7 +195,7 @@ fn a_file_that_failed_is_tried_again_when_the_others_have_arrived() {
     phone.sees_within(&row("stored"), 1, WITHIN);
     let digests = || -> BTreeSet<_> {
         let files = app.get_link(link.id).files;
-        files.into_iter().map(|f| f.sha256).collect()
+        files.into_iter().map(|f| app.sha256(f.id)).collect()
     };
     assert_eq!(digests(), [arrives.sha256()].into());
     phone.click(&format!("{} {}", of("fails.bin"), mark("retry")));

@@ -102,7 +102,7 @@ fn what_a_portal_answers_is_neither_the_edge_nor_a_success() {
     }
     phone.sees_within(&mark("success"), 1, WITHIN);
     let stored = app.get_link(link.id).files;
-    assert_eq!(stored[0].sha256, FILE.sha256());
+    assert_eq!(app.sha256(stored[0].id), FILE.sha256());
 }
 
 #[test]
@@ -142,7 +142,8 @@ fn a_proxy_that_takes_no_large_bodies_is_sent_small_ones() {
     gate.rule("/parts/1", Rule::AnswerOver(200_000, 413, "", HTML));
     phone.click(&mark("confirm"));
     phone.sees_within(&mark("success"), 1, WITHIN);
-    assert_eq!(app.get_link(link.id).files[0].sha256, FILE.sha256());
+    let stored = app.get_link(link.id).files.remove(0);
+    assert_eq!(app.sha256(stored.id), FILE.sha256());
 }
 
 /// Phones set their clocks when they find a network, and people do.
@@ -170,5 +171,6 @@ fn a_wall_clock_that_is_set_back_keeps_nothing_waiting() {
         gate.lift(end);
     }
     phone.sees_within(&mark("success"), 1, WITHIN);
-    assert_eq!(app.get_link(link.id).files[0].sha256, FILE.sha256());
+    let stored = app.get_link(link.id).files.remove(0);
+    assert_eq!(app.sha256(stored.id), FILE.sha256());
 }

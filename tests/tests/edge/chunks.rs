@@ -202,7 +202,7 @@ fn what_arrived_before_a_cut_is_not_sent_again() {
     assert_eq!((known.staged.len(), known.parts.len()), (0, 1));
 
     scene.complete(&app);
-    let _ = stage.receiver.wait_stored(link.id, file.sha256(), WITHIN);
+    let _ = stage.receiver.wait_stored(link.id, file, WITHIN);
 }
 
 /// R2 keeps nothing of a part that was on its way into it.

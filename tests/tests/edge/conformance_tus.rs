@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use chatlift_shared::FileId;
 use chatlift_shared::api::Link;
-use chatlift_shared::digest::Sha256;
 use chatlift_tests::client::Page;
 use chatlift_tests::edge::ANY_FILE;
 use chatlift_tests::fixtures::Random;
@@ -48,8 +47,8 @@ impl Client {
 
 /// The link's only file has these bytes, and is the one at the address.
 #[track_caller]
-fn stored(stage: &Stage, link: &Link, url: &str, sha256: Sha256) {
-    let told = stage.receiver.wait_stored(link.id, sha256, WITHIN);
+fn stored(stage: &Stage, link: &Link, url: &str, content: Random) {
+    let told = stage.receiver.wait_stored(link.id, content, WITHIN);
     let file = &told.stored().expect("a stored file").file;
     let id: FileId = url
         .rsplit('/')
@@ -57,8 +56,7 @@ fn stored(stage: &Stage, link: &Link, url: &str, sha256: Sha256) {
         .and_then(|id| id.replace("upl_", "fil_").parse().ok())
         .expect("an upload's address");
     assert_eq!(file.id, id);
-    let content = stage.edge.app().content(file.id, &[]);
-    assert_eq!(Sha256::of(&content.body), sha256);
+    assert_eq!(stage.edge.app().sha256(file.id), content.sha256());
     assert_eq!(stage.edge.app().get_link(link.id).files.len(), 1);
 }
 
@@ -76,7 +74,7 @@ fn sends(client: Client, what: &str) -> Option<u64> {
     };
     let path = file_in(folder.path(), "by tus 文件.bin", file);
     let (url, status) = client.start(&app.page(&link), &path, what).end();
-    stored(&stage, &link, &url, file.sha256());
+    stored(&stage, &link, &url, file);
     let name = &app.get_link(link.id).files[0].name;
     assert_eq!(name, "by tus 文件.bin");
     status
@@ -98,7 +96,7 @@ fn goes_on_after_a_kill(client: Client, name: &str) {
     stage.edge.kill();
     stage.edge.start();
     let (url, _) = sending.end();
-    stored(&stage, &link, &url, file.sha256());
+    stored(&stage, &link, &url, file);
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn an_upload_goes_on_after_a_kill_with_the_parts_that_were_held() {
     let parts = page.send_parts(&again, file);
     let stored: PageFile = page.complete(again.id, file.sha256(), &parts, &[]).ok(200);
     assert_eq!(Sha256::of(&app.content(stored.id, &[]).body), file.sha256());
-    let _ = stage.receiver.wait_stored(link.id, file.sha256(), WITHIN);
+    let _ = stage.receiver.wait_stored(link.id, file, WITHIN);
 }
 
 /// Waits until a request with [`HANG`] has its bytes in R2.
@@ -98,7 +98,7 @@ fn killed_between_commit_and_outbox(
         );
     });
     stage.edge.start();
-    let told = stage.receiver.wait_stored(link.id, file.sha256(), WITHIN);
+    let told = stage.receiver.wait_stored(link.id, file, WITHIN);
     let stored = told.stored().expect("a stored file").file.clone();
     assert_eq!(Sha256::of(&app.content(stored.id, &[]).body), file.sha256());
     let now = app.get_link(link.id);
@@ -176,8 +176,8 @@ fn completing_again_after_a_kill_between_commit_and_outbox_returns_the_file() {
         std::thread::sleep(Duration::from_millis(500));
         (answer.status == 200).then(|| answer.ok(200))
     });
-    assert_eq!(stored.sha256, file.sha256());
-    let told = stage.receiver.wait_stored(link.id, file.sha256(), WITHIN);
+    assert_eq!(app.sha256(stored.id), file.sha256());
+    let told = stage.receiver.wait_stored(link.id, file, WITHIN);
     std::thread::sleep(Duration::from_secs(6));
     assert_eq!(stage.receiver.about(link.id).len(), 1);
     assert_eq!(told.stored().expect("a stored file").file.id, stored.id);

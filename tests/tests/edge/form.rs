@@ -52,8 +52,8 @@ fn files_of_a_form_are_stored_and_told_of() {
     let result: FormResult = answer.ok(200);
     let files: Vec<_> = result.files.iter().filter_map(|f| f.file.clone()).collect();
     assert_eq!(files[0].name, "发票.pdf");
-    assert_eq!(files[0].sha256, Sha256::of(&pdf()));
-    assert_eq!(files[1].sha256, large.sha256());
+    assert_eq!(files[0].sha256, Some(Sha256::of(&pdf())));
+    assert_eq!(files[1].sha256, Some(large.sha256()));
     assert!(app.content(files[1].id, &[]).body == bytes);
     for sha256 in [Sha256::of(&pdf()), large.sha256()] {
         let _ = stage.receiver.wait_stored(link.id, sha256, WITHIN);

@@ -10,6 +10,7 @@ use chatlift_tests::client::Page;
 use chatlift_tests::edge::{ANY_FILE, DOCUMENT_MAX, DOCUMENTS};
 use chatlift_tests::fixtures::{Random, elf, pdf};
 use chatlift_tests::http::{Answer, send_raw};
+use chatlift_tests::receiver::Content;
 use chatlift_tests::serial::{PARTIAL, Serial, number};
 use chatlift_tests::stage::{Stage, shared};
 use serde_json::Value;
@@ -51,16 +52,24 @@ fn begin(page: &Page, size: u64) -> Serial {
     Serial::at(page, &created)
 }
 
-/// The file is there, its bytes and its event; and the answer speaks of it.
+/// The file is there, its bytes and its event; and the answer speaks of it. It has a digest of the whole
+/// if that came in one piece.
 #[track_caller]
-fn stored(stage: &Stage, link: &Link, answer: &Answer, sha256: Sha256) {
+fn stored(
+    stage: &Stage,
+    link: &Link,
+    answer: &Answer,
+    content: impl Content,
+    whole: Option<Sha256>,
+) {
     assert_eq!(answer.header("upload-complete"), Some("?1"));
-    assert_eq!(answer.header("repr-digest"), Some(&*sha256.to_header()));
+    let told = whole.map(|sha256| sha256.to_header());
+    assert_eq!(answer.header("repr-digest"), told.as_deref());
     let file: PageFile = answer.ok(201);
-    assert_eq!(file.sha256, sha256);
-    let _ = stage.receiver.wait_stored(link.id, sha256, WITHIN);
-    let content = stage.edge.app().content(file.id, &[]);
-    assert_eq!(Sha256::of(&content.body), sha256);
+    assert_eq!(file.sha256, whole);
+    let event = stage.receiver.wait_stored(link.id, content, WITHIN);
+    assert_eq!(event.stored().map(|stored| stored.file.id), Some(file.id));
+    let _ = stage.edge.app().sha256(file.id);
 }
 
 #[track_caller]
@@ -118,7 +127,8 @@ fn a_whole_file_in_one_request_is_stored_at_once() {
     let (link, page) = new_link(&stage, DOCUMENTS);
     let bytes = pdf();
     let answer = post(&page, &[("upload-complete", "?1")], &bytes);
-    stored(&stage, &link, &answer, Sha256::of(&bytes));
+    let whole = Sha256::of(&bytes);
+    stored(&stage, &link, &answer, whole, Some(whole));
     assert_eq!(stage.edge.app().get_link(link.id).files[0].name, "a.pdf");
 }
 
@@ -147,13 +157,13 @@ fn a_file_that_is_begun_empty_grows_and_is_completed() {
     let asked = upload.call("GET", &[], None);
     assert_eq!(asked.header("upload-complete"), Some("?0"));
     let last = upload.append(file.size, &[], true, &[]);
-    stored(&stage, &link, &last, file.sha256());
+    stored(&stage, &link, &last, file, None);
     let asked = upload.call("HEAD", &[], None);
     assert_eq!(asked.header("upload-complete"), Some("?1"));
     assert_eq!(number(&asked, "upload-offset"), file.size);
     // The answer is given again to whom it did not reach.
     let again = upload.append(file.size, &[], true, &[]);
-    stored(&stage, &link, &again, file.sha256());
+    stored(&stage, &link, &again, file, None);
     let more = upload.append(file.size, b"x", true, &[]);
     assert_eq!(more.status, 400, "{}", more.text());
 }
@@ -176,7 +186,7 @@ fn a_cut_append_keeps_every_byte_that_arrived() {
     assert_eq!(number(&asked, "upload-offset"), sent as u64);
     assert_eq!(asked.header("upload-complete"), Some("?0"));
     let last = upload.append(sent as u64, &bytes[sent..], true, &[]);
-    stored(&stage, &link, &last, file.sha256());
+    stored(&stage, &link, &last, file, None);
 }
 
 #[test]
@@ -199,7 +209,8 @@ fn a_stream_of_unknown_length_ends_where_its_sender_says() {
     request.extend(rest);
     request.extend(b"\r\n0\r\n\r\n");
     let answer = send_raw(&stage.edge.origin(), &request).expect("an answer");
-    stored(&stage, &link, &answer, Sha256::of(&bytes));
+    let whole = Sha256::of(&bytes);
+    stored(&stage, &link, &answer, whole, Some(whole));
 }
 
 #[test]

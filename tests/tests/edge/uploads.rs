@@ -37,7 +37,7 @@ fn small_files_of_the_kinds_that_people_send_are_stored_as_they_are() {
             (sent.name.as_str(), sent.media_type.as_str()),
             (*name, *media_type)
         );
-        assert_eq!((sent.size, sent.sha256), (bytes.len() as u64, sha256));
+        assert_eq!((sent.size, sent.sha256), (bytes.len() as u64, Some(sha256)));
         assert!(sent.address.starts_with("r2://"), "{}", sent.address);
         let file: File = app
             .call("GET", &format!("/v1/files/{}", sent.id), &[], None)
@@ -88,7 +88,9 @@ fn files_of_every_size_around_a_part_are_stored_to_the_byte() {
     ] {
         let file = Random { seed, size };
         let stored = page.store_random(&format!("{size}.bin"), file);
-        assert_eq!((stored.size, stored.sha256), (size, file.sha256()));
+        assert_eq!(stored.size, size);
+        // In one part it is the part's.
+        assert_eq!(stored.sha256, (size <= PART).then(|| file.sha256()));
         let content = app.content(stored.id, &[]);
         assert_eq!(
             content.header("content-length"),
@@ -109,7 +111,7 @@ fn a_single_request_takes_up_to_its_limit_and_one_byte_more_is_told_to_come_in_p
         size: limits::SINGLE_REQUEST_MAX,
     };
     let stored = page.store("most.bin", &most.read(0, most.size));
-    assert_eq!(stored.sha256, most.sha256());
+    assert_eq!(stored.sha256, Some(most.sha256()));
     let over = Random {
         seed: 2,
         size: most.size + 1,
@@ -200,7 +202,7 @@ fn a_file_in_one_request_may_take_longer_than_the_link_waits_for_a_commit() {
     std::thread::sleep(Duration::from_secs(34));
     stream.write_all(rest).expect("sent");
     let stored: PageFile = read_answer(&mut stream).expect("an answer").ok(201);
-    assert_eq!(stored.sha256, Sha256::of(&body));
+    assert_eq!(stored.sha256, Some(Sha256::of(&body)));
 }
 
 #[test]
@@ -221,13 +223,13 @@ fn complete_twice_returns_the_same_file_and_tells_of_it_once() {
     assert_eq!(app.get_link(link.id).files.len(), 1);
     let _ = stage
         .receiver
-        .wait_stored(link.id, file.sha256(), Duration::from_secs(20));
+        .wait_stored(link.id, file, Duration::from_secs(20));
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(stage.receiver.about(link.id).len(), 1);
 }
 
 #[test]
-fn a_file_that_is_stored_already_is_told_when_it_is_announced_and_need_not_be_sent() {
+fn a_file_that_is_stored_already_is_told_to_who_has_its_ticket_and_need_not_be_sent() {
     let app = shared().edge.app();
     let link = app.link(ANY_FILE);
     let page = app.page(&link);
@@ -235,30 +237,131 @@ fn a_file_that_is_stored_already_is_told_when_it_is_announced_and_need_not_be_se
         seed: 14,
         size: PART + 78,
     };
-    let stored = page.store_random("known.bin", file);
-    let again = page.announce_random("known.bin", file);
-    assert_eq!(
-        (&again.parts, again.stored.as_slice()),
-        (&vec![], &[file.sha256()][..])
+    let upload = page.announce_random("known.bin", file);
+    let parts = page.send_parts(&upload, file);
+    let stored: PageFile = page.complete(upload.id, file.sha256(), &parts, &[]).ok(200);
+    let announce = |ticket: &str| {
+        page.announce_with("known.bin", file.size, &file.read(0, 4096), Some(ticket))
+    };
+    let again: Upload = announce(&upload.ticket).ok(200);
+    assert!(again.sealed);
+    assert_eq!((again.id, again.parts), (upload.id, parts.clone()));
+    let same: PageFile = page.complete(again.id, file.sha256(), &parts, &[]).ok(200);
+    assert_eq!(same, stored);
+    let after = app.get_link(link.id);
+    assert_eq!((after.files.len(), after.uploads), (1, 0));
+    // Of other parts it is not.
+    let mut others = parts;
+    others[1].sha256 = Sha256::of(b"of another file of its name and size");
+    refused(
+        &page.complete(again.id, file.sha256(), &others, &[]),
+        ProblemCode::PartsDiffer,
     );
-    let parts: Vec<_> = [(1, file.read(0, PART)), (2, file.read(PART, 78))]
+    // Nobody else is told of it, nor of one that is deleted.
+    let another: Upload = announce("AQ").ok(201);
+    assert!(!another.sealed && another.parts.is_empty());
+    assert_eq!(
+        app.call("DELETE", &format!("/v1/files/{}", stored.id), &[], None)
+            .status,
+        204
+    );
+    let late: Upload = announce(&upload.ticket).ok(200);
+    assert_eq!((late.id, late.sealed), (another.id, false));
+}
+
+/// What its sender said of the whole was in the event, in the record and in `Repr-Digest`, and another
+/// person's file of that name, size and digest was never sent.
+#[test]
+fn a_lie_about_the_whole_is_told_to_nobody_and_takes_nothing_from_another_person() {
+    let stage = shared();
+    let app = stage.edge.app();
+    let link = app.link(ANY_FILE);
+    let page = app.page(&link);
+    let [theirs, mine] = [15, 16].map(|seed| Random {
+        seed,
+        size: PART + 79,
+    });
+    let lie = mine.sha256();
+    let upload = page.announce_random("twin.bin", theirs);
+    let parts = page.send_parts(&upload, theirs);
+    let liar: PageFile = page.complete(upload.id, lie, &parts, &[]).ok(200);
+    assert_eq!(liar.sha256, None);
+    let told = stage
+        .receiver
+        .wait_stored(link.id, theirs, Duration::from_secs(20));
+    assert_eq!(told.stored().expect("a stored file").file.sha256, None);
+    assert_eq!(app.content(liar.id, &[]).header("repr-digest"), None);
+    let record = app.call("GET", &format!("/v1/files/{}", liar.id), &[], None);
+    assert!(!record.text().contains(&lie.to_string()));
+    let upload = page.announce_random("twin.bin", mine);
+    let parts: Vec<_> = [(1, mine.read(0, PART)), (2, mine.read(PART, 79))]
         .iter()
         .map(|(n, bytes)| HeldPart {
             n: *n,
             sha256: Sha256::of(bytes),
         })
         .collect();
-    let same: PageFile = page.complete(again.id, file.sha256(), &parts, &[]).ok(200);
-    assert_eq!(same, stored);
-    let after = app.get_link(link.id);
-    assert_eq!((after.files.len(), after.uploads), (1, 0));
-    // A deleted one is sent like any other.
-    assert_eq!(
-        app.call("DELETE", &format!("/v1/files/{}", stored.id), &[], None)
-            .status,
-        204
+    refused(
+        &page.complete(upload.id, lie, &parts, &[]),
+        ProblemCode::PartsMissing,
     );
-    assert_eq!(page.announce_random("known.bin", file).stored, []);
+    let parts = page.send_parts(&upload, mine);
+    let stored: PageFile = page.complete(upload.id, lie, &parts, &[]).ok(200);
+    assert_ne!(stored.id, liar.id);
+    assert_eq!(app.sha256(stored.id), mine.sha256());
+}
+
+/// Its bytes were never read.
+#[test]
+fn a_small_file_that_only_claims_a_stored_ones_digest_is_refused() {
+    let app = shared().edge.app();
+    let link = app.link(ANY_FILE);
+    let page = app.page(&link);
+    let (first, second) = (pdf(), vec![b'x'; pdf().len()]);
+    let digest = Sha256::of(&first).to_header();
+    let send = |body: &[u8]| {
+        let headers = [
+            ("content-disposition", "attachment; filename=\"a.pdf\""),
+            ("content-digest", &*digest),
+        ];
+        page.call("POST", "/files", &headers, Some(body))
+    };
+    let stored: PageFile = send(&first).ok(201);
+    refused(&send(&second), ProblemCode::DigestMismatch);
+    // Again, as when the answer was lost.
+    assert_eq!(send(&first).ok::<PageFile>(201), stored);
+    assert_eq!(app.get_link(link.id).files.len(), 1);
+}
+
+/// The backend has read all of it, and the edge tells what it says.
+#[test]
+fn a_receipt_tells_the_digest_of_the_whole() {
+    let app = shared().edge.app();
+    let link = app.link(ANY_FILE);
+    let file = Random {
+        seed: 17,
+        size: PART + 80,
+    };
+    let stored = app.page(&link).store_random("large.bin", file);
+    let receipt = |status: &str, sha256: Sha256| {
+        let body = json!({ "status": status, "sha256": sha256 });
+        let path = format!("/v1/files/{}/receipt", stored.id);
+        app.call("POST", &path, &[], Some(&body))
+    };
+    let told: File = receipt("received", file.sha256()).ok(200);
+    assert_eq!(told.sha256, Some(file.sha256()));
+    let header = file.sha256().to_header();
+    let content = app.content(stored.id, &[]);
+    assert_eq!(content.header("repr-digest"), Some(&*header));
+    let small = app.page(&link).store("a.pdf", &pdf());
+    let path = format!("/v1/files/{}/receipt", small.id);
+    let wrong = json!({ "status": "received", "sha256": file.sha256() });
+    let answer = app.call("POST", &path, &[], Some(&wrong));
+    let problem = answer.problem();
+    assert_eq!(
+        (answer.status, problem.code),
+        (409, ProblemCode::DigestMismatch)
+    );
 }
 
 #[test]
@@ -288,7 +391,7 @@ fn an_aborted_upload_is_gone_and_its_place_is_free() {
     let now = app.get_link(link.id);
     assert_eq!((now.uploads, now.files.len()), (0, 0));
     let stored = page.store_random("aborted.bin", file);
-    assert_eq!(stored.sha256, file.sha256());
+    assert_eq!(app.sha256(stored.id), file.sha256());
 }
 
 #[test]

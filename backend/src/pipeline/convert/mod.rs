@@ -287,11 +287,21 @@ async fn product(pipeline: &Pipeline, job: &Job) -> Result<Option<Product>, Fail
     let source = pipeline.folders.original(file.id);
     let name = file.name.clone();
     let kind = blocking(move || inspect(&source, &name)).await?;
+    let sha256 = match file.sha256 {
+        Some(sha256) => sha256,
+        // Read by a backend of before digests were computed on the way.
+        None => {
+            measure(pipeline.folders.original(file.id))
+                .await?
+                .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?
+                .1
+        }
+    };
     let unchanged = Product {
         name: named(&file.name, &kind.media_type),
         media_type: kind.same_as(&file.media_type),
         size: file.size,
-        sha256: file.sha256,
+        sha256,
         converted: false,
         of: job.archive.into_iter().collect(),
     };
@@ -303,7 +313,7 @@ async fn product(pipeline: &Pipeline, job: &Job) -> Result<Option<Product>, Fail
     };
     let (to, (size, sha256)) = first(pipeline, job, &kind.media_type, ways).await?;
     let result = pipeline.folders.converting(file.id);
-    if (size, sha256) == (file.size, file.sha256) {
+    if (size, sha256) == (unchanged.size, unchanged.sha256) {
         remove(&result).await?;
         return Ok(Some(unchanged));
     }

@@ -2,14 +2,15 @@
 
 use core::cmp::Ordering;
 
-use chatlift_shared::api::{Receipt, ReceiptStatus};
+use chatlift_shared::api::{File, PartDigests, Receipt, ReceiptStatus};
 use chatlift_shared::limits::{REASON_MAX, RECEIPT_CODE_MAX};
 use chatlift_shared::webhook::{EventKind, FileDeleted};
 use chatlift_shared::{FileId, Problem, ProblemCode, UploadId};
 
 use super::super::command::{Answer, FoundFile, Reply};
 use super::super::link::{Cleanup, StoredFile, UploadState, upload_of};
-use super::Step;
+use super::super::serial::with_status;
+use super::{PartWrite, Step};
 
 impl Step<'_> {
     pub(super) fn stored_mut(&mut self, file: FileId) -> Result<&mut StoredFile, Problem> {
@@ -27,7 +28,7 @@ impl Step<'_> {
     pub(super) fn found_file(&self, file: FileId) -> Answer {
         let upload = upload_of(file);
         match (
-            self.state.file(upload),
+            self.file_with_parts(upload),
             self.state.uploads.get(&upload).map(|u| &u.state),
         ) {
             (Some(file), Some(UploadState::Stored(stored))) => {
@@ -41,7 +42,25 @@ impl Step<'_> {
         }
     }
 
-    pub(super) fn receipt(&mut self, file: FileId, receipt: Receipt) -> Answer {
+    /// The file that `upload` became, with the digests of all its parts.
+    pub(super) fn file_with_parts(&self, upload: UploadId) -> Option<File> {
+        let mut file = self.state.file(upload)?;
+        if let Some(UploadState::Stored(stored)) =
+            self.state.uploads.get(&upload).map(|row| &row.state)
+            && stored.deleted_at.is_none()
+            && stored.in_parts(file.size)
+            && let Some(size) = stored.part_size
+        {
+            let parts = (self.held)(upload).parts;
+            file.parts = Some(PartDigests {
+                size,
+                sha256: parts.values().map(|part| part.sha256).collect(),
+            });
+        }
+        Some(file)
+    }
+
+    pub(super) fn receipt(&mut self, file: FileId, mut receipt: Receipt) -> Answer {
         for (field, text, limit) in [
             ("reason", &receipt.reason, REASON_MAX),
             ("code", &receipt.code, RECEIPT_CODE_MAX),
@@ -52,7 +71,15 @@ impl Step<'_> {
                     .limit(limit as u64));
             }
         }
+        let whole = self.state.whole_digest(upload_of(file));
         let stored = self.stored_mut(file)?;
+        let told = stored.receipt.as_ref().and_then(|known| known.sha256);
+        if receipt.sha256.is_some() && whole.is_some() && receipt.sha256 != whole {
+            // No content came with it that could be wrong: what the two say differs.
+            let problem = Problem::new(ProblemCode::DigestMismatch).field("sha256");
+            return Err(with_status(problem, 409));
+        }
+        receipt.sha256 = receipt.sha256.or(told);
         match &stored.receipt {
             Some(known) if *known == receipt => {}
             Some(known) if !follows(known, &receipt) => {
@@ -75,6 +102,7 @@ impl Step<'_> {
             && stored.deleted_at.is_none()
         {
             stored.deleted_at = Some(now);
+            self.parts.push(PartWrite::DropAll(upload));
             let key = self.state.key(upload);
             self.clean(
                 format!("object:{upload}"),

@@ -175,7 +175,11 @@ impl Step<'_> {
                 jitter,
             } => Ok(self.listed(version, done, jitter)),
             Command::ReadEvents { after } => self.read_events(after),
-            Command::Announce { name, size } => self.announce(&name, size),
+            Command::Announce {
+                name,
+                size,
+                earlier,
+            } => self.announce(&name, size, earlier),
             Command::Open {
                 upload,
                 name,

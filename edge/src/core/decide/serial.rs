@@ -95,6 +95,11 @@ impl Step<'_> {
                 }
                 Ok(Reply::Done)
             }
+            SerialCommand::RecordJoined { attempt, n, part } => {
+                let working = self.working(upload, attempt)?;
+                self.parts.push(PartWrite::Put(upload, n, part));
+                Ok(working)
+            }
             SerialCommand::Pieces { pieces } => self.pieces(&pieces),
             SerialCommand::Join {
                 attempt,
@@ -320,9 +325,9 @@ impl Step<'_> {
                 view.retry_after = busy_since(*since, self.now).retry_after;
             }
             UploadState::Piece { .. } => view.phase = Phase::Piece,
-            UploadState::Stored(file) => {
+            UploadState::Stored(_) => {
                 view.phase = Phase::Stored;
-                view.sha256 = Some(file.sha256);
+                view.sha256 = self.state.file(upload).and_then(|file| file.sha256);
             }
             UploadState::Aborted { .. } => return Err(ProblemCode::UploadAborted.into()),
         }
@@ -339,8 +344,7 @@ impl Step<'_> {
                 self.not_ended()?;
                 return Err(ProblemCode::UploadAborted.into());
             }
-            // Its digest may take longer than any wait, and no other attempt may come between: the
-            // alarm settles it should this one have died.
+            // No other attempt may come between: the alarm settles it should this one have died.
             UploadState::Completing { since, .. } => {
                 return Err(busy_since(since.to_owned(), self.now));
             }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use chatlift_shared::api::{HeldPart, LinkState as Status};
+use chatlift_shared::api::{HeldPart, LinkState as Status, PartDigests};
 use chatlift_shared::digest::Sha256;
-use chatlift_shared::limits::part_count;
+use chatlift_shared::limits::{EVENT_PARTS_MAX, part_count};
 use chatlift_shared::webhook::{EventKind, FileStored};
 use chatlift_shared::{Problem, ProblemCode, Timestamp, UploadId};
 
@@ -71,26 +71,61 @@ impl Step<'_> {
                     if row.name == name && row.size == size && row.serial.is_none() =>
                 {
                     let held = (self.held)(*id);
-                    let parts = held.parts.into_iter();
                     Some(OpenUpload {
                         id: *id,
                         size,
                         multipart: multipart.clone(),
-                        parts: parts
-                            .map(|(n, part)| HeldPart {
-                                n,
-                                sha256: part.sha256,
-                            })
-                            .collect(),
+                        parts: held_parts(held.parts),
                         staged: held.staged,
-                        stored: self.stored_like(name, size),
+                        sealed: false,
                     })
                 }
                 _ => None,
             })
     }
 
-    pub(super) fn announce(&mut self, name: &str, size: u64) -> Answer {
+    /// The upload of this name and size that a sender has the ticket of, if it is sealed: its parts'
+    /// digests tell whether it is of the same file.
+    fn find_sealed(
+        &self,
+        name: &str,
+        size: u64,
+        (id, multipart): (UploadId, Multipart),
+    ) -> Option<OpenUpload> {
+        let row = self.state.uploads.get(&id)?;
+        if row.name != name || row.size != size || row.serial.is_some() {
+            return None;
+        }
+        let parts = match &row.state {
+            UploadState::Completing {
+                multipart: Some(_), ..
+            } => held_parts((self.held)(id).parts),
+            UploadState::Stored(file) if file.deleted_at.is_none() => {
+                let parts = self.file_with_parts(id)?.parts?;
+                let parts = (1..).zip(parts.sha256);
+                parts.map(|(n, sha256)| HeldPart { n, sha256 }).collect()
+            }
+            _ => return None,
+        };
+        Some(OpenUpload {
+            id,
+            size,
+            multipart,
+            parts,
+            staged: vec![],
+            sealed: true,
+        })
+    }
+
+    pub(super) fn announce(
+        &mut self,
+        name: &str,
+        size: u64,
+        earlier: Option<(UploadId, Multipart)>,
+    ) -> Answer {
+        if let Some(sealed) = earlier.and_then(|own| self.find_sealed(name, size, own)) {
+            return Ok(Reply::Upload(sealed));
+        }
         self.room_for(size)?;
         let Some(known) = self.find_receiving(name, size) else {
             self.room_for_a_row()?;
@@ -127,7 +162,6 @@ impl Step<'_> {
             return Ok(Reply::Upload(known));
         }
         self.make_room_for_one_upload();
-        let stored = self.stored_like(&name, size);
         let state = UploadState::Receiving {
             multipart: multipart.clone(),
             touched_at: self.now,
@@ -139,19 +173,8 @@ impl Step<'_> {
             multipart,
             parts: vec![],
             staged: vec![],
-            stored,
+            sealed: false,
         }))
-    }
-
-    /// Digests of the stored files of this name and size: what is announced may be one of them.
-    fn stored_like(&self, name: &str, size: u64) -> Vec<Sha256> {
-        let rows = self.state.uploads.values();
-        rows.filter(|row| row.name == name && row.size == size)
-            .filter_map(|row| match &row.state {
-                UploadState::Stored(file) if file.deleted_at.is_none() => Some(file.sha256),
-                _ => None,
-            })
-            .collect()
     }
 
     pub(super) fn make_room_for_one_upload(&mut self) {
@@ -208,8 +231,13 @@ impl Step<'_> {
     ) -> Answer {
         // A part that was sent twice, and the first one led to the end.
         if let UploadState::Stored(_) = self.upload(upload)?.state {
+            let parts = self.file_with_parts(upload).and_then(|file| file.parts);
+            let kept = parts.and_then(|p| p.sha256.get(usize::from(n).checked_sub(1)?).copied());
             return match seal {
-                Some(_) => self.found_file(upload.into()),
+                _ if kept.is_some_and(|kept| kept != part.sha256) => {
+                    Err(ProblemCode::PartsDiffer.into())
+                }
+                Some(seal) => self.seal(upload, seal, BTreeMap::new()),
                 None => Ok(Reply::Done),
             };
         }
@@ -245,34 +273,39 @@ impl Step<'_> {
         Ok(Reply::Done)
     }
 
-    /// A file that was stored, or is being stored in one request, comes again: the same name, size
-    /// and digest are the same file.
-    pub(super) fn find_same(
-        &self,
-        name: &str,
-        size: u64,
-        sha256: Option<Sha256>,
-    ) -> Option<UploadId> {
+    /// A file in one request that was stored, or is being stored, with this name, size and digest.
+    fn find_same(&self, name: &str, size: u64, sha256: Option<Sha256>) -> Option<UploadId> {
         let sha256 = sha256?;
-        self.state
-            .uploads
-            .iter()
-            .find(|(_, row)| {
-                row.name == name
-                    && row.size == size
-                    && match &row.state {
-                        UploadState::Stored(file) => {
-                            file.sha256 == sha256 && file.deleted_at.is_none()
-                        }
-                        UploadState::Completing {
-                            sha256: announced,
-                            multipart: None,
-                            ..
-                        } => *announced == Some(sha256),
-                        _ => false,
-                    }
-            })
+        let is_same = |id: UploadId, row: &UploadRow| match &row.state {
+            UploadState::Stored(file) => {
+                file.deleted_at.is_none() && self.state.whole_digest(id) == Some(sha256)
+            }
+            UploadState::Completing {
+                sha256: expected,
+                multipart: None,
+                ..
+            } => *expected == Some(sha256),
+            _ => false,
+        };
+        let mut rows = self.state.uploads.iter();
+        rows.find(|(id, row)| row.name == name && row.size == size && is_same(**id, row))
             .map(|(id, _)| *id)
+    }
+
+    /// A stored file with this name and these parts.
+    fn find_same_parts(&self, name: &str, parts: &PartDigests, size: u64) -> Option<UploadId> {
+        let mut rows = self.state.uploads.iter();
+        rows.find(|(id, row)| {
+            matches!(&row.state, UploadState::Stored(file) if file.deleted_at.is_none())
+                && row.name == name
+                && row.size == size
+                && self
+                    .file_with_parts(**id)
+                    .and_then(|file| file.parts)
+                    .as_ref()
+                    == Some(parts)
+        })
+        .map(|(id, _)| *id)
     }
 
     /// Ends a file in one request that may be this one, sent before, if nothing has come of it lately.
@@ -345,26 +378,18 @@ impl Step<'_> {
         seal: Seal,
         parts: BTreeMap<u16, Part>,
     ) -> Answer {
-        let Seal {
-            attempt,
-            sha256,
-            parts_sha256,
-        } = seal;
         let row = self.upload(upload)?;
         if row.serial.is_some() {
             return Err(ProblemCode::UploadNotFound.into());
         }
         let (name, size) = (row.name.clone(), row.size);
-        if let UploadState::Receiving { .. } | UploadState::Aborted { .. } = row.state
-            && let Some(known) = self.find_same(&name, size, Some(sha256))
-            && let UploadState::Stored(_) = self.upload(known)?.state
-        {
-            // The page was reloaded, and what the page before had under way was stored meanwhile.
-            self.end_upload(upload);
-            return self.found_file(known.into());
-        }
         let multipart = match &row.state {
-            UploadState::Stored(_) => return self.found_file(upload.into()),
+            UploadState::Stored(_) => {
+                // A file of before the digests of parts were kept is told apart by its id alone.
+                let parts = self.file_with_parts(upload).and_then(|file| file.parts);
+                parts.map_or(Ok(()), |parts| check_digests(&seal, &parts.sha256))?;
+                return self.found_file(upload.into());
+            }
             UploadState::Aborted { .. } => {
                 self.open_for_files()?;
                 return Err(ProblemCode::UploadAborted.into());
@@ -392,16 +417,23 @@ impl Step<'_> {
             problem.parts = missing;
             return Err(problem);
         }
-        if Sha256::of_parts(parts.values().map(|p| p.sha256)) != parts_sha256 {
-            return Err(Problem::new(ProblemCode::PartsDiffer).field("parts_sha256"));
+        let digests = PartDigests {
+            size: multipart.part_size.min(size),
+            sha256: parts.values().map(|part| part.sha256).collect(),
+        };
+        check_digests(&seal, &digests.sha256)?;
+        if let Some(known) = self.find_same_parts(&name, &digests, size) {
+            // The page was reloaded, and what the page before had under way was stored meanwhile.
+            self.end_upload(upload);
+            return self.found_file(known.into());
         }
         let etags = parts.into_values().map(|p| p.etag).collect();
         self.set(
             upload,
             UploadState::Completing {
-                attempt,
+                attempt: seal.attempt,
                 since: self.now,
-                sha256: Some(sha256),
+                sha256: None,
                 multipart: Some(multipart.clone()),
             },
         );
@@ -412,8 +444,8 @@ impl Step<'_> {
             size,
             multipart,
             etags,
-            sha256: Some(sha256),
-            attempt,
+            sha256: None,
+            attempt: seal.attempt,
         }))
     }
 
@@ -446,39 +478,56 @@ impl Step<'_> {
         upload: UploadId,
         attempt: u64,
         media_type: String,
-        sha256: Sha256,
+        sha256: Option<Sha256>,
         etag: String,
     ) -> Answer {
         let row = self.upload(upload)?;
-        match row.state {
+        let size = row.size;
+        let multipart = match &row.state {
             UploadState::Stored(_) => return self.found_file(upload.into()),
             UploadState::Completing {
-                attempt: awaited, ..
-            } if awaited == attempt => {}
+                attempt: awaited,
+                multipart,
+                ..
+            } if *awaited == attempt => multipart.clone(),
             // R2 took longer than the link waited, and has put the parts together: there is nothing
             // left to send, and the file is whole.
-            UploadState::Receiving { .. } => self.room_for(row.size)?,
+            UploadState::Receiving { multipart, .. } => {
+                self.room_for(size)?;
+                Some(multipart.clone())
+            }
             UploadState::Aborted { .. } => {
                 self.open_for_files()?;
                 return Err(ProblemCode::UploadAborted.into());
             }
             // The object is a later attempt's too, which sees to it.
             _ => return Err(ProblemCode::UploadBusy.into()),
-        }
-        self.set(
-            upload,
-            UploadState::Stored(StoredFile {
-                media_type,
-                sha256,
-                etag,
-                stored_at: self.now,
-                deleted_at: None,
-                receipt: None,
-            }),
-        );
-        self.parts.push(PartWrite::DropAll(upload));
+        };
+        let parts = (self.held)(upload).parts;
+        let part_size = multipart
+            .map(|multipart| multipart.part_size)
+            .filter(|part_size| part_count(size, *part_size) == parts.len() as u64);
+        let only = parts.values().next().filter(|_| parts.len() == 1);
+        let stored = StoredFile {
+            media_type,
+            sha256: sha256.or(only.map(|part| part.sha256)),
+            part_size,
+            etag,
+            stored_at: self.now,
+            deleted_at: None,
+            receipt: None,
+        };
+        self.parts.push(match stored.in_parts(size) {
+            // Their digests are what the file is checked by.
+            true => PartWrite::Truncate(upload, 1, 0),
+            false => PartWrite::DropAll(upload),
+        });
+        self.set(upload, UploadState::Stored(stored));
         self.end_pieces(upload);
-        if let Some(file) = self.state.file(upload) {
+        if let Some(mut file) = self.file_with_parts(upload) {
+            file.parts = file
+                .parts
+                .filter(|parts| parts.sha256.len() <= EVENT_PARTS_MAX);
             let link = self.state.link_ref();
             self.tell(EventKind::FileStored(FileStored { file, link }));
         }
@@ -542,5 +591,26 @@ impl Step<'_> {
             UploadState::Completing { since, .. } => Err(busy_since(since, self.now)),
             UploadState::Stored(_) => Err(ProblemCode::UploadBusy.into()),
         }
+    }
+}
+
+fn held_parts(parts: BTreeMap<u16, Part>) -> Vec<HeldPart> {
+    let held = parts.into_iter().map(|(n, part)| HeldPart {
+        n,
+        sha256: part.sha256,
+    });
+    held.collect()
+}
+
+/// Refuses to complete with digests that are not those of the parts. That of the whole is the only
+/// part's; what else is said of it cannot be compared.
+fn check_digests(seal: &Seal, parts: &[Sha256]) -> Result<(), Problem> {
+    let differ = |field: &str| Err(Problem::new(ProblemCode::PartsDiffer).field(field));
+    if Sha256::of_parts(parts.iter().copied()) != seal.parts_sha256 {
+        return differ("parts_sha256");
+    }
+    match (parts, seal.sha256) {
+        ([only], Some(said)) if *only != said => differ("sha256"),
+        _ => Ok(()),
     }
 }

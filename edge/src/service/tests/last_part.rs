@@ -20,7 +20,7 @@ impl Large {
 
     fn send_with(&self, n: usize, parts_sha256: Sha256) -> Result<Sent, Failure> {
         let complete = CompleteUpload {
-            sha256: Sha256::of(&self.content),
+            sha256: Some(Sha256::of(&self.content)),
             parts_sha256,
         };
         let part = SentPart {

@@ -47,8 +47,11 @@ struct Edge {
     stored: u32,
     /// It was announced when it was stored already.
     begun_anew: bool,
-    /// Digests of the link's other files of its name and size.
-    twins: Vec<Sha256>,
+    /// The parts of an upload of before the page was reloaded, which takes no more; the first
+    /// announcement is answered with it.
+    own: Option<BTreeMap<u16, Sha256>>,
+    /// Those that it was answered with.
+    sealed: BTreeMap<u16, Sha256>,
     /// Bytes of content that arrived and were kept.
     carried: u64,
 }
@@ -70,7 +73,7 @@ impl Edge {
                 .iter()
                 .map(|(&n, &offset)| StagedPart { n, offset })
                 .collect(),
-            stored: self.twins.clone(),
+            sealed: false,
         }
     }
 
@@ -126,10 +129,14 @@ impl Edge {
 
     /// Makes a file of the parts; again, it is the same file.
     fn complete(&mut self, key: Key, size: u64) -> Result<(), Failure> {
-        if self.stored > 0 || self.twins.contains(&whole()) {
+        let count = u16::try_from(size.div_ceil(PART)).expect("few parts");
+        let same = |n| self.sealed.get(&n) == Some(&digest(key, n));
+        if self.stored > 0 || (1..=count).all(same) {
             return Ok(());
         }
-        let count = u16::try_from(size.div_ceil(PART)).expect("few parts");
+        if !self.sealed.is_empty() {
+            return Err(refusal(ProblemCode::PartsDiffer, Vec::new()));
+        }
         let missing: Vec<_> = (1..=count)
             .filter(|n| !self.parts.contains_key(n))
             .collect();
@@ -156,7 +163,14 @@ impl Edge {
             }
             Job::Announce => {
                 self.begun_anew |= self.stored > 0;
-                Event::Announced(Box::new(self.upload(size)))
+                self.sealed = self.own.take().unwrap_or_default();
+                let mut upload = self.upload(size);
+                if !self.sealed.is_empty() {
+                    let held = self.sealed.iter();
+                    upload.parts = held.map(|(&n, &sha256)| HeldPart { n, sha256 }).collect();
+                    upload.sealed = true;
+                }
+                Event::Announced(Box::new(upload))
             }
             Job::Digest(n) => Event::Digested {
                 n,

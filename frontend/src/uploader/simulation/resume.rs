@@ -51,15 +51,19 @@ fn a_part_that_the_page_before_made_whole_is_not_sent_again() {
     assert_eq!((state(&batch), of_part_1), (State::Stored, 1));
 }
 
+/// The parts of an upload that is sealed, of `key`'s file.
+fn sealed(key: Key, size: u64) -> Edge {
+    let count = u16::try_from(size.div_ceil(PART)).expect("few parts");
+    Edge {
+        own: Some((1..=count).map(|n| (n, digest(key, n))).collect()),
+        ..Edge::default()
+    }
+}
+
 #[test]
 fn a_file_that_is_stored_already_is_read_and_not_sent() {
     let size = 3 * PART;
-    let other = Sha256::of(b"of the same name and size");
-    let mut edge = Edge {
-        twins: vec![other, whole()],
-        ..Edge::default()
-    };
-    let mut batch = one(size);
+    let (mut batch, mut edge) = (one(size), sealed(1, size));
     let jobs = run(&mut batch, &mut edge, size);
     assert_eq!(state(&batch), State::Stored);
     assert_eq!((edge.carried, edge.stored), (0, 0));
@@ -69,11 +73,7 @@ fn a_file_that_is_stored_already_is_read_and_not_sent() {
 #[test]
 fn another_file_of_a_stored_ones_name_and_size_is_sent() {
     let size = 3 * PART;
-    let mut edge = Edge {
-        twins: vec![Sha256::of(b"of the same name and size")],
-        ..Edge::default()
-    };
-    let mut batch = one(size);
+    let (mut batch, mut edge) = (one(size), sealed(9, size));
     run(&mut batch, &mut edge, size);
     assert_eq!(state(&batch), State::Stored);
     assert_eq!((edge.carried, edge.stored), (size, 1));
@@ -83,21 +83,19 @@ fn another_file_of_a_stored_ones_name_and_size_is_sent() {
 #[test]
 fn a_file_that_is_stored_no_more_is_sent() {
     let size = 3 * PART;
-    let mut edge = Edge {
-        twins: vec![whole()],
-        ..Edge::default()
-    };
-    let mut batch = one(size);
+    let (mut batch, mut edge) = (one(size), sealed(1, size));
     let mut now = 0.0;
     while batch.is_live() {
         let Some((key, run, job)) = batch.next(now) else {
             now = batch.wakes_at(now).expect("a wait");
             continue;
         };
-        if job == Job::Complete {
-            edge.twins.clear();
-        }
-        let event = edge.answer(key, size, job);
+        let event = match job {
+            Job::Complete if !edge.sealed.is_empty() => {
+                Event::Failed(job, refusal(ProblemCode::UploadAborted, Vec::new()))
+            }
+            _ => edge.answer(key, size, job),
+        };
         batch.on(key, run, event, now, true, 0.5);
     }
     assert_eq!(state(&batch), State::Stored);

@@ -55,10 +55,6 @@ impl Transfer {
                 self.busy = Work::Idle;
                 self.loaded = 0;
                 self.state = State::Uploading;
-                if let (Some(upload), Some(_)) = (&mut self.upload, failure.refusal()) {
-                    // Whatever was stored is not there any more.
-                    upload.stored.clear();
-                }
             }
         }
     }

@@ -33,6 +33,9 @@ impl Transfer {
             self.renew = false;
             self.announced = false;
         }
+        if self.is_of_another_file() {
+            self.announced = false;
+        }
         let announce = !self.announced || self.ask;
         if announce && self.busy.is_idle() && slot {
             self.busy = Work::Running;
@@ -41,9 +44,9 @@ impl Transfer {
         if !announce && self.renew {
             return None;
         }
-        if !announce && self.may_be_twin() {
+        if !announce && self.is_sealed() {
             return match self.sha256 {
-                Some(_) => (self.under_way() == 0).then(|| self.complete()),
+                Some(_) => Some(self.complete()),
                 None => self.digest(grant, usize::MAX),
             };
         }
@@ -98,17 +101,15 @@ impl Transfer {
             && self.parts.iter().all(Part::may_be_held)
     }
 
-    /// Whether the edge has stored this very file already, or one of which this one cannot be told
-    /// apart before it is read to its end.
-    fn may_be_twin(&self) -> bool {
-        let stored = self
-            .upload
-            .as_ref()
-            .map_or(&[][..], |upload| &upload.stored);
-        match &self.sha256 {
-            Some(sha256) => stored.contains(sha256),
-            None => !stored.is_empty(),
-        }
+    /// Whether the upload is one of before the page was reloaded, which takes no more parts. Their
+    /// digests tell whether it is of this file.
+    fn is_sealed(&self) -> bool {
+        self.upload.as_ref().is_some_and(|upload| upload.sealed)
+    }
+
+    fn is_of_another_file(&self) -> bool {
+        let differs = |part: &Part| part.digest.is_some() && part.sending != Sending::Held;
+        self.announced && self.is_sealed() && self.parts.iter().any(differs)
     }
 
     fn complete(&mut self) -> Job {

@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use chatlift_shared::api::{DownloadUrl, Link};
+use chatlift_shared::digest::Sha256;
 use chatlift_tests::edge::{ANY_FILE, APP, DOCUMENTS, ONE_FILE};
 use chatlift_tests::fixtures::pdf;
 use chatlift_tests::scratch::{now, wait_for};
@@ -95,7 +96,9 @@ impl Run {
         let long = too_long();
         self.judge
             .call("give_receipt", &[&file], &[key], Some(&long));
+        let other = Sha256::of(b"other");
         for (id, receipt) in [
+            (&file, json!({ "status": "received", "sha256": other })),
             (&file, json!({ "status": "delivered" })),
             (&file, json!({ "status": "received" })),
             (&file, json!({ "status": "lost" })),

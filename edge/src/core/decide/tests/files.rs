@@ -14,9 +14,41 @@ fn receipt(status: ReceiptStatus, attempt: u32) -> Command {
             status,
             reason: None,
             code: None,
+            sha256: None,
             attempt,
         },
     }
+}
+
+/// A receipt for file 1 that tells the digest of the whole.
+fn receipt_with(status: ReceiptStatus, digest: Sha256) -> Command {
+    let mut command = receipt(status, 0);
+    if let Command::Receipt { receipt, .. } = &mut command {
+        receipt.sha256 = Some(digest);
+    }
+    command
+}
+
+#[test]
+fn the_backend_tells_the_digest_of_the_whole_once() {
+    let mut kept = Kept::new(1);
+    kept.store(1, 9 * MIB);
+    let digest = |kept: &Kept| kept.state().files()[0].sha256;
+    assert_eq!(digest(&kept), None);
+    let whole = Sha256::of(b"whole");
+    kept.run(receipt_with(Received, whole)).expect("told");
+    kept.run(receipt(Delivered, 0)).expect("told");
+    assert_eq!(digest(&kept), Some(whole));
+}
+
+#[test]
+fn a_receipt_cannot_contradict_the_digest_that_the_edge_computed() {
+    let mut kept = Kept::new(1);
+    kept.store(1, MIB);
+    let wrong = receipt_with(Received, Sha256::of(b"whole"));
+    assert_eq!(kept.refused(wrong), ProblemCode::DigestMismatch);
+    kept.run(receipt_with(Received, part_of(1).sha256))
+        .expect("told");
 }
 
 #[test]

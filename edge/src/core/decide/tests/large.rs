@@ -32,6 +32,7 @@ fn of_a_file_that_differs_beyond_32_bits_another_upload_is_begun() {
     let announce = |size| Command::Announce {
         name: "file-1.pdf".into(),
         size,
+        earlier: None,
     };
     let again = kept.run(announce(SIZE)).expect("the upload");
     assert!(matches!(again, Reply::Upload(upload) if upload.id == id(1)));

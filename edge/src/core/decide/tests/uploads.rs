@@ -15,7 +15,8 @@ fn a_file_is_stored_with_its_event_in_one_decision() {
     kept.run(commit(1, 1)).expect("a file");
     assert_eq!(kept.bodies("file.stored"), 1);
     assert_eq!(kept.state().files().len(), 1);
-    assert!(kept.held.borrow().is_empty());
+    // What the file is checked by stays as long as it.
+    assert_eq!(kept.held.borrow()[&id(1)].parts.len(), 3);
     assert!(matches!(
         due(kept.state(), kept.now).as_slice(),
         [Work::Send(_)]
@@ -76,6 +77,7 @@ fn the_same_file_announced_again_is_the_same_upload_with_its_parts() {
     let announce = |name: &str| Command::Announce {
         name: name.into(),
         size,
+        earlier: None,
     };
     match kept.run(announce("file-1.pdf")).expect("the upload") {
         Reply::Upload(upload) => {
@@ -113,40 +115,88 @@ fn two_openings_of_one_file_leave_one_upload_and_abort_the_other() {
     );
 }
 
+/// Announces the file of [`open`] number 1 again, in an upload of its own.
+fn open_again(n: u8, size: u64) -> Command {
+    let mut again = open(n, size);
+    if let Command::Open { name, .. } = &mut again {
+        *name = "file-1.pdf".into();
+    }
+    again
+}
+
 /// A page was reloaded while the last bytes of its file arrived: it announced the file once more.
 #[test]
 fn a_file_that_was_stored_meanwhile_is_no_second_file() {
-    let mut kept = Kept::new(2);
-    kept.seal(1, MIB);
-    let again = |n| {
-        let mut again = open(n, MIB);
-        if let Command::Open { name, .. } = &mut again {
-            *name = "file-1.pdf".into();
-        }
-        again
-    };
-    assert!(matches!(kept.run(again(2)), Ok(Reply::Upload(u)) if u.id == id(2)));
+    let (mut kept, size) = (Kept::new(2), 9 * MIB);
+    kept.seal(1, size);
+    assert!(matches!(kept.run(open_again(2, size)), Ok(Reply::Upload(u)) if u.id == id(2)));
     let first = kept.run(commit(1, 1)).expect("a file");
-    assert_eq!(kept.run(seal(2, MIB, 1)), Ok(first.clone()));
-    // Whoever did not hear of it asks again.
-    assert_eq!(kept.run(seal(2, MIB, 2)), Ok(first));
+    // Without its bytes it is not the same, whatever its sender says.
+    assert_eq!(kept.refused(seal(2, size, 1)), ProblemCode::PartsMissing);
+    for n in [1, 2] {
+        kept.run(record(2, n)).expect("a part");
+    }
+    assert_eq!(kept.run(seal(2, size, 1)), Ok(first));
     let aborted = &kept.state().uploads[&id(2)].state;
     assert!(
         matches!(aborted, UploadState::Aborted { .. }),
         "{aborted:?}"
     );
     assert_eq!(kept.bodies("file.stored"), 1);
-    // Who announces it now is told what is stored, and need not send it.
-    let UploadState::Stored(stored) = kept.state().uploads[&id(1)].state.clone() else {
-        panic!("no file");
+}
+
+/// Who announces a file with the ticket of its upload, and the upload has been sealed meanwhile, is told
+/// of its parts, also when the link takes no more files.
+#[test]
+fn a_sealed_upload_is_told_of_to_who_has_its_ticket() {
+    let (mut kept, size) = (Kept::new(1), 9 * MIB);
+    let announce = |name: &str, ticket: bool| Command::Announce {
+        name: name.into(),
+        size,
+        earlier: ticket.then(|| {
+            let multipart = Multipart {
+                r2_upload_id: "r2-1".into(),
+                part_size: part_size(size),
+            };
+            (id(1), multipart)
+        }),
     };
-    assert!(matches!(kept.run(again(3)), Ok(Reply::Upload(u)) if u.stored == [stored.sha256]));
-    // Of another content it would be.
-    let mut other = seal(2, MIB, 3);
-    if let Command::Seal { seal, .. } = &mut other {
-        seal.sha256 = Sha256::of(b"other");
+    let is_told = |reply| match reply {
+        Ok(Reply::Upload(upload)) => {
+            let digests: Vec<_> = upload.parts.iter().map(|part| part.sha256).collect();
+            upload.id == id(1) && upload.sealed && digests == [1, 2].map(|n| part_of(n).sha256)
+        }
+        _ => false,
+    };
+    kept.seal(1, size);
+    assert!(is_told(kept.run(announce("file-1.pdf", true))));
+    let file = kept.run(commit(1, 1)).expect("a file");
+    assert!(is_told(kept.run(announce("file-1.pdf", true))));
+    // Its parts are the same: it is the file. Others are another file.
+    assert_eq!(kept.run(seal(1, size, 2)), Ok(file));
+    assert_eq!(kept.refused(seal(1, 17 * MIB, 3)), ProblemCode::PartsDiffer);
+    for (name, ticket) in [("file-1.pdf", false), ("file-2.pdf", true)] {
+        assert_eq!(kept.refused(announce(name, ticket)), ProblemCode::LinkFull);
     }
-    kept.refused(other);
+    kept.run(Command::DeleteFile { file: id(1).into() })
+        .expect("deleted");
+    assert_eq!(
+        kept.refused(announce("file-1.pdf", true)),
+        ProblemCode::LinkFull
+    );
+}
+
+/// A second sender's part took the first one's file for its own.
+#[test]
+fn a_part_that_differs_from_a_stored_files_is_none_of_it() {
+    let (mut kept, size) = (Kept::new(2), 9 * MIB);
+    kept.store(1, size);
+    assert_eq!(kept.run(record(1, 2)), Ok(Reply::Done));
+    let mut other = record(1, 2);
+    if let Command::RecordPart { part, .. } = &mut other {
+        *part = part_of(1);
+    }
+    assert_eq!(kept.refused(other), ProblemCode::PartsDiffer);
 }
 
 #[test]

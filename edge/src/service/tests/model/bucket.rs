@@ -181,12 +181,12 @@ impl Bucket for Port {
         self.0.in_r2("open", open).await
     }
 
-    async fn digest(&self, key: &str) -> Result<Sha256, BucketError> {
-        let digest = || {
-            let objects = self.0.objects.borrow();
-            objects.get(key).cloned().unwrap_or_default().digest()
-        };
-        self.0.in_r2("digest", digest).await
+    async fn digest(&self, body: Body) -> Result<Sha256, BucketError> {
+        pause().await;
+        if body.broken {
+            return Err(r2_error("digest"));
+        }
+        self.0.in_r2("digest", || body.bytes.digest()).await
     }
 
     async fn delete(&self, key: &str) -> Result<(), BucketError> {

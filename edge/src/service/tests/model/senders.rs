@@ -213,7 +213,7 @@ impl Sender {
     fn announce(&self, edge: Rc<Edge>, app: AppId, link: LinkId) -> Request {
         let (name, size, head) = (self.name(), self.size(), self.content.head(HEAD_MAX));
         Box::pin(async move {
-            let announced = edge.announce(&app, link, name, size, &head).await?;
+            let announced = edge.announce(&app, link, name, size, &head, None).await?;
             Ok(Answered::Announced(announced.0))
         })
     }
@@ -224,7 +224,7 @@ impl Sender {
         let count = part_count(self.size(), part_size);
         let digests = (1..=count).map(|n| self.part_of(part_size, n).digest());
         let complete = CompleteUpload {
-            sha256: self.content.digest(),
+            sha256: Some(self.content.digest()),
             parts_sha256: Sha256::of_parts(digests),
         };
         let id = upload.id;
