@@ -5,6 +5,7 @@ pub mod command;
 pub mod cors;
 pub mod csp;
 pub mod decide;
+pub mod digest;
 pub mod domain;
 pub mod first;
 pub mod flow;

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::gate::Call;
 use super::message::{Request, header};
 use super::runtime::Runtime;
-use crate::core::{json, language, name};
+use crate::core::{digest as field_digest, json, language, name};
 use crate::ports::Failure;
 
 /// The bytes of a request's body on their way.
@@ -35,7 +35,7 @@ pub(super) fn content_length<B>(request: &Request<B>) -> Result<u64, Failure> {
 pub(super) fn digest<B>(request: &Request<B>, name: &str) -> Result<Option<Sha256>, Failure> {
     match header(request, name) {
         None => Ok(None),
-        Some(value) => Sha256::from_header(&value)
+        Some(value) => field_digest::sha256(&value)
             .map(Some)
             .ok_or_else(|| Problem::new(ProblemCode::DigestMissing).field(name).into()),
     }
