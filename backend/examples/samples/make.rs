@@ -222,8 +222,8 @@ fn images(folder: &Path) -> Result<(), String> {
         ("-colors 16 -define png:color-type=3", "palette.png"),
         ("-bordercolor none -border 40", "glass.png"),
         ("-bordercolor none -border 40", "glass.webp"),
-        ("-duplicate 2", "moving.gif"),
-        ("-duplicate 2", "moving.webp"),
+        ("+repage -duplicate 2", "moving.gif"),
+        ("+repage -duplicate 2", "moving.webp"),
         ("-rotate 180", "turned-3.jpg"),
         ("-rotate -90", "turned-6.jpg"),
         ("-rotate 90", "turned-8.jpg"),
@@ -232,7 +232,6 @@ fn images(folder: &Path) -> Result<(), String> {
         ("-type Palette -compress None", "palette.tiff"),
         ("-compress LZW", "lzw.tiff"),
         ("-compress JPEG", "jpeg.tiff"),
-        ("-colorspace CMYK -compress LZW", "cmyk.tiff"),
         ("-duplicate 2", "pages.tiff"),
     ] {
         let target = at(name);

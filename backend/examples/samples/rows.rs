@@ -148,7 +148,6 @@ pub(crate) const SAMPLES: &[(&str, &str, Check)] = &[
     ("palette.tiff", PNG, Check::Flag("PNG")),
     ("lzw.tiff", PNG, Check::Flag("PNG")),
     ("jpeg.tiff", PNG, Check::Flag("PNG")),
-    ("cmyk.tiff", PNG, Check::Flag("PNG")),
     ("pages.tiff", PDF, Check::Pictures(3)),
     ("flag.avif", PNG, Check::Flag("PNG")),
     ("flag.tiff", PDF, Check::Pictures(1)),
@@ -287,7 +286,7 @@ pub(crate) const SAMPLES: &[(&str, &str, Check)] = &[
     (
         "cases/m03_mail.eml",
         ANY,
-        Check::Members(&[("理赔材料：发票.html", "ok"), ("发票.pdf", "ok")]),
+        Check::Members(&[("理赔资料：发票.html", "ok"), ("发票.pdf", "ok")]),
     ),
     ("cases/m05_wps.wps", DOCS, Check::Pdf(1, &["修订与批注"])),
     ("cases/m07_einvoice.ofd", ANY, Check::Refused("ofd")),
