@@ -32,6 +32,8 @@ pub enum Domain {
     Pass,
     /// A download address.
     Download,
+    /// Who says a link's password.
+    Asker,
 }
 
 impl Domain {
@@ -42,6 +44,7 @@ impl Domain {
             Self::Idempotency => b"chatlift idempotency v1\0",
             Self::Pass => b"chatlift pass v1\0",
             Self::Download => b"chatlift download v1\0",
+            Self::Asker => b"chatlift asker v1\0",
         }
     }
 }

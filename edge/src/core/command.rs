@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::link::{Cleanup, LinkRow, LinkView, Multipart, Part, Policy, StoredFile};
 use super::listing::Entry;
-use super::password::Hash;
+use super::password::{Asker, Hash};
 use super::serial::{Pieces, SerialCommand, SerialView};
 
 /// Asked of a link.
@@ -55,9 +55,15 @@ pub enum Command {
     /// Take no more files; those that are stored stay.
     Close,
     /// A password is about to be checked: count the try, and tell what to check it against.
-    TryPassword,
-    /// The password that was tried last is right.
-    PasswordRight,
+    TryPassword {
+        /// Who said it.
+        asker: Asker,
+    },
+    /// The password that they tried last is right.
+    PasswordRight {
+        /// Who said it.
+        asker: Asker,
+    },
     /// The list was told, or was not.
     Listed {
         /// Version of the entry.

@@ -11,9 +11,11 @@ use chatlift_shared::{Problem, ProblemCode};
 use super::access::cookie_name;
 use super::gate::Call;
 use super::message::header;
+use super::rates::sender_of;
 use super::request::{self, invalid};
 use super::respond;
 use super::runtime::{Edge, Response, Runtime};
+use crate::core::password::Asker;
 use crate::core::{password_page, signed};
 use crate::log;
 use crate::ports::Failure;
@@ -81,7 +83,9 @@ pub(super) async fn enter<R: Runtime>(
             .field("password")
             .into())
     } else {
-        service.check_password(claims.link, &password).await
+        let sender = sender_of(call).unwrap_or_default();
+        let asker = Asker::new(&call.config()?.keys, claims.link, &sender);
+        service.check_password(claims.link, asker, &password).await
     };
     match checked {
         Ok(()) => {}

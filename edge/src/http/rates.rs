@@ -49,7 +49,7 @@ pub(super) async fn refused_key(call: &Call<'_, impl Runtime>, refusal: Problem)
 }
 
 /// Whom a request comes from, as the limits know senders.
-fn sender_of(call: &Call<'_, impl Runtime>) -> Option<String> {
+pub(super) fn sender_of(call: &Call<'_, impl Runtime>) -> Option<String> {
     let address = call.runtime.sender(&call.request)?;
     Some(sender(&address))
 }

@@ -11,7 +11,7 @@ use crate::config::{App, LINK_LIFETIME_MAX};
 use crate::core::command::{Command, Erasure, Reply};
 use crate::core::link::{LinkView, closed};
 use crate::core::listing::{self, Query};
-use crate::core::password::{Hash, ITERATIONS, Password};
+use crate::core::password::{Asker, Hash, ITERATIONS, Password};
 use crate::ports::{Bucket, Directory, Failure, Links, World};
 
 impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
@@ -173,8 +173,16 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     ///
     /// # Errors
     /// `password-wrong`; `password-locked` after too many; `link-not-found`.
-    pub async fn check_password(&self, link: LinkId, password: &str) -> Result<(), Failure> {
-        let kept = match self.links.execute(link, Command::TryPassword).await? {
+    pub async fn check_password(
+        &self,
+        link: LinkId,
+        asker: Asker,
+        password: &str,
+    ) -> Result<(), Failure> {
+        let attempt = Command::TryPassword {
+            asker: asker.clone(),
+        };
+        let kept = match self.links.execute(link, attempt).await? {
             Reply::Password(Some(kept)) => kept,
             // A link without a password lets everybody in.
             Reply::Password(None) => return Ok(()),
@@ -190,7 +198,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
                 .into());
         }
         self.links
-            .execute(link, Command::PasswordRight)
+            .execute(link, Command::PasswordRight { asker })
             .await
             .map(drop)
     }

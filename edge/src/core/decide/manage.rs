@@ -10,6 +10,7 @@ use chatlift_shared::{FileId, Problem, ProblemCode, Timestamp};
 use super::super::command::{Answer, Erasure, Reply};
 use super::super::link::LinkState;
 use super::super::outbox;
+use super::super::password::Asker;
 use super::super::work::forgotten_at;
 use super::Step;
 
@@ -104,20 +105,20 @@ impl Step<'_> {
         }
     }
 
-    pub(super) fn try_password(&mut self) -> Answer {
+    pub(super) fn try_password(&mut self, asker: Asker) -> Answer {
         let now = self.now;
         let Some(password) = &mut self.state.link.password else {
             return Ok(Reply::Password(None));
         };
         password
-            .begin(now)
+            .begin(asker, now)
             .map_err(|secs| Problem::new(ProblemCode::PasswordLocked).retry_after(secs))?;
         Ok(Reply::Password(Some(password.hash.clone())))
     }
 
-    pub(super) fn password_right(&mut self) -> Reply {
+    pub(super) fn password_right(&mut self, asker: &Asker) -> Reply {
         if let Some(password) = &mut self.state.link.password {
-            password.right();
+            password.right(asker);
         }
         Reply::Done
     }

@@ -170,8 +170,8 @@ impl Step<'_> {
             Command::Forget => Ok(self.forget()),
             Command::Extend { expires_at } => self.extend(expires_at),
             Command::Close => self.close(),
-            Command::TryPassword => self.try_password(),
-            Command::PasswordRight => Ok(self.password_right()),
+            Command::TryPassword { asker } => self.try_password(asker),
+            Command::PasswordRight { asker } => Ok(self.password_right(&asker)),
             Command::Listed {
                 version,
                 done,

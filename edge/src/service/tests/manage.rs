@@ -4,8 +4,14 @@ use chatlift_shared::mac::KeyRing;
 
 use super::*;
 use crate::core::listing::Query;
+use crate::core::password::Asker;
 use crate::core::work::next_alarm;
 use crate::ports::Bucket as _;
+
+fn asker() -> Asker {
+    let edge = Edge::new();
+    Asker::new(&edge.config.keys, LinkId::from_bytes([1; 12]), "192.0.2.1")
+}
 
 fn pass(edge: &Edge, secs: u64) {
     let now = &edge.service.links.now;
@@ -80,7 +86,7 @@ fn a_password_is_kept_as_its_hash_and_checked() {
     let link = block_on(made).expect("a link").link;
     let stored = serde_json::to_string(&link).expect("JSON");
     assert!(!stored.contains("tide"), "{stored}");
-    let check = |password| block_on(edge.service.check_password(link.id, password));
+    let check = |password| block_on(edge.service.check_password(link.id, asker(), password));
     assert_eq!(check("tide-4711"), Ok(()));
     for _ in 0..5 {
         assert_eq!(refusal(check("tide-4712")), ProblemCode::PasswordWrong);
@@ -90,7 +96,7 @@ fn a_password_is_kept_as_its_hash_and_checked() {
     assert_eq!(check("tide-4711"), Ok(()));
     // A link without one lets everybody in.
     assert_eq!(
-        block_on(edge.service.check_password(edge.link(), "")),
+        block_on(edge.service.check_password(edge.link(), asker(), "")),
         Ok(())
     );
 }

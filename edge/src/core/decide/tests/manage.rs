@@ -1,7 +1,9 @@
 //! Extending, closing, the password, the list, the event log.
 
+use chatlift_shared::mac::KeyRing;
+
 use super::*;
-use crate::core::password::{Hash, Password};
+use crate::core::password::{Asker, Hash, Password};
 
 fn kinds(kept: &Kept) -> Vec<String> {
     kept.state()
@@ -118,10 +120,17 @@ fn the_list_is_told_of_every_change_until_it_knows() {
     );
 }
 
+fn asker(n: u8) -> Asker {
+    let keys = "1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+    let keys = KeyRing::parse(keys).expect("a key ring");
+    Asker::new(&keys, LinkId::from_bytes([1; 12]), &n.to_string())
+}
+
 #[test]
-fn passwords_are_tried_a_few_times_at_once_whoever_asks() {
+fn each_asker_tries_a_few_passwords_at_once() {
+    let attempt = |n: u8| Command::TryPassword { asker: asker(n) };
     let mut kept = Kept::new(1);
-    let none = kept.run(Command::TryPassword).expect("no password");
+    let none = kept.run(attempt(1)).expect("no password");
     assert_eq!(none, Reply::Password(None));
     let hash = Hash {
         salt: [1; 16],
@@ -131,18 +140,20 @@ fn passwords_are_tried_a_few_times_at_once_whoever_asks() {
     let state = kept.state.as_mut().expect("a link");
     state.link.password = Some(Password::new(hash.clone()));
     for _ in 0..5 {
-        let told = kept.run(Command::TryPassword).expect("a try");
+        let told = kept.run(attempt(1)).expect("a try");
         assert_eq!(told, Reply::Password(Some(hash.clone())));
     }
-    let problem = kept.run(Command::TryPassword).expect_err("locked");
+    let problem = kept.run(attempt(1)).expect_err("locked");
     assert_eq!(
         (problem.code, problem.retry_after),
         (ProblemCode::PasswordLocked, Some(60))
     );
+    kept.run(attempt(2)).expect("another one's");
     kept.pass(60);
-    kept.run(Command::TryPassword).expect("a try");
-    kept.run(Command::PasswordRight).expect("right");
-    kept.run(Command::TryPassword).expect("the first again");
+    kept.run(attempt(1)).expect("a try");
+    kept.run(Command::PasswordRight { asker: asker(1) })
+        .expect("right");
+    kept.run(attempt(1)).expect("the first again");
 }
 
 #[test]
