@@ -270,6 +270,12 @@ impl Config {
         self.apps.get(id)
     }
 
+    /// A scene of an app.
+    #[must_use]
+    pub fn scene(&self, app: &AppId, scene: &SceneId) -> Option<&Scene> {
+        self.app(app)?.scenes.get(scene)
+    }
+
     /// The accounts of an app on chat platforms.
     #[must_use]
     pub fn chat(&self, app: &AppId) -> Option<&Accounts> {

@@ -76,6 +76,8 @@ problems! {
     LinkExpired = 410 "link-expired" "The link has expired",
     /// The app took the link back.
     LinkRevoked = 410 "link-revoked" "The link was revoked",
+    /// The link's app or scene is no longer configured: nobody asks for files by it any more.
+    SceneRemoved = 410 "scene-removed" "The app no longer asks for these files",
     /// The link has all the files that it takes.
     LinkFull = 409 "link-full" "The link already has all its files",
     /// The app has no scene of this name.

@@ -98,6 +98,9 @@ pub struct LinkRow {
     /// What the page says in place of the scene's words.
     #[serde(default, skip_serializing_if = "Words::is_empty")]
     pub words: Words,
+    /// What the app and the scene said when the link was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<Said>,
     /// What the page asks for first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<Password>,
@@ -107,6 +110,18 @@ pub struct LinkRow {
     /// Whether its app had it erased: it goes as soon as R2 has nothing of it any more.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub erased: bool,
+}
+
+/// What an app and its scene said of themselves when a link was made: shown once they are no longer
+/// configured. Until then what they say now is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Said {
+    /// The app's name.
+    pub app: LocalizedText,
+    /// What the scene asks for.
+    pub title: LocalizedText,
+    /// More about it.
+    pub hint: LocalizedText,
 }
 
 /// What a link says in place of its scene's words.
@@ -580,6 +595,7 @@ mod tests {
             next_event: 0,
             opened_at: None,
             words: Words::default(),
+            said: None,
             password: None,
             listed: Listed::default(),
             erased: false,

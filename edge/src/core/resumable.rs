@@ -178,6 +178,7 @@ pub fn is_final(problem: &Problem) -> bool {
                 | ProblemCode::LinkFull
                 | ProblemCode::LinkExpired
                 | ProblemCode::LinkRevoked
+                | ProblemCode::SceneRemoved
                 | ProblemCode::LinkTokenInvalid
         )
 }

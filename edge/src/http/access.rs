@@ -16,6 +16,9 @@ use crate::ports::Failure;
 
 /// The claims of a token whose bearer may use the link: they have said its password, if it has
 /// one. A page that was open when its link was extended goes on with the token that it has.
+///
+/// # Errors
+/// What the token lacks; `scene-removed` where nobody asks for its files any more.
 pub(super) async fn claims<R: Runtime>(
     service: &Edge<R>,
     call: &Call<'_, R>,
@@ -25,7 +28,10 @@ pub(super) async fn claims<R: Runtime>(
         Err(problem) => extended(service, call).await?.ok_or(problem)?,
     };
     check_password(call, &claims)?;
-    Ok(claims)
+    match call.config()?.scene(&claims.app, &claims.scene) {
+        Some(_) => Ok(claims),
+        None => Err(ProblemCode::SceneRemoved.into()),
+    }
 }
 
 /// The claims of a link that was extended, for a token that has ended: the new address stands in

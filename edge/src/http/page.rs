@@ -2,6 +2,7 @@
 
 use chatlift_shared::api::{PageData, PageLink};
 use chatlift_shared::limits::SINGLE_REQUEST_MAX;
+use chatlift_shared::text::LocalizedText;
 use chatlift_shared::token::mint;
 use chatlift_shared::{Problem, ProblemCode};
 
@@ -26,10 +27,20 @@ async fn data<R: Runtime>(
     let lang = language(&call.request);
     let config = call.config()?;
     let (link, problem) = match claims(service, call).await {
+        // What was asked for, and what was sent, can still be read.
+        Err(Failure::Refused(problem)) if problem.code == ProblemCode::SceneRemoved => {
+            let of = call.claims().map(|claims| claims.link);
+            let view = match of {
+                Some(link) => service.read_link(link).await.ok(),
+                None => None,
+            };
+            let link = view.map(|view| page_link(config, &view, lang));
+            (link, Some(problem))
+        }
         Err(Failure::Refused(problem)) => (None, Some(problem)),
         Err(other) => return Err(other),
         Ok(claims) => match service.read_link(claims.link).await {
-            Ok(view) => (page_link(config, &view, lang), unusable(&view)),
+            Ok(view) => (Some(page_link(config, &view, lang)), unusable(&view)),
             Err(Failure::Refused(problem)) => (None, Some(problem)),
             Err(other) => return Err(other),
         },
@@ -66,25 +77,21 @@ fn unusable(view: &LinkView) -> Option<Problem> {
     Some(Problem::new(code).limit(view.link.policy.max_files.into()))
 }
 
-/// The link in a language; `None` when its app or scene is no longer configured.
-fn page_link(config: &Config, view: &LinkView, lang: &str) -> Option<PageLink> {
-    let app = config.app(&view.link.app)?;
-    let scene = app.scenes.get(&view.link.scene)?;
-    let (policy, words) = (&view.link.policy, &view.link.words);
-    Some(PageLink {
-        app_name: app.name.get(lang).to_owned(),
-        title: words
-            .title
-            .as_ref()
-            .unwrap_or(&scene.title)
-            .get(lang)
-            .to_owned(),
-        hint: words
-            .hint
-            .as_ref()
-            .unwrap_or(&scene.hint)
-            .get(lang)
-            .to_owned(),
+/// The link in a language. What is no longer configured says what it said when the link was made.
+fn page_link(config: &Config, view: &LinkView, lang: &str) -> PageLink {
+    let app = config.app(&view.link.app);
+    let scene = config.scene(&view.link.app, &view.link.scene);
+    let (policy, words, said) = (&view.link.policy, &view.link.words, view.link.said.as_ref());
+    let text = |text: Option<&LocalizedText>| {
+        text.map_or_else(String::new, |text| text.get(lang).to_owned())
+    };
+    let (title, hint) = (words.title.as_ref(), words.hint.as_ref());
+    let title = title.or(scene.map(|s| &s.title)).or(said.map(|s| &s.title));
+    let hint = hint.or(scene.map(|s| &s.hint)).or(said.map(|s| &s.hint));
+    PageLink {
+        app_name: text(app.map(|a| &a.name).or(said.map(|s| &s.app))),
+        title: text(title),
+        hint: text(hint),
         accept: policy.accept.iter().map(ToString::to_string).collect(),
         max_file_size: policy.max_file_size,
         max_files: policy.max_files,
@@ -94,7 +101,7 @@ fn page_link(config: &Config, view: &LinkView, lang: &str) -> Option<PageLink> {
         return_url: words
             .return_url
             .clone()
-            .or_else(|| scene.return_url.as_ref().map(ToString::to_string)),
+            .or_else(|| Some(scene?.return_url.as_ref()?.to_string())),
         single_request_max: SINGLE_REQUEST_MAX,
         join: policy.join,
         files: view
@@ -104,7 +111,7 @@ fn page_link(config: &Config, view: &LinkView, lang: &str) -> Option<PageLink> {
             .cloned()
             .map(Into::into)
             .collect(),
-    })
+    }
 }
 
 /// `GET /u/{token}`

@@ -7,7 +7,7 @@ use chatlift_shared::{EventId, FileId, LinkId, Problem, ProblemCode, Timestamp};
 use super::{Service, idempotency, overrides, unexpected};
 use crate::config::{App, Config};
 use crate::core::command::{Command, FoundFile, Reply};
-use crate::core::link::{LinkRow, LinkView};
+use crate::core::link::{LinkRow, LinkView, Said};
 use crate::core::listing::Listed;
 use crate::core::version;
 use crate::ports::{Bucket, Failure, Links, World};
@@ -78,6 +78,11 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             next_event: 0,
             opened_at: None,
             words: terms.words,
+            said: Some(Said {
+                app: app.name.clone(),
+                title: scene.title.clone(),
+                hint: scene.hint.clone(),
+            }),
             password,
             listed: Listed::default(),
             erased: false,

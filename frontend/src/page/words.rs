@@ -98,6 +98,7 @@ fn explain(row: &Row, failure: &Failure) -> (String, bool) {
                     | P::LinkFull
                     | P::LinkExpired
                     | P::LinkRevoked
+                    | P::SceneRemoved
                     | P::LinkNotFound
                     | P::LinkTokenInvalid
                     | P::FileTaken

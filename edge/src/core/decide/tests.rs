@@ -56,6 +56,7 @@ fn row(max_files: u32) -> LinkRow {
         next_event: 0,
         opened_at: None,
         words: Words::default(),
+        said: None,
         password: None,
         listed: Listed::default(),
         erased: false,
