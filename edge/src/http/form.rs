@@ -60,17 +60,20 @@ pub(super) async fn post<R: Runtime>(
                     Some(Problem::new(ProblemCode::FileMissing).field("file"))
                 }
                 Ok(()) => None,
-                Err(Failure::Refused(problem)) => Some(problem),
-                Err(other) => return Err(other),
+                Err(failure) => Some(told(call, &failure)),
             };
             // A form that was read to its end is all that its sender wants to send.
             let order: Vec<_> = files
                 .iter()
                 .filter_map(|f| Some(f.file.as_ref()?.id))
                 .collect();
-            if problem.is_none() && !order.is_empty() {
-                service.finish(claims.link, order).await?;
-            }
+            let problem = if problem.is_none() && !order.is_empty() {
+                // The files are stored all the same, and the answer must say so.
+                let finished = service.finish(claims.link, order).await;
+                finished.err().map(|failure| told(call, &failure))
+            } else {
+                problem
+            };
             (FormResult { files, problem }, app)
         }
         Err(Failure::Refused(problem)) => (
@@ -94,20 +97,31 @@ pub(super) async fn post<R: Runtime>(
         Some(_) if stored => 207,
         Some(problem) => problem.status,
     };
-    if header(request, "accept").is_some_and(|a| a.contains("application/json")) {
-        return respond::json(status, &result);
+    let wait = refused.and_then(|problem| problem.retry_after);
+    let mut response = if header(request, "accept").is_some_and(|a| a.contains("application/json"))
+    {
+        respond::json(status, &result)?
+    } else {
+        let now = call.runtime.now();
+        let html = result::html(&result, lang, &language::messages(lang), app, now);
+        respond::html(status, lang, html)
+    };
+    if let Some(secs) = wait {
+        respond::set(&mut response, "retry-after", &secs.to_string());
     }
-    Ok(respond::html(
-        status,
-        lang,
-        result::html(
-            &result,
-            lang,
-            &language::messages(lang),
-            app,
-            call.runtime.now(),
-        ),
-    ))
+    Ok(response)
+}
+
+/// What the sender is told of a failure.
+fn told(call: &Call<'_, impl Runtime>, failure: &Failure) -> Problem {
+    match failure {
+        Failure::Refused(problem) => problem.clone(),
+        fault => {
+            let link = call.link().map(|link| ("link", link.to_string()));
+            let about: Vec<_> = link.into_iter().collect();
+            respond::fault_problem(fault, &about, call.runtime.random())
+        }
+    }
 }
 
 /// Stores the files of the form, one after the other as they arrive. A file that is refused does
@@ -177,11 +191,11 @@ async fn store_all<R: Runtime>(
                 file: Some(PageFile::from(found.file)),
                 problem: None,
             }),
-            Err(Failure::Refused(problem)) => {
-                files.push(refused(name, problem));
+            // Also a fault of ours: what is stored already is stored, and the next file may be too.
+            Err(failure) => {
+                files.push(refused(name, told(call, &failure)));
                 while field.next().await?.is_some() {}
             }
-            Err(other) => return Err(other),
         }
     }
     Ok(())
@@ -189,13 +203,14 @@ async fn store_all<R: Runtime>(
 
 /// Why a part cannot be taken as its bytes are: it is encoded, or holds parts of its own.
 fn encoded(field: &Field<'static>) -> Option<Problem> {
-    let text = |name: &str| {
-        let value = field.headers().get(name)?;
-        Some(
+    // A header may come twice; none of its values may say that the bytes are not the file's.
+    let texts = |name: &str| {
+        let values = field.headers().get_all(name).into_iter();
+        values.map(|value| {
             String::from_utf8_lossy(value.as_bytes())
                 .trim()
-                .to_ascii_lowercase(),
-        )
+                .to_ascii_lowercase()
+        })
     };
     let refused = |field: &str, detail: &str| {
         Some(
@@ -206,17 +221,20 @@ fn encoded(field: &Field<'static>) -> Option<Problem> {
     };
     // Deprecated in forms (RFC 7578 section 4.7); the identity encodings change nothing (RFC 2045
     // section 6.2).
-    if let Some(encoding) = text("content-transfer-encoding")
-        && !["", "7bit", "8bit", "binary"].contains(&&*encoding)
-    {
+    let identity = |encoding: String| ["", "7bit", "8bit", "binary"].contains(&&*encoding);
+    if !texts("content-transfer-encoding").all(identity) {
         return refused(
             "Content-Transfer-Encoding",
             "Send the file's bytes as they are.",
         );
     }
     // Deprecated too (RFC 7578 section 4.3).
-    if text("content-type").is_some_and(|kind| kind.starts_with("multipart/")) {
+    if texts("content-type").any(|kind| kind.starts_with("multipart/")) {
         return refused("Content-Type", "Send each file as a part of its own.");
+    }
+    // Every part of a form has it (RFC 7578 section 4.2); of one without, nobody knows what it is.
+    if texts("content-disposition").next().is_none() {
+        return refused("Content-Disposition", "Every part of a form needs one.");
     }
     None
 }

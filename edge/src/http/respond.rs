@@ -11,8 +11,9 @@ use crate::core::csp;
 use crate::log;
 use crate::ports::Failure;
 
-/// Seconds after which a client may try again when storage did not answer.
-const RETRY_AFTER: &str = "2";
+/// Seconds after which a client may try again when storage, a link's object or a chat platform did not
+/// answer. None of them says how long it will be away, and most are back at once.
+const RETRY_AFTER: u64 = 2;
 
 /// In a response's extensions: the problem that it tells, in its own words or in those of a protocol.
 #[derive(Clone, Copy, Debug)]
@@ -115,6 +116,15 @@ pub(super) fn fault<R: Runtime>(
     about: &[(&'static str, String)],
     random: u64,
 ) -> Response<R> {
+    problem(&fault_problem(failure, about, random))
+}
+
+/// As [`fault`], the problem alone.
+pub(super) fn fault_problem(
+    failure: &Failure,
+    about: &[(&'static str, String)],
+    random: u64,
+) -> Problem {
     let code = failure.code();
     let id = format!("{random:016x}");
     let mut fields = vec![
@@ -126,7 +136,10 @@ pub(super) fn fault<R: Runtime>(
     log::error("request failed", &fields);
     let mut answer = Problem::new(code);
     answer.instance = Some(id);
-    problem(&answer)
+    if code.status() == 503 {
+        answer.retry_after = Some(RETRY_AFTER);
+    }
+    answer
 }
 
 /// A refusal.
@@ -145,13 +158,6 @@ pub(super) fn problem<R: Runtime>(problem: &Problem) -> Response<R> {
             if let Some(size) = problem.limit {
                 set(&mut response, "content-range", &format!("bytes */{size}"));
             }
-        }
-        ProblemCode::StorageUnavailable
-        | ProblemCode::UploadBusy
-        | ProblemCode::ChatUnavailable
-            if problem.retry_after.is_none() =>
-        {
-            set(&mut response, "retry-after", RETRY_AFTER);
         }
         _ => {}
     }

@@ -107,10 +107,12 @@ pub enum Trouble {
 impl From<Trouble> for Problem {
     fn from(trouble: Trouble) -> Self {
         match trouble {
-            Trouble::Unavailable => ProblemCode::ChatUnavailable,
-            Trouble::Refused => ProblemCode::ChatRefused,
+            // The platform is not asked again before.
+            Trouble::Unavailable => {
+                Self::new(ProblemCode::ChatUnavailable).retry_after(PAUSES[0].as_secs())
+            }
+            Trouble::Refused => Self::new(ProblemCode::ChatRefused),
         }
-        .into()
     }
 }
 

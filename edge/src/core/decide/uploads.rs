@@ -501,7 +501,8 @@ impl Step<'_> {
                 return Err(ProblemCode::UploadAborted.into());
             }
             // The object is a later attempt's too, which sees to it.
-            _ => return Err(ProblemCode::UploadBusy.into()),
+            UploadState::Completing { since, .. } => return Err(busy_since(*since, self.now)),
+            UploadState::Piece { .. } => return Err(ProblemCode::UploadBusy.into()),
         };
         let parts = (self.held)(upload).parts;
         let part_size = multipart
@@ -547,6 +548,7 @@ impl Step<'_> {
         match self.upload(upload)?.state {
             UploadState::Aborted { .. } => Ok(Reply::Done),
             // The object is a later attempt's too, which sees to it.
+            UploadState::Completing { since, .. } => Err(busy_since(since, self.now)),
             _ => Err(ProblemCode::UploadBusy.into()),
         }
     }

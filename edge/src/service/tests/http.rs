@@ -1,7 +1,7 @@
 //! The HTTP interface over the service in memory: what a client sends and is answered, without a
 //! platform.
 
-use chatlift_shared::api::Link;
+use chatlift_shared::api::{EventLog, Link, PageData};
 use chatlift_shared::problem::MEDIA_TYPE;
 use chatlift_shared::{AppId, LinkId, Problem, ProblemCode, Timestamp};
 use futures::executor::block_on;
@@ -11,8 +11,8 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::bytes::Bytes;
-use super::memory::{Clock, List, Memory, Objects};
-use super::{Edge, Rc};
+use super::memory::{Clock, Fault, List, Memory, Objects};
+use super::{Edge, Rc, config};
 use crate::config::Config;
 use crate::core::chat::AccountId;
 use crate::core::chat::vault::Tickets;
@@ -342,4 +342,123 @@ fn a_fault_of_ours_names_an_id_and_nothing_else() {
         assert!(answer.json::<Problem>().instance.is_some(), "{path}");
         assert!(!String::from_utf8_lossy(&answer.body).contains("secret"));
     }
+}
+
+/// A form's body, of parts with these headers and contents.
+fn form(parts: &[(&str, &str)]) -> String {
+    let parts = parts
+        .iter()
+        .map(|(headers, content)| format!("--x\r\n{headers}\r\n\r\n{content}\r\n"));
+    parts.collect::<String>() + "--x--\r\n"
+}
+
+const FORM: [(&str, &str); 2] = [
+    ("content-type", "multipart/form-data; boundary=x"),
+    ("accept", "application/json"),
+];
+
+const DISPOSITION: &str = "content-disposition: form-data; name=\"file\"; filename=\"a.pdf\"";
+
+/// A second header of one name was not looked at: base64 was stored as if it were the file.
+#[test]
+fn a_part_whose_headers_come_twice_or_in_odd_case_is_stored_or_refused_never_passed_over() {
+    for (headers, stored) in [
+        (format!("cOnTeNt-DiSpOsItIoN{}", &DISPOSITION[19..]), true),
+        (
+            format!("content-disposition: form-data; name=\"f\"\r\n{DISPOSITION}"),
+            true,
+        ),
+        (format!("{DISPOSITION}\r\n{DISPOSITION}"), true),
+        (
+            format!(
+                "{DISPOSITION}\r\ncontent-transfer-encoding: binary\r\n\
+                 Content-Transfer-Encoding: base64"
+            ),
+            false,
+        ),
+        (
+            format!("{DISPOSITION}\r\ncontent-type: text/plain\r\nContent-Type: multipart/mixed"),
+            false,
+        ),
+        ("content-type: application/pdf".to_owned(), false),
+    ] {
+        let edge = InMemory::new();
+        let body = form(&[(&headers, "%PDF-1.7"), (DISPOSITION, "%PDF-1.7 b")]);
+        let answer = edge.send("POST", &edge.link(), &FORM, body.as_bytes());
+        let status = if stored { 200 } else { 207 };
+        assert_eq!(answer.status, status, "{headers}: {answer:?}");
+        let result: serde_json::Value = answer.json();
+        let files = result["files"].as_array().expect("files");
+        assert_eq!(files.len(), 2, "{headers}: {result}");
+        assert_eq!(files[0]["file"].is_object(), stored, "{headers}: {result}");
+    }
+}
+
+/// The answer was a 503 that named none of the files that were stored already.
+#[test]
+fn a_form_whose_storage_fails_in_the_middle_says_what_is_stored() {
+    let edge = InMemory::new();
+    let link = edge.link();
+    edge.edge.service.bucket.fault.set(("create", Fault::Fail));
+    let large = format!("%PDF-1.7{}", " ".repeat(9_000_000));
+    let parts = [(DISPOSITION, "%PDF-1.7 a"), (DISPOSITION, large.as_str())];
+    let answer = edge.send("POST", &link, &FORM, form(&parts).as_bytes());
+    assert_eq!(answer.status, 207);
+    assert_eq!(answer.header("retry-after"), Some("2"));
+    let result: serde_json::Value = answer.json();
+    assert!(result["files"][0]["file"].is_object(), "{result}");
+    let problem = &result["files"][1]["problem"];
+    assert_eq!(problem["code"], "storage-unavailable", "{result}");
+    assert!(problem["instance"].is_string(), "{result}");
+}
+
+/// Its page was empty, and its uploads were taken for nobody.
+#[test]
+fn a_link_of_a_removed_scene_or_app_says_so_in_its_own_words() {
+    for app_too in [false, true] {
+        let mut edge = InMemory::new();
+        let link = edge.link();
+        let page = format!("{link}/page");
+        let before: PageData = edge.send("GET", &page, &[], b"").json();
+        let asked = before.link.expect("a link");
+        let mut raw = config::raw();
+        raw.apps = raw.apps.replace("\"docs\"", "\"other\"");
+        if app_too {
+            raw.apps = raw.apps.replace("\"demo\"", "\"other\"");
+            raw.app_secrets = raw.app_secrets.replace("\"demo\"", "\"other\"");
+        }
+        edge.config = Ok(Config::check(&raw).expect("a good config"));
+        let now: PageData = edge.send("GET", &page, &[], b"").json();
+        assert_eq!(
+            now.problem.map(|problem| problem.code),
+            Some(ProblemCode::SceneRemoved)
+        );
+        let shown = now.link.expect("its words");
+        assert_eq!((shown.title, shown.hint), (asked.title, asked.hint));
+        assert_eq!(shown.app_name, asked.app_name);
+        let length = ("content-length", "9");
+        for path in ["/files", "/uploads", "/resumable"] {
+            let answer = edge.send("POST", &format!("{link}{path}"), &[length], b"%PDF-1.7 ");
+            let said = (answer.status, answer.problem());
+            assert_eq!(said, (410, ProblemCode::SceneRemoved), "{path}");
+        }
+        let body = form(&[(DISPOSITION, "%PDF-1.7")]);
+        assert_eq!(edge.send("POST", &link, &FORM, body.as_bytes()).status, 410);
+    }
+}
+
+/// What happened to the links of a removed scene is still told to their app.
+#[test]
+fn events_of_a_removed_scene_can_be_fetched_by_the_key_of_its_app() {
+    let mut edge = InMemory::new();
+    let body = br#"{"scene":"docs","subject":"case-7"}"#;
+    let link: Link = edge.send("POST", "/v1/links", &[KEY], body).json();
+    let mut raw = config::raw();
+    raw.apps = raw.apps.replace("\"docs\"", "\"other\"");
+    edge.config = Ok(Config::check(&raw).expect("a good config"));
+    let path = format!("/v1/links/{}", link.id);
+    assert_eq!(edge.send("DELETE", &path, &[KEY], b"").status, 204);
+    let events = edge.send("GET", &format!("{path}/events"), &[KEY], b"");
+    let events: EventLog = events.json();
+    assert_eq!(events.events.len(), 1);
 }
