@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size};
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 use xtask::run::now;
 
 use crate::meter::Meter;
@@ -63,7 +63,7 @@ const PIECE: usize = 16 * 1024;
 /// How much a rate may catch up after a late wake.
 const BURST: Duration = Duration::from_millis(10);
 
-/// Receive buffer on the browser's side and send buffer on the server's, in bytes; Linux doubles them.
+/// Receive buffer on the browser's side, in bytes; Linux doubles it.
 const BUFFER: usize = 64 * 1024;
 
 /// When TCP tries again to connect (RFC 6298), after the first try.
@@ -260,8 +260,6 @@ impl Inner {
             return;
         };
         let _ = (browser.set_nodelay(true), server.set_nodelay(true));
-        // What has left the network is the edge's, and not long on its way in this machine.
-        let _ = set_socket_send_buffer_size(&server, BUFFER);
         let pair = Arc::new(Pair {
             browser,
             server,

@@ -73,11 +73,16 @@ fn the_pdf_is_its_only_file(app: &App, link: &Link) {
     );
 }
 
-/// At most a second's worth of the network went twice, with what the rules of parts cost.
+/// Most that lies in the kernel's buffers between a browser and the edge when a page is left, in bytes: it
+/// arrives after the edge has told the next page what it holds.
+const BUFFERED: u64 = 2_500_000;
+
+/// At most a second's worth of the network, what lay in buffers, and what the rules of parts cost, went
+/// twice.
 fn little_went_twice(network: &Network, file: Random) {
     let again = network.sent().saturating_sub(file.size);
     assert!(
-        again <= NETWORK.second(),
+        again <= NETWORK.second() + BUFFERED,
         "{again} bytes of {} were sent again",
         file.size
     );

@@ -17,7 +17,6 @@ mod cross_origin;
 mod events;
 mod faults;
 mod floor;
-mod forgotten;
 mod form;
 mod links;
 mod log;
