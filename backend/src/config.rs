@@ -11,7 +11,7 @@ use chatlift_shared::AppId;
 use chatlift_shared::webhook::Secret;
 use url::Url;
 
-use crate::pipeline::scan::Clamd;
+use crate::pipeline::scan::{Clamd, Unscanned};
 use values::wrong;
 pub use values::{ApiKey, AppToken, AppWebhook, ConfigError, DatabaseUrl};
 
@@ -27,6 +27,11 @@ pub const APP_LISTEN_DEFAULT: &str = "127.0.0.1:8789";
 /// Room for files under way when `CHATLIFT_DISK_QUOTA_GIB` says nothing: four of the largest files of
 /// the `any-file` scene, and what is made of them.
 pub const DISK_QUOTA_GIB: u64 = 40;
+
+/// `MaxFileSize` of clamd in MiB when `CHATLIFT_CLAMD_MAX_MIB` says nothing: clamd's own default
+/// (clamd.conf(5)). Of a larger file it scans nothing, and says that it is clean unless
+/// `AlertExceedsMax` is set.
+pub const CLAMD_MAX_MIB: u64 = 100;
 
 /// What the backend runs with.
 #[derive(Clone, Debug)]
@@ -55,8 +60,10 @@ pub struct Config {
     pub database: Option<DatabaseUrl>,
     /// Where clamd listens, if files are to be scanned.
     pub clamd: Option<Clamd>,
-    /// Whether a file is delivered that clamd could not scan to its end: encrypted, or over its limits.
-    pub deliver_unscanned: bool,
+    /// Largest file, in bytes, that clamd scans to its end.
+    pub scanned_max: u64,
+    /// What becomes of a file that clamd could not scan to its end: encrypted, or over its limits.
+    pub unscanned: Unscanned,
     /// Where the app is told of its deliveries, if it wants to be.
     pub app_webhook: Option<AppWebhook>,
     /// Most bytes of files that are being worked on.
@@ -199,15 +206,26 @@ impl Config {
             })
             .transpose()?;
 
-        let deliver_unscanned = match text("CHATLIFT_UNSCANNED")?.as_deref() {
-            None | Some("refuse") => false,
-            Some("deliver") => true,
-            Some(_) => {
-                let problem = "is neither refuse nor deliver: say what becomes of a file that clamd \
-                               cannot scan to its end";
-                return Err(wrong("CHATLIFT_UNSCANNED", problem));
-            }
-        };
+        let scanned_max = text("CHATLIFT_CLAMD_MAX_MIB")?
+            .map_or(Some(CLAMD_MAX_MIB), |text| text.parse().ok())
+            .filter(|mib| (1..=1_000_000).contains(mib))
+            .map(|mib| mib * 1024 * 1024)
+            .ok_or_else(|| {
+                wrong(
+                    "CHATLIFT_CLAMD_MAX_MIB",
+                    "is not a number of MiB from 1 to 1000000: give clamd's MaxFileSize",
+                )
+            })?;
+        let unscanned = text("CHATLIFT_UNSCANNED")?
+            .map_or(Ok(Unscanned::default()), |text| text.parse())
+            .map_err(|problem| {
+                wrong(
+                    "CHATLIFT_UNSCANNED",
+                    format!(
+                        "{problem}: say what becomes of a file that clamd cannot scan to its end"
+                    ),
+                )
+            })?;
 
         let weak_walls = match text("CHATLIFT_WALLS")?.as_deref() {
             None | Some("strong") => false,
@@ -263,7 +281,8 @@ impl Config {
             log,
             database,
             clamd,
-            deliver_unscanned,
+            scanned_max,
+            unscanned,
             app_webhook,
             retention,
             disk_quota,

@@ -10,6 +10,7 @@ pub const USAGE: &str = "\
 chatlift-backend jobs list            the jobs that are not done, newest first
 chatlift-backend jobs show <file>     all that is known of one
 chatlift-backend jobs retry <file>    begins a parked one anew; the running backend takes it up
+chatlift-backend jobs release <file>  lets one go on that is held because it could not be scanned to its end
 chatlift-backend jobs park <file>     ends one that is not done: its sender is told that it failed";
 
 /// Runs one command; what it prints.
@@ -30,6 +31,14 @@ pub async fn run(store: &Store, words: &[String], now: Timestamp) -> Result<Stri
             match store.retry(file, now).await {
                 Ok(true) => Ok(format!("{file} begins anew\n")),
                 Ok(false) => Err(format!("{file} is not parked")),
+                Err(error) => Err(error.to_string()),
+            }
+        }
+        ["release", file] => {
+            let file = id(file)?;
+            match store.release(file, now).await {
+                Ok(true) => Ok(format!("{file} goes on\n")),
+                Ok(false) => Err(format!("{file} is not held")),
                 Err(error) => Err(error.to_string()),
             }
         }

@@ -22,6 +22,7 @@ pub mod sandbox;
 pub mod store;
 mod webhook;
 
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -69,6 +70,12 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// Another backend works in the data folder, and the database there is for one.
+    #[error(
+        "another backend works in the data folder {} (CHATLIFT_DATA_DIR): stop it, give this one a folder of its \
+         own, or let both share a PostgreSQL database (CHATLIFT_DATABASE_URL)", .0.display()
+    )]
+    InUse(PathBuf),
     /// The database cannot be opened.
     #[error(
         "the database (CHATLIFT_DATABASE_URL, or in the data folder {}): {source}", .folder.display()
@@ -142,7 +149,8 @@ impl App {
             folders: folders.clone(),
             sandbox,
             scanner: config.clamd.clone(),
-            deliver_unscanned: config.deliver_unscanned,
+            scanned_max: config.scanned_max,
+            unscanned: config.unscanned,
             notifier,
             retention: config.retention,
             quota: config.disk_quota,
@@ -175,6 +183,25 @@ impl App {
     #[must_use]
     pub fn stop(&self) -> &CancellationToken {
         &self.stop
+    }
+}
+
+/// Takes the data folder for this process alone, for as long as the file that is returned is open: SQLite
+/// in it is for one backend. Beside it the operator's commands may run.
+///
+/// # Errors
+/// [`StartError::InUse`], and [`StartError::Folder`].
+pub fn lock_folder(folder: &Path) -> Result<File, StartError> {
+    let failed = |source| StartError::Folder {
+        folder: folder.to_owned(),
+        source,
+    };
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let lock = File::create(folder.join("lock")).map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(StartError::InUse(folder.to_owned())),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
     }
 }
 

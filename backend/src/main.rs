@@ -10,7 +10,7 @@ use std::time::Duration;
 use chatlift_backend::clock::SystemClock;
 use chatlift_backend::config::Config;
 use chatlift_backend::ports::Clock as _;
-use chatlift_backend::{App, app, jobs, open_store, sandbox, webhooks};
+use chatlift_backend::{App, app, jobs, lock_folder, open_store, sandbox, webhooks};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -112,6 +112,10 @@ async fn serve() -> Result<(), String> {
         );
     }
 
+    let _lock = match config.database {
+        Some(_) => None,
+        None => Some(lock_folder(&config.data_dir).map_err(|e| e.to_string())?),
+    };
     let (webhook_listener, webhook_address) = listen("CHATLIFT_LISTEN", config.listen).await?;
     let (app_listener, app_address) = listen("CHATLIFT_APP_LISTEN", config.app_listen).await?;
     let state = App::open(config, Arc::new(SystemClock))

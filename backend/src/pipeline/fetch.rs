@@ -153,7 +153,7 @@ async fn download(
         if content.from == 0 {
             part.begin_again().await?;
             let etag = content.etag.as_deref();
-            pipeline.store.set_etag(job.file(), etag).await?;
+            pipeline.store.set_etag(job, etag).await?;
         }
         tracing::info!(
             link = %announced.link, file = %job.file(),

@@ -19,6 +19,7 @@ mod rejection;
 mod retention;
 mod retry;
 pub mod scan;
+mod turn;
 mod unite;
 mod unpack;
 mod work;
@@ -42,7 +43,7 @@ pub use convert::thumbnail::Picture;
 use folders::Folders;
 use notices::Notifier;
 pub use rejection::Rejection;
-use scan::Clamd;
+use scan::{Clamd, Unscanned};
 
 /// Conversions under way at once in each lane: each may take a core and, for the largest image, 1 GiB.
 const CONVERSIONS_AT_ONCE: usize = 2;
@@ -70,6 +71,9 @@ enum Failure {
 enum Trouble {
     /// The disk or the system: full, broken, out of processes.
     System,
+    /// Memory: a converter was killed by another than us. It may be the file that takes so much, so it
+    /// waits longer each time, and not for ever.
+    Memory,
     /// The work folder has no room for now.
     Room,
     /// The database.
@@ -83,6 +87,7 @@ impl Trouble {
     const fn as_str(self) -> &'static str {
         match self {
             Self::System => "waits-for-system",
+            Self::Memory => "waits-for-memory",
             Self::Room => "waits-for-room",
             Self::Store => "waits-for-store",
             Self::Scanner => "waits-for-scanner",
@@ -121,7 +126,10 @@ impl From<StoreError> for Failure {
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        Self::ours(Trouble::System, error)
+        match error.kind() {
+            io::ErrorKind::OutOfMemory => Self::ours(Trouble::Memory, error),
+            _ => Self::ours(Trouble::System, error),
+        }
     }
 }
 
@@ -171,18 +179,36 @@ impl Lanes {
     /// Waits for a turn, which lasts as long as what is answered. Meanwhile other jobs may begin: `full`
     /// is called if there is none at once.
     async fn turn(&self, lane: Lane, full: impl FnOnce()) -> Option<OwnedSemaphorePermit> {
-        let turns = match lane {
-            Lane::Quick => &self.quick,
-            Lane::Slow => &self.slow,
-        };
-        if let Ok(turn) = Arc::clone(turns).try_acquire_owned() {
+        if let Some(turn) = self.free(lane) {
             return Some(turn);
         }
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let _waiting = Waiting(&self.waiting);
         full();
         // They are never closed.
-        Arc::clone(turns).acquire_owned().await.ok()
+        Arc::clone(self.turns(lane)).acquire_owned().await.ok()
+    }
+
+    /// A turn, if there is one at once.
+    fn free(&self, lane: Lane) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(self.turns(lane)).try_acquire_owned().ok()
+    }
+
+    /// Waits for all turns of all lanes, always in the same order, so that no two wait for each other.
+    async fn all(&self) -> Vec<OwnedSemaphorePermit> {
+        let mut all = Vec::new();
+        for turns in [&self.quick, &self.slow] {
+            let every = u32::try_from(CONVERSIONS_AT_ONCE).unwrap_or(u32::MAX);
+            all.extend(Arc::clone(turns).acquire_many_owned(every).await.ok());
+        }
+        all
+    }
+
+    fn turns(&self, lane: Lane) -> &Arc<Semaphore> {
+        match lane {
+            Lane::Quick => &self.quick,
+            Lane::Slow => &self.slow,
+        }
     }
 }
 
@@ -200,8 +226,10 @@ pub struct Parts {
     pub sandbox: Sandbox,
     /// Who looks for malware, if anybody does.
     pub scanner: Option<Clamd>,
-    /// Whether what it could not scan to its end is delivered.
-    pub deliver_unscanned: bool,
+    /// Largest file, in bytes, that it scans to its end.
+    pub scanned_max: u64,
+    /// What becomes of a file that it could not scan to its end.
+    pub unscanned: Unscanned,
     /// Who tells the app, if it wants to be told.
     pub notifier: Option<Notifier>,
     /// How long what was acknowledged is kept; for ever if `None`.
@@ -220,7 +248,8 @@ pub struct Pipeline {
     folders: Folders,
     sandbox: Sandbox,
     scanner: Option<Clamd>,
-    deliver_unscanned: bool,
+    scanned_max: u64,
+    unscanned: Unscanned,
     notifier: Option<Notifier>,
     retention: Option<Duration>,
     quota: u64,
@@ -247,7 +276,8 @@ impl Pipeline {
             folders: parts.folders,
             sandbox: parts.sandbox,
             scanner: parts.scanner,
-            deliver_unscanned: parts.deliver_unscanned,
+            scanned_max: parts.scanned_max,
+            unscanned: parts.unscanned,
             notifier: parts.notifier,
             retention: parts.retention,
             quota: parts.quota,
@@ -343,13 +373,16 @@ impl Pipeline {
     pub async fn step(&self, job: &Job) -> Result<(), StoreError> {
         let (link, file, event) = (job.announced.link.id, job.file(), job.event);
         let begun = self.clock.now();
-        let outcome = match job.stage {
-            Stage::Fetch => fetch::run(self, job).await,
-            Stage::Scan => scan::run(self, job).await,
-            Stage::Convert => convert::run(self, job).await,
-            Stage::Deliver => deliver::run(self, job).await,
-            Stage::Erase => erase::run(self, job).await,
-            Stage::Wait | Stage::Done | Stage::Parked => return Ok(()),
+        let outcome = match turn::begin(self, job).await {
+            Err(failure) => Err(failure),
+            Ok(_alone) => match job.stage {
+                Stage::Fetch => fetch::run(self, job).await,
+                Stage::Scan => scan::run(self, job).await,
+                Stage::Convert => convert::run(self, job).await,
+                Stage::Deliver => deliver::run(self, job).await,
+                Stage::Erase => erase::run(self, job).await,
+                Stage::Wait | Stage::Held | Stage::Done | Stage::Parked => return Ok(()),
+            },
         };
         let ended = match &outcome {
             Ok(()) => "done",
@@ -375,6 +408,13 @@ impl Pipeline {
         let now = self.clock.now();
         let (mut attempts, mut mismatches) = (job.attempts.saturating_add(1), job.mismatches);
         let (rejection, error) = match failure {
+            Failure::Ours {
+                trouble: Trouble::Memory,
+                error,
+            } => {
+                let over = attempts >= retry::KILLED_MAX;
+                (over.then_some(Rejection::TooComplex), error)
+            }
             Failure::Ours { trouble, error } => {
                 let stage = job.stage.as_str();
                 tracing::warn!(%link, %file, stage, ?trouble, error, "waits, through no fault of its own");

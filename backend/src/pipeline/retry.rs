@@ -16,6 +16,10 @@ const PAUSE: Duration = Duration::from_secs(30);
 /// an hour are 48 h: an edge that is down for two days loses nothing. On average it is three days.
 pub(crate) const ATTEMPTS_MAX: u32 = 108;
 
+/// Times that a converter is killed by another than us, such as a system without memory, after which
+/// the file is taken for the reason: with the waits in between half an hour.
+pub(crate) const KILLED_MAX: u32 = 12;
+
 /// How long a file waits for trouble of our own, which may be over at any moment: half of it fixed
 /// and half drawn at random.
 pub(crate) fn pause(random: [u8; 2]) -> Duration {

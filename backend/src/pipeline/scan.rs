@@ -8,8 +8,9 @@
 //! record finds it there.
 //!
 //! What clamd only supposes of a file (`Heuristics.*`: encrypted, over a limit, a macro in it) is no
-//! malware: the file was not scanned to its end, and is rejected for that or delivered, as it is
-//! configured. So is one over clamd's own limit. Any other error of clamd passes.
+//! malware: the file was not scanned to its end, and is rejected for that, delivered or held for the
+//! operator, as it is configured ([`Unscanned`]). So is one over clamd's own limits, of which clamd says
+//! that it is clean where it is not told otherwise. Any other error of clamd passes.
 
 use std::io;
 use std::net::SocketAddr;
@@ -52,6 +53,31 @@ impl FromStr for Clamd {
             .and_then(|address| address.parse().ok())
             .map(Self::Tcp)
             .ok_or("is neither unix:/path nor tcp:address:port")
+    }
+}
+
+/// What becomes of a file that clamd could not scan to its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unscanned {
+    /// It is rejected.
+    #[default]
+    Refuse,
+    /// It is delivered.
+    Deliver,
+    /// It waits until the operator has decided: `jobs release` or `jobs park`.
+    Hold,
+}
+
+impl FromStr for Unscanned {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "refuse" => Ok(Self::Refuse),
+            "deliver" => Ok(Self::Deliver),
+            "hold" => Ok(Self::Hold),
+            _ => Err("is neither refuse, deliver nor hold"),
+        }
     }
 }
 
@@ -152,17 +178,27 @@ pub(super) async fn run(pipeline: &Pipeline, job: &Job) -> Result<(), Failure> {
             return Err(Failure::rejected(Rejection::Infected, "in quarantine"));
         }
         let verdict = clamd.scan(&original).await;
-        match verdict.map_err(|error| Failure::ours(Trouble::Scanner, error))? {
-            Verdict::Clean => {}
-            Verdict::NotScanned(why) if pipeline.deliver_unscanned => {
-                tracing::warn!(link = %job.announced.link.id, %file, why, "not scanned to its end");
-            }
+        let verdict = verdict.map_err(|error| Failure::ours(Trouble::Scanner, error))?;
+        let unscanned = match verdict {
             Verdict::Infected(name) => {
                 rename(original, quarantine).await?;
                 return Err(Failure::rejected(Rejection::Infected, name));
             }
-            Verdict::NotScanned(why) => {
-                return Err(Failure::rejected(Rejection::NotScanned, why));
+            Verdict::NotScanned(why) => Some(why),
+            Verdict::Clean => {
+                let (size, most) = (job.announced.file.size, pipeline.scanned_max);
+                (size > most).then(|| format!("{size} bytes, of which clamd scans {most}"))
+            }
+        };
+        if let Some(why) = unscanned {
+            tracing::warn!(link = %job.announced.link.id, %file, why, "not scanned to its end");
+            match pipeline.unscanned {
+                Unscanned::Deliver => {}
+                Unscanned::Refuse => return Err(Failure::rejected(Rejection::NotScanned, why)),
+                Unscanned::Hold => {
+                    let now = pipeline.clock.now();
+                    return Ok(pipeline.store.hold(job, &why, now).await?);
+                }
             }
         }
     }

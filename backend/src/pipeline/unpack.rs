@@ -13,14 +13,14 @@ use std::path::{Path, PathBuf};
 use chatlift_shared::FileId;
 use chatlift_shared::digest::Sha256;
 
-use super::convert::{ConvertError, archive};
-use super::folders::{blocking, remove, remove_folder, rename};
-use super::{Failure, Lane, Pipeline, Rejection, Trouble};
+use super::convert::{self, ConvertError, archive};
+use super::folders::{remove, remove_folder, rename};
+use super::{Failure, Lane, Pipeline, Rejection, Trouble, turn};
 use crate::store::{Job, Member, Stage, member_id};
 
 pub(super) async fn run(pipeline: &Pipeline, job: &Job) -> Result<(), Failure> {
     let archive = job.file();
-    let _turn = pipeline.turn(Lane::Quick).await;
+    let _turn = turn::to_convert(pipeline, job, Lane::Quick).await?;
     let original = pipeline.folders.original(archive);
     let source = opened(pipeline, original, pipeline.folders.run(archive)).await?;
     let wanted = looked_at(source.clone(), archive::list).await?;
@@ -142,5 +142,5 @@ async fn looked_at<T: Send + 'static>(
     source: PathBuf,
     work: impl FnOnce(&Path) -> Result<T, ConvertError> + Send + 'static,
 ) -> Result<T, Failure> {
-    Ok(blocking(move || Ok(work(&source))).await??)
+    convert::opened(move || work(&source)).await
 }

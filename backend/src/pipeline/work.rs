@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chatlift_shared::Timestamp;
-use tokio::task::{Id, JoinSet};
+use futures_util::future::try_join_all;
+use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::notices::{self, Notifier};
@@ -19,13 +20,13 @@ use crate::store::{Job, Stage, StoreError};
 const JOBS_AT_ONCE: usize = 4;
 /// Most jobs that are held at once, those that wait for a turn included.
 const JOBS_HELD_MAX: usize = 64;
-/// Receipts read at once.
+/// Receipts read at once, and sent one after the other.
 const RECEIPTS_AT_ONCE: u32 = 32;
+/// The same where other processes send some too: these are sent together, so that the claim of none is
+/// over while others are sent.
+const RECEIPTS_TOGETHER: u32 = 8;
 /// Time between two looks at the store for what another process made due.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
-/// How long a job belongs to the process that works on it, unless that says again that it does,
-/// which it does every [`LOOK_AGAIN`]. For a store that several processes share.
-const CLAIM: Duration = Duration::from_secs(60);
 /// Wait before the database is asked again after it failed.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 
@@ -43,7 +44,7 @@ impl Pipeline {
 
     async fn run_jobs(self: Arc<Self>, stop: CancellationToken) {
         let mut tasks = JoinSet::new();
-        let mut running: HashMap<Id, Job> = HashMap::new();
+        let mut running: HashMap<Id, (Job, AbortHandle)> = HashMap::new();
         loop {
             let now = self.clock.now();
             let next = match self.due_jobs(now, &running).await {
@@ -51,7 +52,7 @@ impl Pipeline {
                     for job in due {
                         let (pipeline, copy) = (Arc::clone(&self), job.clone());
                         let task = tasks.spawn(async move { pipeline.step(&copy).await });
-                        running.insert(task.id(), job);
+                        running.insert(task.id(), (job, task));
                     }
                     next
                 }
@@ -66,10 +67,12 @@ impl Pipeline {
                 Some(ended) = tasks.join_next_with_id() => {
                     let (id, failure) = match ended {
                         Ok((id, outcome)) => (id, outcome.err().map(Failure::from)),
+                        // Another process has its job.
+                        Err(end) if end.is_cancelled() => (end.id(), None),
                         Err(panic) => (panic.id(), Some(Failure::again(panic))),
                     };
                     let job = running.remove(&id);
-                    if let (Some(job), Some(failure)) = (job, failure) {
+                    if let (Some((job, _)), Some(failure)) = (job, failure) {
                         self.not_recorded(&job, failure).await;
                     }
                 }
@@ -83,8 +86,8 @@ impl Pipeline {
             tracing::error!(%error, "the converters could not be stopped");
         }
         tasks.shutdown().await;
-        for job in running.into_values() {
-            if let Err(error) = self.store.hand_back(job.file(), self.clock.now()).await {
+        for (job, _) in running.into_values() {
+            if let Err(error) = self.store.hand_back(&job, self.clock.now()).await {
                 tracing::error!(file = %job.file(), %error, "the store failed");
             }
         }
@@ -95,7 +98,7 @@ impl Pipeline {
     async fn due_jobs(
         &self,
         now: Timestamp,
-        running: &HashMap<Id, Job>,
+        running: &HashMap<Id, (Job, AbortHandle)>,
     ) -> Result<(Vec<Job>, Option<Timestamp>), StoreError> {
         let waiting = self.lanes.waiting.load(Ordering::Relaxed);
         let under_way = running.len().saturating_sub(waiting);
@@ -104,21 +107,23 @@ impl Pipeline {
             .min(JOBS_HELD_MAX.saturating_sub(running.len()));
         let next = self.store.next_job_due(now).await?;
         if self.store.shared() {
-            let until = now.plus(CLAIM);
-            for job in running.values() {
-                self.store.hold_job(job.file(), until).await?;
+            for (job, task) in running.values() {
+                if !self.store.extend_lease(job, now).await? {
+                    tracing::warn!(file = %job.file(), "another process has the job");
+                    task.abort();
+                }
             }
             let free = u32::try_from(free).unwrap_or(u32::MAX);
             let due = match free {
                 0 => Vec::new(),
-                free => self.store.claim_jobs(now, until, free).await?,
+                free => self.store.lease_jobs(now, free).await?,
             };
             return Ok((due, next));
         }
         // Those under way are due as well: ask for enough to find others behind them.
         let limit = u32::try_from(running.len() + free).unwrap_or(u32::MAX);
         let mut due = self.store.due_jobs(now, limit).await?;
-        due.retain(|job| running.values().all(|r| r.file() != job.file()));
+        due.retain(|job| running.values().all(|(r, _)| r.file() != job.file()));
         due.truncate(free);
         Ok((due, next))
     }
@@ -148,6 +153,8 @@ impl Pipeline {
                 () = stop.cancelled() => break,
                 () = self.new_receipt.notified() => {}
                 () = sleep(&*self.clock, next) => {}
+                // A process that died may have left some.
+                () = tokio::time::sleep(LOOK_AGAIN), if self.store.shared() => {}
             }
         }
     }
@@ -169,6 +176,7 @@ impl Pipeline {
                 () = stop.cancelled() => break,
                 () = self.new_notice.notified() => {}
                 () = sleep(&*self.clock, next) => {}
+                () = tokio::time::sleep(LOOK_AGAIN), if self.store.shared() => {}
             }
         }
     }
@@ -176,13 +184,26 @@ impl Pipeline {
     async fn send_due_notices(&self, notifier: &Notifier) -> Result<Option<Timestamp>, StoreError> {
         loop {
             let now = self.clock.now();
-            let due = self.store.due_notices(now, RECEIPTS_AT_ONCE).await?;
+            let due = self.store.due_notices(now, self.at_once()).await?;
             if due.is_empty() {
                 return self.store.next_notice_due(now).await;
+            }
+            if self.store.shared() {
+                try_join_all(due.iter().map(|due| notices::send(self, notifier, due))).await?;
+                continue;
             }
             for notice in due {
                 notices::send(self, notifier, &notice).await?;
             }
+        }
+    }
+
+    /// Receipts or notices to take at once.
+    fn at_once(&self) -> u32 {
+        if self.store.shared() {
+            RECEIPTS_TOGETHER
+        } else {
+            RECEIPTS_AT_ONCE
         }
     }
 
@@ -210,9 +231,13 @@ impl Pipeline {
     pub async fn send_due_receipts(&self) -> Result<Option<Timestamp>, StoreError> {
         loop {
             let now = self.clock.now();
-            let due = self.store.due_receipts(now, RECEIPTS_AT_ONCE).await?;
+            let due = self.store.due_receipts(now, self.at_once()).await?;
             if due.is_empty() {
                 return self.store.next_receipt_due(now).await;
+            }
+            if self.store.shared() {
+                try_join_all(due.iter().map(|due| receipts::send(self, due))).await?;
+                continue;
             }
             for receipt in due {
                 receipts::send(self, &receipt).await?;
@@ -235,7 +260,8 @@ impl Pipeline {
                         Stage::Wait => job.product.is_none(),
                         _ => false,
                     },
-                    None => true,
+                    // Where others work too, a member that one of them has unpacked and not told of.
+                    None => !self.store.shared(),
                 };
                 if ended {
                     self.folders.clear(file).await?;

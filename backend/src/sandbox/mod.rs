@@ -334,7 +334,10 @@ impl Sandbox {
                 return Err(RunError::Output { program, limit });
             }
             // Not by us: the system had no memory for it, or somebody ended it.
-            Some(SIGKILL) => return Err(system(io::Error::other("killed by another"))),
+            Some(SIGKILL) => {
+                let error = io::Error::new(io::ErrorKind::OutOfMemory, "killed by another");
+                return Err(system(error));
+            }
             _ => {}
         }
         let errors = words(&err).map_err(system)?;

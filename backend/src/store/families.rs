@@ -17,7 +17,7 @@ use super::job::{Job, NEVER, Stage, job, joined_id, member_id};
 use super::moves::{self, moved, parked, tell};
 use super::notices::queue_notice;
 use super::receipts::queue_receipt;
-use super::{Store, StoreError, to_json};
+use super::{Store, StoreError, to_json, unsigned};
 use crate::pipeline::Rejection;
 
 const PDF: &str = "application/pdf";
@@ -68,7 +68,7 @@ impl Store {
                     parts: None,
                     ..announced.file
                 };
-                let child = Job {
+                let mut child = Job {
                     announced,
                     stage: next,
                     archive: Some(archive.file()),
@@ -76,7 +76,10 @@ impl Store {
                     attempt: 0,
                     ..archive.clone()
                 };
-                insert(&mut tx, &child, now, now).await?;
+                let Some(lease) = insert(&mut tx, &child, now, now).await? else {
+                    continue;
+                };
+                child.lease = lease;
                 if let Some((rejection, error)) = &member.refused {
                     parked(&mut tx, &child, *rejection, error, now).await?;
                     if self.notices {
@@ -126,24 +129,25 @@ impl Store {
     }
 }
 
-/// Writes a new job; one that is parked begins anew, another stays as it is.
+/// Writes a new job; one that is parked begins anew, another stays as it is. The lease that the job is
+/// under, if it was written.
 async fn insert(
     tx: &mut Transaction<'static, Any>,
     job: &Job,
     next_at: Timestamp,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<Option<u32>, StoreError> {
     let parts = match job.parts.as_slice() {
         [] => None,
         parts => Some(to_json("parts", &parts)?),
     };
-    sqlx::query(
+    let lease: Option<i64> = sqlx::query_scalar(
         "INSERT INTO jobs (file, event, link, announced, stage, next_at, created_at, updated_at,
              archive, place, parts)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
          ON CONFLICT (file) DO UPDATE SET stage = excluded.stage, next_at = excluded.next_at,
              attempts = 0, crashes = 0, reason = NULL, product = NULL
-         WHERE jobs.stage = 'parked' AND jobs.archive IS NOT NULL",
+         WHERE jobs.stage = 'parked' AND jobs.archive IS NOT NULL RETURNING lease",
     )
     .bind(job.file().to_string())
     .bind(job.event.to_string())
@@ -156,9 +160,9 @@ async fn insert(
     .bind(job.archive.map(|id| id.to_string()))
     .bind(i64::from(job.place))
     .bind(parts)
-    .execute(&mut **tx)
+    .fetch_optional(&mut **tx)
     .await?;
-    Ok(())
+    lease.map(|lease| unsigned("lease", lease)).transpose()
 }
 
 /// The link has ended: what its files are joined to waits for them.
@@ -212,6 +216,7 @@ pub(super) async fn begin_joined(
         place: ended.files,
         parts,
         attempt: 0,
+        lease: 0,
     };
     insert(tx, &joined, NEVER, now).await?;
     join_if_ready(tx, &joined, now).await

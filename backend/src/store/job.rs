@@ -27,6 +27,8 @@ pub enum Stage {
     /// It waits for others: an archive for its members, a file for those that it is joined with,
     /// and what they are joined to for all of them.
     Wait,
+    /// The scanner could not see all of it: it waits for the operator.
+    Held,
     /// All that is here of it is to be erased.
     Erase,
     /// The first app has it, or it was erased. Final.
@@ -36,12 +38,13 @@ pub enum Stage {
 }
 
 impl Stage {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Fetch,
         Self::Scan,
         Self::Convert,
         Self::Deliver,
         Self::Wait,
+        Self::Held,
         Self::Erase,
         Self::Done,
         Self::Parked,
@@ -56,6 +59,7 @@ impl Stage {
             Self::Convert => "convert",
             Self::Deliver => "deliver",
             Self::Wait => "wait",
+            Self::Held => "held",
             Self::Erase => "erase",
             Self::Done => "done",
             Self::Parked => "parked",
@@ -113,6 +117,9 @@ pub struct Job {
     pub parts: Vec<FileId>,
     /// How often it was taken up again by hand.
     pub attempt: u32,
+    /// How often a process has taken it into its hands: what an earlier one still wants to write of it
+    /// is not written. Always 0 where there is one process.
+    pub lease: u32,
 }
 
 impl Job {
@@ -193,5 +200,6 @@ pub(super) fn job(row: &AnyRow) -> Result<Job, StoreError> {
             .try_get::<Option<&str>, _>("parts")?
             .map_or(Ok(Vec::new()), |text| from_json("parts", text))?,
         attempt: unsigned("attempt", row.try_get("attempt")?)?,
+        lease: unsigned("lease", row.try_get("lease")?)?,
     })
 }

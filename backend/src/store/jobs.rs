@@ -3,7 +3,7 @@
 use chatlift_shared::{FileId, Timestamp};
 
 use super::job::{Job, NEVER, Stage, job};
-use super::{Store, StoreError};
+use super::{LEASE, Store, StoreError};
 
 impl Store {
     /// The jobs that are due, longest due first, `limit` at most.
@@ -22,44 +22,53 @@ impl Store {
         rows.iter().map(job).collect()
     }
 
-    /// Takes jobs that are due into this process's hands, `limit` at most: until `until` no other
-    /// process gets them. For a store that several processes share.
+    /// Leases jobs that are due to this process, `limit` at most: for a minute no other process gets
+    /// them. For a store that several processes share.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn claim_jobs(
-        &self,
-        now: Timestamp,
-        until: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<Job>, StoreError> {
+    pub async fn lease_jobs(&self, now: Timestamp, limit: u32) -> Result<Vec<Job>, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        let now = self.time(&mut tx, now).await?;
         let rows = sqlx::query(
-            "UPDATE jobs SET claimed_until = $1 WHERE file IN (
+            "UPDATE jobs SET claimed_until = $1, lease = lease + 1 WHERE file IN (
                  SELECT file FROM jobs
                  WHERE stage NOT IN ('done', 'parked') AND next_at <= $2 AND claimed_until <= $3
                  ORDER BY next_at LIMIT $4 FOR UPDATE SKIP LOCKED)
              RETURNING *",
         )
-        .bind(until.millis())
+        .bind(now.plus(LEASE).millis())
         .bind(now.millis())
         .bind(now.millis())
         .bind(i64::from(limit))
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *tx)
         .await?;
+        tx.commit().await?;
         rows.iter().map(job).collect()
     }
 
-    /// Keeps a job in this process's hands for longer.
+    /// Extends this process's lease of a job by another minute; false when another process has it now
+    /// and is at the same stage, so that this one's work is in vain.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn hold_job(&self, file: FileId, until: Timestamp) -> Result<(), StoreError> {
-        sqlx::query("UPDATE jobs SET claimed_until = $1 WHERE file = $2 AND claimed_until > 0")
-            .bind(until.millis())
-            .bind(file.to_string())
-            .execute(&self.pool)
-            .await?;
-        Ok(())
+    pub async fn extend_lease(&self, job: &Job, now: Timestamp) -> Result<bool, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        let now = self.time(&mut tx, now).await?;
+        let extended = sqlx::query(
+            "UPDATE jobs SET claimed_until = $1 WHERE file = $2 AND lease = $3 AND claimed_until > 0",
+        )
+        .bind(now.plus(LEASE).millis())
+        .bind(job.file().to_string())
+        .bind(i64::from(job.lease))
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        if extended.rows_affected() == 1 {
+            return Ok(true);
+        }
+        let now_is = self.job(job.file()).await?;
+        Ok(now_is.is_none_or(|now_is| now_is.stage != job.stage || now_is.lease == job.lease))
     }
 
     /// When the next job comes due that is not due yet.
@@ -106,28 +115,47 @@ impl Store {
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn set_etag(&self, file: FileId, etag: Option<&str>) -> Result<(), StoreError> {
-        sqlx::query("UPDATE jobs SET etag = $1 WHERE file = $2")
+    pub async fn set_etag(&self, job: &Job, etag: Option<&str>) -> Result<(), StoreError> {
+        sqlx::query("UPDATE jobs SET etag = $1 WHERE file = $2 AND lease = $3")
             .bind(etag)
-            .bind(file.to_string())
+            .bind(job.file().to_string())
+            .bind(i64::from(job.lease))
             .execute(&self.pool)
             .await?;
         Ok(())
     }
 
-    /// Notes that a conversion begins, and that the job is due again at `again_at` if the process
-    /// dies in it. Both are taken back when the stage ends, well or badly.
+    /// Notes that the file is opened, and that the job is due again at `again_at` if the process
+    /// dies over it. Both are taken back when the stage ends, well or badly.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub async fn conversion_begins(
         &self,
-        file: FileId,
+        job: &Job,
         again_at: Timestamp,
     ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE jobs SET crashes = crashes + 1, next_at = $1 WHERE file = $2")
-            .bind(again_at.millis())
-            .bind(file.to_string())
+        sqlx::query(
+            "UPDATE jobs SET crashes = crashes + 1, next_at = $1 WHERE file = $2 AND lease = $3",
+        )
+        .bind(again_at.millis())
+        .bind(job.file().to_string())
+        .bind(i64::from(job.lease))
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Takes back for a while that the file is opened: it waits for its turn.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn conversion_waits(&self, job: &Job) -> Result<(), StoreError> {
+        sqlx::query("UPDATE jobs SET crashes = $1 WHERE file = $2 AND lease = $3 AND stage = $4")
+            .bind(i64::from(job.crashes))
+            .bind(job.file().to_string())
+            .bind(i64::from(job.lease))
+            .bind(job.stage.as_str())
             .execute(&self.pool)
             .await?;
         Ok(())
@@ -138,13 +166,16 @@ impl Store {
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn hand_back(&self, file: FileId, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn hand_back(&self, job: &Job, now: Timestamp) -> Result<(), StoreError> {
         sqlx::query(
-            "UPDATE jobs SET next_at = $1, crashes = crashes - 1, claimed_until = 0
-             WHERE file = $2 AND crashes > 0 AND stage = 'convert'",
+            "UPDATE jobs SET next_at = $1, crashes = $2, claimed_until = 0
+             WHERE file = $3 AND lease = $4 AND stage = $5",
         )
         .bind(now.millis())
-        .bind(file.to_string())
+        .bind(i64::from(job.crashes))
+        .bind(job.file().to_string())
+        .bind(i64::from(job.lease))
+        .bind(job.stage.as_str())
         .execute(&self.pool)
         .await?;
         Ok(())

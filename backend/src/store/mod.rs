@@ -6,10 +6,11 @@
 //! receipt and its line on the live stream are all there or none is.
 //!
 //! Concurrency: SQLite has one writer. Writing transactions begin as writers (`BEGIN IMMEDIATE`),
-//! so two never wait for each other's read locks. In PostgreSQL they begin with a lock on the live
-//! stream, so that its entries become visible in their order and none is passed over by a reader.
-//! A job is claimed for a while by the process that works on it (`FOR UPDATE SKIP LOCKED`); one that
-//! dies leaves its jobs to the others when the claim is over.
+//! so two never wait for each other's read locks. In PostgreSQL they begin with an advisory lock, so
+//! that entries of the live stream become visible in their order and none is passed over by a reader.
+//! A job is leased for a while to the process that works on it (`FOR UPDATE SKIP LOCKED`), by the
+//! database's clock; one that dies leaves its jobs to the others when the lease is over. Each lease has
+//! a number, and what a process writes of a job counts only while the job is still under that number.
 
 mod erasure;
 mod events;
@@ -26,6 +27,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
+use chatlift_shared::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
@@ -69,6 +71,11 @@ const SQLITE: &[(i64, &str, &str)] = &[
         "erasure",
         include_str!("../../migrations/sqlite/0005_erasure.sql"),
     ),
+    (
+        6,
+        "leases",
+        include_str!("../../migrations/sqlite/0006_leases.sql"),
+    ),
 ];
 
 /// Migrations of PostgreSQL in order.
@@ -88,6 +95,11 @@ const POSTGRES: &[(i64, &str, &str)] = &[
         "erasure",
         include_str!("../../migrations/postgres/0003_erasure.sql"),
     ),
+    (
+        4,
+        "leases",
+        include_str!("../../migrations/postgres/0004_leases.sql"),
+    ),
 ];
 
 /// Settings of each connection to SQLite: see the promise above. What is deleted is overwritten.
@@ -99,8 +111,14 @@ const PRAGMAS: [&str; 5] = [
     "PRAGMA foreign_keys = ON",
 ];
 
-/// How long another process leaves a claimed receipt or notice alone: longer than a try takes.
-const CLAIM: Duration = Duration::from_secs(60);
+/// How long another process leaves a claimed receipt or notice alone: longer than a try takes, which is
+/// 15 s, and so short that what a process left that died is sent within a minute.
+const CLAIM: Duration = Duration::from_secs(30);
+/// How long a job is leased to a process, unless that says again that it works on it.
+const LEASE: Duration = Duration::from_secs(60);
+/// The advisory lock of those that write, a number drawn at random. Unlike a lock on a table it makes
+/// no vacuum wait, nor waits for one.
+const WRITERS: i64 = 6_027_188_043_201_117_341;
 
 /// Connections: one writer and a few readers.
 const CONNECTIONS: u32 = 4;
@@ -233,7 +251,8 @@ impl Store {
             return Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?);
         }
         let mut tx = self.pool.begin().await?;
-        sqlx::query("LOCK TABLE feed IN EXCLUSIVE MODE")
+        sqlx::query("SELECT pg_advisory_xact_lock($1)")
+            .bind(WRITERS)
             .execute(&mut *tx)
             .await?;
         Ok(tx)
@@ -245,6 +264,23 @@ impl Store {
             return self.write().await;
         }
         Ok(self.pool.begin().await?)
+    }
+
+    /// The time by which leases and claims go: that of the database, which is the same for all
+    /// processes, and `now` where there is one.
+    async fn time(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        now: Timestamp,
+    ) -> Result<Timestamp, StoreError> {
+        if !self.shared {
+            return Ok(now);
+        }
+        let millis: i64 =
+            sqlx::query_scalar("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
+                .fetch_one(&mut **tx)
+                .await?;
+        Ok(Timestamp::from_millis(millis))
     }
 
     /// Commits, then tells the live stream's readers.

@@ -1,4 +1,4 @@
-//! Jobs moved on: only from the stage that the caller saw, in one transaction with the receipt, the
+//! Jobs moved on: only from the stage and the lease that the caller saw, in one transaction with the receipt, the
 //! line on the live stream and the notice that belong to it.
 
 use chatlift_shared::api::{Receipt, ReceiptStatus};
@@ -22,6 +22,37 @@ impl Store {
         let mut tx = self.write().await?;
         moved(&mut tx, job, Stage::Convert, now).await?;
         self.commit(tx).await
+    }
+
+    /// The scanner could not see all of the file: it is held for the operator.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn hold(&self, job: &Job, why: &str, now: Timestamp) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        if moved(&mut tx, job, Stage::Held, now).await? {
+            sqlx::query("UPDATE jobs SET last_error = $1 WHERE file = $2")
+                .bind(why)
+                .bind(job.file().to_string())
+                .execute(&mut *tx)
+                .await?;
+        }
+        self.commit(tx).await
+    }
+
+    /// Lets a file go on that is held for the operator; whether it was.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn release(&self, file: FileId, now: Timestamp) -> Result<bool, StoreError> {
+        let job = self.job(file).await?.filter(|job| job.stage == Stage::Held);
+        let Some(job) = job else {
+            return Ok(false);
+        };
+        let mut tx = self.write().await?;
+        let released = moved(&mut tx, &job, Stage::Convert, now).await?;
+        self.commit(tx).await?;
+        Ok(released)
     }
 
     /// The file is here, with the digests that were announced: on to `next`. `sha256` is that of the
@@ -179,7 +210,7 @@ impl Store {
         sqlx::query(
             "UPDATE jobs SET attempts = $1, mismatches = $2, crashes = 0, claimed_until = 0,
                  last_error = $3, next_at = $4
-             WHERE file = $5 AND stage = $6",
+             WHERE file = $5 AND stage = $6 AND lease = $7",
         )
         .bind(i64::from(attempts))
         .bind(i64::from(mismatches))
@@ -187,30 +218,35 @@ impl Store {
         .bind(next_at.millis())
         .bind(job.file().to_string())
         .bind(job.stage.as_str())
+        .bind(i64::from(job.lease))
         .execute(&self.pool)
         .await?;
         Ok(())
     }
 }
 
-/// Moves a job on, if it is still in the stage that the caller saw.
+/// Moves a job on, if it is still in the stage that the caller saw, and in the same hands.
 pub(super) async fn moved(
     tx: &mut Transaction<'static, Any>,
     job: &Job,
     to: Stage,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let next_at = if to == Stage::Wait { NEVER } else { now };
+    let next_at = match to {
+        Stage::Wait | Stage::Held => NEVER,
+        _ => now,
+    };
     let updated = sqlx::query(
         "UPDATE jobs SET stage = $1, attempts = 0, mismatches = 0, crashes = 0, claimed_until = 0,
              etag = NULL, last_error = NULL, next_at = $2, updated_at = $3
-         WHERE file = $4 AND stage = $5",
+         WHERE file = $4 AND stage = $5 AND lease = $6",
     )
     .bind(to.as_str())
     .bind(next_at.millis())
     .bind(now.millis())
     .bind(job.file().to_string())
     .bind(job.stage.as_str())
+    .bind(i64::from(job.lease))
     .execute(&mut **tx)
     .await?;
     Ok(updated.rows_affected() == 1)

@@ -114,6 +114,7 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<DueNotice>, StoreError> {
         let mut tx = self.read_or_claim().await?;
+        let now = self.time(&mut tx, now).await?;
         let rows = sqlx::query(
             "SELECT id, file, body, attempts FROM notices
              WHERE settled_at IS NULL AND next_at <= $1 ORDER BY next_at LIMIT $2",

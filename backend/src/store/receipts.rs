@@ -72,6 +72,7 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<DueReceipt>, StoreError> {
         let mut tx = self.read_or_claim().await?;
+        let now = self.time(&mut tx, now).await?;
         let rows = sqlx::query(over_heads!(
             "SELECT file, body, attempts",
             "AND next_at <= $1 ORDER BY next_at LIMIT $2"

@@ -154,3 +154,36 @@ async fn the_log_tells_what_is_served_and_no_secret() {
         assert!(!log.contains(secret), "{log}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_backend_in_one_folder_is_told_and_stops() {
+    let data = tempfile::tempdir().expect("a folder");
+    let edge = TestEdge::start().await;
+    let mut first = Process::start(data.path(), &edge, &[]);
+    let second = || {
+        Command::new(env!("CARGO_BIN_EXE_chatlift-backend"))
+            .env_clear()
+            .env("CHATLIFT_API_KEY", KEY)
+            .env("CHATLIFT_WEBHOOK_SECRET", SECRET)
+            .env("CHATLIFT_DATA_DIR", data.path())
+            .env("CHATLIFT_LISTEN", "127.0.0.1:0")
+            .env("CHATLIFT_APP_LISTEN", "127.0.0.1:0")
+            .env("CHATLIFT_APP_TOKEN", TOKEN)
+            .env("CHATLIFT_WALLS", "weak")
+            .output()
+            .expect("the program runs")
+    };
+    let ended = second();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(!ended.status.success(), "{said}");
+    assert!(
+        said.contains("another backend works in the data folder"),
+        "{said}"
+    );
+    assert!(said.contains("CHATLIFT_DATABASE_URL"), "{said}");
+    let (good, said) = jobs(data.path(), &["list"]);
+    assert!(good, "{said}");
+    // Killed, it leaves the folder to the next.
+    first.kill();
+    drop(Process::start(data.path(), &edge, &[]));
+}

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use chatlift_backend::App;
 use chatlift_backend::config::Config;
+use chatlift_backend::jobs;
+use chatlift_backend::pipeline::scan::Unscanned;
 use chatlift_backend::ports::Clock as _;
 use chatlift_backend::sandbox::{Programs, Sandbox, Walls};
 use chatlift_backend::store::Stage;
@@ -134,7 +136,10 @@ async fn what_the_scanner_could_not_see_is_no_malware_and_is_delivered_if_that_i
             let address = clamd(&Arc::new(Mutex::new(said))).await;
             let mut config = config(data.path(), &edge.url);
             config.clamd = Some(format!("tcp:{address}").parse().expect("an address"));
-            config.deliver_unscanned = wanted;
+            config.unscanned = match wanted {
+                true => Unscanned::Deliver,
+                false => Unscanned::Refuse,
+            };
             let app = heard(config, &edge, b"locked words").await;
             for _ in 0..4 {
                 step(&app, file_id(1)).await;
@@ -151,5 +156,57 @@ async fn what_the_scanner_could_not_see_is_no_malware_and_is_delivered_if_that_i
             let kept = std::fs::read_dir(data.path().join("quarantine")).expect("the folder");
             assert_eq!(kept.count(), 0);
         }
+    }
+}
+
+#[tokio::test]
+async fn what_the_scanner_could_not_see_can_be_held_until_the_operator_has_decided() {
+    let edge = TestEdge::start().await;
+    for (word, ended) in [("release", Stage::Done), ("park", Stage::Parked)] {
+        let data = tempfile::tempdir().expect("a folder");
+        let said = Arc::new(Mutex::new("stream: Heuristics.Encrypted.PDF FOUND\0"));
+        let mut config = config(data.path(), &edge.url);
+        config.clamd = Some(
+            format!("tcp:{}", clamd(&said).await)
+                .parse()
+                .expect("an address"),
+        );
+        config.unscanned = Unscanned::Hold;
+        let app = heard(config, &edge, b"locked words").await;
+        for _ in 0..4 {
+            step(&app, file_id(1)).await;
+        }
+        let held = job(&app, file_id(1)).await;
+        assert_eq!(held.stage, Stage::Held);
+        assert_eq!(held.last_error.as_deref(), Some("Heuristics.Encrypted.PDF"));
+        let now = JumpingClock::new().now();
+        let due = app.store().due_jobs(now, 10).await.expect("the store");
+        assert!(due.is_empty(), "it waits");
+        let words = [word.to_owned(), file_id(1).to_string()];
+        jobs::run(app.store(), &words, now).await.expect("done");
+        let again = jobs::run(app.store(), &["release".to_owned(), words[1].clone()], now).await;
+        assert!(again.is_err(), "it is not held any more");
+        for _ in 0..2 {
+            step(&app, file_id(1)).await;
+        }
+        assert_eq!(job(&app, file_id(1)).await.stage, ended, "{word}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_over_the_scanners_limit_is_not_clean_whatever_that_says() {
+    let edge = TestEdge::start().await;
+    for (most, ended) in [(11, Stage::Parked), (12, Stage::Done)] {
+        let data = tempfile::tempdir().expect("a folder");
+        let mut config = config(data.path(), &edge.url);
+        let address = clamd(&Arc::new(Mutex::new("stream: OK\0"))).await;
+        config.clamd = Some(format!("tcp:{address}").parse().expect("an address"));
+        config.scanned_max = most;
+        let app = heard(config, &edge, b"locked words").await;
+        for _ in 0..4 {
+            step(&app, file_id(1)).await;
+        }
+        let job = job(&app, file_id(1)).await;
+        assert_eq!(job.stage, ended, "{:?}", job.last_error);
     }
 }

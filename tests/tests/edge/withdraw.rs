@@ -74,7 +74,10 @@ fn a_sent_file_is_withdrawn_and_another_one_takes_its_place() {
     // The same bytes again are a new file.
     let again = page.store("a.pdf", &pdf());
     assert_ne!(again.id, sent.id);
-    assert_eq!(Sha256::of(&app.content(again.id, &[]).body), again.sha256.expect("a digest"));
+    assert_eq!(
+        Sha256::of(&app.content(again.id, &[]).body),
+        again.sha256.expect("a digest")
+    );
     assert_eq!(app.get_link(link.id).state, LinkState::Completed);
 }
 

@@ -304,4 +304,16 @@ mod tests {
         lies[end + 8..end + 12].copy_from_slice(&[1, 0, 1, 0]);
         assert_eq!(refused(&lies), Some(Rejection::ArchiveRefused));
     }
+
+    #[test]
+    fn an_archive_of_endless_names_is_refused_before_they_fill_the_memory() {
+        let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        for n in 0..100 {
+            let options = zip::write::SimpleFileOptions::default();
+            let name = format!("{n:05}{}", "a".repeat(60_000));
+            archive.start_file(name, options).expect("a member");
+        }
+        let whole = archive.finish().expect("a zip").into_inner();
+        assert_eq!(refused(&whole), Some(Rejection::ArchiveRefused));
+    }
 }

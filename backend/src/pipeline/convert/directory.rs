@@ -21,6 +21,9 @@ use crate::pipeline::Rejection;
 /// archive may have members or an office document has parts.
 const ENTRIES_MAX: u64 = 10_000;
 
+/// Most bytes of all names in a directory together: each of that many may be 400 bytes long.
+const NAMES_MAX: usize = 4 * 1024 * 1024;
+
 /// A zip whose directory was found.
 pub(super) struct Zip(ZipArchive<FileReader>);
 
@@ -85,12 +88,17 @@ impl Zip {
     pub(super) fn entries(&self) -> Result<Vec<Entry>, ConvertError> {
         let mut buffer = vec![0; RECOMMENDED_BUFFER_SIZE];
         let mut records = self.0.entries(&mut buffer);
-        let mut entries = Vec::new();
+        let (mut entries, mut names) = (Vec::new(), 0);
         while let Some(record) = records.next_entry().map_err(judge)? {
             if entries.len() as u64 >= ENTRIES_MAX {
                 return Err(too_many());
             }
-            entries.push(Entry::of(&record));
+            let entry = Entry::of(&record);
+            names += entry.raw.len();
+            if names > NAMES_MAX {
+                return Err(too_many());
+            }
+            entries.push(entry);
         }
         Ok(entries)
     }
@@ -116,7 +124,7 @@ impl Zip {
 }
 
 fn too_many() -> ConvertError {
-    let error = format!("more than {ENTRIES_MAX} entries");
+    let error = format!("more than {ENTRIES_MAX} entries, or {NAMES_MAX} bytes of names");
     reject(Rejection::ArchiveRefused, error)
 }
 

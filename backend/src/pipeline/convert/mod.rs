@@ -8,9 +8,8 @@
 //!
 //! Whatever is delivered has a name whose extension says what it is.
 //!
-//! Under crash: the product gets its name when it is whole; a conversion that died is begun again,
-//! each time after a longer wait, so that a hostile file that takes the process with it does not
-//! hold up the others. At last it is parked.
+//! Under crash: the product gets its name when it is whole; a conversion that died is begun again, see
+//! [`super::turn`].
 
 pub mod archive;
 mod clean;
@@ -38,20 +37,13 @@ use std::sync::Arc;
 use chatlift_shared::api::Join;
 use chatlift_shared::digest::Sha256;
 
-use super::folders::{blocking, measure, remove, remove_folder, rename};
-use super::retry::delay;
-use super::{CONVERSION_MAX, Failure, Lane, Pipeline, Rejection, unite, unpack};
-use crate::error::random;
+use super::folders::{measure, remove, remove_folder, rename};
+use super::{CONVERSION_MAX, Failure, Lane, Pipeline, Rejection, turn, unite, unpack};
 use crate::sandbox::{Program, Programs, RunError, Sandbox};
 use crate::store::{Job, Product};
 pub use kind::{Kind, inspect};
 use naming::{named, renamed};
 use plan::{Plan, plan};
-
-/// How often the process may die in a file's conversion before the file is parked. With the waits
-/// in between that takes half an hour at least: a good file gets there only if the process is
-/// killed for other reasons in that file's every conversion for so long.
-const CRASHES_MAX: u32 = 12;
 
 /// Makes one kind of file into another.
 ///
@@ -140,8 +132,9 @@ impl From<RunError> for ConvertError {
             RunError::Time { .. } => Rejection::TookTooLong,
             RunError::Memory { .. } | RunError::Processes { .. } => Rejection::TooComplex,
             RunError::Output { .. } => Rejection::ResultTooLarge,
-            RunError::Stopped | RunError::System { .. } => {
-                return Self::Disk(io::Error::other(error));
+            RunError::Stopped => return Self::Disk(io::Error::other(error)),
+            RunError::System { source, .. } => {
+                return Self::Disk(io::Error::new(source.kind(), error));
             }
         };
         reject(rejection, error.to_string())
@@ -286,7 +279,7 @@ async fn product(pipeline: &Pipeline, job: &Job) -> Result<Option<Product>, Fail
     let file = &job.announced.file;
     let source = pipeline.folders.original(file.id);
     let name = file.name.clone();
-    let kind = blocking(move || inspect(&source, &name)).await?;
+    let kind = opened(move || Ok(inspect(&source, &name)?)).await?;
     let sha256 = match file.sha256 {
         Some(sha256) => sha256,
         // Read by a backend of before digests were computed on the way.
@@ -382,6 +375,17 @@ async fn convert(
     .await
 }
 
+/// Runs what opens a file on a thread where blocking is fine. A decoder that panics over a file will do
+/// so again.
+pub(super) async fn opened<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ConvertError> + Send + 'static,
+) -> Result<T, Failure> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => Ok(outcome?),
+        Err(panic) => Err(Failure::rejected(Rejection::Unreadable, panic.to_string())),
+    }
+}
+
 /// Has `work` make a file in a folder of its own, in its turn; size and digest of what it made.
 pub(super) async fn bounded(
     pipeline: &Pipeline,
@@ -389,22 +393,11 @@ pub(super) async fn bounded(
     lane: Lane,
     work: impl FnOnce(&Path, &Path) -> Result<(), ConvertError> + Send + 'static,
 ) -> Result<(u64, Sha256), Failure> {
-    if job.crashes >= CRASHES_MAX {
-        let error = format!("the process died in its conversion {CRASHES_MAX} times");
-        return Err(Failure::rejected(Rejection::Unreadable, error));
-    }
-    // Each may need as much memory as its limits allow.
-    let turn = pipeline.turn(lane).await;
-    let wait = delay(job.crashes.saturating_add(1), random());
-    let again_at = pipeline.clock.now().plus(wait);
-    pipeline
-        .store
-        .conversion_begins(job.file(), again_at)
-        .await?;
+    let turn = turn::to_convert(pipeline, job, lane).await?;
     let result = pipeline.folders.converting(job.file());
     let folder = pipeline.folders.run(job.file());
     let made = result.clone();
-    let work = tokio::task::spawn_blocking(move || {
+    let work = opened(move || {
         // Until its end, also when nobody waits for that any more.
         let _turn = turn;
         remove_folder(&folder)?;
@@ -420,12 +413,7 @@ pub(super) async fn bounded(
         let error = format!("it took longer than {CONVERSION_MAX:?}");
         return Err(Failure::rejected(Rejection::TookTooLong, error));
     };
-    match outcome {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => return Err(error.into()),
-        // A decoder that panics over a file will do so again.
-        Err(panic) => return Err(Failure::rejected(Rejection::Unreadable, panic.to_string())),
-    }
+    outcome?;
     let measured = measure(result).await?;
     Ok(measured.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?)
 }
