@@ -145,21 +145,20 @@ pub(crate) fn announce(
 }
 
 /// Sends a chunk of an upload; the first of `digests` is that of its whole part, if it is known yet,
-/// and those to complete the file with follow where it may complete it.
+/// and that of all parts' digests follows where it may complete the file.
 pub(crate) fn send_chunk(
     whose: For,
     upload: &Upload,
     chunk: Chunk,
-    digests: (Option<Sha256>, Option<(Sha256, Sha256)>),
+    digests: (Option<Sha256>, Option<Sha256>),
     body: &Blob,
     loaded: Loaded,
 ) -> Answer {
     let n = format::decimal(chunk.n.into());
     let mut path = ["/uploads/", &upload.id, "/parts/", &n].concat();
-    if let Some((sha256, parts)) = &digests.1 {
-        for text in ["?sha256=", &hex(sha256), "&parts_sha256=", &hex(parts)] {
-            path.push_str(text);
-        }
+    if let Some(parts) = &digests.1 {
+        path.push_str("?parts_sha256=");
+        path.push_str(&hex(parts));
     }
     let mut headers = vec![(HEADER_TICKET, upload.ticket.clone())];
     if !chunk.direct {
@@ -177,17 +176,9 @@ pub(crate) fn send_chunk(
 }
 
 /// Completes an upload.
-pub(crate) fn complete(
-    whose: For,
-    upload: &Upload,
-    sha256: Sha256,
-    parts_sha256: Sha256,
-) -> Answer {
+pub(crate) fn complete(whose: For, upload: &Upload, parts_sha256: Sha256) -> Answer {
     let path = ["/uploads/", &upload.id, "/complete"].concat();
-    let body = json(&[
-        ("sha256", hex(&sha256).into()),
-        ("parts_sha256", hex(&parts_sha256).into()),
-    ]);
+    let body = json(&[("parts_sha256", hex(&parts_sha256).into())]);
     call(whose, "POST", &path, &json_body(), &body, None)
 }
 

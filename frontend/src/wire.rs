@@ -38,7 +38,7 @@ pub struct Link {
     pub files: Vec<File>,
 }
 
-/// What the page needs of a `PageFile`. Its id and digest are only shown, so they stay text.
+/// What the page needs of a `PageFile`. Its id is only shown, so it stays text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct File {
     /// The file's id.
@@ -47,8 +47,6 @@ pub struct File {
     pub name: String,
     /// Size in bytes.
     pub size: u64,
-    /// Digest of the content in hex, where it is known.
-    pub sha256: Option<String>,
     /// Storage address.
     pub address: String,
     /// What became of it, as far as the backend has said.
@@ -147,7 +145,6 @@ pub fn file(value: &impl Value) -> Option<File> {
         id: text(value, "id")?,
         name: text(value, "name")?,
         size: whole(value, "size")?,
-        sha256: text(value, "sha256"),
         address: text(value, "address")?,
         receipt: value.get("receipt").as_ref().and_then(receipt),
         ticket: text(value, "ticket"),
@@ -287,7 +284,6 @@ mod tests {
             id: file.id.to_string(),
             name: file.name.clone(),
             size: file.size,
-            sha256: file.sha256.map(|sha256| sha256.to_string()),
             address: file.address.clone(),
             receipt: file.receipt.clone().map(|receipt| Receipt {
                 status: receipt.status,

@@ -153,7 +153,7 @@ async fn a_hostile_file_is_rejected_in_words_and_the_next_one_is_delivered() {
             3,
             b"\x02#!SILK_V3".to_vec(),
             "application/octet-stream",
-            "cannot be turned into",
+            "SILK",
         ),
     ];
     for (n, content, media_type, words) in files {

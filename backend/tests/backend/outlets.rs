@@ -91,7 +91,7 @@ async fn the_app_hears_by_webhook_of_deliveries_and_rejections_under_one_id_at_e
     let content = backend.get(content.expect("a path")).await;
     assert_eq!(content.bytes().await.expect("bytes"), "words");
     assert_eq!(rejected["type"], "file.rejected");
-    assert_eq!(rejected["data"]["code"], "no-usable-format");
+    assert_eq!(rejected["data"]["code"], "silk-voice");
     // The answer acknowledges the delivery.
     until(async || {
         let list: Value = backend

@@ -42,13 +42,9 @@ pub(super) fn Files() -> impl IntoView {
 }
 
 fn address(file: StoredFile) -> impl IntoView {
-    let digest = file
-        .sha256
-        .map(|sha256| [&*t("success.digest"), " ", &sha256].concat());
     view! {
         <dt dir="auto">{file.name}</dt>
         <dd data-testid="address">{file.address}</dd>
-        {digest.map(|digest| view! { <dd>{digest}</dd> })}
     }
 }
 

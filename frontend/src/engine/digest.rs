@@ -1,8 +1,6 @@
-//! Digests what is read of files: a part, and the whole file as its parts come in order.
+//! Digests what is read of files.
 
-use std::cell::RefCell;
-
-use chatlift_frontend::uploader::{Failure, Job, Key};
+use chatlift_frontend::uploader::Failure;
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::HEAD_MAX;
 use sha2::Digest as _;
@@ -13,49 +11,20 @@ use super::read::Reader;
 /// milliseconds, so the page stays smooth, and reading it costs little beside that.
 const SLICE: f64 = 256.0 * 1024.0;
 
-thread_local! {
-    /// Digests of whole files, as far as they have come, by file and run.
-    static WHOLES: RefCell<Vec<(Key, u32, Hash)>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Forgets a file's digest.
-pub(super) fn forget(key: Key) {
-    WHOLES.with(|wholes| wholes.borrow_mut().retain(|whole| whole.0 != key));
-}
-
-/// Forgets all digests.
-pub(super) fn clear() {
-    WHOLES.take();
-}
-
 /// What a job makes of the bytes that it reads.
+#[derive(Default)]
 pub(super) struct Reading {
     head: Vec<u8>,
     part: Hash,
-    whole: Hash,
 }
 
 impl Reading {
-    /// For a job; nothing if the parts before its own have not been read.
-    pub(super) fn begin(key: Key, run: u32, job: Job) -> Option<Self> {
-        let whole = match job {
-            Job::Digest(n) => take_whole(key, run, n)?,
-            _ => Hash::new(),
-        };
-        Some(Self {
-            head: Vec::new(),
-            part: Hash::new(),
-            whole,
-        })
-    }
-
     fn add(&mut self, bytes: &[u8]) {
         if self.head.is_empty() {
             let end = bytes.len().min(HEAD_MAX as usize);
             self.head.extend_from_slice(&bytes[..end]);
         }
         self.part.add(bytes);
-        self.whole.add(bytes);
     }
 
     /// Reads a stretch of a file, a slice at a time.
@@ -87,29 +56,14 @@ impl Reading {
     pub(super) fn digest(&self) -> Sha256 {
         self.part.digest()
     }
-
-    /// The digest of the file up to here.
-    pub(super) fn whole(&self) -> Sha256 {
-        self.whole.digest()
-    }
-
-    /// Keeps the digest of the file up to here, for the next part.
-    pub(super) fn keep(self, key: Key, run: u32) {
-        WHOLES.with(|wholes| wholes.borrow_mut().push((key, run, self.whole)));
-    }
 }
 
 /// A digest in the making. Its functions are kept out of line: they are called from several
 /// places, a few times in a second, and each copy would be loaded by everybody.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 struct Hash(sha2::Sha256);
 
 impl Hash {
-    #[inline(never)]
-    fn new() -> Self {
-        Self(sha2::Sha256::new())
-    }
-
     #[inline(never)]
     fn add(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
@@ -123,19 +77,7 @@ impl Hash {
 
 /// The digest of some bytes.
 pub(super) fn of(bytes: &[u8]) -> Sha256 {
-    let mut hash = Hash::new();
+    let mut hash = Hash::default();
     hash.add(bytes);
     hash.digest()
-}
-
-/// The digest of the whole file up to part `n`; a new one for the first.
-fn take_whole(key: Key, run: u32, n: u16) -> Option<Hash> {
-    WHOLES.with(|wholes| {
-        let mut wholes = wholes.borrow_mut();
-        let at = wholes
-            .iter()
-            .position(|whole| whole.0 == key && whole.1 == run);
-        let known = at.map(|at| wholes.swap_remove(at).2);
-        if n == 1 { Some(Hash::new()) } else { known }
-    })
 }

@@ -99,7 +99,6 @@ pub(crate) fn cancel(key: Key) -> bool {
 fn forget(key: Key) {
     BATCH.with(|batch| batch.borrow_mut().remove(key));
     FILES.with(|files| files.borrow_mut().retain(|file| file.0 != key));
-    digest::forget(key);
 }
 
 /// Tells the edge that an upload will not be completed. What it is not told, it cleans away by
@@ -125,7 +124,6 @@ fn retry(ask: Box<dyn Fn() -> api::Answer>) {
 pub(crate) fn clear() {
     BATCH.take();
     FILES.take();
-    digest::clear();
 }
 
 /// Looks at a file on its way.
@@ -257,7 +255,7 @@ async fn carry_out(key: Key, run: u32, job: Job) -> Result<Event, Failure> {
         on_event(key, run, Event::Stalled(job));
         pump();
     });
-    let mut reading = Reading::begin(key, run, job).ok_or(Failure::Unreadable)?;
+    let mut reading = Reading::default();
     let (start, end) = match job {
         Job::Whole => (0.0, file.size()),
         Job::Announce => (0.0, file.size().min(HEAD_MAX as f64)),
@@ -268,9 +266,7 @@ async fn carry_out(key: Key, run: u32, job: Job) -> Result<Event, Failure> {
     drop(reader);
     if let Job::Digest(n) = job {
         let digest = reading.digest();
-        let whole = (end >= file.size()).then(|| reading.whole());
-        reading.keep(key, run);
-        return Ok(Event::Digested { n, digest, whole });
+        return Ok(Event::Digested { n, digest });
     }
     let call = ask(key, run, job, &file, &reading);
     let call = call.ok_or_else(|| match job {
@@ -339,9 +335,9 @@ fn ask(key: Key, run: u32, job: Job, file: &File, reading: &Reading) -> Option<a
             let (from, to) = (start + chunk.from as f64, start + chunk.to as f64);
             let body = file.slice_with_f64_and_f64(from, to).ok()?;
             read(key, |_, transfer| {
-                let whole = transfer.digests().filter(|_| chunk.ends);
-                let whole = whole.map(|(whole, parts)| (whole, digest::of(&parts)));
-                let digests = (transfer.part_digest(chunk.n), whole);
+                let parts = transfer.digests().filter(|_| chunk.ends);
+                let parts = parts.map(|parts| digest::of(&parts));
+                let digests = (transfer.part_digest(chunk.n), parts);
                 let upload = transfer.upload()?;
                 Some(api::send_chunk(
                     whose, upload, chunk, digests, &body, loaded,
@@ -349,13 +345,8 @@ fn ask(key: Key, run: u32, job: Job, file: &File, reading: &Reading) -> Option<a
             })??
         }
         Job::Complete => read(key, |_, transfer| {
-            let (whole, parts) = transfer.digests()?;
-            Some(api::complete(
-                whose,
-                transfer.upload()?,
-                whole,
-                digest::of(&parts),
-            ))
+            let parts = digest::of(&transfer.digests()?);
+            Some(api::complete(whose, transfer.upload()?, parts))
         })??,
         Job::Cancel => {
             let upload = read(key, |_, transfer| {

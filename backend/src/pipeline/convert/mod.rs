@@ -280,6 +280,7 @@ async fn product(pipeline: &Pipeline, job: &Job) -> Result<Option<Product>, Fail
     let source = pipeline.folders.original(file.id);
     let name = file.name.clone();
     let kind = opened(move || Ok(inspect(&source, &name)?)).await?;
+    let kind = kind.or_announced(&file.media_type);
     let sha256 = match file.sha256 {
         Some(sha256) => sha256,
         // Read by a backend of before digests were computed on the way.

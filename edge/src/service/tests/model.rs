@@ -251,8 +251,11 @@ impl Model {
 
     /// Lets the alarms do all that is due in the next twenty minutes.
     fn rest(&mut self) {
-        for _ in 0..20 {
-            self.pass(Duration::from_secs(60));
+        // By minutes while commits are settled, and then until an event that was tried in vain many times
+        // is tried again.
+        let waits = [Duration::from_secs(60); 20].into_iter();
+        for wait in waits.chain([Duration::from_secs(6 * 60 * 60); 2]) {
+            self.pass(wait);
             let now = self.machine.now.get();
             if now >= START.plus(R2_DROPS_AFTER) {
                 let died = &self.died;

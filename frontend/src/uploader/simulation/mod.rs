@@ -27,10 +27,6 @@ fn digest(key: Key, n: u16) -> Sha256 {
     Sha256::of(format!("{key}/{n}").as_bytes())
 }
 
-fn whole() -> Sha256 {
-    Sha256::of(b"whole")
-}
-
 fn refusal(code: ProblemCode, parts: Vec<u16>) -> Failure {
     Failure::Edge(Box::new(Refusal {
         status: code.status(),
@@ -156,7 +152,6 @@ impl Edge {
 
     /// A right answer to a job.
     fn answer(&mut self, key: Key, size: u64, job: Job) -> Event {
-        let count = u16::try_from(size.div_ceil(PART)).expect("few parts");
         match job {
             Job::Whole => {
                 self.stored += 1;
@@ -176,7 +171,6 @@ impl Edge {
             Job::Digest(n) => Event::Digested {
                 n,
                 digest: digest(key, n),
-                whole: (n == count).then(whole),
             },
             Job::Send(chunk) => self
                 .take(key, size, chunk, chunk.to - chunk.from)
@@ -259,7 +253,6 @@ fn parts_of_another_size_than_was_thought_are_digested_anew() {
     let old = Event::Digested {
         n: 1,
         digest: digest(1, 1),
-        whole: None,
     };
     batch.on(key, run, old, 0.0, true, 0.5);
     let next = std::iter::from_fn(|| batch.next(0.0));
@@ -267,11 +260,7 @@ fn parts_of_another_size_than_was_thought_are_digested_anew() {
     let digests: Vec<_> = next.map(|next| next.2).filter(|job| !sends(job)).collect();
     assert_eq!(digests, [Job::Digest(1)]);
     let all = Sha256::of(b"all");
-    let new = Event::Digested {
-        n: 1,
-        digest: all,
-        whole: Some(whole()),
-    };
+    let new = Event::Digested { n: 1, digest: all };
     batch.on(key, run, new, 0.0, true, 0.5);
     let (_, transfer) = batch.get(key).expect("the file");
     assert_eq!(transfer.range(1), Some((0, size)));

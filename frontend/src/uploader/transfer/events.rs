@@ -43,12 +43,11 @@ impl Transfer {
                 self.announced(upload);
                 self.gain(false, now);
             }
-            Event::Digested { n, digest, whole } => {
+            Event::Digested { n, digest } => {
                 self.digesting = Work::Idle;
                 if std::mem::take(&mut self.stale) {
                     return None;
                 }
-                self.sha256 = whole.or(self.sha256);
                 if let Some(part) = self.part_mut(n) {
                     part.digest = Some(digest);
                     part.compare();
@@ -101,9 +100,7 @@ impl Transfer {
                     *loaded = bytes.min(chunk.to - chunk.from);
                 }
                 let progress = self.progress();
-                if chunk.ends
-                    && self.sha256.is_some()
-                    && progress.done + progress.moving >= self.size
+                if chunk.ends && self.is_digested() && progress.done + progress.moving >= self.size
                 {
                     self.state = State::Completing;
                 }
@@ -162,7 +159,6 @@ impl Transfer {
         }
         if self.parts.len() != usize::from(count) || upload.part_size != self.part_size() {
             self.parts = vec![Part::NEW; usize::from(count)];
-            self.sha256 = None;
             self.stale = !self.digesting.is_idle();
         }
         for part in &mut self.parts {

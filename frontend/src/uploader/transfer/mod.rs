@@ -1,7 +1,7 @@
 //! One file on its way.
 //!
 //! A file of up to `single_max` bytes goes whole, in one request. A larger one is announced, its
-//! parts are digested in order (so that the digest of the whole comes with them) and sent in
+//! parts are digested in order and sent in
 //! chunks, several parts at once, and it is completed.
 //!
 //! What it is to do next is in `plan`, what it makes of what happened in `events`, what it makes of
@@ -45,7 +45,7 @@ pub enum Job {
     Whole,
     /// Announce it.
     Announce,
-    /// Digest part `n` (from 1), and go on with the digest of the whole. `n` = 1 begins it anew.
+    /// Digest part `n` (from 1).
     Digest(u16),
     /// Send a chunk.
     Send(Chunk),
@@ -60,14 +60,12 @@ pub enum Job {
 pub enum Event {
     /// The edge answered the announcement.
     Announced(Box<Upload>),
-    /// Part `n` has this digest; `whole` is the file's, with the last part.
+    /// Part `n` has this digest.
     Digested {
         /// The part, from 1.
         n: u16,
         /// Its digest.
         digest: Sha256,
-        /// The digest of the whole file, once all parts are read.
-        whole: Option<Sha256>,
     },
     /// The device gives nothing of what is read of the file for a job: it holds up no other file.
     Stalled(Job),
@@ -150,7 +148,6 @@ pub struct Transfer {
     /// That answer still holds.
     announced: bool,
     parts: Vec<Part>,
-    sha256: Option<Sha256>,
     digesting: Work,
     /// The digest under way is of a part that was thought to be of another size.
     stale: bool,
@@ -194,7 +191,6 @@ impl Transfer {
             upload: None,
             announced: false,
             parts: vec![Part::NEW; count],
-            sha256: None,
             digesting: Work::Idle,
             stale: false,
             busy: Work::Idle,
@@ -236,15 +232,20 @@ impl Transfer {
         self.part(n)?.digest
     }
 
-    /// What to complete with: the digest of the whole, and the parts' digests, one after the other, by
-    /// whose digest they are named (`Sha256::of_parts`).
+    /// What to complete with: the parts' digests, one after the other, by whose digest they are named
+    /// (`Sha256::of_parts`).
     #[must_use]
-    pub fn digests(&self) -> Option<(Sha256, Vec<u8>)> {
+    pub fn digests(&self) -> Option<Vec<u8>> {
         let mut parts = Vec::new();
         for part in &self.parts {
             parts.extend(part.digest?.0);
         }
-        Some((self.sha256?, parts))
+        (!parts.is_empty()).then_some(parts)
+    }
+
+    /// Whether it comes in parts, each of which is digested.
+    fn is_digested(&self) -> bool {
+        !self.parts.is_empty() && self.parts.iter().all(|part| part.digest.is_some())
     }
 
     /// Where part `n` begins and ends in the file, in bytes.

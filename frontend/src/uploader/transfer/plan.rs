@@ -48,9 +48,9 @@ impl Transfer {
             return None;
         }
         if !announce && self.is_sealed() {
-            return match self.sha256 {
-                Some(_) => Some(self.complete()),
-                None => self.digest(grant, usize::MAX),
+            return match self.is_digested() {
+                true => Some(self.complete()),
+                false => self.digest(grant, usize::MAX),
             };
         }
         if !announce
@@ -63,7 +63,7 @@ impl Transfer {
             return Some(job);
         }
         if !announce
-            && self.sha256.is_some()
+            && self.is_digested()
             && self.parts.iter().all(|part| part.sending == Sending::Held)
         {
             return Some(self.complete());
@@ -99,7 +99,7 @@ impl Transfer {
 
     /// Whether the edge may have completed the file without this page having heard of it.
     fn may_be_stored(&self) -> bool {
-        self.sha256.is_some()
+        self.is_digested()
             && self.parts.iter().any(|part| part.unheard)
             && self.parts.iter().all(Part::may_be_held)
     }
