@@ -7,14 +7,13 @@ use std::path::Path;
 use toml::{Table, Value};
 
 /// All that the platform reads its environment with, next to the name that is read.
-const READERS: [&str; 7] = [
+const READERS: [&str; 6] = [
     "var(\"",
     "durable_object(\"",
     "bucket(\"",
     "assets(\"",
     "analytics_engine(\"",
     "rate_limiter(\"",
-    "count(env, \"",
 ];
 
 fn read(path: &str) -> String {

@@ -103,12 +103,12 @@ impl Runtime for Bindings<'_> {
     /// By the platform's rate limiting bindings: counted at each of its locations by itself, without a
     /// call that anything waits for. Each binding may be absent, as on a developer's machine.
     async fn allows(&self, limit: Limit, key: String) -> bool {
-        let binding = match limit {
-            Limit::Address => "RATE_ADDRESS",
-            Limit::Link => "RATE_LINK",
-            Limit::Key => "RATE_KEY",
+        let limiter = match limit {
+            Limit::Address => self.env.rate_limiter("RATE_ADDRESS"),
+            Limit::Link => self.env.rate_limiter("RATE_LINK"),
+            Limit::Key => self.env.rate_limiter("RATE_KEY"),
         };
-        let Ok(limiter) = self.env.rate_limiter(binding) else {
+        let Ok(limiter) = limiter else {
             return true;
         };
         match limiter.limit(key).await {
