@@ -151,9 +151,9 @@ async fn a_hostile_file_is_rejected_in_words_and_the_next_one_is_delivered() {
         ),
         (
             3,
-            b"\x02#!SILK_V3".to_vec(),
-            "application/octet-stream",
-            "SILK",
+            b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0".to_vec(),
+            "audio/wav",
+            "cannot be turned into",
         ),
     ];
     for (n, content, media_type, words) in files {
