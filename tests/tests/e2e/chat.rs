@@ -132,7 +132,7 @@ fn a_file_from_a_wecom_chat_arrives() {
     let phone = phone(WECOM);
     open(&phone, &link, "ok");
     assert_eq!(phone.read(FILES), "From your chats");
-    assert_eq!(phone.read(PICTURES), "Pictures from this chat");
+    assert_eq!(phone.read(PICTURES), "Pictures from your chats");
     assert_eq!(phone.text(&mark("pick-button")), "From this phone");
     let first = phone.session().script(
         "return document.querySelector('[data-testid=drop-zone]').querySelector('button,label').dataset.testid",
