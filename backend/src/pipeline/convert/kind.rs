@@ -25,9 +25,10 @@ pub struct Kind {
 }
 
 impl Kind {
-    /// What the edge announced, which has seen the file too, where nothing is known of it here.
+    /// What the edge announced, which has seen the file too, where nothing is known of it here. That it is
+    /// text is always told here.
     pub(super) fn or_announced(mut self, announced: &str) -> Self {
-        if self.media_type == UNKNOWN {
+        if self.media_type == UNKNOWN && announced != PLAIN {
             announced.clone_into(&mut self.media_type);
         }
         self
