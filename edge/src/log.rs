@@ -5,7 +5,7 @@
 use core::cell::Cell;
 use core::future::poll_fn;
 use core::pin::pin;
-use std::sync::OnceLock;
+use std::sync::{Once, OnceLock};
 
 use chatlift_shared::LinkId;
 use serde_json::{Map, Value, json};
@@ -32,17 +32,23 @@ pub fn error(event: &str, fields: &[(&str, String)]) {
     write(Level::Error, event, fields);
 }
 
-/// Has lines go to `sink` from now on, and makes a panic a line as well. It tells the place only: the
-/// message may repeat what somebody sent.
+/// Has lines go to `sink` from now on.
 pub fn to(sink: fn(Level, &Value)) {
-    if SINK.set(sink).is_ok() {
+    let _ = SINK.set(sink);
+}
+
+/// Makes a panic a line as well, in place of what the platform would print. It tells the place only: the
+/// message may repeat what somebody sent.
+pub fn panics() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
         std::panic::set_hook(Box::new(|panic| {
             let place = panic.location().map(ToString::to_string);
             let mut fields = vec![("place", place.unwrap_or_default())];
             fields.extend(LINK.get().map(|link| ("link", link.to_string())));
             error("panic", &fields);
         }));
-    }
+    });
 }
 
 thread_local! {

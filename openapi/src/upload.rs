@@ -83,6 +83,10 @@ fn page() -> Vec<Operation> {
         (413, "No file was small enough."),
         (415, "No file was of a type that is accepted."),
         (422, "The form has no file, or only empty ones."),
+        (
+            503,
+            "Storage did not answer: each file says what became of it.",
+        ),
     ] {
         form = form.answers_content(status, why, result.clone());
     }
@@ -101,7 +105,7 @@ fn page() -> Vec<Operation> {
         .answers_content(404, "A page that says that the link is none.", html.clone())
         .answers_content(410, "A page that says that the link is over.", html)
         .problems(&[]),
-        form.problems(&[StorageUnavailable]),
+        form.problems(&[]),
         operation(
             Tag::Upload,
             "get",

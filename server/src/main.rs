@@ -34,6 +34,7 @@ use error::Error;
 
 fn main() -> ExitCode {
     log::to(|_, line| println!("{line}"));
+    log::panics();
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

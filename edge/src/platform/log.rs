@@ -7,7 +7,7 @@ use crate::core::json::place;
 use crate::log::{self, Level};
 pub(super) use crate::log::{error, info};
 
-/// Has lines, those of panics too, go to the console.
+/// Has lines go to the console.
 pub(super) fn to_console() {
     log::to(|level, line: &Value| match level {
         Level::Info => console_log!("{line}"),

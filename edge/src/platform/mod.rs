@@ -35,6 +35,8 @@ fn start() {
 /// Every request of the edge comes in here.
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
+    // After the platform has set its own.
+    crate::log::panics();
     let faults = setup::config(&env).is_ok_and(|c| c.faults);
     counts::worker_request();
     // Shown to tests only: see `counts`.
