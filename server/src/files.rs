@@ -120,7 +120,8 @@ fn unique(folder: &Path) -> PathBuf {
     folder.join(format!("{random:016x}.new"))
 }
 
-/// A tag of an object is made of its size and time of change, since its digest is not kept.
+/// A tag of an object is made of its size and time of change, since its digest is not kept. It has no dash:
+/// R2's tags have one where an object was joined from parts.
 async fn head_of(file: &File) -> io::Result<Head> {
     let about = file.metadata().await?;
     let changed = about.modified()?;
@@ -129,7 +130,7 @@ async fn head_of(file: &File) -> io::Result<Head> {
         .unwrap_or_default();
     Ok(Head {
         size: about.len(),
-        etag: format!("{:x}-{:x}", about.len(), since.as_nanos()),
+        etag: format!("{:016x}{:016x}", about.len(), since.as_nanos()),
     })
 }
 
