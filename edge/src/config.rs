@@ -276,16 +276,10 @@ impl Config {
         self.app(app)?.scenes.get(scene)
     }
 
-    /// The accounts of an app on chat platforms.
-    #[must_use]
-    pub fn chat(&self, app: &AppId) -> Option<&Accounts> {
-        self.chat.get(app)
-    }
-
     /// An app's account on a chat platform, if its company has one.
     #[must_use]
     pub fn account(&self, id: &AccountId) -> Option<&Account> {
-        self.chat(&id.app)?.get(&id.platform)
+        self.chat.get(&id.app)?.get(&id.platform)
     }
 
     /// The app that this API key belongs to. Every key of every app is compared, each in constant

@@ -188,7 +188,6 @@ pub trait Bucket {
     /// An object's content, or some of it, as a stream; `None` if there is none.
     async fn open(&self, key: &str, what: Selection) -> Result<Option<Self::Body>, BucketError>;
 
-    /// Digest of a whole object, read as a stream.
     /// Digest of a body, which goes nowhere else.
     async fn digest(&self, body: Self::Body) -> Result<Sha256, BucketError>;
 

@@ -12,6 +12,7 @@ use chatlift_edge::config::Config;
 use chatlift_edge::core::chat::AccountId;
 use chatlift_edge::core::chat::vault::Tickets;
 use chatlift_edge::core::command::Command;
+use chatlift_edge::core::faults::R2_SILENT;
 use chatlift_edge::http::{self as edge_http, Edge, Limit, Request, Response, Runtime};
 use chatlift_edge::ports::Failure;
 use chatlift_edge::service::Service;
@@ -26,7 +27,7 @@ use crate::error::Error;
 use crate::files::Files;
 use crate::links::Links;
 use crate::outgoing::{self, Vaults};
-use crate::world::{Clock, STORE_SILENT, random};
+use crate::world::{Clock, random};
 use crate::{files, rows};
 
 /// Requests of a minute under a limit: as production's rate limiting bindings in wrangler.toml.
@@ -84,7 +85,7 @@ impl Native {
         Service {
             links: self.links.clone(),
             bucket: match fault.as_deref() {
-                Some(STORE_SILENT) => self.files.silent(),
+                Some(R2_SILENT) => self.files.silent(),
                 _ => self.files.clone(),
             },
             world: Clock { fault },

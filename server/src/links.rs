@@ -21,7 +21,7 @@ use chatlift_edge::core::sse;
 use chatlift_edge::core::stage::{self, Rows, Turns, offset_differs};
 use chatlift_edge::core::work::{next_alarm, wake_at};
 use chatlift_edge::ports::{self, Begun, Chunk, Failure, Kept, Stage};
-use chatlift_shared::{EventId, LinkId, Problem, Timestamp, UploadId};
+use chatlift_shared::{LinkId, Problem, Timestamp, UploadId};
 use futures_channel::mpsc::{UnboundedSender, unbounded};
 use futures_util::future::{Either, join_all, select};
 use futures_util::stream::{self, StreamExt as _};
@@ -66,13 +66,7 @@ impl Entry {
         if watchers.is_empty() {
             return;
         }
-        let new = |id: &EventId| before.is_none_or(|b| !b.events.contains_key(id));
-        for (id, row) in after.events.iter().filter(|(id, _)| new(id)) {
-            let kind = serde_json::from_str::<serde_json::Value>(&row.body)
-                .ok()
-                .and_then(|body| Some(body.get("type")?.as_str()?.to_owned()))
-                .unwrap_or_default();
-            let block = sse::event(*id, &kind, &row.body);
+        for block in sse::new_events(before, after) {
             // Whoever has gone away is forgotten.
             watchers.retain(|w| w.unbounded_send(block.clone()).is_ok());
         }

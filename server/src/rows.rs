@@ -16,7 +16,9 @@ use chatlift_shared::api::StagedPart;
 use chatlift_shared::{LinkId, Timestamp, UploadId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteExecutor, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+};
 use sqlx::{Row as _, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
 use crate::error::Error;
@@ -190,21 +192,7 @@ pub(crate) async fn save(
     for write in part_writes {
         write_part(&mut tx, write).await?;
     }
-    match alarm {
-        Some(at) => {
-            sqlx::query("INSERT OR REPLACE INTO alarm (link, at) VALUES (?, ?)")
-                .bind(&link)
-                .bind(at.millis())
-                .execute(&mut *tx)
-                .await?;
-        }
-        None => {
-            sqlx::query("DELETE FROM alarm WHERE link = ?")
-                .bind(&link)
-                .execute(&mut *tx)
-                .await?;
-        }
-    }
+    set_alarm(&mut *tx, next.link.id, alarm).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -396,7 +384,7 @@ pub(crate) async fn first_alarms(
 
 /// Sets when a link's alarm is due.
 pub(crate) async fn set_alarm(
-    pool: &SqlitePool,
+    database: impl SqliteExecutor<'_>,
     link: LinkId,
     alarm: Option<Timestamp>,
 ) -> Result<(), Error> {
@@ -406,6 +394,6 @@ pub(crate) async fn set_alarm(
             .bind(at.millis()),
         None => sqlx::query("DELETE FROM alarm WHERE link = ?").bind(link.to_string()),
     };
-    query.execute(pool).await?;
+    query.execute(database).await?;
     Ok(())
 }

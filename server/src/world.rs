@@ -2,20 +2,12 @@
 
 use std::time::Duration;
 
+use chatlift_edge::core::faults::{HANG_AFTER_R2_COMMIT, PANIC};
 use chatlift_edge::log;
 use chatlift_edge::ports::{Failure, World};
 use chatlift_shared::Timestamp;
 
 use crate::clock::now;
-
-/// Never answer after the store has committed and before the link knows.
-const HANG_AFTER_COMMIT: &str = "hang-after-r2-commit";
-
-/// Panic, with what was sent in the message.
-const PANIC: &str = "panic";
-
-/// The store answers nothing.
-pub(crate) const STORE_SILENT: &str = "r2-silent";
 
 /// The system's clock and random numbers.
 #[derive(Clone, Debug, Default)]
@@ -59,7 +51,7 @@ impl World for Clock {
     }
 
     async fn after_r2_commit(&self) {
-        if self.fault.as_deref() == Some(HANG_AFTER_COMMIT) {
+        if self.fault.as_deref() == Some(HANG_AFTER_R2_COMMIT) {
             log::info("hangs, as asked", &[]);
             std::future::pending::<()>().await;
         }

@@ -7,6 +7,7 @@ pub mod csp;
 pub mod decide;
 pub mod digest;
 pub mod domain;
+pub mod faults;
 pub mod first;
 pub mod flow;
 pub mod json;

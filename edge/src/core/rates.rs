@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use chatlift_shared::{ProblemCode, UploadId};
 
-use super::route::{PageRoute, Route, parse};
+use super::route::{PageRoute, Route};
 use super::tus;
 
 /// Whether a request under `/u/` counts.
@@ -13,11 +13,11 @@ use super::tus;
 /// how many they are goes by the file. `overridden` is the request's `X-HTTP-Method-Override`,
 /// which tus alone follows.
 #[must_use]
-pub fn counts(method: &str, overridden: Option<&str>, path: &str) -> bool {
-    let Ok(Route::Page(_, route)) = parse(method, path) else {
+pub fn counts<E>(method: &str, overridden: Option<&str>, route: &Result<Route, E>) -> bool {
+    let Ok(Route::Page(_, route)) = route else {
         return true;
     };
-    let one = |id: Option<String>| id.is_some_and(|id| id.parse::<UploadId>().is_ok());
+    let one = |id: &Option<String>| id.as_ref().is_some_and(|id| id.parse::<UploadId>().is_ok());
     match route {
         PageRoute::PutPart(..) => false,
         PageRoute::Tus(id) => !(one(id) && tus::method(method, overridden) == "PATCH"),
@@ -53,7 +53,12 @@ pub fn sender(address: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::route::parse;
     use super::*;
+
+    fn counts(method: &str, overridden: Option<&str>, path: &str) -> bool {
+        super::counts(method, overridden, &parse(method, path))
+    }
 
     #[test]
     fn only_a_wrong_key_is_a_guess() {

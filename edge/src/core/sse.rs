@@ -2,6 +2,8 @@
 
 use chatlift_shared::EventId;
 
+use super::link::LinkState;
+
 /// The beginning of a stream: how long a client waits before it comes back, in milliseconds.
 pub const BEGINNING: &str = "retry: 3000\n\n";
 
@@ -12,6 +14,19 @@ pub const KEEP_ALIVE: &str = ": still here\n\n";
 #[must_use]
 pub fn event(id: EventId, kind: &str, body: &str) -> String {
     format!("id: {id}\nevent: {kind}\ndata: {body}\n\n")
+}
+
+/// The events that a decision has put into the outbox, as blocks.
+pub fn new_events(before: Option<&LinkState>, after: &LinkState) -> impl Iterator<Item = String> {
+    let new = move |id: &EventId| before.is_none_or(|b| !b.events.contains_key(id));
+    let events = after.events.iter().filter(move |(id, _)| new(id));
+    events.map(|(id, row)| {
+        let kind = serde_json::from_str::<serde_json::Value>(&row.body)
+            .ok()
+            .and_then(|body| Some(body.get("type")?.as_str()?.to_owned()))
+            .unwrap_or_default();
+        event(*id, &kind, &row.body)
+    })
 }
 
 #[cfg(test)]

@@ -39,10 +39,9 @@ use respond::Refused;
 
 /// Answers a request. What fails is answered as a problem, and logged where it is ours.
 pub async fn serve<R: Runtime>(runtime: &R, request: Request<R::Body>) -> Response<R> {
-    let method = request.method.as_str().to_owned();
     let path = request.path().to_owned();
-    let label = label(&method, &path);
     let call = Call::new(runtime, request);
+    let label = label(&call.route);
     let origin = cors::origin(&call);
     if let Some(origin) = &origin
         && let Some(response) = cors::preflight(&call.request, origin)

@@ -18,11 +18,7 @@ pub(super) async fn check(call: &Call<'_, impl Runtime>) -> Result<(), Failure> 
         return Ok(());
     }
     let overridden = header(request, "x-http-method-override");
-    if !counts(
-        request.method.as_str(),
-        overridden.as_deref(),
-        request.path(),
-    ) {
+    if !counts(request.method.as_str(), overridden.as_deref(), &call.route) {
         return Ok(());
     }
     if let Some(sender) = sender_of(call) {

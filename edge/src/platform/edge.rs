@@ -4,7 +4,8 @@ use worker::Env;
 
 use super::links::Stubs;
 use super::r2::R2;
-use super::world::{NEWER_WORKER, R2_SILENT, Workers};
+use super::world::{NEWER_WORKER, Workers};
+use crate::core::faults::R2_SILENT;
 use crate::ports::Failure;
 use crate::service::Service;
 

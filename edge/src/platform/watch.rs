@@ -7,7 +7,6 @@
 use core::cell::RefCell;
 use core::time::Duration;
 
-use chatlift_shared::EventId;
 use chatlift_shared::api::LoggedEvent;
 use futures_channel::mpsc::{UnboundedSender, unbounded};
 use futures_util::stream::{Stream, StreamExt as _, once, select, unfold};
@@ -33,13 +32,7 @@ impl Watchers {
         if watchers.is_empty() {
             return;
         }
-        let new = |id: &EventId| before.is_none_or(|b| !b.events.contains_key(id));
-        for (id, row) in after.events.iter().filter(|(id, _)| new(id)) {
-            let kind = serde_json::from_str::<serde_json::Value>(&row.body)
-                .ok()
-                .and_then(|body| Some(body.get("type")?.as_str()?.to_owned()))
-                .unwrap_or_default();
-            let block = sse::event(*id, &kind, &row.body);
+        for block in sse::new_events(before, after) {
             // Whoever has gone away is forgotten.
             watchers.retain(|w| w.unbounded_send(block.clone()).is_ok());
         }

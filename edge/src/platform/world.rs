@@ -4,16 +4,8 @@ use chatlift_shared::Timestamp;
 use core::time::Duration;
 use worker::{Date, Delay, Response};
 
+use crate::core::faults::{HANG_AFTER_R2_COMMIT, PANIC};
 use crate::ports::{Failure, World};
-
-/// Never answer after R2 has committed and before the link knows.
-const HANG_AFTER_R2_COMMIT: &str = "hang-after-r2-commit";
-
-/// Panic, with what was sent in the message.
-const PANIC: &str = "panic";
-
-/// R2 answers nothing.
-pub(super) const R2_SILENT: &str = "r2-silent";
 
 /// The worker is of the next deployment, and the links' objects are not yet.
 pub(super) const NEWER_WORKER: &str = "newer-worker";
