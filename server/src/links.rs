@@ -94,6 +94,8 @@ impl std::fmt::Debug for Links {
 struct Turn {
     entry: Rc<Entry>,
     chunk: Chunk,
+    /// Bytes of the chunk's beginning that are held already.
+    overlap: u64,
     /// `None` where there is nothing to add.
     turn: Option<u64>,
 }
@@ -297,20 +299,53 @@ impl Links {
         } else {
             (chunk.length > 0).then(|| entry.turns.borrow_mut().take(chunk.upload, chunk.n))
         };
-        let turn = Turn { entry, chunk, turn };
-        let held = rows::staged(&self.0.pool, chunk.upload, chunk.n).await?;
-        stage::check(held, chunk.offset, chunk.length, chunk.part_len)?;
+        let mut turn = Turn {
+            entry,
+            chunk,
+            overlap: 0,
+            turn,
+        };
+        turn.overlap = self.overlap(&chunk).await?;
         Ok(Some(turn))
+    }
+
+    /// Refuses a chunk that does not continue its part; answers how much of its beginning is held already.
+    async fn overlap(&self, chunk: &Chunk) -> Result<u64, Failure> {
+        let Chunk {
+            upload,
+            n,
+            offset,
+            length,
+            part_len,
+            ..
+        } = *chunk;
+        let held = rows::staged(&self.0.pool, upload, n).await?;
+        // Where one request at a time adds, its offset is the protocol's own and exact.
+        if chunk.writer.is_some() {
+            stage::check(held, offset, length, part_len)?;
+            return Ok(0);
+        }
+        // What is put away goes on where the request's chunk was let begin.
+        let begins_row = chunk.put_away
+            || rows::staged_row(&self.0.pool, upload, n, offset)
+                .await?
+                .is_some();
+        Ok(stage::overlap(held, offset, length, part_len, || {
+            begins_row
+        })?)
     }
 
     /// Keeps what arrives of a chunk. Every row is written as soon as it is full, and the last one also
     /// when the stream breaks off, so a cut costs nothing that had arrived.
     async fn keep(&self, turn: &Turn, body: Option<Body>) -> Result<u64, Failure> {
-        let mut kept = turn.chunk.offset;
+        let mut kept = turn.chunk.offset + turn.overlap;
+        let mut skip = turn.overlap;
         let mut rows = Rows::default();
         if let Some(mut body) = body {
             while let Some(Ok(piece)) = body.0.next().await {
-                for row in rows.push(&piece) {
+                let held = usize::try_from(skip).unwrap_or(usize::MAX).min(piece.len());
+                skip -= held as u64;
+                for row in rows.push(&piece[held..]) {
                     kept = self.add(turn, kept, row).await?;
                 }
             }

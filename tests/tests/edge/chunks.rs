@@ -20,6 +20,9 @@ use chatlift_tests::stage::{Stage, shared};
 const PART: u64 = limits::PART_SIZE;
 const WITHIN: Duration = Duration::from_secs(60);
 
+/// Bytes of a row of what is staged, as the edge writes them.
+const ROW: usize = 128 * 1024;
+
 /// What the files are called.
 const NAME: &str = "parts.bin";
 
@@ -255,6 +258,31 @@ fn the_chunk_that_came_last_takes_over_from_one_that_is_still_arriving() {
     new.write_all(&part[at + 300_000..]).expect("the rest");
     let answer = read_answer(&mut new).expect("an answer");
     assert_eq!(answer.status, 204, "{}", answer.text());
+}
+
+/// A page that was told a place to go on at, while more of its own older request was being put away: what
+/// had arrived of the chunk was refused, natively, and lost.
+#[test]
+fn a_chunk_that_begins_where_an_earlier_row_ended_goes_on_from_what_is_held() {
+    let app = shared().edge.app();
+    let file = Random {
+        seed: 87,
+        size: 1_000_000,
+    };
+    let scene = Scene::new(app.page(&app.link(ANY_FILE)), file);
+    let _: Staged = scene.chunk(0, &scene.part[..400_000]).ok(202);
+    let at = 2 * ROW;
+    let staged: Staged = scene
+        .chunk(at as u64, &scene.part[at..at + 300_000])
+        .ok(202);
+    assert_eq!(staged.offset, at as u64 + 300_000);
+    let problem = refused(
+        &scene.chunk(at as u64 + 1, &scene.part[at + 1..]),
+        ProblemCode::OffsetDiffers,
+    );
+    assert_eq!(problem.offset, Some(staged.offset));
+    scene.rest(ROW as u64);
+    scene.complete(&app);
 }
 
 #[test]
