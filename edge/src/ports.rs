@@ -142,8 +142,8 @@ pub trait Bucket {
     /// A body of bytes that are in memory, one part at most.
     fn body(&self, bytes: Vec<u8>) -> Result<Self::Body, BucketError>;
 
-    /// Begins a multipart upload; answers R2's id of it.
-    async fn create(&self, key: &str) -> Result<String, BucketError>;
+    /// Begins a multipart upload whose parts but the last have `part_size` bytes; answers R2's id of it.
+    async fn create(&self, key: &str, part_size: u64) -> Result<String, BucketError>;
 
     /// Stores a part in place of any of the same number, and computes its digest as it goes by.
     async fn put_part(

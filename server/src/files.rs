@@ -156,7 +156,7 @@ impl Bucket for Files {
         Ok(Body::of(bytes))
     }
 
-    async fn create(&self, _key: &str) -> Result<String, BucketError> {
+    async fn create(&self, _key: &str, _part_size: u64) -> Result<String, BucketError> {
         self.asked("create")?;
         let id = format!("{:016x}", getrandom::u64().unwrap_or_default());
         fs::create_dir(self.upload(&id))

@@ -43,7 +43,7 @@ impl Bucket for R2 {
             })
     }
 
-    async fn create(&self, key: &str) -> Result<String, BucketError> {
+    async fn create(&self, key: &str, _part_size: u64) -> Result<String, BucketError> {
         counts::r2_class_a();
         let bucket = self.asked("create")?;
         let upload = bucket.create_multipart_upload(key).execute().await;

@@ -62,9 +62,10 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
 
         let key = object_key(app, upload);
         let attempt = self.world.random();
+        let part_size = part_size(size).max(JOIN_PART_SIZE);
         let multipart = Multipart {
-            r2_upload_id: self.bucket.create(&key).await?,
-            part_size: part_size(size).max(JOIN_PART_SIZE),
+            r2_upload_id: self.bucket.create(&key, part_size).await?,
+            part_size,
         };
         let join = SerialCommand::Join {
             attempt,

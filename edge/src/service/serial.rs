@@ -127,13 +127,14 @@ where
         };
         let size = new.length.unwrap_or(policy.max_file_size);
         let key = object_key(app, upload);
-        let r2_upload_id = self.bucket.create(&key).await?;
+        let part_size = part_size(size);
+        let r2_upload_id = self.bucket.create(&key, part_size).await?;
         let open = SerialCommand::Open {
             name: new.name,
             size,
             multipart: Multipart {
                 r2_upload_id: r2_upload_id.clone(),
-                part_size: part_size(size),
+                part_size,
             },
             serial: Serial {
                 protocol: new.protocol,

@@ -151,10 +151,11 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     ) -> Result<(OpenUpload, bool), Failure> {
         let upload = self.new_upload_id(link);
         let key = object_key(app, upload);
-        let r2_upload_id = self.bucket.create(&key).await?;
+        let part_size = part_size(size);
+        let r2_upload_id = self.bucket.create(&key, part_size).await?;
         let multipart = Multipart {
             r2_upload_id: r2_upload_id.clone(),
-            part_size: part_size(size),
+            part_size,
         };
         let open = Command::Open {
             upload,

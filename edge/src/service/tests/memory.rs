@@ -100,7 +100,7 @@ impl Bucket for Memory {
         Ok(bytes)
     }
 
-    async fn create(&self, key: &str) -> Result<String, BucketError> {
+    async fn create(&self, key: &str, _part_size: u64) -> Result<String, BucketError> {
         self.step("create", |s| {
             let id = format!("{key}#{}", s.multiparts.len());
             s.multiparts.insert(id.clone(), BTreeMap::new());

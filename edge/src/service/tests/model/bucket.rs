@@ -74,7 +74,7 @@ impl Bucket for Port {
         Ok(Body::whole(Rope::real(&bytes)))
     }
 
-    async fn create(&self, key: &str) -> Result<String, BucketError> {
+    async fn create(&self, key: &str, _part_size: u64) -> Result<String, BucketError> {
         let by = self.0.running.get();
         let make = || {
             self.0.made.set(self.0.made.get() + 1);
