@@ -18,8 +18,7 @@ use crate::process::Group;
 use crate::root::{at, target};
 use crate::run::{cargo, now, run};
 use crate::secrets::{AppSecrets, app_secrets, app_token, link_keys, read_env, write_env};
-use crate::wrangler::{self, Edge};
-use crate::{Error, page, tools, worker};
+use crate::{Error, native, page, tools, worker, wrangler};
 
 /// Port of the edge where none is given.
 pub const EDGE_PORT: u16 = 8787;
@@ -50,6 +49,8 @@ pub struct Options {
     /// Whether the programs that convert documents, images and films are installed where they are
     /// missing. Without them the backend rejects what it would convert, and names the program.
     pub converters: bool,
+    /// Whether the native edge runs in place of workerd; no worker is built then.
+    pub native: bool,
 }
 
 /// Sets up, builds, starts, and stays until it is stopped.
@@ -80,32 +81,37 @@ fn run_until(options: Options, stop: &AtomicBool) -> Result<(), Error> {
     free(options.port, "--port")?;
     free(options.backend_port, "--backend-port")?;
     free(options.app_port, "--app-port")?;
-    tools::ensure_build()?;
+    if options.native {
+        tools::ensure_page()?;
+    } else {
+        tools::ensure_build()?;
+    }
     if options.converters {
         tools::ensure_programs()?;
     }
     let secrets = secrets()?;
     page::build()?;
-    worker::build()?;
-    run(cargo()
+    let mut programs = cargo();
+    programs
         .current_dir(at(""))
-        .args(["build", "--package", "chatlift-backend"]))?;
+        .args(["build", "--package", "chatlift-backend"]);
+    if options.native {
+        programs.args(["--package", "chatlift-server"]);
+    } else {
+        worker::build()?;
+    }
+    run(&mut programs)?;
     if stop.load(Ordering::Relaxed) {
         return Err(Error::Stopped);
     }
+    let built = begun.elapsed();
 
-    let edge = Edge {
-        project: at(""),
-        port: options.port,
-        state: at(".dev/edge"),
-        scratch: at(".dev/wrangler"),
-        env_file: env_file(options.backend_port)?,
-    };
-    let mut edge_group = Group::spawn("edge", &edge.command(), &log("edge")?)?;
+    let origin = format!("http://127.0.0.1:{}", options.port);
+    let mut edge_group = Group::spawn("edge", &edge(options)?, &log("edge")?)?;
     let backend = format!("http://127.0.0.1:{}", options.app_port);
     let mut command = Command::new(target().join("debug/chatlift-backend"));
     command
-        .env("CHATLIFT_EDGE_URL", edge.origin())
+        .env("CHATLIFT_EDGE_URL", &origin)
         .env("CHATLIFT_APP", APP)
         .env("CHATLIFT_API_KEY", &secrets.api_key)
         .env("CHATLIFT_WEBHOOK_SECRET", &secrets.webhook_secret)
@@ -124,11 +130,11 @@ fn run_until(options: Options, stop: &AtomicBool) -> Result<(), Error> {
         .env("CHATLIFT_DEMO", "1");
     let mut backend_group = Group::spawn("business backend", &command, &log("backend")?)?;
     let stopped = || stop.load(Ordering::Relaxed);
-    edge_group.wait_until(READY_WITHIN, || stopped() || answers(&edge.origin()))?;
+    edge_group.wait_until(READY_WITHIN, || stopped() || answers(&origin))?;
     backend_group.wait_until(READY_WITHIN, || stopped() || answers(&backend))?;
     if !stopped() {
-        let link = make_link(&edge.origin(), &secrets.api_key)?;
-        println!("ready after {:.0} s", begun.elapsed().as_secs_f64());
+        let link = make_link(&origin, &secrets.api_key)?;
+        println!("{}", ready(begun.elapsed(), built, options.native)?);
         println!("first app  {backend}/#token={}", secrets.app_token);
         println!("upload     {link}");
         println!("logs       .dev/edge.log .dev/backend.log");
@@ -209,17 +215,65 @@ fn secrets() -> Result<AppSecrets, Error> {
     })
 }
 
+/// The command of the edge that was chosen.
+fn edge(options: Options) -> Result<Command, Error> {
+    let state = at(".dev").join(if options.native { "native" } else { "edge" });
+    if options.native {
+        let mut vars = read_env(&at(".dev.vars"))?;
+        vars.push(("APPS".to_owned(), apps(options.backend_port)?));
+        let edge = native::Edge {
+            program: native::program(),
+            port: options.port,
+            state,
+            page: at("dist"),
+            vars,
+        };
+        return Ok(edge.command());
+    }
+    let edge = wrangler::Edge {
+        project: at(""),
+        port: options.port,
+        state,
+        scratch: at(".dev/wrangler"),
+        env_file: env_file(options.backend_port)?,
+    };
+    Ok(edge.command())
+}
+
+/// What is said once all runs: how long it took, and how long the first run in this folder did, which
+/// had everything to build.
+fn ready(took: Duration, built: Duration, native: bool) -> Result<String, Error> {
+    let path = at(".dev").join(if native { "first-native" } else { "first" });
+    let line = format!(
+        "ready after {:.0} s ({:.0} s of it to build)",
+        took.as_secs_f64(),
+        built.as_secs_f64()
+    );
+    match fs::read_to_string(&path) {
+        Ok(first) => Ok(format!("{line}; the first time it was {} s", first.trim())),
+        Err(_) => {
+            let seconds = format!("{:.0}", took.as_secs_f64());
+            fs::write(&path, seconds).map_err(Error::file(&path))?;
+            Ok(line)
+        }
+    }
+}
+
+/// The apps of wrangler.toml, with the backend on this port.
+fn apps(backend_port: u16) -> Result<String, Error> {
+    Ok(wrangler::apps()?.replace(
+        &format!("127.0.0.1:{BACKEND_PORT}"),
+        &format!("127.0.0.1:{backend_port}"),
+    ))
+}
+
 /// For a backend on another port than wrangler.toml says: the edge's variables with that port.
 fn env_file(backend_port: u16) -> Result<Option<PathBuf>, Error> {
     if backend_port == BACKEND_PORT {
         return Ok(None);
     }
-    let apps = wrangler::apps()?.replace(
-        &format!("127.0.0.1:{BACKEND_PORT}"),
-        &format!("127.0.0.1:{backend_port}"),
-    );
     let mut vars = read_env(&at(".dev.vars"))?;
-    vars.push(("APPS".to_owned(), apps));
+    vars.push(("APPS".to_owned(), apps(backend_port)?));
     let vars: Vec<_> = vars.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     let path = at(".dev/edge.env");
     write_env(&path, &vars)?;

@@ -15,9 +15,9 @@ use xtask::{Error, clients, conformance, deploy, imports, sizes, tools};
 const HELP: &str = "\
 cargo xtask <command>
 
-  dev [--port 8787] [--backend-port 8788] [--app-port 8789] [--without-converters]
+  dev [--native] [--port 8787] [--backend-port 8788] [--app-port 8789] [--without-converters]
                  install what converts files, build all, start edge and backend, print the first
-                 app's address and a ready link
+                 app's address and a ready link; --native runs the native edge in place of workerd
   test [--only unit|edge|native|programs|e2e]...
                  formatting, lints, unit tests, tests in workerd, on the native edge, with the
                  programs that the backend converts with, and in browsers
@@ -153,6 +153,7 @@ fn dev_options(args: &mut lexopt::Parser) -> Result<Options, Error> {
         backend_port: dev::BACKEND_PORT,
         app_port: dev::APP_PORT,
         converters: true,
+        native: false,
     };
     while let Some(arg) = args.next().map_err(usage)? {
         let port = match arg {
@@ -161,6 +162,10 @@ fn dev_options(args: &mut lexopt::Parser) -> Result<Options, Error> {
             Long("app-port") => &mut options.app_port,
             Long("without-converters") => {
                 options.converters = false;
+                continue;
+            }
+            Long("native") => {
+                options.native = true;
                 continue;
             }
             other => return Err(usage(other.unexpected())),

@@ -204,8 +204,26 @@ fn native(tally: &mut Tally, all: bool) -> Result<(), Error> {
     if !all {
         command.args(EVERY_WAY_IN);
     }
-    tally.tests("native", command)
+    tally.tests("native", command)?;
+    tools::ensure_browser()?;
+    tools::ensure_programs()?;
+    tally.step("build of the backend", "", || {
+        run(&mut cargo(&["build", "--package", "chatlift-backend"]))
+    })?;
+    let mut journey = scenarios(Layer::E2e);
+    journey
+        .env("CHATLIFT_TESTS_NATIVE", native::program())
+        .arg("--");
+    if all {
+        journey.arg("journey::");
+    } else {
+        journey.args(["--exact", JOURNEY]);
+    }
+    tally.tests("journey on the native edge", journey)
 }
+
+/// The journey from the app's question to the app's files, with converted documents among them.
+const JOURNEY: &str = "journey::the_app_asks_the_person_picks_and_the_app_has_the_files";
 
 /// The pickers of the chat apps and the mini program, by the tools that npm has for them.
 fn scripts() -> Result<(), Error> {

@@ -147,12 +147,19 @@ pub(crate) fn installed(what: &str, output: &Output) -> Result<(), Error> {
 /// # Errors
 /// When something is missing and cannot be installed.
 pub fn ensure_build() -> Result<(), Error> {
+    ensure_page()?;
+    WORKER_BUILD.ensure().map(drop)
+}
+
+/// What the page is built with.
+///
+/// # Errors
+/// As [`ensure_build`].
+pub fn ensure_page() -> Result<(), Error> {
     ensure_target()?;
     ensure_rust_src()?;
     ensure_npm()?;
-    WASM_BINDGEN.ensure()?;
-    WORKER_BUILD.ensure()?;
-    Ok(())
+    WASM_BINDGEN.ensure().map(drop)
 }
 
 /// The WebAssembly target of the pinned compiler.
