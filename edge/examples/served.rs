@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
-use chatlift_edge::core::{first, language, page};
+use chatlift_edge::page::{first, html as page, language};
 use chatlift_shared::api::{LinkState, PageData, PageLink};
 use chatlift_shared::limits::SINGLE_REQUEST_MAX;
 

@@ -17,10 +17,11 @@ use serde::Deserialize;
 use subtle::{Choice, ConstantTimeEq as _};
 use url::Url;
 
-use crate::core::chat::AccountId;
-use crate::core::chat::account::{self, Account, Accounts};
-use crate::core::domain::DomainFiles;
-use crate::core::link::Policy;
+use crate::chat::AccountId;
+use crate::chat::account;
+use crate::chat::account::{Account, Accounts};
+use crate::chat::domain::DomainFiles;
+use crate::link::state::Policy;
 
 /// Longest lifetime of a link, in seconds: 90 days. R2 drops unfinished uploads after 7.
 pub const LINK_LIFETIME_MAX: u64 = 90 * 24 * 60 * 60;

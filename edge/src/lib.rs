@@ -1,16 +1,28 @@
 //! Chatlift's edge: makes, checks and revokes links, takes uploads, stores them, and notifies the
 //! business backend until it has answered.
 //!
-//! [`core`] holds the rules, [`service`] carries them out through [`ports`], and [`http`] answers
-//! requests; all are pure Rust and tested natively. `platform` is compiled for WebAssembly only and is
-//! the only code that knows Cloudflare's `worker` crate.
+//! [`link`] holds the rules of a link, [`page`] and [`chat`] those of what a person is shown. [`upload`] is
+//! the upload engine and [`manage`] what an app's backend asks, both over [`ports`]; [`http`] answers requests
+//! by them. All are pure Rust and tested natively. `workers` is compiled for WebAssembly only and is the only
+//! code that knows Cloudflare's `worker` crate.
 
+pub mod chat;
+pub mod checksum;
 pub mod config;
-pub mod core;
+pub mod date;
+pub mod faults;
 pub mod http;
+pub mod json;
+pub mod link;
 pub mod log;
+pub mod manage;
+pub mod page;
 pub mod ports;
 pub mod service;
+pub mod upload;
 
 #[cfg(target_arch = "wasm32")]
-mod platform;
+mod workers;
+
+#[cfg(test)]
+mod tests;

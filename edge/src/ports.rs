@@ -8,15 +8,14 @@ use chatlift_shared::digest::Sha256;
 use chatlift_shared::{AppId, LinkId, Problem, ProblemCode, Timestamp, UploadId};
 use serde::{Deserialize, Serialize};
 
-use crate::core::chat::account::Account;
-use crate::core::chat::protocol::Call;
-use crate::core::command::{Command, Outcome, Reply};
-use crate::core::json;
-use crate::core::lease::{Asked, Lease};
-use crate::core::listing::{Entry, Query, ShardPage};
-use crate::core::range::Selection;
-use crate::core::tus::Algorithm;
-use crate::core::work::Send;
+use crate::chat::account::Account;
+use crate::chat::protocol::Call;
+use crate::checksum::Algorithm;
+use crate::json;
+use crate::link::command::{Command, Outcome, Reply};
+use crate::link::lease::{Asked, Lease};
+use crate::link::listing::{Entry, Query, ShardPage};
+use crate::link::work::Send;
 
 /// R2 did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -89,6 +88,20 @@ impl From<BucketError> for Failure {
     fn from(error: BucketError) -> Self {
         Self::Bucket(error)
     }
+}
+
+/// Which bytes of an object to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// All, with 200.
+    Whole,
+    /// Some, with 206.
+    Part {
+        /// First byte.
+        offset: u64,
+        /// How many, at least 1.
+        length: u64,
+    },
 }
 
 /// What is known of an object without reading it.

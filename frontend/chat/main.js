@@ -1,5 +1,5 @@
 // "From your chats": stands above the page's own button inside a chat app that has a picker for its
-// chats' files, and is loaded nowhere else. See `edge/src/core/chat/page.rs` for who loads it.
+// chats' files, and is loaded nowhere else. See `edge/src/chat/page.rs` for who loads it.
 //
 // Files go to the page by its own input, as the browser's picker brings them, so the page's program
 // has nothing of this in it. The input stays usable whatever happens here.

@@ -155,7 +155,7 @@ mod tests {
 
     /// The routes that the edge's own map of them names, as `method path`.
     fn routes() -> BTreeSet<String> {
-        let source = include_str!("../../edge/src/core/route.rs");
+        let source = include_str!("../../edge/src/http/route.rs");
         source
             .lines()
             .filter_map(|line| {

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
-use chatlift_edge::core::command::Command;
-use chatlift_edge::core::work::due;
+use chatlift_edge::link::command::Command;
+use chatlift_edge::link::work::due;
 use chatlift_edge::log;
 use chatlift_edge::ports::{Failure, Links as _};
 use chatlift_shared::LinkId;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use chatlift_edge::core::tus::Algorithm;
+use chatlift_edge::checksum::Algorithm;
 use chatlift_edge::ports::{BucketError, Feed, Taken};
 use futures_channel::mpsc::{Sender, channel};
 use futures_util::future::{Either, join, select};

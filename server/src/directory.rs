@@ -1,7 +1,8 @@
 //! What an app has across its links: the list of them, and whether its webhook endpoint is disabled.
 
-use chatlift_edge::core::listing::{Entry, Place, Query, SCAN_MAX, ShardPage, shard};
-use chatlift_edge::ports::{self, Failure};
+use chatlift_edge::link::listing::{Entry, Place, Query, SCAN_MAX, ShardPage, shard};
+use chatlift_edge::ports;
+use chatlift_edge::ports::Failure;
 use chatlift_shared::api::LinkSummary;
 use chatlift_shared::{AppId, Timestamp};
 use sqlx::{Row as _, SqlitePool};

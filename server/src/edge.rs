@@ -8,12 +8,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use chatlift_edge::chat::AccountId;
+use chatlift_edge::chat::vault::Tickets;
 use chatlift_edge::config::Config;
-use chatlift_edge::core::chat::AccountId;
-use chatlift_edge::core::chat::vault::Tickets;
-use chatlift_edge::core::command::Command;
-use chatlift_edge::core::faults::R2_SILENT;
-use chatlift_edge::http::{self as edge_http, Edge, Limit, Request, Response, Runtime};
+use chatlift_edge::faults::R2_SILENT;
+use chatlift_edge::http as edge_http;
+use chatlift_edge::http::{Edge, Limit, Request, Response, Runtime};
+use chatlift_edge::link::command::Command;
 use chatlift_edge::ports::Failure;
 use chatlift_edge::service::Service;
 use chatlift_shared::{AppId, LinkId, ProblemCode, Timestamp};

@@ -7,7 +7,7 @@ use std::io::{self, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use chatlift_edge::core::range::Selection;
+use chatlift_edge::ports::Selection;
 use chatlift_edge::ports::{Bucket, BucketError, CompleteError, Head, Put, PutError};
 use chatlift_shared::digest::Sha256;
 use futures_util::stream::{self, StreamExt as _};

@@ -6,17 +6,17 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use chatlift_edge::chat::AccountId;
+use chatlift_edge::chat::account::Account;
+use chatlift_edge::chat::protocol::Call;
+use chatlift_edge::chat::vault::{Tickets, Vault};
 use chatlift_edge::config::Config;
-use chatlift_edge::core::chat::AccountId;
-use chatlift_edge::core::chat::account::Account;
-use chatlift_edge::core::chat::protocol::Call;
-use chatlift_edge::core::chat::vault::{Tickets, Vault};
-use chatlift_edge::core::command::Outcome;
-use chatlift_edge::core::outbox;
-use chatlift_edge::core::work::Send;
+use chatlift_edge::link::command::Outcome;
+use chatlift_edge::link::outbox;
+use chatlift_edge::link::work::Send;
 use chatlift_edge::log;
+use chatlift_edge::manage::chat;
 use chatlift_edge::ports::{Failure, Platforms, Webhooks};
-use chatlift_edge::service::chat;
 use chatlift_shared::webhook::{
     HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, TIMEOUT, signatures,
 };

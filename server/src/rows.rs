@@ -8,10 +8,10 @@ use std::fmt::Display;
 use std::path::Path;
 use std::str::FromStr;
 
-use chatlift_edge::core::decide::PartWrite;
-use chatlift_edge::core::flow::Held;
-use chatlift_edge::core::link::{LinkState, Part};
-use chatlift_edge::core::work::next_alarm;
+use chatlift_edge::link::decide::PartWrite;
+use chatlift_edge::link::flow::Held;
+use chatlift_edge::link::state::{LinkState, Part};
+use chatlift_edge::link::work::next_alarm;
 use chatlift_shared::api::StagedPart;
 use chatlift_shared::{LinkId, Timestamp, UploadId};
 use serde::Serialize;

@@ -9,7 +9,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use chatlift_edge::http::{self as edge_http, Request, Response};
+use chatlift_edge::http as edge_http;
+use chatlift_edge::http::{Request, Response};
 use chatlift_edge::log;
 use futures_util::stream::{self, LocalBoxStream, Stream, StreamExt as _};
 use http::header::{CONTENT_LENGTH, HOST};

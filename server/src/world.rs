@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chatlift_edge::core::faults::{HANG_AFTER_R2_COMMIT, PANIC};
+use chatlift_edge::faults::{HANG_AFTER_R2_COMMIT, PANIC};
 use chatlift_edge::log;
 use chatlift_edge::ports::{Failure, World};
 use chatlift_shared::Timestamp;

@@ -1,6 +1,6 @@
 //! Which modules of the edge import which, and that none does so in a circle.
 //!
-//! A module is a file of a room (`core/link.rs`), or a folder in one with all its files (`core/decide`).
+//! A module is a file of a room (`link/state.rs`), or a folder in one with all its files (`link/decide`).
 //! Counted are the paths that begin with `crate`, `self`, `super` or a module that the file declares, in
 //! imports and everywhere else; tests may reach wherever they like. Tokens are enough for that: a parser of
 //! all of Rust would have to be compiled before anything else.

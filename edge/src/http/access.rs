@@ -10,8 +10,8 @@ use super::gate::Call;
 use super::message::{Request, header};
 use super::rates;
 use super::runtime::{Edge, Runtime};
+use super::signed;
 use crate::config::{App, Config};
-use crate::core::signed;
 use crate::ports::Failure;
 
 /// The claims of a token whose bearer may use the link: they have said its password, if it has

@@ -7,8 +7,8 @@ use chatlift_shared::token::{Claims, mint};
 
 use super::message::Request;
 use crate::config::Config;
-use crate::core::language;
-use crate::core::link::{LinkRow, LinkView};
+use crate::link::state::{LinkRow, LinkView};
+use crate::page::language;
 
 /// The address of a link.
 pub(super) fn link_url<B>(config: &Config, request: &Request<B>, token: &str) -> String {

@@ -10,8 +10,9 @@ use super::message::header;
 use super::request::invalid;
 use super::respond;
 use super::runtime::{Response, Runtime};
-use crate::core::chat::page::{Chunks, Picker};
-use crate::core::chat::{self as rules, AccountId, own_address};
+use crate::chat as rules;
+use crate::chat::page::{Chunks, Picker};
+use crate::chat::{AccountId, own_address};
 use crate::ports::Failure;
 
 /// The picker for a page that is opened with this `User-Agent`, if its chat app has one.

@@ -1,18 +1,17 @@
 //! A file's content: ranges and conditions (RFC 9110), streamed from R2.
 
-use chatlift_shared::{Problem, ProblemCode, disposition};
+use chatlift_shared::{Problem, ProblemCode, Timestamp, disposition};
 use http::Method;
 
 use super::message::{Request, header};
+use super::range::{matches_strongly, matches_weakly, range_is_current, select};
 use super::respond;
 use super::runtime::{Body, Edge, Response, Runtime};
-use crate::core::command::FoundFile;
-use crate::core::key::object_key;
-use crate::core::link::upload_of;
-use crate::core::range::{
-    self, Selection, matches_strongly, matches_weakly, range_is_current, select,
-};
-use crate::ports::{Bucket as _, Failure};
+use crate::date;
+use crate::link::command::FoundFile;
+use crate::link::key::object_key;
+use crate::link::state::upload_of;
+use crate::ports::{Bucket as _, Failure, Selection};
 
 /// `GET /v1/files/{id}/content`
 pub(super) async fn serve<R: Runtime>(
@@ -31,10 +30,11 @@ pub(super) async fn serve<R: Runtime>(
             .into());
     }
     let stored_at = file.stored_at.secs();
-    let date = |name: &str| header(request, name).and_then(|text| range::http_date(&text));
+    let said =
+        |name: &str| header(request, name).and_then(|text| date::parse(&text).map(Timestamp::secs));
     // A date counts only where there is no entity tag (RFC 9110 section 13.2.2).
     if header(request, "if-match").is_none()
-        && date("if-unmodified-since").is_some_and(|at| stored_at > at)
+        && said("if-unmodified-since").is_some_and(|at| stored_at > at)
     {
         return Err(Problem::new(ProblemCode::PreconditionFailed)
             .field("If-Unmodified-Since")
@@ -43,7 +43,7 @@ pub(super) async fn serve<R: Runtime>(
     let mut response = respond::no_content();
     let mut set = |name, value: &str| respond::set(&mut response, name, value);
     set("etag", &format!("\"{etag}\""));
-    set("last-modified", &range::to_http_date(stored_at));
+    set("last-modified", &date::format(file.stored_at));
     set("accept-ranges", "bytes");
     set("cache-control", "private, no-cache");
     if let Some(sha256) = file.sha256 {
@@ -51,7 +51,7 @@ pub(super) async fn serve<R: Runtime>(
     }
     let unchanged = match header(request, "if-none-match") {
         Some(list) => matches_weakly(&list, etag),
-        None => date("if-modified-since").is_some_and(|at| stored_at <= at),
+        None => said("if-modified-since").is_some_and(|at| stored_at <= at),
     };
     if unchanged {
         return Ok(answer(response, 304, Body::Empty));

@@ -5,9 +5,9 @@ use http::header::{HeaderValue, VARY};
 
 use super::gate::Call;
 use super::message::{Request, header};
+use super::origins::{MAX_AGE, METHODS, REQUEST_HEADERS, RESPONSE_HEADERS, allows};
 use super::respond;
 use super::runtime::{Body, Response, Runtime};
-use crate::core::cors::{MAX_AGE, METHODS, REQUEST_HEADERS, RESPONSE_HEADERS, allows};
 
 /// The origin of the request, if its page may use the link. A token that has ended still says
 /// whose it was, so that the page can read why it is refused.

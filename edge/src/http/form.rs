@@ -11,11 +11,13 @@ use send_wrapper::SendWrapper;
 use super::access;
 use super::gate::Call;
 use super::message::header;
-use super::request::{self, invalid};
+use super::request;
+use super::request::invalid;
 use super::respond;
 use super::runtime::{Edge, Response, Runtime};
-use crate::core::{language, name, result};
+use crate::page::{language, result};
 use crate::ports::{Failure, Incoming};
+use chatlift_shared::name;
 
 /// Most bytes of a field that is no file. Chat platforms send a few; none is used.
 const TEXT_FIELD_MAX: u64 = 16 * 1024;

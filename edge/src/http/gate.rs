@@ -4,9 +4,10 @@ use chatlift_shared::token::{Claims, TokenError, verify};
 use chatlift_shared::{LinkId, Problem, ProblemCode};
 
 use super::message::{Request, header};
+use super::route;
+use super::route::Route;
 use super::runtime::{Edge, Runtime};
 use crate::config::Config;
-use crate::core::route::{self, Route};
 use crate::ports::Failure;
 
 /// The token in a request's path.

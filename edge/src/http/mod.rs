@@ -6,21 +6,29 @@
 
 mod access;
 mod address;
+mod apps;
 mod chat;
 mod content;
 mod cors;
+mod dispatch;
+pub mod fields;
 mod form;
 mod gate;
-mod manage;
+pub mod label;
+pub mod limits;
 mod message;
+pub mod origins;
 mod page;
 mod password;
+pub mod range;
 mod rates;
 mod request;
 mod respond;
 mod resumable;
-mod routes;
+pub mod route;
 mod runtime;
+pub mod signed;
+pub mod sse;
 mod tus;
 
 use gate::Call;
@@ -30,9 +38,8 @@ use http::header::ALLOW;
 pub use message::Request;
 pub use runtime::{Body, Edge, Limit, Response, Runtime};
 
-use crate::core::label::{is_logged, label};
-use crate::core::route;
-use crate::core::tus::{VERSION, is_tus};
+use self::fields::tus::{VERSION, is_tus};
+use self::label::{is_logged, label};
 use crate::log;
 use crate::ports::Failure;
 use respond::Refused;
@@ -50,7 +57,7 @@ pub async fn serve<R: Runtime>(runtime: &R, request: Request<R::Body>) -> Respon
     }
     let link = call.link();
     let answer = match rates::check(&call).await {
-        Ok(()) => log::working_for(link, routes::dispatch(&call)).await,
+        Ok(()) => log::working_for(link, dispatch::dispatch(&call)).await,
         Err(failure) => Err(failure),
     };
     let mut about = vec![("route", label.to_owned())];

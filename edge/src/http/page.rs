@@ -13,10 +13,10 @@ use super::message::header;
 use super::request::language;
 use super::runtime::{Edge, Response, Runtime};
 use super::{chat, password, respond};
+use crate::chat::page::Picker;
 use crate::config::Config;
-use crate::core::chat::page::Picker;
-use crate::core::link::{LinkView, refusal};
-use crate::core::{csp, first, language, page};
+use crate::link::state::{LinkView, refusal};
+use crate::page::{csp, first, html as page, language};
 use crate::ports::Failure;
 
 /// All that the page needs to begin, and the status of its HTML.

@@ -12,12 +12,14 @@ use super::access::cookie_name;
 use super::gate::Call;
 use super::message::header;
 use super::rates::sender_of;
-use super::request::{self, invalid};
+use super::request;
+use super::request::invalid;
 use super::respond;
 use super::runtime::{Edge, Response, Runtime};
-use crate::core::password::Asker;
-use crate::core::{password_page, signed};
+use super::signed;
+use crate::link::password::Asker;
 use crate::log;
+use crate::page::password as password_page;
 use crate::ports::Failure;
 
 /// A cookie that comes with the form. A browser that posts the form without it keeps none, and would be asked for

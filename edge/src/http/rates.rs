@@ -1,11 +1,11 @@
-//! Rate limits, which the runtime counts. Which requests count is in [`crate::core::rates`].
+//! Rate limits, which the runtime counts. Which requests count is in [`super::limits`].
 
 use chatlift_shared::{Problem, ProblemCode};
 
 use super::gate::Call;
+use super::limits::{counts, is_guess, sender};
 use super::message::header;
 use super::runtime::{Limit, Runtime};
-use crate::core::rates::{counts, is_guess, sender};
 use crate::ports::Failure;
 
 /// What a refused client waits, in seconds: the period of the bindings in wrangler.toml.

@@ -8,11 +8,14 @@ use core::pin::pin;
 use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
 
+use super::fields::digest as field_digest;
 use super::gate::Call;
 use super::message::{Request, header};
 use super::runtime::Runtime;
-use crate::core::{digest as field_digest, json, language, name};
+use crate::json;
+use crate::page::language;
 use crate::ports::Failure;
+use chatlift_shared::name;
 
 /// The bytes of a request's body on their way.
 pub(super) fn feed<R: Runtime>(call: &Call<'_, R>) -> R::Feed {

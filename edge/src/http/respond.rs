@@ -7,8 +7,8 @@ use http::header::{HeaderName, HeaderValue};
 use serde::Serialize;
 
 use super::runtime::{Body, Response, Runtime};
-use crate::core::csp;
 use crate::log;
+use crate::page::csp;
 use crate::ports::Failure;
 
 /// Seconds after which a client may try again when storage, a link's object or a chat platform did not

@@ -10,21 +10,23 @@ use chatlift_shared::{Problem, ProblemCode, Timestamp, UploadId};
 use http::StatusCode;
 
 use super::access;
+use super::fields::resumable;
 use super::gate::Call;
 use super::message::{Request, header};
-use super::request::{self, feed, invalid, own};
-use super::respond::{self, Refused, set};
+use super::request;
+use super::request::{feed, invalid, own};
+use super::respond;
+use super::respond::{Refused, set};
+use super::route::not_allowed;
 use super::runtime::{Body, Edge, Response, Runtime};
 use super::tus::{announced, log_stored};
-use crate::core::command::FoundFile;
-use crate::core::resumable;
-use crate::core::route::not_allowed;
-use crate::core::serial::{
+use crate::checksum::{Algorithm, Checksum};
+use crate::link::command::FoundFile;
+use crate::link::serial::{
     BODY_MAX, Phase, Protocol, Role, SerialView, body_too_large, with_status,
 };
-use crate::core::tus::{Algorithm, Checksum};
 use crate::ports::Failure;
-use crate::service::serial::{Append, Grown, NewSerial};
+use crate::upload::serial::{Append, Grown, NewSerial};
 
 /// A refusal, and whether it is the answer to the whole upload.
 struct Refusal {
@@ -233,7 +235,7 @@ fn state<R: Runtime>(view: &SerialView, now: Timestamp) -> Response<R> {
 fn stored<R: Runtime>(found: FoundFile) -> Result<Response<R>, Failure> {
     let file: PageFile = found.file.into();
     let sha256 = file.sha256;
-    log_stored(crate::core::link::upload_of(file.id));
+    log_stored(crate::link::state::upload_of(file.id));
     let mut response = respond::json(201, &file)?;
     set(&mut response, "upload-complete", resumable::complete(true));
     if let Some(sha256) = sha256 {

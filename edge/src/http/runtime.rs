@@ -4,10 +4,10 @@ use chatlift_shared::{AppId, LinkId, Timestamp};
 use futures_util::Stream;
 
 use super::message::Request;
+use crate::chat::AccountId;
+use crate::chat::vault::Tickets;
 use crate::config::Config;
-use crate::core::chat::AccountId;
-use crate::core::chat::vault::Tickets;
-use crate::core::command::Command;
+use crate::link::command::Command;
 use crate::ports::{Bucket, Directory, Failure, Feed, Links, Stage, World};
 use crate::service::Service;
 

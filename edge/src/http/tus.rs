@@ -6,19 +6,23 @@ use chatlift_shared::{Problem, ProblemCode, UploadId};
 use http::StatusCode;
 
 use super::access;
+use super::fields::tus;
 use super::gate::Call;
 use super::message::{Request, header};
 use super::request::{feed, invalid, own};
-use super::respond::{self, Refused, set};
+use super::respond;
+use super::respond::{Refused, set};
+use super::route::not_allowed;
 use super::runtime::{Body, Edge, Response, Runtime};
-use crate::core::route::not_allowed;
-use crate::core::serial::{
-    BODY_MAX, Phase, Protocol, Role, SerialView, body_too_large, http_date, with_status,
+use crate::checksum::Checksum;
+use crate::date;
+use crate::link::serial::{
+    BODY_MAX, Phase, Protocol, Role, SerialView, body_too_large, with_status,
 };
-use crate::core::{name, tus};
 use crate::log;
 use crate::ports::Failure;
-use crate::service::serial::{Append, Grown, NewSerial};
+use crate::upload::serial::{Append, Grown, NewSerial};
+use chatlift_shared::name;
 
 /// Methods of the address of all uploads, and of that of one.
 const METHODS: &str = "OPTIONS, POST";
@@ -160,7 +164,7 @@ async fn create<R: Runtime>(
     let view = service.open_serial(&claims.app, claims.link, new).await?;
     let mut headers = vec![
         ("location", format!("{base}/{}", view.id)),
-        ("upload-expires", http_date(view.expires_at)),
+        ("upload-expires", date::format(view.expires_at)),
     ];
     if has_body {
         let append = Append {
@@ -208,7 +212,7 @@ fn state(view: &SerialView, base: &str) -> Vec<(&'static str, String)> {
         headers.push(("upload-concat", concat));
     }
     if view.phase != Phase::Stored {
-        headers.push(("upload-expires", http_date(view.expires_at)));
+        headers.push(("upload-expires", date::format(view.expires_at)));
     }
     headers
 }
@@ -260,7 +264,7 @@ async fn add<R: Runtime>(
             found.file.size
         }
     };
-    Ok((offset, http_date(expires_at)))
+    Ok((offset, date::format(expires_at)))
 }
 
 async fn end<R: Runtime>(service: &Edge<R>, upload: UploadId) -> Result<Answer, Failure> {
@@ -304,7 +308,7 @@ fn body_length<B>(request: &Request<B>) -> Result<Option<u64>, Failure> {
     Ok(length)
 }
 
-fn checksum<B>(request: &Request<B>) -> Result<Option<tus::Checksum>, Failure> {
+fn checksum<B>(request: &Request<B>) -> Result<Option<Checksum>, Failure> {
     let checksum = header(request, "upload-checksum");
     Ok(checksum.map(|c| tus::checksum(&c)).transpose()?)
 }

@@ -1,0 +1,162 @@
+//! Files: receipts, deletion and withdrawal.
+
+use core::cmp::Ordering;
+
+use chatlift_shared::api::{
+    DeletedReason, File, LinkState as Status, PartDigests, Receipt, ReceiptStatus,
+};
+use chatlift_shared::limits::{REASON_MAX, RECEIPT_CODE_MAX, WITHDRAWN_MAX};
+use chatlift_shared::webhook::{EventKind, FileDeleted};
+use chatlift_shared::{FileId, Problem, ProblemCode, UploadId};
+
+use super::{PartWrite, Step};
+use crate::link::command::{Answer, FoundFile, Reply};
+use crate::link::serial::with_status;
+use crate::link::state::{Cleanup, StoredFile, UploadState, upload_of};
+
+impl Step<'_> {
+    pub(super) fn stored_mut(&mut self, file: FileId) -> Result<&mut StoredFile, Problem> {
+        match self
+            .state
+            .uploads
+            .get_mut(&upload_of(file))
+            .map(|u| &mut u.state)
+        {
+            Some(UploadState::Stored(stored)) => Ok(stored),
+            _ => Err(ProblemCode::FileNotFound.into()),
+        }
+    }
+
+    pub(super) fn found_file(&self, file: FileId) -> Answer {
+        let upload = upload_of(file);
+        match (
+            self.file_with_parts(upload),
+            self.state.uploads.get(&upload).map(|u| &u.state),
+        ) {
+            (Some(file), Some(UploadState::Stored(stored))) => {
+                Ok(Reply::File(Box::new(FoundFile {
+                    app: self.state.link.app.clone(),
+                    file,
+                    stored: stored.clone(),
+                })))
+            }
+            _ => Err(ProblemCode::FileNotFound.into()),
+        }
+    }
+
+    /// The file that `upload` became, with the digests of all its parts.
+    pub(super) fn file_with_parts(&self, upload: UploadId) -> Option<File> {
+        let mut file = self.state.file(upload)?;
+        if let Some(UploadState::Stored(stored)) =
+            self.state.uploads.get(&upload).map(|row| &row.state)
+            && stored.deleted_at.is_none()
+            && stored.in_parts(file.size)
+            && let Some(size) = stored.part_size
+        {
+            let parts = (self.held)(upload).parts;
+            file.parts = Some(PartDigests {
+                size,
+                sha256: parts.values().map(|part| part.sha256).collect(),
+            });
+        }
+        Some(file)
+    }
+
+    pub(super) fn receipt(&mut self, file: FileId, mut receipt: Receipt) -> Answer {
+        for (field, text, limit) in [
+            ("reason", &receipt.reason, REASON_MAX),
+            ("code", &receipt.code, RECEIPT_CODE_MAX),
+        ] {
+            if text.as_ref().is_some_and(|t| t.chars().count() > limit) {
+                return Err(Problem::new(ProblemCode::InvalidRequest)
+                    .field(field)
+                    .limit(limit as u64));
+            }
+        }
+        let whole = self.state.whole_digest(upload_of(file));
+        let stored = self.stored_mut(file)?;
+        let told = stored.receipt.as_ref().and_then(|known| known.sha256);
+        if receipt.sha256.is_some() && whole.is_some() && receipt.sha256 != whole {
+            // No content came with it that could be wrong: what the two say differs.
+            let problem = Problem::new(ProblemCode::DigestMismatch).field("sha256");
+            return Err(with_status(problem, 409));
+        }
+        receipt.sha256 = receipt.sha256.or(told);
+        match &stored.receipt {
+            Some(known) if *known == receipt => {}
+            Some(known) if !follows(known, &receipt) => {
+                return Err(Problem::new(ProblemCode::ReceiptOutOfOrder).field("status"));
+            }
+            _ => stored.receipt = Some(receipt),
+        }
+        self.found_file(file)
+    }
+
+    pub(super) fn delete_file(&mut self, file: FileId) -> Answer {
+        self.stored_mut(file)?;
+        self.delete(upload_of(file), DeletedReason::Requested);
+        Ok(Reply::Done)
+    }
+
+    /// Ends an upload for who sent it, stored or not. An attempt to commit it hears that it has ended,
+    /// and removes its object. A link that was completed by having all its files takes one in its place,
+    /// but for one whose files are joined: its backend joins what is left.
+    pub(super) fn withdraw_file(&mut self, upload: UploadId) -> Answer {
+        let UploadState::Stored(file) = &self.upload(upload)?.state else {
+            self.end_upload(upload);
+            return Ok(Reply::Done);
+        };
+        if file.deleted_at.is_some() {
+            return Ok(Reply::Done);
+        }
+        let taken = |receipt: &Receipt| receipt.status == ReceiptStatus::Delivered;
+        if file.receipt.as_ref().is_some_and(taken) {
+            return Err(ProblemCode::FileTaken.into());
+        }
+        if self.state.files_withdrawn() >= WITHDRAWN_MAX {
+            return Err(Problem::new(ProblemCode::TooManyWithdrawn).limit(WITHDRAWN_MAX.into()));
+        }
+        let link = &self.state.link;
+        let was_full =
+            link.status == Status::Completed && self.state.files_stored() >= link.policy.max_files;
+        let takes_another = was_full && link.policy.join.is_none() && link.expires_at > self.now;
+        self.delete(upload, DeletedReason::Withdrawn);
+        if takes_another {
+            self.state.link.status = Status::Active;
+        }
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn delete(&mut self, upload: UploadId, reason: DeletedReason) {
+        let now = self.now;
+        if let Ok(stored) = self.stored_mut(upload.into())
+            && stored.deleted_at.is_none()
+        {
+            stored.deleted_at = Some(now);
+            stored.deleted_reason = Some(reason);
+            self.parts.push(PartWrite::DropAll(upload));
+            let key = self.state.key(upload);
+            self.clean(
+                format!("object:{upload}"),
+                Cleanup::DeleteObject { key },
+                now,
+            );
+            if let Some(file) = self.state.file(upload) {
+                let link = self.state.link_ref();
+                self.tell(EventKind::FileDeleted(FileDeleted { file, link }));
+            }
+        }
+    }
+}
+
+/// Whether `next` may take the place of `known`. A delivered file has ended; a rejected one may be
+/// taken up again, in an attempt of its own.
+fn follows(known: &Receipt, next: &Receipt) -> bool {
+    use ReceiptStatus::{Delivered, Rejected};
+    match (known.status, next.attempt.cmp(&known.attempt)) {
+        (Delivered, _) | (_, Ordering::Less) => false,
+        (_, Ordering::Greater) => true,
+        (Rejected, Ordering::Equal) => false,
+        (status, Ordering::Equal) => status <= next.status,
+    }
+}

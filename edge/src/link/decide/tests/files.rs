@@ -1,0 +1,147 @@
+//! What becomes of a file: its event, its receipts, its end.
+
+use chatlift_shared::api::ReceiptStatus::{Converted, Delivered, Received, Rejected};
+use chatlift_shared::api::{EventState, Receipt, ReceiptStatus};
+
+use super::*;
+use crate::link::command::Outcome;
+
+/// A receipt for file 1.
+fn receipt(status: ReceiptStatus, attempt: u32) -> Command {
+    Command::Receipt {
+        file: id(1).into(),
+        receipt: Receipt {
+            status,
+            reason: None,
+            code: None,
+            sha256: None,
+            attempt,
+        },
+    }
+}
+
+/// A receipt for file 1 that tells the digest of the whole.
+fn receipt_with(status: ReceiptStatus, digest: Sha256) -> Command {
+    let mut command = receipt(status, 0);
+    if let Command::Receipt { receipt, .. } = &mut command {
+        receipt.sha256 = Some(digest);
+    }
+    command
+}
+
+#[test]
+fn the_backend_tells_the_digest_of_the_whole_once() {
+    let mut kept = Kept::new(1);
+    kept.store(1, 9 * MIB);
+    let digest = |kept: &Kept| kept.state().files()[0].sha256;
+    assert_eq!(digest(&kept), None);
+    let whole = Sha256::of(b"whole");
+    kept.run(receipt_with(Received, whole)).expect("told");
+    kept.run(receipt(Delivered, 0)).expect("told");
+    assert_eq!(digest(&kept), Some(whole));
+}
+
+#[test]
+fn a_receipt_cannot_contradict_the_digest_that_the_edge_computed() {
+    let mut kept = Kept::new(1);
+    kept.store(1, MIB);
+    let wrong = receipt_with(Received, Sha256::of(b"whole"));
+    assert_eq!(kept.refused(wrong), ProblemCode::DigestMismatch);
+    kept.run(receipt_with(Received, part_of(1).sha256))
+        .expect("told");
+}
+
+#[test]
+fn an_event_is_tried_until_acknowledged_or_parked_with_one_id() {
+    let mut kept = Kept::new(2);
+    kept.store(1, MIB);
+    let event = *kept.state().events.keys().next().expect("an event");
+    let tried = |attempt, outcome| Command::Tried {
+        event,
+        attempt,
+        outcome,
+        jitter: 0,
+    };
+    kept.run(tried(1, Outcome::Failed { retry_after: None }))
+        .expect("a failure");
+    assert!(due(kept.state(), kept.now).is_empty());
+    kept.pass(5);
+    assert!(
+        matches!(due(kept.state(), kept.now).as_slice(), [Work::Send(s)] if s.event == event && s.attempt == 2)
+    );
+    // Reported twice, as after a crash: counted once.
+    kept.run(tried(1, Outcome::Failed { retry_after: None }))
+        .expect("known already");
+    assert_eq!(kept.state().events[&event].attempts, 1);
+    kept.run(tried(2, Outcome::Acknowledged))
+        .expect("acknowledged");
+    assert!(due(kept.state(), kept.now).is_empty());
+    kept.run(Command::Redeliver { event }).expect("again");
+    assert_eq!(due(kept.state(), kept.now).len(), 1);
+    // A disabled endpoint is not the event's fault: it waits.
+    kept.run(tried(3, Outcome::Gone)).expect("gone");
+    let row = kept.state().events[&event].clone();
+    assert_eq!((row.state, row.attempts), (EventState::Pending, 3));
+    assert_eq!(row.next_at, kept.now.plus(Duration::from_secs(30 * 60)));
+    kept.pass(30 * 60);
+    kept.run(tried(4, Outcome::Held)).expect("held");
+    assert_eq!(kept.state().events[&event].attempts, 3, "not tried");
+    kept.pass(3 * 86_400);
+    kept.run(tried(4, Outcome::Held)).expect("held to the end");
+    assert_eq!(kept.state().events[&event].state, EventState::Parked);
+}
+
+#[test]
+fn receipts_go_forward_only() {
+    let mut kept = Kept::new(1);
+    kept.store(1, MIB);
+    kept.run(receipt(Received, 0)).expect("received");
+    kept.run(receipt(Converted, 0)).expect("converted");
+    kept.run(receipt(Converted, 0)).expect("repeated");
+    assert_eq!(
+        kept.refused(receipt(Received, 0)),
+        ProblemCode::ReceiptOutOfOrder
+    );
+    kept.run(receipt(Delivered, 0)).expect("delivered");
+    assert_eq!(
+        kept.refused(receipt(Rejected, 0)),
+        ProblemCode::ReceiptOutOfOrder
+    );
+}
+
+#[test]
+fn a_rejected_file_that_is_taken_up_again_has_receipts_anew() {
+    let mut kept = Kept::new(1);
+    kept.store(1, MIB);
+    let late = ProblemCode::ReceiptOutOfOrder;
+    kept.run(receipt(Rejected, 0)).expect("rejected");
+    assert_eq!(kept.refused(receipt(Delivered, 0)), late);
+    kept.run(receipt(Received, 1)).expect("a new attempt");
+    assert_eq!(kept.refused(receipt(Rejected, 0)), late);
+    assert_eq!(kept.refused(receipt(Converted, 0)), late);
+    kept.run(receipt(Converted, 1)).expect("converted");
+    kept.run(receipt(Delivered, 1)).expect("delivered");
+    assert_eq!(kept.refused(receipt(Received, 2)), late);
+}
+
+#[test]
+fn a_file_is_deleted_once_and_when_its_time_is_over() {
+    let mut kept = Kept::new(2);
+    kept.store(1, MIB);
+    kept.store(2, MIB);
+    kept.run(Command::DeleteFile { file: id(1).into() })
+        .expect("deleted");
+    assert_eq!(kept.state().cleanups.len(), 1);
+    kept.run(Command::Cleaned {
+        cleanup: format!("object:{}", id(1)),
+        done: true,
+    })
+    .expect("gone");
+    kept.run(Command::DeleteFile { file: id(1).into() })
+        .expect("deleted already");
+    assert!(kept.state().cleanups.is_empty());
+    kept.pass(7_200);
+    kept.run(Command::Tick).expect("time passes");
+    assert!(kept.state().files().iter().all(|f| f.deleted_at.is_some()));
+    assert_eq!(kept.state().cleanups.len(), 1);
+}

@@ -1,0 +1,195 @@
+//! Files that who sent them takes back.
+
+use chatlift_shared::api::{DeletedReason, Join, Receipt, ReceiptStatus};
+use chatlift_shared::limits::WITHDRAWN_MAX;
+use proptest::prelude::*;
+
+use super::*;
+use crate::link::state::EventRow;
+
+fn withdraw(n: u8) -> Command {
+    Command::WithdrawFile { upload: id(n) }
+}
+
+fn receipt(n: u8, status: ReceiptStatus) -> Command {
+    Command::Receipt {
+        file: id(n).into(),
+        receipt: Receipt::new(status),
+    }
+}
+
+fn reason(kept: &Kept, n: u8) -> Option<DeletedReason> {
+    kept.state().file(id(n)).expect("a file").deleted_reason
+}
+
+#[test]
+fn a_withdrawn_file_gives_its_place_back_and_is_told_of_once() {
+    let mut kept = Kept::new(2);
+    kept.store(1, MIB);
+    kept.run(withdraw(1)).expect("withdrawn");
+    kept.run(withdraw(1)).expect("withdrawn already");
+    assert_eq!(reason(&kept, 1), Some(DeletedReason::Withdrawn));
+    assert_eq!(kept.bodies("file.deleted"), 1);
+    let told = |e: &EventRow| e.body.contains("\"deleted_reason\":\"withdrawn\"");
+    assert!(kept.state().events.values().any(told));
+    assert!(kept.state().cleanups.contains_key(&object_cleanup(id(1))));
+    assert_eq!(kept.state().view().files_left, 2);
+    // The object is gone: whoever still sends or asks must not hear that the file has arrived.
+    let late = ProblemCode::UploadAborted;
+    assert_eq!(kept.refused(seal(1, MIB, 2)), late);
+    assert_eq!(kept.refused(record_last(1, 1, MIB, 2)), late);
+    assert_eq!(kept.refused(commit(1, 1)), late);
+    kept.run(Command::Abort { upload: id(1) }).expect("ended");
+    kept.store(2, MIB);
+    kept.store(3, MIB);
+    assert_eq!(kept.state().link.status, Status::Completed);
+    assert!(kept.bodies("link.completed") == 1 && kept.bodies("file.stored") == 3);
+}
+
+#[test]
+fn a_full_link_takes_a_file_in_place_of_a_withdrawn_one() {
+    let mut kept = Kept::new(1);
+    kept.store(1, MIB);
+    assert_eq!(kept.state().link.status, Status::Completed);
+    kept.run(withdraw(1)).expect("withdrawn");
+    assert_eq!(kept.state().link.status, Status::Active);
+    kept.store(2, MIB);
+    assert_eq!(kept.state().link.status, Status::Completed);
+    assert_eq!(kept.bodies("link.completed"), 2);
+}
+
+/// What was said of it stands: the app closed it, its time is over, its files are being joined.
+#[test]
+fn only_a_link_that_was_full_takes_another_file() {
+    let mut closed = Kept::new(2);
+    closed.store(1, MIB);
+    closed.run(Command::Close).expect("closed");
+    closed.run(withdraw(1)).expect("withdrawn");
+    assert_eq!(closed.state().link.status, Status::Completed);
+
+    let mut over = Kept::new(1);
+    over.store(1, MIB);
+    over.pass(LIFETIME);
+    over.run(withdraw(1)).expect("withdrawn");
+    assert_eq!(over.state().link.status, Status::Completed);
+
+    let mut joined = Kept::new(1);
+    joined.state.as_mut().expect("a link").link.policy.join = Some(Join::Pdf);
+    joined.store(1, MIB);
+    joined.run(withdraw(1)).expect("withdrawn");
+    assert_eq!(joined.state().link.status, Status::Completed);
+}
+
+#[test]
+fn a_file_that_the_app_has_is_not_withdrawn() {
+    for (status, taken) in [
+        (ReceiptStatus::Received, false),
+        (ReceiptStatus::Converted, false),
+        (ReceiptStatus::Rejected, false),
+        (ReceiptStatus::Delivered, true),
+    ] {
+        let mut kept = Kept::new(1);
+        kept.store(1, MIB);
+        kept.run(receipt(1, status)).expect("a receipt");
+        if taken {
+            assert_eq!(kept.refused(withdraw(1)), ProblemCode::FileTaken);
+            assert_eq!(reason(&kept, 1), None);
+        } else {
+            kept.run(withdraw(1)).expect("withdrawn");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_was_deleted_otherwise_keeps_its_place_and_its_reason() {
+    let mut kept = Kept::new(1);
+    kept.store(1, MIB);
+    kept.run(Command::DeleteFile { file: id(1).into() })
+        .expect("deleted");
+    kept.run(withdraw(1)).expect("gone already");
+    assert_eq!(reason(&kept, 1), Some(DeletedReason::Requested));
+    assert_eq!(kept.state().view().files_left, 0);
+
+    let mut kept = Kept::new(1);
+    kept.store(1, MIB);
+    kept.pass(7_200);
+    kept.run(Command::Tick).expect("time passes");
+    assert_eq!(reason(&kept, 1), Some(DeletedReason::Expired));
+}
+
+#[test]
+fn a_commit_under_way_ends_without_a_file() {
+    let mut kept = Kept::new(1);
+    kept.seal(1, MIB);
+    kept.run(withdraw(1)).expect("ended");
+    assert_eq!(kept.refused(commit(1, 1)), ProblemCode::UploadAborted);
+    assert_eq!(kept.bodies("file.stored"), 0);
+    assert_eq!(kept.state().view().files_left, 1);
+    assert!(kept.state().cleanups.contains_key(&object_cleanup(id(1))));
+}
+
+#[test]
+fn a_sender_cannot_grow_a_link_by_withdrawing() {
+    let mut kept = Kept::new(1);
+    for n in 0..u8::try_from(WITHDRAWN_MAX).expect("few files") {
+        kept.store(n, MIB);
+        kept.run(withdraw(n)).expect("withdrawn");
+    }
+    kept.store(200, MIB);
+    assert_eq!(kept.refused(withdraw(200)), ProblemCode::TooManyWithdrawn);
+    assert_eq!(kept.state().link.status, Status::Completed);
+}
+
+fn any_command() -> impl Strategy<Value = Command> {
+    let n = 0_u8..4;
+    prop_oneof![
+        n.clone().prop_map(|n| open(n, MIB)),
+        n.clone().prop_map(|n| record_last(n, 1, MIB, 1)),
+        (n.clone(), 1_u64..3).prop_map(|(n, attempt)| seal(n, MIB, attempt)),
+        (n.clone(), 1_u64..3).prop_map(|(n, attempt)| commit(n, attempt)),
+        n.clone().prop_map(|n| reserve(n + 10, MIB)),
+        (10_u8..14).prop_map(|n| commit(n, 1)),
+        prop_oneof![n.clone(), 10_u8..14].prop_map(withdraw),
+        prop_oneof![n.clone(), 10_u8..14].prop_map(withdraw),
+        n.clone().prop_map(|n| receipt(n, ReceiptStatus::Delivered)),
+        n.clone().prop_map(|n| receipt(n, ReceiptStatus::Received)),
+        n.prop_map(|n| Command::DeleteFile { file: id(n).into() }),
+        Just(Command::Close),
+        Just(Command::Revoke),
+        Just(Command::Tick),
+    ]
+}
+
+proptest! {
+    /// Whatever else happens: a withdrawn file is told of once and never comes back, one that the app
+    /// has stays, and no link has more files than it takes.
+    #[test]
+    fn a_withdrawn_file_never_comes_back(
+        max_files in 1_u32..4,
+        steps in prop::collection::vec((any_command(), 0_u64..60), 0..80),
+    ) {
+        let mut kept = Kept::new(max_files);
+        for (command, wait) in steps {
+            kept.pass(wait);
+            let before = kept.state.clone().expect("a link");
+            let _ = kept.run(command);
+            let state = kept.state();
+            prop_assert!(state.places_taken() <= max_files);
+            for id in before.uploads.keys() {
+                let (Some(old), Some(new)) = (before.file(*id), state.file(*id)) else {
+                    continue;
+                };
+                if old.deleted_reason.is_some() {
+                    prop_assert_eq!(old.deleted_reason, new.deleted_reason);
+                }
+                let delivered = old.receipt.is_some_and(|r| r.status == ReceiptStatus::Delivered);
+                if delivered && old.deleted_at.is_none() {
+                    prop_assert_ne!(new.deleted_reason, Some(DeletedReason::Withdrawn));
+                }
+            }
+            let deleted = state.files().iter().filter(|f| f.deleted_at.is_some()).count();
+            prop_assert_eq!(kept.bodies("file.deleted"), deleted);
+            prop_assert_eq!(kept.bodies("file.stored"), state.files().len());
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Leases: which requests have bytes of parts that nobody else knows of yet, on their way into R2.
+//!
+//! A page that was reloaded announces its file again while the requests of the page before still
+//! run, and would send again all that those have. So a request holds a lease with the link's object
+//! for the part that it streams. Whoever wants to know what is held has the holders put away what
+//! has come first, and waits until they have.
+
+use std::collections::BTreeMap;
+
+use chatlift_shared::UploadId;
+use futures_channel::oneshot::{Receiver, Sender, channel};
+use serde::{Deserialize, Serialize};
+
+use super::command::Command;
+use super::serial::SerialCommand;
+use super::state::{LinkState, UploadState};
+
+/// A part on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Lease {
+    /// The upload.
+    pub upload: UploadId,
+    /// Part number, from 1.
+    pub n: u16,
+    /// Which request holds it: drawn at random.
+    pub holder: u64,
+}
+
+/// The answer to a request that holds a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Asked {
+    /// Somebody waits for what it has. It puts that away, and then holds the lease anew or ends it.
+    Now,
+    /// Nobody asked yet. A holder that is alive holds the lease anew.
+    NotYet,
+}
+
+#[derive(Debug)]
+struct Held {
+    ask: Option<Sender<()>>,
+    /// Who waits until it is put away.
+    waiting: Vec<Sender<()>>,
+}
+
+/// The leases that are held.
+#[derive(Debug, Default)]
+pub struct Leases(BTreeMap<Lease, Held>);
+
+impl Leases {
+    /// Holds a lease, for the first time or anew: what was asked for is put away. Answers what tells
+    /// that somebody asks; a holder that drops it is gone.
+    pub fn hold(&mut self, lease: Lease) -> Receiver<()> {
+        self.0.retain(|_, held| !held.is_gone());
+        let (ask, asked) = channel();
+        let held = Held {
+            ask: Some(ask),
+            waiting: Vec::new(),
+        };
+        // Whoever waited goes on when its sender is dropped.
+        self.0.insert(lease, held);
+        asked
+    }
+
+    /// Ends a lease: what it was for is put away, or lost.
+    pub fn end(&mut self, lease: Lease) {
+        self.0.remove(&lease);
+    }
+
+    /// Ends all leases of a part, which R2 has.
+    pub fn end_part(&mut self, upload: UploadId, n: u16) {
+        self.0
+            .retain(|lease, _| (lease.upload, lease.n) != (upload, n));
+    }
+
+    /// Asks all holders of an upload to stage the bytes that they have. Each receiver resolves when one
+    /// of them has done so, or has gone.
+    pub fn ask(&mut self, upload: UploadId) -> Vec<Receiver<()>> {
+        self.0.retain(|_, held| !held.is_gone());
+        let asked = self
+            .0
+            .iter_mut()
+            .filter(|(lease, _)| lease.upload == upload);
+        asked
+            .map(|(_, held)| {
+                if let Some(ask) = held.ask.take() {
+                    // One that has gone this moment is let go by whoever waits.
+                    let _ = ask.send(());
+                }
+                let (done, waits) = channel();
+                held.waiting.push(done);
+                waits
+            })
+            .collect()
+    }
+}
+
+impl Held {
+    fn is_gone(&self) -> bool {
+        match &self.ask {
+            Some(ask) => ask.is_canceled(),
+            None => self.waiting.iter().all(Sender::is_canceled),
+        }
+    }
+}
+
+/// The upload of which a command is to learn all that has arrived.
+#[must_use]
+pub fn asks_for(state: &LinkState, command: &Command) -> Option<UploadId> {
+    match command {
+        Command::For { command, .. } => asks_for(state, command),
+        Command::Announce { name, size, .. } => state.uploads.iter().find_map(|(id, row)| {
+            let same = row.serial.is_none() && row.name == *name && row.size == *size;
+            let receiving = matches!(row.state, UploadState::Receiving { .. });
+            (same && receiving).then_some(*id)
+        }),
+        Command::Serial(upload, SerialCommand::Look { .. } | SerialCommand::Begin { .. }) => {
+            Some(*upload)
+        }
+        _ => None,
+    }
+}
+
+/// The part that is put away with a command.
+#[must_use]
+pub fn puts_away(command: &Command) -> Option<(UploadId, u16)> {
+    match command {
+        Command::RecordPart { upload, n, .. } | Command::ForgetPart { upload, n } => {
+            Some((*upload, *n))
+        }
+        Command::Serial(upload, SerialCommand::Record { n, .. }) => Some((*upload, *n)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chatlift_shared::LinkId;
+
+    fn lease(n: u16, holder: u64) -> Lease {
+        Lease {
+            upload: UploadId::new(LinkId::from_bytes([1; 12]), [2; 6]),
+            n,
+            holder,
+        }
+    }
+
+    fn is_told(receiver: &mut Receiver<()>) -> bool {
+        !matches!(receiver.try_recv(), Ok(None))
+    }
+
+    #[test]
+    fn who_asks_waits_until_every_holder_has_put_its_bytes_away() {
+        let mut leases = Leases::default();
+        let (mut one, mut two) = (leases.hold(lease(1, 1)), leases.hold(lease(2, 2)));
+        assert_eq!(one.try_recv(), Ok(None));
+        let mut waits = leases.ask(lease(1, 1).upload);
+        assert_eq!(
+            (one.try_recv(), two.try_recv()),
+            (Ok(Some(())), Ok(Some(())))
+        );
+        assert!(waits.iter_mut().all(|wait| !is_told(wait)));
+        let mut anew = leases.hold(lease(1, 1));
+        assert!(is_told(&mut waits[0]) && !is_told(&mut waits[1]));
+        leases.end(lease(2, 2));
+        assert!(is_told(&mut waits[1]));
+        // It can be asked again, and R2 having the part is an answer too.
+        let mut waits = leases.ask(lease(1, 1).upload);
+        assert_eq!(anew.try_recv(), Ok(Some(())));
+        leases.end_part(lease(1, 1).upload, 1);
+        assert!(is_told(&mut waits[0]));
+        assert!(leases.ask(lease(1, 1).upload).is_empty());
+    }
+
+    #[test]
+    fn nobody_waits_for_a_holder_that_has_gone() {
+        let mut leases = Leases::default();
+        drop(leases.hold(lease(1, 1)));
+        assert!(leases.ask(lease(1, 1).upload).is_empty());
+        let other = leases.hold(lease(2, 1));
+        assert_eq!(leases.ask(lease(2, 1).upload).len(), 1);
+        drop(other);
+    }
+}

@@ -1,0 +1,111 @@
+//! What a link's alarm does: settles commits that were left in the middle, removes what is to be
+//! removed from R2, sends the events that are due, and tells the app's list.
+//!
+//! Safe to run again at any point: every piece of work is confirmed by a command of its own, and
+//! one that was confirmed before is not due any more.
+
+use chatlift_shared::LinkId;
+
+use crate::link::command::Command;
+use crate::link::serial::{Role, SerialCommand};
+use crate::link::state::{Cleanup, Policy};
+use crate::link::work::{Settle, Work};
+use crate::ports::{Bucket, BucketError, Directory, Failure, Links, Webhooks, World};
+use crate::service::Service;
+use crate::upload::uploads::Announced;
+
+impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
+    /// Does one piece of work and confirms it.
+    ///
+    /// # Errors
+    /// When R2 or the link could not be reached; the work stays due.
+    pub async fn perform(
+        &self,
+        link: LinkId,
+        policy: &Policy,
+        work: Work,
+        webhooks: &impl Webhooks,
+        directory: &impl Directory,
+    ) -> Result<(), Failure> {
+        let confirm = match work {
+            Work::Settle(settle) => return self.settle(policy, settle).await,
+            Work::Clean { name, what } => {
+                let done = self.clean(&what).await;
+                Command::Cleaned {
+                    cleanup: name,
+                    done: done.is_ok(),
+                }
+            }
+            Work::Send(send) => {
+                let outcome = webhooks.send(&send).await;
+                Command::Tried {
+                    event: send.event,
+                    attempt: send.attempt,
+                    outcome,
+                    jitter: self.jitter(),
+                }
+            }
+            Work::Forget { app, entry } => {
+                directory.remove(&app, &entry).await?;
+                Command::Forget
+            }
+            Work::List { app, entry } => Command::Listed {
+                version: entry.version,
+                done: directory.put(&app, &entry).await.is_ok(),
+                jitter: self.jitter(),
+            },
+        };
+        self.links.execute(link, confirm).await.map(drop)
+    }
+
+    fn jitter(&self) -> u16 {
+        let [low, high, ..] = self.world.random().to_le_bytes();
+        u16::from_le_bytes([low, high])
+    }
+
+    pub(super) async fn clean(&self, what: &Cleanup) -> Result<(), BucketError> {
+        match what {
+            Cleanup::AbortMultipart { key, r2_upload_id } => {
+                self.bucket.abort(key, r2_upload_id).await
+            }
+            Cleanup::DeleteObject { key } => self.bucket.delete(key).await,
+        }
+    }
+
+    async fn settle(&self, policy: &Policy, settle: Settle) -> Result<(), Failure> {
+        let Settle {
+            upload, attempt, ..
+        } = settle;
+        if self.bucket.head(&settle.key).await?.is_none() {
+            return self
+                .tell(
+                    upload,
+                    Command::Reopen {
+                        upload,
+                        attempt,
+                        keep_parts: true,
+                    },
+                )
+                .await;
+        }
+        if matches!(&settle.serial, Some(s) if s.role == Role::Piece) {
+            let keep = SerialCommand::Keep { attempt };
+            return self.tell(upload, Command::Serial(upload, keep)).await;
+        }
+        let announced = Announced {
+            upload,
+            attempt,
+            key: &settle.key,
+            size: settle.size,
+            name: &settle.name,
+            sha256: settle.sha256,
+            in_parts: settle.multipart.is_some(),
+            expected: settle.serial.as_ref().and_then(|s| s.sha256),
+        };
+        match self.confirm(policy, announced).await {
+            // A refusal settles it as well.
+            Ok(_) | Err(Failure::Refused(_)) => Ok(()),
+            Err(other) => Err(other),
+        }
+    }
+}

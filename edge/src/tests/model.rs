@@ -1,0 +1,373 @@
+//! Random sequences of requests in all four dialects against one link: bodies that are cut, requests that
+//! take over from each other, workers that die before or after any call, calls that fail having been carried
+//! out or not, alarms, time that passes, cancels, deletions, the link's end. After every step, and when all
+//! has come to rest, the books balance.
+
+mod books;
+mod bucket;
+mod feed;
+mod ports;
+mod rope;
+mod senders;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use chatlift_shared::api::{CreateLink, LinkState as Status};
+use chatlift_shared::{FileId, LinkId, Timestamp, UploadId};
+use proptest::prelude::*;
+
+use super::model::ports::{Machine, Port, pause};
+use super::model::senders::{Answered, DIALECTS, Dialect, Edge, Request, Sender};
+use crate::config::{Config, tests as config};
+use crate::link::command::Command;
+use crate::link::state::LinkState;
+use crate::link::work::{due, next_alarm};
+use crate::ports::{Failure, Links as _};
+use crate::service::Service;
+use crate::upload::serial::Grown;
+use crate::upload::uploads::Sent;
+
+const START: Timestamp = Timestamp::from_secs(1_795_000_000);
+
+/// After so long R2 drops an unfinished multipart upload.
+const R2_DROPS_AFTER: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// Most files that are sent, and most requests at once.
+const SENDERS: usize = 5;
+const REQUESTS: usize = 5;
+
+/// One thing that happens, and the dice for all that is drawn in it.
+type Step = (u8, u64);
+
+/// What an acknowledgement said is held of an upload.
+#[derive(Debug, Default)]
+struct Acknowledged {
+    offset: u64,
+    parts: BTreeSet<u16>,
+    staged: BTreeMap<u16, u64>,
+}
+
+struct Model {
+    machine: Rc<Machine>,
+    edge: Rc<Edge>,
+    config: Config,
+    link: LinkId,
+    senders: Vec<Sender>,
+    /// Requests under way: their number, whose they are, and what they do.
+    requests: Vec<(usize, Option<usize>, Request)>,
+    begun: usize,
+    /// Requests that died.
+    died: BTreeSet<usize>,
+    files: BTreeMap<FileId, usize>,
+    deleted: BTreeSet<FileId>,
+    acknowledged: BTreeMap<UploadId, Acknowledged>,
+}
+
+fn poll<T>(future: &mut Pin<Box<dyn Future<Output = T>>>) -> Option<T> {
+    match future
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()))
+    {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
+    }
+}
+
+/// Runs to its end what waits for nothing but its turn.
+fn finish<T: 'static>(future: impl Future<Output = T> + 'static) -> T {
+    let mut future: Pin<Box<dyn Future<Output = T>>> = Box::pin(future);
+    (0..10_000).find_map(|_| poll(&mut future)).expect("an end")
+}
+
+impl Model {
+    fn new() -> Self {
+        let machine = Rc::new(Machine::new(START));
+        let port = || Port(Rc::clone(&machine));
+        let edge = Rc::new(Service {
+            links: port(),
+            bucket: port(),
+            world: port(),
+        });
+        let mut raw = config::raw();
+        raw.apps = raw.apps.replace("\"max_files\":2", "\"max_files\":3");
+        let config = Config::check(&raw).expect("a good config");
+        let request = CreateLink::new("docs".parse().expect("a scene id"));
+        let view = {
+            let app = config
+                .app(&"demo".parse().expect("an app id"))
+                .expect("the app");
+            let (edge, config, app) = (Rc::clone(&edge), config.clone(), app.clone());
+            finish(async move { edge.create_link(&config, &app, request, None).await })
+        };
+        Self {
+            link: view.expect("a link").link.id,
+            machine,
+            edge,
+            config,
+            senders: Vec::new(),
+            requests: Vec::new(),
+            begun: 0,
+            died: BTreeSet::new(),
+            files: BTreeMap::new(),
+            deleted: BTreeSet::new(),
+            acknowledged: BTreeMap::new(),
+        }
+    }
+
+    fn draw(&self, end: usize) -> usize {
+        usize::try_from(self.machine.draw(end as u64)).expect("fits")
+    }
+
+    fn pass(&self, time: Duration) {
+        self.machine.now.set(self.machine.now.get().plus(time));
+    }
+
+    fn state(&self) -> Option<LinkState> {
+        self.machine.link.borrow().get(&self.link).cloned()
+    }
+
+    fn begin(&mut self, whose: Option<usize>, request: Request) {
+        self.begun += 1;
+        if self.requests.len() == REQUESTS {
+            let (number, ..) = self.requests.remove(0);
+            self.died.insert(number);
+        }
+        self.requests.push((self.begun, whose, request));
+    }
+
+    fn step(&mut self, (kind, dice): Step) {
+        self.machine.dice.set(dice);
+        let app = self
+            .config
+            .app(&"demo".parse().expect("an app id"))
+            .expect("the app")
+            .clone();
+        match kind {
+            0..12 if self.senders.len() < SENDERS => {
+                let dialect = DIALECTS[self.draw(DIALECTS.len())];
+                let sender = Sender::new(self.senders.len(), dialect, &self.edge.links);
+                self.senders.push(sender);
+            }
+            0..60 if !self.senders.is_empty() => {
+                let n = self.draw(self.senders.len());
+                let request = self.senders[n].request(&self.edge, &app.id, self.link);
+                self.begin(Some(n), request);
+            }
+            60..66 if !self.requests.is_empty() => {
+                let n = self.draw(self.requests.len());
+                let (number, ..) = self.requests.remove(n);
+                self.died.insert(number);
+            }
+            66..72 => {
+                let alarm = alarm(Rc::clone(&self.edge), self.link);
+                self.begin(None, alarm);
+            }
+            72..78 => self.pass(Duration::from_secs(self.machine.draw(60))),
+            78 => self.pass(Duration::from_secs(self.machine.draw(200_000))),
+            79..81 if !self.senders.is_empty() => {
+                let n = self.draw(self.senders.len());
+                if let Some(request) = self.senders[n].cancel(&self.edge) {
+                    self.begin(Some(n), request);
+                }
+            }
+            81 if !self.files.is_empty() => {
+                let n = self.draw(self.files.len());
+                let file = *self.files.keys().nth(n).expect("a file");
+                self.deleted.insert(file);
+                let edge = Rc::clone(&self.edge);
+                let delete = async move {
+                    edge.delete_file(&app, file).await?;
+                    Ok(Answered::Nothing)
+                };
+                self.begin(None, Box::pin(delete));
+            }
+            82 if self.draw(4) == 0 => {
+                let (edge, link) = (Rc::clone(&self.edge), self.link);
+                let revoke = async move {
+                    edge.revoke(&app, link).await?;
+                    Ok(Answered::Nothing)
+                };
+                self.begin(None, Box::pin(revoke));
+            }
+            _ => {
+                for _ in 0..=self.draw(40) {
+                    self.advance();
+                }
+            }
+        }
+    }
+
+    /// Lets one of the requests go on to its next wait.
+    fn advance(&mut self) {
+        if self.requests.is_empty() {
+            return;
+        }
+        let n = self.draw(self.requests.len());
+        let (number, whose, request) = &mut self.requests[n];
+        self.machine.running.set(*number);
+        let Some(answer) = poll(request) else { return };
+        let (number, whose) = (*number, *whose);
+        drop(self.requests.remove(n));
+        match &answer {
+            Err(Failure::Broken(reason)) if reason == "the form was cut" => {}
+            Err(Failure::Broken(reason)) => panic!("ours is broken: {reason}"),
+            _ => {}
+        }
+        if answer.is_err() {
+            self.died.insert(number);
+        }
+        if let Some(whose) = whose {
+            self.acknowledge(whose, &answer);
+            self.senders[whose].learn(&answer);
+        }
+    }
+
+    fn acknowledge(&mut self, whose: usize, answer: &Result<Answered, Failure>) {
+        let (files, acknowledged) = (&mut self.files, &mut self.acknowledged);
+        match answer {
+            Ok(Answered::File(found)) => drop(files.insert(found.file.id, whose)),
+            Ok(Answered::Part(_, _, Sent::File(found))) => drop(files.insert(found.file.id, whose)),
+            Ok(Answered::Part(upload, n, Sent::Part)) => {
+                acknowledged.entry(*upload).or_default().parts.insert(*n);
+            }
+            Ok(Answered::Part(upload, n, Sent::Staged(offset))) => {
+                let held = acknowledged.entry(*upload).or_default();
+                let staged = held.staged.entry(*n).or_default();
+                *staged = (*staged).max(*offset);
+            }
+            Ok(Answered::Grown(upload, Grown::To(offset) | Grown::Cut(offset))) => {
+                let held = acknowledged.entry(*upload).or_default();
+                held.offset = held.offset.max(*offset);
+            }
+            _ => {}
+        }
+    }
+
+    /// Lets the alarms do all that is due in the next twenty minutes.
+    fn rest(&mut self) {
+        // By minutes while commits are settled, and then until an event that was tried in vain many times
+        // is tried again.
+        let waits = [Duration::from_secs(60); 20].into_iter();
+        for wait in waits.chain([Duration::from_secs(6 * 60 * 60); 2]) {
+            self.pass(wait);
+            let now = self.machine.now.get();
+            if now >= START.plus(R2_DROPS_AFTER) {
+                let died = &self.died;
+                self.machine
+                    .multiparts
+                    .borrow_mut()
+                    .retain(|_, u| !died.contains(&u.by));
+            }
+            if self.state().is_none() {
+                return;
+            }
+            let done = finish(alarm(Rc::clone(&self.edge), self.link));
+            assert!(matches!(done, Ok(_) | Err(Failure::Refused(_))), "{done:?}");
+        }
+    }
+
+    /// Lets go of the link, and everything of it is gone.
+    fn end(mut self) -> Vec<Dialect> {
+        while !self.requests.is_empty() {
+            let (number, _, _) = self.requests.remove(0);
+            self.died.insert(number);
+        }
+        self.machine.faults.set(false);
+        self.rest();
+        self.check_at_rest();
+        let dialects = self
+            .files
+            .values()
+            .map(|n| self.senders[*n].dialect)
+            .collect();
+        if let Some(state) = self.state() {
+            let left = self.machine.now.get().until(state.link.expires_at);
+            self.pass(left.max(START.plus(R2_DROPS_AFTER).until(state.link.expires_at)));
+            self.rest();
+            self.check_at_rest();
+            let ended = self.state().map(|state| state.link.status);
+            assert_ne!(ended, Some(Status::Active));
+            let under_way = self
+                .state()
+                .is_some_and(|state| state.uploads.values().any(|u| u.state.is_under_way()));
+            assert!(!under_way, "an ended link takes bytes");
+        }
+        for _ in 0..40 {
+            let Some(next) = self.state().as_ref().and_then(next_alarm) else {
+                break;
+            };
+            self.pass(self.machine.now.get().until(next));
+            self.rest();
+        }
+        assert_eq!(self.state(), None, "the link is forgotten");
+        let machine = &self.machine;
+        assert!(machine.objects.borrow().is_empty(), "objects are left");
+        assert!(machine.held.borrow().is_empty() && machine.staged.borrow().is_empty());
+        assert!(
+            machine.listed.borrow().is_empty(),
+            "an entry of the list is left"
+        );
+        let multiparts = machine.multiparts.borrow();
+        assert!(
+            multiparts.is_empty(),
+            "multipart uploads are left: {multiparts:?}"
+        );
+        dialects
+    }
+}
+
+/// The link's alarm: what is due, one after the other.
+fn alarm(edge: Rc<Edge>, link: LinkId) -> Request {
+    Box::pin(async move {
+        edge.links.execute(link, Command::Tick).await?;
+        let state = edge.links.0.link.borrow().get(&link).cloned();
+        let Some(state) = state else {
+            return Ok(Answered::Nothing);
+        };
+        for work in due(&state, edge.links.0.now.get()) {
+            pause().await;
+            edge.perform(link, &state.link.policy, work, &edge.links, &edge.links)
+                .await?;
+        }
+        Ok(Answered::Nothing)
+    })
+}
+
+fn play(steps: &[Step]) -> Vec<Dialect> {
+    let mut model = Model::new();
+    model.machine.faults.set(true);
+    for step in steps {
+        model.step(*step);
+        model.check();
+    }
+    model.end()
+}
+
+#[test]
+fn whatever_is_sent_in_whatever_dialect_the_books_balance() {
+    let stored: RefCell<BTreeMap<Dialect, u32>> = RefCell::default();
+    let config = ProptestConfig {
+        cases: 4000,
+        max_shrink_iters: 20_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    proptest!(config, |(steps in prop::collection::vec((0_u8..160, any::<u64>()), 0..160))| {
+        for dialect in play(&steps) {
+            *stored.borrow_mut().entry(dialect).or_default() += 1;
+        }
+    });
+    let stored = stored.into_inner();
+    for dialect in DIALECTS {
+        assert!(
+            stored.get(&dialect).is_some_and(|files| *files > 100),
+            "{stored:?}"
+        );
+    }
+}

@@ -1,0 +1,398 @@
+//! The world of the model: one link, a bucket and a clock whose every call waits before and after it is
+//! carried out, so that others come between and a caller can die at either place, and may fail, having
+//! been carried out or not.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use chatlift_shared::api::StagedPart;
+use chatlift_shared::{AppId, LinkId, Timestamp, UploadId};
+
+use super::bucket::R2Upload;
+use super::feed::Body;
+use super::rope::Rope;
+use crate::link::command::{Answer, Command, Outcome, Reply};
+use crate::link::decide::{PartWrite, decide};
+use crate::link::flow::Held;
+use crate::link::lease;
+use crate::link::lease::{Asked, Lease, Leases};
+use crate::link::listing::{Entry, Query, ShardPage};
+use crate::link::serial::{SerialCommand, may_write};
+use crate::link::stage;
+use crate::link::stage::{Turns, offset_differs};
+use crate::link::state::LinkState;
+use crate::link::work::Send;
+use crate::ports::{Begun, Chunk, Directory, Failure, Kept, Links, Stage, Webhooks, World};
+
+/// How often a command is looked at again that waits for the holders of leases, before it goes on
+/// without them.
+const HANDED_OVER_WITHIN: u32 = 12;
+
+#[derive(Debug)]
+pub(super) struct Machine {
+    pub(super) now: Cell<Timestamp>,
+    pub(super) dice: Cell<u64>,
+    /// Whether calls fail at times.
+    pub(super) faults: Cell<bool>,
+    /// The request that runs.
+    pub(super) running: Cell<usize>,
+    pub(super) link: RefCell<BTreeMap<LinkId, LinkState>>,
+    pub(super) held: RefCell<BTreeMap<UploadId, Held>>,
+    pub(super) staged: RefCell<BTreeMap<(UploadId, u16), Rope>>,
+    turns: RefCell<Turns>,
+    leases: RefCell<Leases>,
+    pub(super) objects: RefCell<BTreeMap<String, Rope>>,
+    pub(super) multiparts: RefCell<BTreeMap<String, R2Upload>>,
+    pub(super) made: Cell<u64>,
+    /// The events that the backend was told of.
+    pub(super) told: RefCell<BTreeSet<String>>,
+    pub(super) listed: RefCell<BTreeSet<LinkId>>,
+}
+
+/// A way to it.
+#[derive(Clone, Debug)]
+pub(super) struct Port(pub(super) Rc<Machine>);
+
+impl Machine {
+    pub(super) fn new(now: Timestamp) -> Self {
+        Self {
+            now: Cell::new(now),
+            dice: Cell::new(1),
+            faults: Cell::new(false),
+            running: Cell::new(0),
+            link: RefCell::default(),
+            held: RefCell::default(),
+            staged: RefCell::default(),
+            turns: RefCell::default(),
+            leases: RefCell::default(),
+            objects: RefCell::default(),
+            multiparts: RefCell::default(),
+            made: Cell::new(0),
+            told: RefCell::default(),
+            listed: RefCell::default(),
+        }
+    }
+
+    /// A number below `end` (splitmix64).
+    pub(super) fn draw(&self, end: u64) -> u64 {
+        let state = self.dice.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.dice.set(state);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % end.max(1)
+    }
+
+    pub(super) fn fails(&self) -> bool {
+        self.faults.get() && self.draw(24) == 0
+    }
+
+    /// Carries a command out, as the object does between two waits.
+    fn run(&self, link: LinkId, command: Command) -> Answer {
+        let look = |id| {
+            let mut held = self.held.borrow().get(&id).cloned().unwrap_or_default();
+            let staged = self.staged.borrow();
+            let of_upload = staged.range((id, 0)..=(id, u16::MAX));
+            held.staged = of_upload
+                .map(|((_, n), bytes)| StagedPart {
+                    n: *n,
+                    offset: bytes.len(),
+                })
+                .collect();
+            held
+        };
+        let state = self.link.borrow().get(&link).cloned();
+        let decision = decide(state.as_ref(), command, &look, self.now.get())?;
+        for write in decision.parts {
+            let mut staged = self.staged.borrow_mut();
+            match &write {
+                PartWrite::Put(id, n, _) | PartWrite::Drop(id, n) => {
+                    drop(staged.remove(&(*id, *n)));
+                }
+                PartWrite::DropAll(id) => staged.retain(|(upload, _), _| upload != id),
+                PartWrite::Truncate(id, n, begin) => {
+                    staged.retain(|(upload, part), _| upload != id || part <= n);
+                    if let Some(bytes) = staged.get_mut(&(*id, *n)) {
+                        *bytes = bytes.slice(0, *begin);
+                    }
+                }
+            }
+            staged.retain(|_, bytes| bytes.len() > 0);
+            write.apply(&mut self.held.borrow_mut());
+        }
+        match decision.reply {
+            Reply::Forgotten => {
+                self.link.borrow_mut().remove(&link);
+                self.held.borrow_mut().clear();
+                self.staged.borrow_mut().clear();
+            }
+            _ => drop(self.link.borrow_mut().insert(link, decision.next)),
+        }
+        Ok(decision.reply)
+    }
+
+    /// The turn of a chunk, where there is something of it to keep.
+    fn take_over(&self, chunk: Chunk) -> Result<Option<Turn<'_>>, Failure> {
+        let touch = match chunk.writer {
+            Some(writer) => Command::Serial(chunk.upload, SerialCommand::Touch { writer }),
+            None => Command::Touch {
+                upload: chunk.upload,
+            },
+        };
+        self.run(chunk.upload.link(), touch)?;
+        if self.is_recorded(&chunk) {
+            return Ok(None);
+        }
+        let mut turns = self.turns.borrow_mut();
+        let turn = match chunk.put_away {
+            true => match turns.take_if_free(chunk.upload, chunk.n) {
+                None => return Err(offset_differs(chunk.offset).into()),
+                free => free,
+            },
+            false => (chunk.length > 0).then(|| turns.take(chunk.upload, chunk.n)),
+        };
+        drop(turns);
+        let mut turn = Turn {
+            machine: self,
+            chunk,
+            overlap: 0,
+            turn,
+        };
+        let held = self.staged_len(&chunk);
+        let Chunk {
+            offset,
+            length,
+            part_len,
+            ..
+        } = chunk;
+        if chunk.writer.is_some() {
+            stage::check(held, offset, length, part_len)?;
+        } else {
+            let begins_row = || chunk.put_away || self.draw(2) == 0;
+            turn.overlap = stage::overlap(held, offset, length, part_len, begins_row)?;
+        }
+        Ok(Some(turn))
+    }
+
+    fn staged_len(&self, chunk: &Chunk) -> u64 {
+        let staged = self.staged.borrow();
+        staged.get(&(chunk.upload, chunk.n)).map_or(0, Rope::len)
+    }
+
+    fn is_recorded(&self, chunk: &Chunk) -> bool {
+        let held = self.held.borrow();
+        let recorded = held.get(&chunk.upload).and_then(|h| h.parts.get(&chunk.n));
+        stage::is_recorded(recorded.map(|part| part.sha256), chunk.sha256)
+    }
+}
+
+/// A request that adds to a part, until a later one takes over.
+struct Turn<'a> {
+    machine: &'a Machine,
+    chunk: Chunk,
+    overlap: u64,
+    turn: Option<u64>,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let Chunk { upload, n, .. } = self.chunk;
+        if let Some(turn) = self.turn {
+            self.machine.turns.borrow_mut().end(upload, n, turn);
+        }
+    }
+}
+
+impl Turn<'_> {
+    fn may_write(&self, at: u64) -> Result<(), Failure> {
+        let Chunk { upload, n, .. } = self.chunk;
+        let taken_over = |turn| !self.machine.turns.borrow().has(upload, n, turn);
+        if self.turn.is_some_and(taken_over) {
+            return Err(offset_differs(at).into());
+        }
+        let links = self.machine.link.borrow();
+        let gone = || Failure::Away("its tables are gone".into());
+        let state = links.get(&upload.link()).ok_or_else(gone)?;
+        Ok(may_write(state, upload, self.chunk.writer)?)
+    }
+
+    async fn keep(&self, body: Option<Rope>) -> Result<u64, Failure> {
+        let chunk = &self.chunk;
+        let body = body.unwrap_or_default();
+        let mut at = chunk.offset + self.overlap;
+        let mut rest = body.slice(self.overlap.min(body.len()), body.len());
+        while rest.len() > 0 {
+            pause().await;
+            let row = 1 + self.machine.draw(rest.len());
+            self.may_write(at)?;
+            let held = self.machine.staged_len(chunk);
+            if at + row > chunk.part_len || held != at {
+                return Err(offset_differs(held).into());
+            }
+            let mut staged = self.machine.staged.borrow_mut();
+            let part = staged.entry((chunk.upload, chunk.n)).or_default();
+            part.append(rest.slice(0, row));
+            rest = rest.slice(row, rest.len());
+            at += row;
+        }
+        self.may_write(at).map(|()| at)
+    }
+}
+
+/// Lets others come between.
+pub(super) async fn pause() {
+    let mut waited = false;
+    poll_fn(move |_| match std::mem::replace(&mut waited, true) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    })
+    .await;
+}
+
+impl Links for Port {
+    async fn execute(&self, link: LinkId, command: Command) -> Result<Reply, Failure> {
+        pause().await;
+        if self.0.fails() {
+            return Err(Failure::Away("before".into()));
+        }
+        let state = self.0.link.borrow().get(&link).cloned();
+        let asks_for = state.and_then(|state| lease::asks_for(&state, &command));
+        if let Some(upload) = asks_for {
+            let mut waits = self.0.leases.borrow_mut().ask(upload);
+            for _ in 0..HANDED_OVER_WITHIN {
+                waits.retain_mut(|wait| matches!(wait.try_recv(), Ok(None)));
+                if waits.is_empty() {
+                    break;
+                }
+                pause().await;
+            }
+        }
+        let puts_away = lease::puts_away(&command);
+        let answer = self.0.run(link, command);
+        if let Some((upload, n)) = puts_away {
+            self.0.leases.borrow_mut().end_part(upload, n);
+        }
+        pause().await;
+        if self.0.fails() {
+            return Err(Failure::Away("after".into()));
+        }
+        answer.map_err(Failure::Refused)
+    }
+}
+
+impl Stage for Port {
+    type Body = Body;
+
+    async fn stage(&self, chunk: Chunk, body: Option<Body>) -> Result<Kept, Failure> {
+        pause().await;
+        if self.0.fails() {
+            return Err(Failure::Away("stage".into()));
+        }
+        let kept = match self.0.take_over(chunk)? {
+            None => Ok(Kept::Recorded),
+            Some(turn) => match turn.keep(body.map(|body| body.bytes)).await {
+                Err(Failure::Refused(problem))
+                    if problem.offset.is_some() && self.0.is_recorded(&chunk) =>
+                {
+                    Ok(Kept::Recorded)
+                }
+                kept => kept.map(Kept::Staged),
+            },
+        };
+        pause().await;
+        kept
+    }
+
+    async fn begin(&self, chunk: Chunk) -> Result<Begun<Body>, Failure> {
+        pause().await;
+        let begun = match self.0.take_over(chunk)? {
+            None => Begun::Recorded,
+            Some(_) => {
+                let staged = self.0.staged.borrow();
+                let part = staged.get(&(chunk.upload, chunk.n));
+                let before = part.cloned().unwrap_or_default();
+                Begun::From(Body::whole(before.slice(0, chunk.offset)))
+            }
+        };
+        pause().await;
+        Ok(begun)
+    }
+
+    async fn lease(&self, lease: Lease) -> Result<Asked, Failure> {
+        pause().await;
+        let asked = self.0.leases.borrow_mut().hold(lease);
+        match asked.await {
+            Ok(()) => Ok(Asked::Now),
+            Err(_) => Ok(Asked::NotYet),
+        }
+    }
+
+    async fn end_lease(&self, lease: Lease) -> Result<(), Failure> {
+        pause().await;
+        self.0.leases.borrow_mut().end(lease);
+        Ok(())
+    }
+
+    async fn staged(&self, upload: UploadId, n: u16, length: u64) -> Result<Body, Failure> {
+        pause().await;
+        let staged = self.0.staged.borrow();
+        let part = staged.get(&(upload, n)).cloned().unwrap_or_default();
+        // One that is shorter by now breaks off.
+        Ok(Body {
+            broken: part.len() < length,
+            bytes: part.slice(0, length),
+        })
+    }
+}
+
+impl World for Port {
+    fn now(&self) -> Timestamp {
+        self.0.now.get()
+    }
+
+    fn random(&self) -> u64 {
+        self.0.draw(u64::MAX)
+    }
+
+    async fn pause(&self, time: Duration) {
+        let end = self.0.now.get().plus(time);
+        poll_fn(|_| match self.0.now.get() >= end {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
+        .await;
+    }
+}
+
+impl Webhooks for Port {
+    async fn send(&self, event: &Send) -> Outcome {
+        pause().await;
+        if self.0.fails() {
+            return Outcome::Failed { retry_after: None };
+        }
+        self.0.told.borrow_mut().insert(event.event.to_string());
+        pause().await;
+        Outcome::Acknowledged
+    }
+}
+
+impl Directory for Port {
+    async fn put(&self, _: &AppId, entry: &Entry) -> Result<(), Failure> {
+        pause().await;
+        self.0.listed.borrow_mut().insert(entry.link.id);
+        Ok(())
+    }
+
+    async fn remove(&self, _: &AppId, entry: &Entry) -> Result<(), Failure> {
+        pause().await;
+        self.0.listed.borrow_mut().remove(&entry.link.id);
+        Ok(())
+    }
+
+    async fn page(&self, _: &AppId, _: u8, _: &Query) -> Result<ShardPage, Failure> {
+        Err(Failure::Broken("nobody asks for it here".into()))
+    }
+}

@@ -1,0 +1,171 @@
+//! Files of a plain form: their length is told by nothing but their end.
+//!
+//! A file that ends within one part goes as it would in one request. A longer one is gathered part
+//! by part; one part is held in memory at a time, and none of it passes the size that the scene
+//! allows.
+
+use chatlift_shared::api::CompleteUpload;
+use chatlift_shared::digest::Sha256;
+use chatlift_shared::limits::{HEAD_MAX, SINGLE_REQUEST_MAX};
+use chatlift_shared::{AppId, LinkId, Problem, ProblemCode};
+use sha2::Digest as _;
+
+use crate::link::command::{Command, FoundFile, OpenUpload};
+use crate::link::state::Part;
+use crate::ports::{Bucket, Failure, Incoming, Links, World};
+use crate::service::Service;
+
+/// The parts of a file as they are gathered.
+struct Gathered {
+    whole: sha2::Sha256,
+    parts: Vec<Sha256>,
+    size: u64,
+}
+
+impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
+    /// Takes a file of a form. `most` is the most bytes that it can have: the length of the
+    /// request's body.
+    ///
+    /// # Errors
+    /// As a file in one request.
+    pub async fn put_incoming(
+        &self,
+        app: &AppId,
+        link: LinkId,
+        name: String,
+        most: u64,
+        mut incoming: impl Incoming,
+    ) -> Result<FoundFile, Failure> {
+        let first = fill(&mut incoming, Vec::new(), SINGLE_REQUEST_MAX).await?;
+        let (first, rest) = match first {
+            Filled::Ended(all) => {
+                return self.put_bytes(app, link, name, all).await;
+            }
+            Filled::Full(part, rest) => (part, rest),
+        };
+        let policy = self.read_link(link).await?.link.policy;
+        let max = policy.max_file_size;
+        let head = &first[..usize::try_from(HEAD_MAX)
+            .unwrap_or(usize::MAX)
+            .min(first.len())];
+        let opened = self
+            .announce_new(app, &policy, link, name, most.min(max), head)
+            .await?;
+        let gathered = self
+            .gather(app, &opened, max, first, rest, &mut incoming)
+            .await;
+        let gathered = match gathered {
+            Ok(gathered) => gathered,
+            Err(failure) => {
+                // Nothing would ever go on with it.
+                let _ = self.abort_upload(opened.id).await;
+                return Err(failure);
+            }
+        };
+        let resize = Command::Resize {
+            upload: opened.id,
+            size: gathered.size,
+        };
+        self.tell(opened.id, resize).await?;
+        let request = CompleteUpload {
+            sha256: None,
+            parts_sha256: Sha256::of_parts(gathered.parts),
+        };
+        let whole = Sha256(gathered.whole.finalize().into());
+        self.complete_known(app, opened.id, request, Some(whole))
+            .await
+    }
+
+    async fn gather(
+        &self,
+        app: &AppId,
+        opened: &OpenUpload,
+        max: u64,
+        first: Vec<u8>,
+        rest: Vec<u8>,
+        incoming: &mut impl Incoming,
+    ) -> Result<Gathered, Failure> {
+        let mut gathered = Gathered {
+            whole: sha2::Sha256::new(),
+            parts: Vec::new(),
+            size: 0,
+        };
+        // The first part was gathered before the part size was known; it may be larger.
+        let mut rest = [first, rest].concat();
+        loop {
+            let filled = fill(incoming, rest, opened.multipart.part_size).await?;
+            let (part, next) = match filled {
+                Filled::Full(part, next) => (part, Some(next)),
+                Filled::Ended(part) => (part, None),
+            };
+            gathered.size += part.len() as u64;
+            if gathered.size > max {
+                return Err(Problem::new(ProblemCode::FileTooLarge).limit(max).into());
+            }
+            if !part.is_empty() {
+                self.put_gathered(app, opened, part, &mut gathered).await?;
+            }
+            match next {
+                Some(next) => rest = next,
+                None => return Ok(gathered),
+            }
+        }
+    }
+
+    async fn put_gathered(
+        &self,
+        app: &AppId,
+        opened: &OpenUpload,
+        part: Vec<u8>,
+        gathered: &mut Gathered,
+    ) -> Result<(), Failure> {
+        gathered.whole.update(&part);
+        let sha256 = Sha256::of(&part);
+        gathered.parts.push(sha256);
+        let out = || Problem::new(ProblemCode::PartOutOfRange);
+        let n = u16::try_from(gathered.parts.len()).map_err(|_| out())?;
+        let key = crate::link::key::object_key(app, opened.id);
+        let body = self.bucket.body(part)?;
+        let put = self
+            .bucket
+            .put_part(&key, &opened.multipart.r2_upload_id, n, body)
+            .await?;
+        let part = Part {
+            etag: put.etag,
+            sha256,
+        };
+        let record = Command::RecordPart {
+            upload: opened.id,
+            n,
+            part,
+            seal: None,
+        };
+        self.tell(opened.id, record).await
+    }
+}
+
+/// How far a part came.
+enum Filled {
+    /// All of it, and the bytes that came after it.
+    Full(Vec<u8>, Vec<u8>),
+    /// The file ended within it.
+    Ended(Vec<u8>),
+}
+
+/// Gathers `size` bytes, of which `buffer` are there.
+async fn fill(
+    incoming: &mut impl Incoming,
+    mut buffer: Vec<u8>,
+    size: u64,
+) -> Result<Filled, Failure> {
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    // A file that ends exactly with a part has ended: only a byte more shows that it goes on.
+    while buffer.len() <= size {
+        match incoming.next().await? {
+            Some(bytes) => buffer.extend_from_slice(&bytes),
+            None => return Ok(Filled::Ended(buffer)),
+        }
+    }
+    let rest = buffer.split_off(size);
+    Ok(Filled::Full(buffer, rest))
+}

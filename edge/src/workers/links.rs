@@ -1,0 +1,223 @@
+//! The way from the Worker to the links' Durable Objects.
+
+use chatlift_shared::{LinkId, Problem, UploadId};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use worker::wasm_bindgen::JsValue;
+use worker::web_sys::ReadableStream;
+use worker::{Env, Headers, Method, ObjectNamespace, Request, RequestInit, Response, ResponseBody};
+
+use super::counts;
+use super::setup::{away, broken};
+use crate::link::command::{Answer, Command, Reply};
+use crate::link::lease::{Asked, Lease};
+use crate::link::version;
+use crate::ports::{Begun, Chunk, Failure, Kept, Links, Stage};
+
+/// Stubs of the objects that are bound as `LINKS`, each named by its link's id.
+#[derive(Debug)]
+pub(super) struct Stubs {
+    objects: ObjectNamespace,
+    /// Version of the messages.
+    version: u32,
+}
+
+impl Stubs {
+    pub(super) fn new(env: &Env) -> Result<Self, Failure> {
+        let objects = env.durable_object("LINKS");
+        Ok(Self {
+            objects: objects.map_err(broken("binding LINKS"))?,
+            version: version::MESSAGES,
+        })
+    }
+}
+
+/// Paths by which a chunk reaches its link's object, by which a whole part leaves it, and by which
+/// what is held of a part does, for the chunk that ends it.
+pub(super) const PATH_STAGE: &str = "/stage";
+pub(super) const PATH_STAGED: &str = "/staged";
+pub(super) const PATH_BEGIN: &str = "/begin";
+
+/// Paths by which a lease is held and ended.
+pub(super) const PATH_LEASE: &str = "/lease";
+pub(super) const PATH_LEASE_END: &str = "/lease/end";
+
+/// Header of an answer that is what is held of a part.
+pub(super) const HEADER_PART: &str = "chatlift-part";
+
+/// Path by which a link's events are watched.
+pub(super) const PATH_WATCH: &str = "/watch";
+
+/// Header that says what a request to the object is about: a [`Chunk`] or a [`Lease`].
+const HEADER_ABOUT: &str = "chatlift-about";
+
+/// Reads what a request to the object is about.
+pub(super) fn argument<T: DeserializeOwned>(request: &Request) -> worker::Result<T> {
+    let json = request.headers().get(HEADER_ABOUT)?.unwrap_or_default();
+    Ok(serde_json::from_str(&json)?)
+}
+
+impl Stubs {
+    /// As a worker of the next deployment.
+    pub(super) fn newer(self) -> Self {
+        Self {
+            version: self.version + 1,
+            ..self
+        }
+    }
+
+    async fn send(&self, link: LinkId, mut request: Request) -> Result<Response, Failure> {
+        counts::link_request();
+        let version = self.version.to_string();
+        let headers = request.headers_mut().map_err(broken("headers"))?;
+        headers
+            .set(version::HEADER, &version)
+            .map_err(broken("headers"))?;
+        let stub = self
+            .objects
+            .id_from_name(&link.to_string())
+            .and_then(|id| id.get_stub())
+            .map_err(broken("stub"))?;
+        let mut response = stub
+            .fetch_with_request(request)
+            .await
+            .map_err(away("link object"))?;
+        let said = response.headers().get(version::HEADER).ok().flatten();
+        if let Err(other) = version::check_message(said.as_deref()) {
+            return Err(Failure::Away(format!("link object: {other}")));
+        }
+        if response.status_code() == 200 {
+            return Ok(response);
+        }
+        let reason = response.text().await.unwrap_or_default();
+        Err(match response.status_code() {
+            503 => Failure::Away(format!("link object: {reason}")),
+            _ => Failure::Broken(format!("link object: {reason}")),
+        })
+    }
+}
+
+impl Stubs {
+    /// A link's events as they happen, for a command that reads those so far.
+    pub(super) async fn watch(
+        &self,
+        link: LinkId,
+        command: &Command,
+    ) -> Result<ReadableStream, Failure> {
+        let json =
+            serde_json::to_string(command).map_err(|e| Failure::unreadable("command", &e))?;
+        let mut init = RequestInit::new();
+        init.with_method(Method::Post)
+            .with_body(Some(JsValue::from_str(&json)));
+        let request = Request::new_with_init(&format!("https://link{PATH_WATCH}"), &init)
+            .map_err(broken("watch"))?;
+        let mut response = self.send(link, request).await?;
+        let refused = response.headers().has("chatlift-refused").unwrap_or(false);
+        if refused {
+            let problem: Problem = response.json().await.map_err(broken("watch"))?;
+            return Err(problem.into());
+        }
+        stream_of(response)
+    }
+}
+
+/// A request about a chunk or a lease.
+fn request_about(
+    path: &str,
+    about: &impl Serialize,
+    body: Option<ReadableStream>,
+) -> Result<Request, Failure> {
+    let json = serde_json::to_string(about).map_err(|e| Failure::unreadable("chunk", &e))?;
+    let headers = Headers::new();
+    headers
+        .set(HEADER_ABOUT, &json)
+        .map_err(broken("headers"))?;
+    let mut init = RequestInit::new();
+    init.with_method(Method::Post)
+        .with_headers(headers)
+        .with_body(body.map(JsValue::from));
+    // The host is never resolved: the request goes to the object by its binding.
+    Request::new_with_init(&format!("https://link{path}"), &init).map_err(broken("chunk"))
+}
+
+async fn kept(response: &mut Response) -> Result<Kept, Failure> {
+    let answer: Result<Kept, Problem> = response.json().await.map_err(broken("link object"))?;
+    answer.map_err(Failure::Refused)
+}
+
+fn stream_of(response: Response) -> Result<ReadableStream, Failure> {
+    match response.into_parts().1 {
+        ResponseBody::Stream(stream) => Ok(stream),
+        _ => Err(Failure::Broken("link object: no stream".to_owned())),
+    }
+}
+
+impl Stage for Stubs {
+    type Body = ReadableStream;
+
+    async fn stage(&self, chunk: Chunk, body: Option<ReadableStream>) -> Result<Kept, Failure> {
+        let request = request_about(PATH_STAGE, &chunk, body)?;
+        let mut response = self.send(chunk.upload.link(), request).await?;
+        kept(&mut response).await
+    }
+
+    async fn begin(&self, chunk: Chunk) -> Result<Begun<ReadableStream>, Failure> {
+        let request = request_about(PATH_BEGIN, &chunk, None)?;
+        let mut response = self.send(chunk.upload.link(), request).await?;
+        if response.headers().has(HEADER_PART).unwrap_or(false) {
+            return stream_of(response).map(Begun::From);
+        }
+        match kept(&mut response).await? {
+            Kept::Recorded => Ok(Begun::Recorded),
+            Kept::Staged(_) => Err(Failure::Broken("link object: no staged part".to_owned())),
+        }
+    }
+
+    async fn lease(&self, lease: Lease) -> Result<Asked, Failure> {
+        let request = request_about(PATH_LEASE, &lease, None)?;
+        let mut response = self.send(lease.upload.link(), request).await?;
+        response.json().await.map_err(broken("link object"))
+    }
+
+    async fn end_lease(&self, lease: Lease) -> Result<(), Failure> {
+        let request = request_about(PATH_LEASE_END, &lease, None)?;
+        self.send(lease.upload.link(), request).await.map(drop)
+    }
+
+    async fn staged(
+        &self,
+        upload: UploadId,
+        n: u16,
+        length: u64,
+    ) -> Result<ReadableStream, Failure> {
+        let chunk = Chunk {
+            upload,
+            n,
+            offset: 0,
+            length,
+            part_len: length,
+            sha256: None,
+            writer: None,
+            put_away: false,
+        };
+        let request = request_about(PATH_STAGED, &chunk, None)?;
+        stream_of(self.send(upload.link(), request).await?)
+    }
+}
+
+impl Links for Stubs {
+    async fn execute(&self, link: LinkId, command: Command) -> Result<Reply, Failure> {
+        let json =
+            serde_json::to_string(&command).map_err(|e| Failure::unreadable("command", &e))?;
+        let mut init = RequestInit::new();
+        init.with_method(Method::Post)
+            .with_body(Some(JsValue::from_str(&json)));
+        // The host is never resolved: the request goes to the object by its binding.
+        let request = Request::new_with_init("https://link/", &init).map_err(broken("command"))?;
+        let mut response = self.send(link, request).await?;
+        let text = response.text().await.map_err(broken("link object"))?;
+        let answer: Answer =
+            serde_json::from_str(&text).map_err(|e| Failure::unreadable("link object", &e))?;
+        answer.map_err(Failure::Refused)
+    }
+}

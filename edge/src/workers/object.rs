@@ -1,0 +1,409 @@
+//! The link's Durable Object: the one writer for its link.
+//!
+//! Safe under concurrency: a command is loaded, decided and stored without awaiting anything in
+//! between. Safe under a crash: what must happen later stands in a row, and the alarm is set with
+//! every change.
+
+use core::cell::{Cell, RefCell};
+use core::time::Duration;
+use std::rc::Rc;
+
+use chatlift_shared::{LinkId, Problem, ProblemCode, Timestamp, UploadId};
+use futures_util::future::{Either, join_all, select};
+use worker::{Delay, DurableObject, Env, Request, Response, Result, State, durable_object};
+
+use super::directory::Directories;
+use super::r2::R2;
+use super::read::Reader;
+use super::stage::{Cached, Keeper};
+use super::watch::Watchers;
+use super::webhooks::Endpoints;
+use super::world::{Workers, now};
+use super::{counts, links, log, setup, stage, store};
+use crate::link::command::{Answer, Command, Reply};
+use crate::link::decide::decide;
+use crate::link::lease;
+use crate::link::lease::{Asked, Lease, Leases};
+use crate::link::serial::SerialCommand;
+use crate::link::stage as rules;
+use crate::link::version;
+use crate::link::version::OtherVersion;
+use crate::link::work::{due, next_alarm, wake_at};
+use crate::ports::{Chunk, Failure, Kept, Links};
+use crate::service::Service;
+
+/// Most pieces of work that one alarm does; the rest is left to the next, at once.
+const WORK_PER_ALARM: usize = 20;
+
+/// Shortest wait before an alarm whose work failed is tried again.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// How long a lease is held without a word. A holder that is alive holds it anew then; of one that has
+/// died nothing is kept longer.
+const LEASED_FOR: Duration = Duration::from_secs(20);
+
+/// How long is waited for holders to put away what they have: more than a part takes to get from a
+/// worker to here. A holder that has died lets a request wait that long, once.
+const HANDED_OVER_WITHIN: Duration = Duration::from_secs(3);
+
+/// One link.
+#[durable_object]
+pub struct LinkObject {
+    state: State,
+    env: Env,
+    /// The link as it is stored, once it was read. Emptied when a write fails.
+    cached: Cached,
+    /// When the alarm is set for, as far as this instance knows.
+    alarm_at: Cell<Option<Timestamp>>,
+    /// Until when failed work rests, whatever is asked meanwhile.
+    rest_until: Cell<Option<Timestamp>>,
+    watchers: Watchers,
+    turns: Rc<RefCell<rules::Turns>>,
+    leases: RefCell<Leases>,
+}
+
+impl DurableObject for LinkObject {
+    fn new(state: State, env: Env) -> Self {
+        Self {
+            state,
+            env,
+            cached: Cached::default(),
+            alarm_at: Cell::new(None),
+            rest_until: Cell::new(None),
+            watchers: Watchers::default(),
+            turns: Rc::default(),
+            leases: RefCell::default(),
+        }
+    }
+
+    async fn fetch(&self, request: Request) -> Result<Response> {
+        let answer = match self.same_version(&request) {
+            Ok(Ok(())) => self.answer(request).await,
+            // Nothing was done. Once both are replaced, it will be.
+            Ok(Err(other)) => Response::error(other.to_string(), 503),
+            Err(error) => Err(error),
+        };
+        let mut answer = answer.or_else(|e| log::failed(&e))?;
+        let version = version::MESSAGES.to_string();
+        answer.headers_mut().set(version::HEADER, &version)?;
+        Ok(answer)
+    }
+
+    async fn alarm(&self) -> Result<Response> {
+        counts::alarm();
+        self.alarm_at.set(None);
+        // An error here would have the platform retry for two minutes and then never again.
+        if let Err(error) = self.work().await {
+            log::error("alarm failed", &[("reason", log::text(&error))]);
+            self.state.storage().set_alarm(RETRY).await?;
+        }
+        Response::empty()
+    }
+}
+
+impl LinkObject {
+    /// Refuses a message of another version, and to touch rows of a newer one.
+    fn same_version(&self, request: &Request) -> Result<core::result::Result<(), OtherVersion>> {
+        let said = request.headers().get(version::HEADER)?;
+        if let Err(other) = version::check_message(said.as_deref()) {
+            return Ok(Err(other));
+        }
+        self.load()
+    }
+
+    /// Reads the link, unless it was read.
+    fn load(&self) -> Result<core::result::Result<(), OtherVersion>> {
+        let mut cached = self.cached.borrow_mut();
+        if cached.is_some() {
+            return Ok(Ok(()));
+        }
+        Ok(store::load(&self.state.storage())?.map(|state| *cached = state))
+    }
+
+    async fn answer(&self, mut request: Request) -> Result<Response> {
+        match request.path().as_str() {
+            links::PATH_STAGE => return self.stage(request).await,
+            links::PATH_BEGIN => return self.begin(&request).await,
+            links::PATH_STAGED => {
+                let chunk: Chunk = links::argument(&request)?;
+                return stage::beginning(self.state.storage(), chunk, chunk.part_len);
+            }
+            links::PATH_LEASE => return self.lease(links::argument(&request)?).await,
+            links::PATH_LEASE_END => {
+                self.leases.borrow_mut().end(links::argument(&request)?);
+                return Response::empty();
+            }
+            links::PATH_WATCH => return self.watch(request).await,
+            _ => {}
+        }
+        let command: Command = serde_json::from_str(&request.text().await?)?;
+        let asks_for = match self.cached.borrow().as_ref() {
+            Some(state) => lease::asks_for(state, &command),
+            // An object that just began holds no leases.
+            None => None,
+        };
+        if let Some(upload) = asks_for {
+            self.hand_over(upload).await;
+        }
+        let puts_away = lease::puts_away(&command);
+        let answer = self.execute(command)?;
+        if let Some((upload, n)) = puts_away {
+            self.leases.borrow_mut().end_part(upload, n);
+        }
+        if answer == Ok(Reply::Forgotten) {
+            self.forget().await?;
+        }
+        self.set_alarm().await?;
+        Response::from_bytes(serde_json::to_vec(&answer)?)
+    }
+
+    /// Drops everything that the object has, so that nothing of it is kept or paid for.
+    async fn forget(&self) -> Result<()> {
+        *self.cached.borrow_mut() = None;
+        self.rest_until.set(None);
+        let storage = self.state.storage();
+        storage.delete_alarm().await?;
+        self.alarm_at.set(None);
+        storage.delete_all().await
+    }
+
+    /// Holds a lease until somebody asks for what its holder has.
+    async fn lease(&self, lease: Lease) -> Result<Response> {
+        let asked = self.leases.borrow_mut().hold(lease);
+        let asked = match select(asked, Delay::from(LEASED_FOR)).await {
+            Either::Left((Ok(()), _)) => Asked::Now,
+            // It was ended: its holder has its answer, or will have it.
+            Either::Left((Err(_), _)) => Asked::NotYet,
+            Either::Right(_) => Asked::NotYet,
+        };
+        Response::from_json(&asked)
+    }
+
+    /// Has the holders of leases stage the bytes that they have of an upload, and waits until they have.
+    async fn hand_over(&self, upload: UploadId) {
+        let waits = self.leases.borrow_mut().ask(upload);
+        if !waits.is_empty() {
+            select(join_all(waits), Delay::from(HANDED_OVER_WITHIN)).await;
+        }
+    }
+
+    /// Carries out a command: load, decide, store.
+    fn execute(&self, command: Command) -> Result<Answer> {
+        if let Err(newer) = self.load()? {
+            return Err(worker::Error::RustError(newer.to_string()));
+        }
+        let storage = self.state.storage();
+        let mut cached = self.cached.borrow_mut();
+        let unreadable = RefCell::new(None);
+        let held = |upload| {
+            store::held(&storage, upload).unwrap_or_else(|error| {
+                *unreadable.borrow_mut() = Some(error);
+                Default::default()
+            })
+        };
+        let decision = decide(cached.as_ref(), command, &held, now());
+        if let Some(error) = unreadable.into_inner() {
+            return Err(error);
+        }
+        let decision = match decision {
+            Ok(decision) => decision,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        let saved = store::save(&storage, cached.as_ref(), &decision.next, &decision.parts);
+        if saved.is_ok() {
+            self.watchers.tell(cached.as_ref(), &decision.next);
+        }
+        *cached = saved.is_ok().then_some(decision.next);
+        saved?;
+        Ok(Ok(decision.reply))
+    }
+
+    /// Keeps what arrives of a chunk. Every row is written as soon as it is full, and the last one
+    /// also when the stream breaks off, so a cut costs nothing that had arrived.
+    async fn stage(&self, request: Request) -> Result<Response> {
+        let chunk: Chunk = links::argument(&request)?;
+        let answer = match self.take_over(chunk)? {
+            Ok(Some(keeper)) => match keeper.keep(reader(&request)?).await? {
+                // Another request made the part whole while this one arrived.
+                Err(problem)
+                    if problem.code == ProblemCode::OffsetDiffers
+                        && self.is_recorded(&chunk)? =>
+                {
+                    Ok(Kept::Recorded)
+                }
+                kept => kept.map(Kept::Staged),
+            },
+            Ok(None) => {
+                // Its connection is of no use for a next request while some of the body is unread.
+                if let Some(mut reader) = reader(&request)? {
+                    while let Ok(Some(_)) = reader.next().await {}
+                }
+                Ok(Kept::Recorded)
+            }
+            Err(problem) => Err(problem),
+        };
+        self.tell_kept(&answer).await
+    }
+
+    /// Takes a part over for a chunk that ends it, and answers with what is held before that chunk.
+    async fn begin(&self, request: &Request) -> Result<Response> {
+        let chunk: Chunk = links::argument(request)?;
+        let answer = match self.take_over(chunk)? {
+            Ok(Some(_)) => {
+                let mut held = stage::beginning(self.state.storage(), chunk, chunk.offset)?;
+                held.headers_mut().set(links::HEADER_PART, "1")?;
+                self.set_alarm().await?;
+                return Ok(held);
+            }
+            Ok(None) => Ok(Kept::Recorded),
+            Err(problem) => Err(problem),
+        };
+        self.tell_kept(&answer).await
+    }
+
+    /// Answers with what became of a chunk.
+    async fn tell_kept(&self, kept: &core::result::Result<Kept, Problem>) -> Result<Response> {
+        self.set_alarm().await?;
+        Response::from_bytes(serde_json::to_vec(kept)?)
+    }
+
+    /// What keeps a chunk from here on; `None` where the part is recorded, so that there is nothing
+    /// to keep.
+    fn take_over(&self, chunk: Chunk) -> Result<core::result::Result<Option<Keeper>, Problem>> {
+        let touch = match chunk.writer {
+            Some(writer) => Command::Serial(chunk.upload, SerialCommand::Touch { writer }),
+            None => Command::Touch {
+                upload: chunk.upload,
+            },
+        };
+        match self.execute(touch)? {
+            Ok(_) if self.is_recorded(&chunk)? => Ok(Ok(None)),
+            Ok(_) => Ok(self.keeper(chunk)?.map(Some)),
+            Err(problem) => Ok(Err(problem)),
+        }
+    }
+
+    fn keeper(&self, chunk: Chunk) -> Result<core::result::Result<Keeper, Problem>> {
+        let storage = self.state.storage();
+        Keeper::begin(
+            storage,
+            Rc::clone(&self.cached),
+            Rc::clone(&self.turns),
+            chunk,
+        )
+    }
+
+    fn is_recorded(&self, chunk: &Chunk) -> Result<bool> {
+        let recorded = match chunk.sha256 {
+            Some(_) => store::part(&self.state.storage(), chunk.upload, chunk.n)?,
+            None => None,
+        };
+        Ok(rules::is_recorded(
+            recorded.map(|part| part.sha256),
+            chunk.sha256,
+        ))
+    }
+
+    /// The link's events as they happen.
+    async fn watch(&self, mut request: Request) -> Result<Response> {
+        let command: Command = serde_json::from_str(&request.text().await?)?;
+        match self.execute(command)? {
+            Ok(Reply::Events(events)) => Response::from_stream(self.watchers.watch(&events)?),
+            Ok(_) => Err(worker::Error::RustError("the answer is not events".into())),
+            Err(problem) => {
+                let mut response = Response::from_json(&problem)?;
+                response.headers_mut().set("chatlift-refused", "1")?;
+                Ok(response)
+            }
+        }
+    }
+
+    /// Sets the alarm for what is due next.
+    async fn set_alarm(&self) -> Result<()> {
+        let next = self.cached.borrow().as_ref().and_then(next_alarm);
+        let next = wake_at(next, self.rest_until.get());
+        if next == self.alarm_at.get() {
+            return Ok(());
+        }
+        match next {
+            Some(at) => {
+                // An offset from now, in milliseconds.
+                self.state.storage().set_alarm(now().until(at)).await?;
+                counts::alarm_set();
+            }
+            None => self.state.storage().delete_alarm().await?,
+        }
+        self.alarm_at.set(next);
+        Ok(())
+    }
+
+    async fn work(&self) -> Result<()> {
+        if let Err(problem) = self.execute(Command::Tick)? {
+            // The object was never given a link.
+            log::error(
+                "alarm without a link",
+                &[("code", problem.code.code().to_owned())],
+            );
+            return Ok(());
+        }
+        let Some((link, policy, work)) = self
+            .cached
+            .borrow()
+            .as_ref()
+            .map(|state| (state.link.id, state.link.policy.clone(), due(state, now())))
+        else {
+            return Ok(());
+        };
+        let broken = |failure: Failure| worker::Error::RustError(failure.reason());
+        let config = setup::config(&self.env).map_err(broken)?;
+        let service = Service {
+            links: Local(self),
+            bucket: R2::new(&self.env).map_err(broken)?,
+            world: Workers::new(None),
+        };
+        let directory = Directories::new(&self.env).map_err(broken)?;
+        let endpoints = Endpoints {
+            config,
+            directory: &directory,
+        };
+        let mut failed = false;
+        for piece in work.into_iter().take(WORK_PER_ALARM) {
+            let done = service
+                .perform(link, &policy, piece, &endpoints, &directory)
+                .await;
+            if let Err(failure) = done {
+                failed = true;
+                log::error(
+                    "alarm work failed",
+                    &[("link", link.to_string()), ("reason", failure.reason())],
+                );
+            }
+        }
+        self.rest_until.set(failed.then(|| now().plus(RETRY)));
+        self.set_alarm().await
+    }
+}
+
+/// The object's own link, for the service that its alarm runs.
+struct Local<'a>(&'a LinkObject);
+
+impl Links for Local<'_> {
+    async fn execute(
+        &self,
+        _link: LinkId,
+        command: Command,
+    ) -> core::result::Result<Reply, Failure> {
+        let broken = |error| Failure::Broken(log::text(&error));
+        let answer = self.0.execute(command).map_err(broken)?;
+        if answer == Ok(Reply::Forgotten) {
+            self.0.forget().await.map_err(broken)?;
+        }
+        answer.map_err(Failure::Refused)
+    }
+}
+
+/// What reads the body of a request; `None` where it has none.
+fn reader(request: &Request) -> Result<Option<Reader>> {
+    let body = request.inner().body();
+    Ok(body.map(|body| Reader::of(&body)).transpose()?)
+}

@@ -1,0 +1,83 @@
+//! Time, randomness, and what tests may ask for when the `FAULTS` variable is on.
+
+use chatlift_shared::Timestamp;
+use core::time::Duration;
+use worker::{Date, Delay, Response};
+
+use crate::faults::{HANG_AFTER_R2_COMMIT, PANIC};
+use crate::ports::{Failure, World};
+
+/// The worker is of the next deployment, and the links' objects are not yet.
+pub(super) const NEWER_WORKER: &str = "newer-worker";
+
+/// The Worker's own clock and random numbers.
+#[derive(Debug)]
+pub(super) struct Workers {
+    fault: Option<String>,
+}
+
+impl Workers {
+    pub(super) const fn new(fault: Option<String>) -> Self {
+        Self { fault }
+    }
+}
+
+/// Now, as the platform tells it: within a request it stands still between I/O.
+pub(super) fn now() -> Timestamp {
+    Timestamp::from_millis(i64::try_from(Date::now().as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Random bits.
+pub(super) fn random() -> u64 {
+    // The platform's getRandomValues has no way to fail.
+    getrandom::u64().unwrap_or_else(|_| unreachable!("random numbers are always there"))
+}
+
+impl World for Workers {
+    fn now(&self) -> Timestamp {
+        now()
+    }
+
+    fn random(&self) -> u64 {
+        random()
+    }
+
+    async fn pause(&self, time: Duration) {
+        Delay::from(time).await;
+    }
+
+    async fn derive(
+        &self,
+        password: &str,
+        salt: &[u8; 16],
+        iterations: u32,
+    ) -> Result<[u8; 32], Failure> {
+        super::kdf::derive(password, salt, iterations)
+            .await
+            .map_err(|e| Failure::Broken(format!("PBKDF2: {e:?}")))
+    }
+
+    fn may_panic(&self, sent: &str) {
+        // As careless code would.
+        assert!(self.fault.as_deref() != Some(PANIC), "careless: {sent}");
+    }
+
+    async fn after_r2_commit(&self) {
+        if self.fault.as_deref() == Some(HANG_AFTER_R2_COMMIT) {
+            super::log::info("hangs, as asked", &[]);
+            loop {
+                Delay::from(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+/// Adds the size of the Worker's WebAssembly memory, in bytes, to an answer: it only ever grows,
+/// so a test sees whether any request held a file in it.
+pub(super) fn report_memory(response: &mut Response) -> worker::Result<()> {
+    const PAGE: usize = 64 * 1024;
+    let bytes = core::arch::wasm32::memory_size(0) * PAGE;
+    response
+        .headers_mut()
+        .set("chatlift-wasm-memory", &bytes.to_string())
+}
