@@ -4,6 +4,7 @@
 mod bytes;
 mod digests;
 mod faults;
+mod forms;
 mod http;
 mod last_part;
 mod manage;

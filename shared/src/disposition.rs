@@ -100,6 +100,13 @@ pub fn form_file_name(header: &[u8]) -> Option<Vec<u8>> {
     extended.or(joined).or(plain)
 }
 
+/// The bytes of a parameter's value, by its lower-case name, with quotes and escapes undone as in
+/// [`form_file_name`]. The first of several.
+#[must_use]
+pub fn parameter(header: &[u8], name: &str) -> Option<Vec<u8>> {
+    Parameters::lenient(header).find_map(|(n, value)| (n == name).then(|| value.unescaped()))
+}
+
 /// The bytes of an `ext-value` (RFC 8187 section 3.2.1), in UTF-8 where its charset is that or ISO-8859-1.
 fn extended_value(raw: &[u8]) -> Vec<u8> {
     let mut pieces = raw.splitn(3, |b| *b == b'\'');

@@ -5,14 +5,13 @@ use chatlift_shared::api::{FormFile, FormResult, PageFile};
 use chatlift_shared::limits::FILE_SIZE_MAX;
 use chatlift_shared::token::Claims;
 use chatlift_shared::{Problem, ProblemCode, disposition};
-use multer::{Constraints, Field, Multipart, SizeLimit};
-use send_wrapper::SendWrapper;
+use futures_util::Stream;
 
 use super::access;
 use super::gate::Call;
 use super::message::header;
-use super::request;
-use super::request::invalid;
+use super::multipart::{self, Head, Multipart};
+use super::request::{self, invalid};
 use super::respond;
 use super::runtime::{Edge, Response, Runtime};
 use crate::page::{language, result};
@@ -21,26 +20,6 @@ use chatlift_shared::name;
 
 /// Most bytes of a field that is no file. Chat platforms send a few; none is used.
 const TEXT_FIELD_MAX: u64 = 16 * 1024;
-
-/// A file of the form, as the parser finds it.
-struct FormField(Field<'static>);
-
-impl Incoming for FormField {
-    async fn next(&mut self) -> Result<Option<Vec<u8>>, Failure> {
-        // An empty piece is no end, and no beginning either.
-        while let Some(bytes) = self.0.chunk().await.map_err(unreadable_form)? {
-            if !bytes.is_empty() {
-                return Ok(Some(bytes.to_vec()));
-            }
-        }
-        Ok(None)
-    }
-}
-
-/// The form ended early, or is no form.
-fn unreadable_form(error: multer::Error) -> Failure {
-    invalid("body", &error.to_string())
-}
 
 /// `POST /u/{token}`
 pub(super) async fn post<R: Runtime>(
@@ -137,52 +116,60 @@ async fn store_all<R: Runtime>(
     let request = &call.request;
     // A body of unknown length can be as long as any file.
     let most = request::content_length(request).unwrap_or(FILE_SIZE_MAX);
-    let content_type = header(request, "content-type").unwrap_or_default();
-    let boundary = multer::parse_boundary(content_type).map_err(unreadable_form)?;
+    let content_type = request.headers.get("content-type");
+    let boundary = multipart::boundary(content_type.map_or(&[], |value| value.as_bytes()))
+        .ok_or_else(|| {
+            invalid(
+                "Content-Type",
+                "Send multipart/form-data with its boundary.",
+            )
+        })?;
     let body = request
         .body()
         .ok_or_else(|| invalid("body", "There is none."))?;
-    // One thread runs it all; the parser asks for `Send` that nothing uses.
-    let body = SendWrapper::new(call.runtime.stream(body));
     let given = request.parameter("name");
-    let limits = Constraints::new().size_limit(SizeLimit::new().per_field(most));
-    let mut form = Multipart::with_constraints(body, boundary, limits);
-    while let Some(mut field) = form.next_field().await.map_err(unreadable_form)? {
-        let dispositions = field.headers().get_all("content-disposition");
-        let raw_name = dispositions
-            .iter()
-            .find_map(|header| disposition::form_file_name(header.as_bytes()));
-        let problem = encoded(&field);
+    let mut form = Multipart::new(call.runtime.stream(body), &boundary);
+    while let Some(head) = form.next_part().await? {
+        let problem = unusable(&head);
+        let named = head
+            .values("content-disposition")
+            .find_map(disposition::form_file_name);
+        // What is labelled as no text is a file, also without a name (RFC 7578 section 4.4).
+        let raw_name = named.or_else(|| (!is_text(&head)).then(|| field_name(&head)));
         let Some(raw_name) = raw_name else {
             match problem {
                 Some(problem) => {
-                    let name = name::safe(field.name().unwrap_or_default());
-                    files.push(refused(name, problem));
-                    while field.chunk().await.map_err(unreadable_form)?.is_some() {}
+                    let name = decoded_name(call.runtime, field_name(&head));
+                    files.push(refused(name::safe(&name), problem));
                 }
-                None => skip_text(&mut field).await?,
+                None => skip_text(&mut form).await?,
             }
             continue;
         };
         let raw_name = decoded_name(call.runtime, raw_name);
         // A chat platform's own upload call sends a temporary name; the page knows the file's.
         let name = name::safe(given.as_deref().unwrap_or(&raw_name));
-        let mut field = FormField(field);
         if let Some(problem) = problem {
             files.push(refused(name, problem));
-            while field.next().await?.is_some() {}
             continue;
         }
-        let Some(first) = field.next().await? else {
-            // A file input in which nothing was chosen.
-            if !raw_name.is_empty() {
-                files.push(refused(name, ProblemCode::FileEmpty.into()));
+        let first = match form.next_bytes().await {
+            Ok(Some(first)) => first,
+            Ok(None) => {
+                // An empty name is a file input in which nothing was chosen.
+                if !raw_name.is_empty() {
+                    files.push(refused(name, ProblemCode::FileEmpty.into()));
+                }
+                continue;
             }
-            continue;
+            Err(failure) => {
+                files.push(refused(name, told(call, &failure)));
+                continue;
+            }
         };
         let incoming = Begun {
             first: Some(first),
-            rest: &mut field,
+            rest: &mut form,
         };
         let put = service
             .put_incoming(&claims.app, claims.link, name.clone(), most, incoming)
@@ -194,26 +181,16 @@ async fn store_all<R: Runtime>(
                 problem: None,
             }),
             // Also a fault of ours: what is stored already is stored, and the next file may be too.
-            Err(failure) => {
-                files.push(refused(name, told(call, &failure)));
-                while field.next().await?.is_some() {}
-            }
+            Err(failure) => files.push(refused(name, told(call, &failure))),
         }
     }
     Ok(())
 }
 
 /// Why a part cannot be taken as its bytes are: it is encoded, or holds parts of its own.
-fn encoded(field: &Field<'static>) -> Option<Problem> {
+fn unusable(head: &Head) -> Option<Problem> {
     // A header may come twice; none of its values may say that the bytes are not the file's.
-    let texts = |name: &str| {
-        let values = field.headers().get_all(name).into_iter();
-        values.map(|value| {
-            String::from_utf8_lossy(value.as_bytes())
-                .trim()
-                .to_ascii_lowercase()
-        })
-    };
+    let texts = |name| head.values(name).map(lower_case);
     let refused = |field: &str, detail: &str| {
         Some(
             Problem::new(ProblemCode::InvalidRequest)
@@ -221,6 +198,9 @@ fn encoded(field: &Field<'static>) -> Option<Problem> {
                 .detail(detail),
         )
     };
+    if head.cut {
+        return refused("body", "The headers of a part are too long.");
+    }
     // Deprecated in forms (RFC 7578 section 4.7); the identity encodings change nothing (RFC 2045
     // section 6.2).
     let identity = |encoding: String| ["", "7bit", "8bit", "binary"].contains(&&*encoding);
@@ -241,6 +221,32 @@ fn encoded(field: &Field<'static>) -> Option<Problem> {
     None
 }
 
+/// Whether a part without a file name is a field: of no type, or of one that fields have.
+fn is_text(head: &Head) -> bool {
+    const FIELDS: [&str; 4] = [
+        "",
+        "text/plain",
+        "application/json",
+        "application/x-www-form-urlencoded",
+    ];
+    head.values("content-type").all(|value| {
+        let value = lower_case(value);
+        let essence = value.split(';').next().unwrap_or_default().trim();
+        FIELDS.contains(&essence)
+    })
+}
+
+fn lower_case(value: &[u8]) -> String {
+    String::from_utf8_lossy(value).trim().to_ascii_lowercase()
+}
+
+/// The bytes of the name of a part's field; none where it has no name.
+fn field_name(head: &Head) -> Vec<u8> {
+    head.values("content-disposition")
+        .find_map(|value| disposition::parameter(value, "name"))
+        .unwrap_or_default()
+}
+
 /// A name whose charset nobody told: UTF-8 where it is that, else GB18030 as Chinese systems write it,
 /// else Latin-1, which any bytes are.
 fn decoded_name(runtime: &impl Runtime, bytes: Vec<u8>) -> String {
@@ -259,9 +265,14 @@ fn refused(name: String, problem: Problem) -> FormFile {
     }
 }
 
-async fn skip_text(field: &mut Field<'static>) -> Result<(), Failure> {
+/// The bytes of a form's body.
+trait Bytes: Stream<Item = Result<Vec<u8>, std::io::Error>> {}
+impl<S: Stream<Item = Result<Vec<u8>, std::io::Error>>> Bytes for S {}
+
+async fn skip_text(form: &mut Multipart<impl Bytes>) -> Result<(), Failure> {
     let mut size = 0;
-    while let Some(bytes) = field.chunk().await.map_err(unreadable_form)? {
+    // What is wrong with the form is told with its next part.
+    while let Ok(Some(bytes)) = form.next_bytes().await {
         size += bytes.len() as u64;
         if size > TEXT_FIELD_MAX {
             return Err(Problem::new(ProblemCode::BodyTooLarge)
@@ -273,16 +284,16 @@ async fn skip_text(field: &mut Field<'static>) -> Result<(), Failure> {
 }
 
 /// A file whose first bytes were looked at.
-struct Begun<'a> {
+struct Begun<'a, S> {
     first: Option<Vec<u8>>,
-    rest: &'a mut FormField,
+    rest: &'a mut Multipart<S>,
 }
 
-impl Incoming for Begun<'_> {
+impl<S: Bytes> Incoming for Begun<'_, S> {
     async fn next(&mut self) -> Result<Option<Vec<u8>>, Failure> {
         match self.first.take() {
             Some(first) => Ok(Some(first)),
-            None => self.rest.next().await,
+            None => self.rest.next_bytes().await,
         }
     }
 }

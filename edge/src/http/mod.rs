@@ -17,6 +17,7 @@ mod gate;
 pub mod label;
 pub mod limits;
 mod message;
+mod multipart;
 pub mod origins;
 mod page;
 mod password;

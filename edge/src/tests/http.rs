@@ -23,14 +23,14 @@ use crate::ports::{Failure, World as _};
 use crate::service::Service;
 
 /// The edge in memory as a runtime: no static files, no chat platforms, limits by choice.
-struct InMemory {
+pub(super) struct InMemory {
     edge: Edge,
     config: Result<Config, Failure>,
     refuses: Option<Limit>,
 }
 
 impl InMemory {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let edge = Edge::new();
         Self {
             config: Ok(edge.config.clone()),
@@ -39,7 +39,13 @@ impl InMemory {
         }
     }
 
-    fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    pub(super) fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
         let url = Url::parse("https://edge.example").expect("an address");
         let mut map = HeaderMap::new();
         for (name, value) in headers {
@@ -58,7 +64,7 @@ impl InMemory {
     }
 
     /// A link's path, `/u/{token}`.
-    fn link(&self) -> String {
+    pub(super) fn link(&self) -> String {
         let body = br#"{"scene":"docs","subject":"case-7"}"#;
         let answer = self.send("POST", "/v1/links", &[KEY], body);
         assert_eq!(answer.status, 201);
@@ -72,8 +78,8 @@ const KEY: (&str, &str) = ("authorization", "Bearer clk_test");
 
 /// A response that was read to its end.
 #[derive(Debug)]
-struct Answer {
-    status: u16,
+pub(super) struct Answer {
+    pub(super) status: u16,
     headers: HeaderMap,
     body: Vec<u8>,
 }
@@ -93,7 +99,7 @@ impl Answer {
         }
     }
 
-    fn json<T: DeserializeOwned>(&self) -> T {
+    pub(super) fn json<T: DeserializeOwned>(&self) -> T {
         serde_json::from_slice(&self.body).expect("JSON")
     }
 
@@ -353,7 +359,7 @@ fn form(parts: &[(&str, &str)]) -> String {
     parts.collect::<String>() + "--x--\r\n"
 }
 
-const FORM: [(&str, &str); 2] = [
+pub(super) const FORM: [(&str, &str); 2] = [
     ("content-type", "multipart/form-data; boundary=x"),
     ("accept", "application/json"),
 ];
