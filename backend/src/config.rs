@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::pipeline::scan::{Clamd, Unscanned};
 use values::wrong;
-pub use values::{ApiKey, AppToken, AppWebhook, ConfigError, DatabaseUrl};
+pub use values::{ApiKey, AppToken, AppWebhook, Bucket, BucketKeys, ConfigError, DatabaseUrl};
 
 /// Where the edge is when `CHATLIFT_EDGE_URL` says nothing: `wrangler dev`.
 pub const EDGE_URL_DEFAULT: &str = "http://127.0.0.1:8787";
@@ -58,6 +58,8 @@ pub struct Config {
     pub log: tracing_subscriber::filter::Targets,
     /// Address of a PostgreSQL database; without one SQLite in the data folder serves.
     pub database: Option<DatabaseUrl>,
+    /// Where what is made of files is kept; without it in the data folder.
+    pub objects: Option<Bucket>,
     /// Where clamd listens, if files are to be scanned.
     pub clamd: Option<Clamd>,
     /// Largest file, in bytes, that clamd scans to its end.
@@ -177,6 +179,7 @@ impl Config {
 
         let data_dir = Self::read_data_dir(&get)?;
         let database = Self::read_database(&get)?;
+        let objects = Bucket::read(&text)?;
 
         let listen = address("CHATLIFT_LISTEN", text("CHATLIFT_LISTEN")?, LISTEN_DEFAULT)?;
         let app_listen = address(
@@ -280,6 +283,7 @@ impl Config {
             demo,
             log,
             database,
+            objects,
             clamd,
             scanned_max,
             unscanned,

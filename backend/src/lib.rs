@@ -16,6 +16,7 @@ mod error;
 pub mod first_app;
 pub mod jobs;
 pub mod metrics;
+pub mod objects;
 pub mod pipeline;
 pub mod ports;
 pub mod sandbox;
@@ -40,6 +41,7 @@ use config::{Config, DatabaseUrl};
 use edge::HttpEdge;
 pub use error::Error;
 use metrics::Metrics;
+use objects::Objects;
 use pipeline::folders::Folders;
 use pipeline::notices::Notifier;
 use pipeline::{Parts, Pipeline};
@@ -54,6 +56,7 @@ pub struct App {
     store: Store,
     edge: Arc<dyn Edge>,
     clock: Arc<dyn Clock>,
+    objects: Objects,
     folders: Folders,
     pipeline: Arc<Pipeline>,
     stop: CancellationToken,
@@ -86,6 +89,9 @@ pub enum StartError {
         /// What is wrong with the database.
         source: StoreError,
     },
+    /// Where results are kept cannot be set up.
+    #[error("the store of results (CHATLIFT_OBJECTS) cannot be set up: {0}")]
+    Objects(io::Error),
     /// The client of the edge cannot be set up.
     #[error(transparent)]
     Edge(#[from] SetupError),
@@ -133,6 +139,12 @@ impl App {
                 folder: folder.clone(),
                 source,
             })?;
+        let kept = |name, folder: &Path| match &config.objects {
+            Some(bucket) => Objects::in_bucket(bucket, name),
+            None => Objects::in_folder(folder),
+        };
+        let objects = kept("results", folders.deliveries()).map_err(StartError::Objects)?;
+        let quarantine = kept("quarantine", folders.quarantine()).map_err(StartError::Objects)?;
         let store = open_store(&folder, config.database.as_ref())
             .await
             .map_err(|source| StartError::Store { folder, source })?
@@ -146,6 +158,8 @@ impl App {
             store: store.clone(),
             edge: Arc::clone(&edge),
             clock: Arc::clone(&clock),
+            objects: objects.clone(),
+            quarantine,
             folders: folders.clone(),
             sandbox,
             scanner: config.clamd.clone(),
@@ -161,6 +175,7 @@ impl App {
             store,
             edge,
             clock,
+            objects,
             folders,
             pipeline,
             stop: CancellationToken::new(),

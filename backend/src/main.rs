@@ -112,9 +112,11 @@ async fn serve() -> Result<(), String> {
         );
     }
 
-    let _lock = match config.database {
-        Some(_) => None,
-        None => Some(lock_folder(&config.data_dir).map_err(|e| e.to_string())?),
+    // Backends may share a database and the folder with its results, but no folder else.
+    let alone = config.database.is_none() || config.objects.is_some();
+    let _lock = match alone {
+        false => None,
+        true => Some(lock_folder(&config.data_dir).map_err(|e| e.to_string())?),
     };
     let (webhook_listener, webhook_address) = listen("CHATLIFT_LISTEN", config.listen).await?;
     let (app_listener, app_address) = listen("CHATLIFT_APP_LISTEN", config.app_listen).await?;

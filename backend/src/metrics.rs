@@ -84,7 +84,7 @@ pub(crate) async fn scrape(State(app): State<App>) -> Result<impl IntoResponse, 
 }
 
 /// `GET /readyz`: whether requests and events should be sent here: the process is not stopping,
-/// its database answers and its folder can be written.
+/// its database and the store of its results answer, and its folder can be written.
 pub(crate) async fn ready(State(app): State<App>) -> Result<(StatusCode, &'static str), Error> {
     if app.stop.is_cancelled() {
         return Ok((StatusCode::SERVICE_UNAVAILABLE, "stopping\n"));
@@ -92,6 +92,10 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<(StatusCode, &'stati
     app.store.ping().await?;
     app.folders.writable().await.map_err(|source| Error::Disk {
         doing: "writing to the data folder",
+        source,
+    })?;
+    app.objects.ping().await.map_err(|source| Error::Disk {
+        doing: "asking where results are kept",
         source,
     })?;
     Ok((StatusCode::OK, "ready\n"))

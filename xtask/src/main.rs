@@ -25,6 +25,8 @@ cargo xtask <command>
                  the edge against programs that others wrote, with all the time that they take
   clients        make the TypeScript and Python clients anew from the API document
   samples        convert sample files of every type, and print a table of the results
+  chaos [--jobs 1000] [--kills 50] [--seed 1]
+                 two backends, PostgreSQL and an S3 store: kill one or the other at random, and count
   build          build page and worker as they are shipped
   sizes          build page and worker, and print what they weigh
   imports        print which modules of the edge import which, and fail where they do in a circle
@@ -108,6 +110,23 @@ fn command() -> Result<(), Error> {
         "samples" => {
             end(&mut args)?;
             test::samples()
+        }
+        "chaos" => {
+            let mut chaos = test::Chaos {
+                jobs: 1000,
+                kills: 50,
+                seed: 1,
+            };
+            while let Some(arg) = args.next().map_err(usage)? {
+                let number = match arg {
+                    Long("jobs") => &mut chaos.jobs,
+                    Long("kills") => &mut chaos.kills,
+                    Long("seed") => &mut chaos.seed,
+                    other => return Err(usage(other.unexpected())),
+                };
+                *number = args.value().and_then(|v| v.parse()).map_err(usage)?;
+            }
+            test::chaos(&chaos)
         }
         "bench" => {
             let rest: Vec<_> = args.raw_args().map_err(usage)?.collect();

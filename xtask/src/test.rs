@@ -275,6 +275,45 @@ pub fn samples() -> Result<(), Error> {
     ]))
 }
 
+/// How two backends are killed while they work.
+#[derive(Clone, Copy, Debug)]
+pub struct Chaos {
+    /// Jobs to be done.
+    pub jobs: u64,
+    /// How often one of the two is killed.
+    pub kills: u64,
+    /// What the moments are drawn from.
+    pub seed: u64,
+}
+
+/// Kills one of two backends without a common folder, again and again, and counts what arrives.
+///
+/// # Errors
+/// When a program is missing, or a file was lost, doubled or left over.
+pub fn chaos(chaos: &Chaos) -> Result<(), Error> {
+    tools::ensure_programs()?;
+    let mut command = cargo(&[
+        "test",
+        "--package",
+        "chatlift-backend",
+        "--features",
+        "programs",
+        "--test",
+        "programs",
+        "--",
+        "--nocapture",
+        "machines::two_backends",
+    ]);
+    for (variable, number) in [
+        ("CHATLIFT_CHAOS_JOBS", chaos.jobs),
+        ("CHATLIFT_CHAOS_KILLS", chaos.kills),
+        ("CHATLIFT_CHAOS_SEED", chaos.seed),
+    ] {
+        command.env(variable, number.to_string());
+    }
+    run(&mut command)
+}
+
 fn e2e(tally: &mut Tally) -> Result<(), Error> {
     build(tally)?;
     tools::ensure_browser()?;

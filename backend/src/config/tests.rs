@@ -50,6 +50,7 @@ fn each_wrong_variable_is_named_and_no_secret_is_repeated() {
         ("CHATLIFT_CLAMD", "/run/clamd"),
         ("CHATLIFT_CLAMD_MAX_MIB", "0"),
         ("CHATLIFT_UNSCANNED", "keep"),
+        ("CHATLIFT_OBJECTS", "bucket"),
         ("CHATLIFT_DATABASE_URL", "mysql://u:hidden@h/d"),
         ("CHATLIFT_APP_WEBHOOK_URL", "ftp://app"),
         ("CHATLIFT_RETENTION_DAYS", "0"),

@@ -50,6 +50,76 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
+/// A bucket that speaks S3.
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    /// Its name.
+    pub name: String,
+    /// What stands before each key, without slashes around it; may be empty.
+    pub prefix: String,
+    /// Where the store is; Amazon's if `None`.
+    pub endpoint: Option<String>,
+    /// Its region.
+    pub region: String,
+    /// What opens it; what the machine itself has been given if `None`.
+    pub keys: Option<BucketKeys>,
+}
+
+impl Bucket {
+    /// By one setting and the variables that every program for S3 reads.
+    pub(super) fn read(
+        text: &impl Fn(&'static str) -> Result<Option<String>, ConfigError>,
+    ) -> Result<Option<Self>, ConfigError> {
+        let Some(address) = text("CHATLIFT_OBJECTS")? else {
+            return Ok(None);
+        };
+        let url = address
+            .parse()
+            .ok()
+            .filter(|url: &Url| url.scheme() == "s3" && url.query().is_none());
+        let name = url.as_ref().and_then(Url::host_str).ok_or_else(|| {
+        wrong(
+            "CHATLIFT_OBJECTS",
+            "is no bucket: give one such as s3://bucket/prefix, or leave it out for the data folder",
+        )
+    })?;
+        let keys = match (text("AWS_ACCESS_KEY_ID")?, text("AWS_SECRET_ACCESS_KEY")?) {
+            (None, None) => None,
+            (Some(id), Some(secret)) => Some(BucketKeys {
+                id,
+                secret,
+                token: text("AWS_SESSION_TOKEN")?,
+            }),
+            (None, Some(_)) => return Err(wrong("AWS_ACCESS_KEY_ID", "is not set, its secret is")),
+            (Some(_), None) => return Err(wrong("AWS_SECRET_ACCESS_KEY", "is not set, its id is")),
+        };
+        Ok(Some(Self {
+            name: name.to_owned(),
+            prefix: url
+                .as_ref()
+                .map_or("", |url| url.path().trim_matches('/'))
+                .to_owned(),
+            endpoint: text("AWS_ENDPOINT_URL")?,
+            region: text("AWS_REGION")?.unwrap_or_else(|| "us-east-1".to_owned()),
+            keys,
+        }))
+    }
+}
+
+/// What opens a bucket.
+#[derive(Clone)]
+pub struct BucketKeys {
+    pub(crate) id: String,
+    pub(crate) secret: String,
+    pub(crate) token: Option<String>,
+}
+
+impl fmt::Debug for BucketKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BucketKeys([redacted])")
+    }
+}
+
 /// A bearer token of app and operator (RFC 6750). Only digests of it are kept.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AppToken {

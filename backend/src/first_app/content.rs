@@ -3,16 +3,21 @@
 //! It came from a stranger: it is served with the type that its content told, never sniffed, in a
 //! sandbox without scripts or origin, and shown in place only if it is of a kind that cannot act.
 
+use std::io;
+
+use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chatlift_shared::{FileId, disposition};
+use object_store::GetRange;
 use tower_http::services::ServeFile;
 
 use super::id;
 use crate::App;
 use crate::error::Error;
+use crate::objects::Objects;
 
 /// What a browser may show in place. Everything else is downloaded.
 const INLINE: &[&str] = &[
@@ -25,6 +30,51 @@ const INLINE: &[&str] = &[
     "image/webp",
     "video/mp4",
 ];
+
+/// An object of `size` bytes, or the one range of it that is asked for (RFC 9110 section 14.2), as it
+/// arrives.
+async fn from_bucket(
+    objects: &Objects,
+    key: &str,
+    size: u64,
+    method: &Method,
+    asked: Option<&HeaderValue>,
+) -> io::Result<Response> {
+    let ranges = asked
+        .filter(|_| *method == Method::GET)
+        .and_then(|range| http_range_header::parse_range_header(range.to_str().ok()?).ok())
+        .map(|ranges| ranges.validate(size));
+    let range = match ranges.as_ref().map(|ranges| ranges.as_deref()) {
+        Some(Err(_)) => {
+            let unsatisfied = [(header::CONTENT_RANGE, format!("bytes */{size}"))];
+            return Ok((StatusCode::RANGE_NOT_SATISFIABLE, unsatisfied).into_response());
+        }
+        Some(Ok([range])) if size > 0 => Some(*range.start()..*range.end() + 1),
+        // Of several the whole may be sent.
+        _ => None,
+    };
+    let accepted = (header::ACCEPT_RANGES, "bytes".to_owned());
+    let length = range.as_ref().map_or(size, |range| range.end - range.start);
+    let length = (header::CONTENT_LENGTH, length.to_string());
+    if *method == Method::HEAD {
+        return Ok(([accepted, length], ()).into_response());
+    }
+    let bounded = range.clone().map(GetRange::Bounded);
+    let content = match objects.read(key, bounded).await {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(StatusCode::NOT_FOUND.into_response());
+        }
+        other => Body::from_stream(other?.into_stream()),
+    };
+    Ok(match range {
+        Some(range) => {
+            let part = format!("bytes {}-{}/{size}", range.start, range.end - 1);
+            let headers = [accepted, length, (header::CONTENT_RANGE, part)];
+            (StatusCode::PARTIAL_CONTENT, headers, content).into_response()
+        }
+        None => ([accepted, length], content).into_response(),
+    })
+}
 
 pub(super) async fn content(
     State(app): State<App>,
@@ -39,16 +89,25 @@ pub(super) async fn content(
         .filter(|delivery| delivery.deleted_at.is_none())
         .ok_or(Error::NotFound("delivery"))?;
     let product = delivery.product;
-    let mut response = ServeFile::new(app.folders.delivery(file))
-        .try_call(request)
-        .await
-        .map_err(|source| Error::Disk {
-            doing: "reading a delivery",
-            source,
-        })?
-        .into_response();
+    let key = product.key(file);
+    let served = match app.objects.path(&key) {
+        Some(path) => ServeFile::new(path)
+            .try_call(request)
+            .await
+            .map(IntoResponse::into_response),
+        None => {
+            let (method, headers) = (request.method().clone(), request.headers());
+            let asked = headers.get(header::RANGE).cloned();
+            drop(request);
+            from_bucket(&app.objects, &key, product.size, &method, asked.as_ref()).await
+        }
+    };
+    let mut response = served.map_err(|source| Error::Disk {
+        doing: "reading a delivery",
+        source,
+    })?;
     // The service's answer when the disk has lost what the store knows of.
-    if response.status() == axum::http::StatusCode::NOT_FOUND {
+    if response.status() == StatusCode::NOT_FOUND {
         return Err(Error::NotFound("delivery"));
     }
     let named = disposition::attachment(&product.name);

@@ -49,7 +49,7 @@ pub(super) async fn pages(
     if !Picture::Page(1).possible(&delivery.product.media_type) {
         return Err(Error::NotFound("page"));
     }
-    let pages = app.pipeline.pages(file).await.map_err(|error| {
+    let pages = app.pipeline.pages(&delivery).await.map_err(|error| {
         tracing::info!(%file, %error, "no pages");
         Error::NotFound("page")
     })?;
@@ -66,18 +66,14 @@ async fn kept(app: &App, file: FileId) -> Result<Delivery, Error> {
 
 async fn picture(app: &App, file: FileId, picture: Picture) -> Result<Response, Error> {
     let delivery = kept(app, file).await?;
-    let made = app
+    let bytes = app
         .pipeline
-        .picture(file, &delivery.product.media_type, picture)
+        .picture(&delivery, picture)
         .await
         .map_err(|error| {
             tracing::info!(%file, %error, %picture, "no picture");
             Error::NotFound("picture")
         })?;
-    let bytes = tokio::fs::read(made).await.map_err(|source| Error::Disk {
-        doing: "reading a picture",
-        source,
-    })?;
     let headers = [
         (header::CONTENT_TYPE, "image/jpeg"),
         (header::CONTENT_SECURITY_POLICY, "sandbox"),

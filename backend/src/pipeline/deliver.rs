@@ -1,13 +1,10 @@
 //! Fourth stage: the product, handed to the first app.
 //!
-//! The product moves from the work folder to the deliveries folder, and then one transaction
-//! records the delivery, announces it on the live stream and queues the receipt. Promise: each
-//! file is delivered once. A crash between the move and the transaction leaves the product at its
-//! new place; the next try recognises it by its digest.
+//! The product is kept by now, under the key that the job names. One transaction records the delivery,
+//! announces it on the live stream and queues the receipt. Promise: each file is delivered once.
 
 use std::io;
 
-use super::folders::{measure, rename};
 use super::{Failure, Pipeline};
 use crate::store::Job;
 
@@ -16,30 +13,32 @@ pub(super) async fn run(pipeline: &Pipeline, job: &Job) -> Result<(), Failure> {
     let Some(product) = &job.product else {
         return Err(io::Error::other("the job has no product").into());
     };
-    let source = if product.converted {
-        pipeline.folders.product(file)
-    } else {
-        pipeline.folders.original(file)
-    };
-    let target = pipeline.folders.delivery(file);
-    match rename(source, target.clone()).await {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            if measure(target).await? != Some((product.size, product.sha256)) {
-                return Err(error.into());
-            }
-        }
-        other => other?,
+    let key = product.key(file);
+    let kept = pipeline
+        .objects
+        .size(&key)
+        .await
+        .map_err(Failure::objects)?;
+    if kept != Some(product.size) {
+        // Made by a backend that kept it in its work folder, or lost since.
+        tracing::warn!(link = %job.announced.link.id, %file, key, "is made again");
+        return Ok(pipeline.store.make_again(job, pipeline.clock.now()).await?);
     }
     // Before the record, so that a crash leaves nothing behind: nothing here is needed any more.
     pipeline.folders.clear(file).await?;
     if job.is_joined() {
         for part in pipeline.store.ready_parts(job).await? {
             pipeline.folders.clear(part.file()).await?;
+            let gone = pipeline.objects.remove_all(&part, None).await;
+            gone.map_err(Failure::objects)?;
         }
     }
-    pipeline
-        .store
-        .delivered(job, product, pipeline.clock.now())
-        .await?;
+    // The first to have it has made nothing else.
+    if job.lease > 1 || job.attempt > 0 {
+        let gone = pipeline.objects.remove_all(job, Some(product)).await;
+        gone.map_err(Failure::objects)?;
+    }
+    let now = pipeline.clock.now();
+    pipeline.store.delivered(job, product, now).await?;
     Ok(())
 }

@@ -25,6 +25,27 @@ use crate::store::{Job, Stage};
 const READ: usize = 64 * 1024;
 
 pub(super) async fn run(pipeline: &Pipeline, job: &Job) -> Result<(), Failure> {
+    let sha256 = bring(pipeline, job).await?;
+    let next = match pipeline.scanner {
+        Some(_) => Stage::Scan,
+        None => Stage::Convert,
+    };
+    let now = pipeline.clock.now();
+    pipeline.store.fetched(job, sha256, next, now).await?;
+    Ok(())
+}
+
+/// Brings the original again if it is not here: another machine had the job.
+pub(super) async fn bring_if_missing(pipeline: &Pipeline, job: &Job) -> Result<(), Failure> {
+    if tokio::fs::try_exists(pipeline.folders.original(job.file())).await? {
+        return Ok(());
+    }
+    bring(pipeline, job).await?;
+    Ok(())
+}
+
+/// Brings the original into the work folder; its digest, unless it comes out of an archive.
+async fn bring(pipeline: &Pipeline, job: &Job) -> Result<Option<Sha256>, Failure> {
     let announced = &job.announced.file;
     let original = pipeline.folders.original(announced.id);
     // A member that is taken up again comes out of its archive.
@@ -54,13 +75,7 @@ pub(super) async fn run(pipeline: &Pipeline, job: &Job) -> Result<(), Failure> {
             }
         }
     };
-    let next = match pipeline.scanner {
-        Some(_) => Stage::Scan,
-        None => Stage::Convert,
-    };
-    let now = pipeline.clock.now();
-    pipeline.store.fetched(job, sha256, next, now).await?;
-    Ok(())
+    Ok(sha256)
 }
 
 /// What the file is checked by: an event does not name the digests of very many parts.

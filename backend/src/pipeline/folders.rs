@@ -70,32 +70,24 @@ impl Folders {
         self.work.join(format!("{file}.product"))
     }
 
-    /// What the first app has.
-    #[must_use]
-    pub fn delivery(&self, file: FileId) -> PathBuf {
-        self.deliveries.join(file.to_string())
+    /// Where what is made of files is kept, if no bucket keeps it.
+    pub(crate) fn deliveries(&self) -> &Path {
+        &self.deliveries
     }
 
-    /// A file that the scanner found infected. Nothing reads it.
-    #[must_use]
-    pub fn quarantine(&self, file: FileId) -> PathBuf {
-        self.quarantine.join(file.to_string())
-    }
-
-    /// The files in quarantine.
-    pub(crate) async fn in_quarantine(&self) -> io::Result<Vec<FileId>> {
-        let mut files = Vec::new();
-        let mut entries = tokio::fs::read_dir(&self.quarantine).await?;
-        while let Some(entry) = entries.next_entry().await? {
-            let name = entry.file_name();
-            files.extend(name.to_str().and_then(|name| name.parse::<FileId>().ok()));
-        }
-        Ok(files)
+    /// Where what the scanner found infected is kept, if no bucket keeps it.
+    pub(crate) fn quarantine(&self) -> &Path {
+        &self.quarantine
     }
 
     /// A picture of what the first app has.
     pub(crate) fn picture(&self, file: FileId, picture: Picture) -> PathBuf {
         self.thumbnails.join(format!("{file}.{picture}.jpg"))
+    }
+
+    /// What a picture is made of, where that has to be fetched.
+    pub(crate) fn picture_source(&self, file: FileId, picture: Picture) -> PathBuf {
+        self.thumbnails.join(format!("{file}.{picture}.source"))
     }
 
     /// The folder in which a picture is made.

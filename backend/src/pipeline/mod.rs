@@ -6,14 +6,17 @@
 //! recorded is not.
 //!
 //! One process runs one pipeline; a job is in the hands of one task at a time. Processes that share
-//! a PostgreSQL database share their data folder too, and claim the jobs that they work on.
+//! a PostgreSQL database lease the jobs that they work on, and share what is made: in a bucket, and then
+//! the work folder is scratch of one machine; or in the data folder that is the same for all.
 
 pub mod convert;
 mod deliver;
 mod erase;
 mod fetch;
 pub mod folders;
+mod lanes;
 pub mod notices;
+mod pictures;
 mod receipts;
 mod rejection;
 mod retention;
@@ -25,28 +28,27 @@ mod unpack;
 mod work;
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use chatlift_shared::FileId;
-use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit};
 
 use crate::error::random;
 use crate::metrics::Metrics;
+use crate::objects::Objects;
 use crate::ports::{Clock, Edge, EdgeError};
 use crate::sandbox::Sandbox;
 use crate::store::{Job, Stage, Store, StoreError};
 use convert::Converter;
 pub use convert::thumbnail::Picture;
 use folders::Folders;
+pub use lanes::Lane;
+use lanes::Lanes;
 use notices::Notifier;
 pub use rejection::Rejection;
 use scan::{Clamd, Unscanned};
 
-/// Conversions under way at once in each lane: each may take a core and, for the largest image, 1 GiB.
-const CONVERSIONS_AT_ONCE: usize = 2;
 /// How long a conversion may take in all, whatever it consists of. Programs have shorter times of their
 /// own; this one is for decoders that run within the process, the longest program included.
 const CONVERSION_MAX: Duration = Duration::from_secs(15 * 60);
@@ -80,6 +82,8 @@ enum Trouble {
     Store,
     /// The scanner.
     Scanner,
+    /// Where results are kept.
+    Objects,
 }
 
 impl Trouble {
@@ -91,6 +95,7 @@ impl Trouble {
             Self::Room => "waits-for-room",
             Self::Store => "waits-for-store",
             Self::Scanner => "waits-for-scanner",
+            Self::Objects => "waits-for-objects",
         }
     }
 }
@@ -101,6 +106,11 @@ impl Failure {
             trouble,
             error: error.to_string(),
         }
+    }
+
+    /// Where results are kept has failed.
+    fn objects(error: io::Error) -> Self {
+        Self::ours(Trouble::Objects, error)
     }
 
     fn again(error: impl ToString) -> Self {
@@ -139,79 +149,6 @@ impl From<EdgeError> for Failure {
     }
 }
 
-/// How long a conversion usually takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lane {
-    /// Seconds: images, PDFs, archives.
-    Quick,
-    /// Up to minutes: documents, sound and video.
-    Slow,
-}
-
-/// Turns of the conversions. Slow ones have turns of their own, so that a photo waits for no film.
-struct Lanes {
-    quick: Arc<Semaphore>,
-    slow: Arc<Semaphore>,
-    /// Jobs that wait for a turn.
-    waiting: AtomicUsize,
-}
-
-impl Default for Lanes {
-    fn default() -> Self {
-        Self {
-            quick: Arc::new(Semaphore::new(CONVERSIONS_AT_ONCE)),
-            slow: Arc::new(Semaphore::new(CONVERSIONS_AT_ONCE)),
-            waiting: AtomicUsize::new(0),
-        }
-    }
-}
-
-/// One more waits, as long as this lives.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl Lanes {
-    /// Waits for a turn, which lasts as long as what is answered. Meanwhile other jobs may begin: `full`
-    /// is called if there is none at once.
-    async fn turn(&self, lane: Lane, full: impl FnOnce()) -> Option<OwnedSemaphorePermit> {
-        if let Some(turn) = self.free(lane) {
-            return Some(turn);
-        }
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        let _waiting = Waiting(&self.waiting);
-        full();
-        // They are never closed.
-        Arc::clone(self.turns(lane)).acquire_owned().await.ok()
-    }
-
-    /// A turn, if there is one at once.
-    fn free(&self, lane: Lane) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(self.turns(lane)).try_acquire_owned().ok()
-    }
-
-    /// Waits for all turns of all lanes, always in the same order, so that no two wait for each other.
-    async fn all(&self) -> Vec<OwnedSemaphorePermit> {
-        let mut all = Vec::new();
-        for turns in [&self.quick, &self.slow] {
-            let every = u32::try_from(CONVERSIONS_AT_ONCE).unwrap_or(u32::MAX);
-            all.extend(Arc::clone(turns).acquire_many_owned(every).await.ok());
-        }
-        all
-    }
-
-    fn turns(&self, lane: Lane) -> &Arc<Semaphore> {
-        match lane {
-            Lane::Quick => &self.quick,
-            Lane::Slow => &self.slow,
-        }
-    }
-}
-
 /// What a pipeline works with.
 pub struct Parts {
     /// The memory.
@@ -220,7 +157,11 @@ pub struct Parts {
     pub edge: Arc<dyn Edge>,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Where files lie.
+    /// Where what is made of files is kept.
+    pub objects: Objects,
+    /// Where infected files are kept. Nothing reads them.
+    pub quarantine: Objects,
+    /// Where files lie on this machine.
     pub folders: Folders,
     /// Where outside programs run.
     pub sandbox: Sandbox,
@@ -245,6 +186,8 @@ pub struct Pipeline {
     store: Store,
     edge: Arc<dyn Edge>,
     clock: Arc<dyn Clock>,
+    objects: Objects,
+    quarantine: Objects,
     folders: Folders,
     sandbox: Sandbox,
     scanner: Option<Clamd>,
@@ -273,6 +216,8 @@ impl Pipeline {
             store: parts.store,
             edge: parts.edge,
             clock: parts.clock,
+            objects: parts.objects,
+            quarantine: parts.quarantine,
             folders: parts.folders,
             sandbox: parts.sandbox,
             scanner: parts.scanner,
@@ -297,63 +242,6 @@ impl Pipeline {
         &self.metrics
     }
 
-    /// Where a picture of a delivery lies, which is made if there is none yet.
-    ///
-    /// # Errors
-    /// When none can be made of it.
-    pub async fn picture(
-        &self,
-        file: FileId,
-        media_type: &str,
-        picture: Picture,
-    ) -> io::Result<PathBuf> {
-        let made = self.folders.picture(file, picture);
-        if tokio::fs::try_exists(&made).await? {
-            return Ok(made);
-        }
-        if !picture.possible(media_type) {
-            return Err(io::ErrorKind::Unsupported.into());
-        }
-        // One at a time, so that two who ask for the same one do not meet in its folder.
-        let _one = self.pictures.lock().await;
-        let _turn = self.turn(Lane::Quick).await;
-        let (folder, result) = (self.folders.picture_run(file, picture), made.clone());
-        let (source, sandbox) = (self.folders.delivery(file), self.sandbox.clone());
-        let media_type = media_type.to_owned();
-        folders::blocking(move || {
-            folders::remove_folder(&folder)?;
-            std::fs::create_dir(&folder)?;
-            let small = folder.join("small.jpg");
-            let outcome = picture.make(&sandbox, &source, &media_type, &folder, &small);
-            let outcome = outcome
-                .map_err(io::Error::other)
-                .and_then(|()| std::fs::rename(&small, &result));
-            folders::remove_folder(&folder)?;
-            outcome
-        })
-        .await?;
-        Ok(made)
-    }
-
-    /// How many pages a delivered PDF has.
-    ///
-    /// # Errors
-    /// When it cannot be told.
-    pub async fn pages(&self, file: FileId) -> io::Result<u32> {
-        let (source, sandbox) = (self.folders.delivery(file), self.sandbox.clone());
-        let _one = self.pictures.lock().await;
-        let _turn = self.turn(Lane::Quick).await;
-        let folder = self.folders.picture_run(file, Picture::Page(0));
-        folders::blocking(move || {
-            folders::remove_folder(&folder)?;
-            std::fs::create_dir(&folder)?;
-            let pages = convert::pdf::pages(&sandbox, &source, &folder);
-            folders::remove_folder(&folder)?;
-            pages.map_err(io::Error::other)
-        })
-        .await
-    }
-
     /// Waits for a turn in a lane. Jobs for which there is room meanwhile are begun.
     async fn turn(&self, lane: Lane) -> Option<OwnedSemaphorePermit> {
         self.lanes.turn(lane, || self.wake()).await
@@ -364,13 +252,13 @@ impl Pipeline {
         self.new_job.notify_one();
     }
 
-    /// Runs the stage that `job` is in, and records what came of it.
+    /// Runs the stage that `job` is in, and records what came of it; whether that went well.
     ///
     /// The caller guarantees that no other task runs the same job.
     ///
     /// # Errors
     /// [`StoreError`] when what came of it could not be recorded.
-    pub async fn step(&self, job: &Job) -> Result<(), StoreError> {
+    pub async fn step(&self, job: &Job) -> Result<bool, StoreError> {
         let (link, file, event) = (job.announced.link.id, job.file(), job.event);
         let begun = self.clock.now();
         let outcome = match turn::begin(self, job).await {
@@ -381,7 +269,7 @@ impl Pipeline {
                 Stage::Convert => convert::run(self, job).await,
                 Stage::Deliver => deliver::run(self, job).await,
                 Stage::Erase => erase::run(self, job).await,
-                Stage::Wait | Stage::Held | Stage::Done | Stage::Parked => return Ok(()),
+                Stage::Wait | Stage::Held | Stage::Done | Stage::Parked => return Ok(false),
             },
         };
         let ended = match &outcome {
@@ -392,6 +280,7 @@ impl Pipeline {
         };
         let took = begun.until(self.clock.now()).as_secs_f64();
         self.metrics.stage(job.stage.as_str(), ended, took);
+        let well = outcome.is_ok();
         match outcome {
             Ok(()) => {
                 tracing::info!(%link, %file, %event, took, stage = job.stage.as_str(), "stage done")
@@ -400,7 +289,7 @@ impl Pipeline {
         }
         self.new_receipt.notify_one();
         self.new_notice.notify_one();
-        Ok(())
+        Ok(well)
     }
 
     async fn failed(&self, job: &Job, failure: Failure) -> Result<(), StoreError> {
@@ -442,14 +331,20 @@ impl Pipeline {
         let stage = job.stage.as_str();
         if let Some(rejection) = rejection {
             tracing::warn!(%link, %file, stage, error, ?rejection, "parked");
-            let mut over = vec![file];
+            let mut over = vec![job.clone()];
             if job.is_joined() {
-                over.extend(self.store.ready_parts(job).await?.iter().map(Job::file));
+                over.extend(self.store.ready_parts(job).await?);
             }
-            self.store.park(job, rejection, &error, now).await?;
-            for file in over {
+            if !self.store.park(job, rejection, &error, now).await? {
+                return Ok(());
+            }
+            for job in over {
+                let file = job.file();
                 if let Err(error) = self.folders.clear(file).await {
                     tracing::warn!(%link, %file, %error, "work files remain until the next start");
+                }
+                if let Err(error) = self.objects.remove_all(&job, None).await {
+                    tracing::warn!(%link, %file, %error, "what was made of it remains");
                 }
             }
             // What waited for this one may go on.

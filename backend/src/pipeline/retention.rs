@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use chatlift_shared::{FileId, Timestamp};
 
-use super::folders::remove;
 use super::{Failure, Pipeline};
 use crate::ports::EdgeError;
 
@@ -96,7 +95,7 @@ async fn delete_at_edge(pipeline: &Pipeline, file: FileId) -> Result<(), Failure
 
 async fn empty_quarantine(pipeline: &Pipeline, keep: Duration) -> Result<(), Failure> {
     let before = before(pipeline, keep);
-    for file in pipeline.folders.in_quarantine().await? {
+    for file in pipeline.quarantine.list().await.map_err(Failure::objects)? {
         let since = pipeline.store.moved_at(file).await?;
         if since.is_some_and(|since| since > before) {
             continue;
@@ -112,5 +111,6 @@ async fn empty_quarantine(pipeline: &Pipeline, keep: Duration) -> Result<(), Fai
 
 async fn release(pipeline: &Pipeline, file: FileId) -> Result<(), Failure> {
     delete_at_edge(pipeline, file).await?;
-    Ok(remove(&pipeline.folders.quarantine(file)).await?)
+    let removed = pipeline.quarantine.remove(&file.to_string()).await;
+    removed.map_err(Failure::objects)
 }

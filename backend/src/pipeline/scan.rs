@@ -4,8 +4,8 @@
 //! Promise: with a scanner configured no file is converted or delivered that it has not passed. A
 //! scanner that does not answer is waited for like an edge that does not.
 //!
-//! What is infected moves to the quarantine folder under its id. A crash between the move and the
-//! record finds it there.
+//! What is infected is kept in quarantine under its id. A crash between that and the record finds it
+//! there.
 //!
 //! What clamd only supposes of a file (`Heuristics.*`: encrypted, over a limit, a macro in it) is no
 //! malware: the file was not scanned to its end, and is rejected for that, delivered or held for the
@@ -21,8 +21,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::folders::rename;
-use super::{Failure, Pipeline, Rejection, Trouble};
+use super::{Failure, Pipeline, Rejection, Trouble, fetch};
 use crate::store::Job;
 
 /// How long a scan may stand still: clamd says nothing until it is done, and a large archive
@@ -172,16 +171,19 @@ fn verdict(said: &str) -> Option<Verdict> {
 pub(super) async fn run(pipeline: &Pipeline, job: &Job) -> Result<(), Failure> {
     let file = job.file();
     let original = pipeline.folders.original(file);
-    let quarantine = pipeline.folders.quarantine(file);
+    let quarantine = file.to_string();
     if let Some(clamd) = &pipeline.scanner {
-        if tokio::fs::try_exists(&quarantine).await? {
+        let kept = pipeline.quarantine.size(&quarantine).await;
+        if kept.map_err(Failure::objects)?.is_some() {
             return Err(Failure::rejected(Rejection::Infected, "in quarantine"));
         }
+        fetch::bring_if_missing(pipeline, job).await?;
         let verdict = clamd.scan(&original).await;
         let verdict = verdict.map_err(|error| Failure::ours(Trouble::Scanner, error))?;
         let unscanned = match verdict {
             Verdict::Infected(name) => {
-                rename(original, quarantine).await?;
+                let kept = pipeline.quarantine.put(&quarantine, &original).await;
+                kept.map_err(Failure::objects)?;
                 return Err(Failure::rejected(Rejection::Infected, name));
             }
             Verdict::NotScanned(why) => Some(why),

@@ -22,8 +22,8 @@ pub(super) type Alone = Vec<OwnedSemaphorePermit>;
 fn opens(job: &Job) -> bool {
     match job.stage {
         Stage::Convert => true,
-        // A member comes out of its archive.
-        Stage::Fetch => job.archive.is_some(),
+        // A member comes out of its archive; before a scan where another machine had it.
+        Stage::Fetch | Stage::Scan => job.archive.is_some(),
         _ => false,
     }
 }

@@ -1,6 +1,6 @@
 //! The files of a link that joins them, as one PDF.
 //!
-//! Each of them is a PDF by now and lies in the work folder; what they are joined to goes on like
+//! Each of them is a PDF by now and is kept; what they are joined to goes on like
 //! any product. Promise: all that were ready when it was begun are in it, in their order.
 
 use std::io;
@@ -22,13 +22,16 @@ pub(super) async fn product(pipeline: &Pipeline, job: &Job) -> Result<Product, F
             of.push(upload);
         }
     }
-    let paths: Vec<_> = parts
-        .iter()
-        .map(|part| match &part.product {
-            Some(product) if product.converted => pipeline.folders.product(part.file()),
-            _ => pipeline.folders.original(part.file()),
-        })
-        .collect();
+    let mut paths = Vec::new();
+    for part in &parts {
+        let file = part.file();
+        let Some(product) = &part.product else {
+            return Err(io::Error::other("a part has no product").into());
+        };
+        let scratch = pipeline.folders.product(file);
+        let local = pipeline.objects.local(&product.key(file), &scratch).await;
+        paths.push(local.map_err(Failure::objects)?);
+    }
     tracing::info!(
         link = %job.announced.link.id, file = %job.file(), event = %job.event,
         files = paths.len(), "joining"
@@ -47,5 +50,6 @@ pub(super) async fn product(pipeline: &Pipeline, job: &Job) -> Result<Product, F
         sha256,
         converted: true,
         of,
+        object: None,
     })
 }

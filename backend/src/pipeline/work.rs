@@ -1,8 +1,8 @@
 //! The pipeline's loops: jobs, receipts, notices and retention, each until the process stops.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chatlift_shared::Timestamp;
@@ -27,31 +27,35 @@ const RECEIPTS_AT_ONCE: u32 = 32;
 const RECEIPTS_TOGETHER: u32 = 8;
 /// Time between two looks at the store for what another process made due.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// Time between two looks for what other machines are done with, of which something lies here.
+const SWEEP_EVERY: Duration = Duration::from_secs(30);
 /// Wait before the database is asked again after it failed.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 impl Pipeline {
     /// Works until `stop`. What is under way then is left where it can be taken up again.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        self.sweep().await;
+        self.sweep(true).await;
         tokio::join!(
             Arc::clone(&self).run_jobs(stop.clone()),
             self.run_receipts(stop.clone()),
             self.run_notices(stop.clone()),
-            self.run_retention(stop),
+            self.run_retention(stop.clone()),
+            self.run_sweeps(stop),
         );
     }
 
     async fn run_jobs(self: Arc<Self>, stop: CancellationToken) {
         let mut tasks = JoinSet::new();
-        let mut running: HashMap<Id, (Job, AbortHandle)> = HashMap::new();
+        let mut running: HashMap<Id, (Arc<Mutex<Job>>, AbortHandle)> = HashMap::new();
         loop {
             let now = self.clock.now();
             let next = match self.due_jobs(now, &running).await {
                 Ok((due, next)) => {
                     for job in due {
-                        let (pipeline, copy) = (Arc::clone(&self), job.clone());
-                        let task = tasks.spawn(async move { pipeline.step(&copy).await });
+                        let job = Arc::new(Mutex::new(job));
+                        let (pipeline, held) = (Arc::clone(&self), Arc::clone(&job));
+                        let task = tasks.spawn(async move { pipeline.steps(&held).await });
                         running.insert(task.id(), (job, task));
                     }
                     next
@@ -71,9 +75,12 @@ impl Pipeline {
                         Err(end) if end.is_cancelled() => (end.id(), None),
                         Err(panic) => (panic.id(), Some(Failure::again(panic))),
                     };
-                    let job = running.remove(&id);
-                    if let (Some((job, _)), Some(failure)) = (job, failure) {
-                        self.not_recorded(&job, failure).await;
+                    if let Some((job, _)) = running.remove(&id) {
+                        let job = copy(&job);
+                        match failure {
+                            Some(failure) => self.not_recorded(&job, failure).await,
+                            None => self.clear_scratch(&job).await,
+                        }
                     }
                 }
                 () = sleep(&*self.clock, next) => {}
@@ -87,6 +94,7 @@ impl Pipeline {
         }
         tasks.shutdown().await;
         for (job, _) in running.into_values() {
+            let job = copy(&job);
             if let Err(error) = self.store.hand_back(&job, self.clock.now()).await {
                 tracing::error!(file = %job.file(), %error, "the store failed");
             }
@@ -98,7 +106,7 @@ impl Pipeline {
     async fn due_jobs(
         &self,
         now: Timestamp,
-        running: &HashMap<Id, (Job, AbortHandle)>,
+        running: &HashMap<Id, (Arc<Mutex<Job>>, AbortHandle)>,
     ) -> Result<(Vec<Job>, Option<Timestamp>), StoreError> {
         let waiting = self.lanes.waiting.load(Ordering::Relaxed);
         let under_way = running.len().saturating_sub(waiting);
@@ -108,6 +116,7 @@ impl Pipeline {
         let next = self.store.next_job_due(now).await?;
         if self.store.shared() {
             for (job, task) in running.values() {
+                let job = &copy(job);
                 if !self.store.extend_lease(job, now).await? {
                     tracing::warn!(file = %job.file(), "another process has the job");
                     task.abort();
@@ -123,9 +132,48 @@ impl Pipeline {
         // Those under way are due as well: ask for enough to find others behind them.
         let limit = u32::try_from(running.len() + free).unwrap_or(u32::MAX);
         let mut due = self.store.due_jobs(now, limit).await?;
-        due.retain(|job| running.values().all(|(r, _)| r.file() != job.file()));
+        due.retain(|job| running.values().all(|(r, _)| copy(r).file() != job.file()));
         due.truncate(free);
         Ok((due, next))
+    }
+
+    /// Runs the stages of a job: one where there is one process, which looks at what is due again; all
+    /// that follow where there are several, so that a file stays on one machine.
+    async fn steps(&self, held: &Mutex<Job>) -> Result<(), StoreError> {
+        loop {
+            let job = copy(held);
+            let well = self.step(&job).await?;
+            if !self.store.shared() {
+                return Ok(());
+            }
+            let next = match well {
+                true => self.store.job(job.file()).await?,
+                false => None,
+            };
+            match next.filter(|next| next.lease == job.lease && next.stage.is_work()) {
+                Some(next) => *lock(held) = next,
+                None => return self.store.end_lease(&job).await,
+            }
+        }
+    }
+
+    /// Removes what lies on this machine of a job that is not worked on here any more, unless it may be
+    /// needed again.
+    async fn clear_scratch(&self, job: &Job) {
+        if !self.objects.shared() {
+            return;
+        }
+        let cleared = async {
+            // What waits to be tried again may go on where it was.
+            let now_is = self.store.job(job.file()).await?;
+            if now_is.is_none_or(|now_is| now_is.lease != job.lease || !now_is.stage.is_work()) {
+                self.folders.clear(job.file()).await?;
+            }
+            Ok::<_, Failure>(())
+        };
+        if let Err(failure) = cleared.await {
+            tracing::warn!(file = %job.file(), ?failure, "the work folder could not be cleared");
+        }
     }
 
     /// A step panicked, or the store failed under it: see that it is not tried at once again.
@@ -207,6 +255,16 @@ impl Pipeline {
         }
     }
 
+    /// Where each machine has scratch of its own, a job that another one ends leaves some here.
+    async fn run_sweeps(&self, stop: CancellationToken) {
+        while self.objects.shared() {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(SWEEP_EVERY) => self.sweep(false).await,
+            }
+        }
+    }
+
     async fn run_retention(&self, stop: CancellationToken) {
         loop {
             if let Err(failure) = retention::run(self, self.retention).await {
@@ -245,19 +303,23 @@ impl Pipeline {
         }
     }
 
-    /// Removes what a crash left in the work folder of jobs that have ended.
-    async fn sweep(&self) {
+    /// Removes what a crash left in the work folder of jobs that have ended; and all that lies there at
+    /// the start, where it is this machine's scratch and other machines have gone on meanwhile.
+    async fn sweep(&self, start: bool) {
         let swept = async {
             let (files, strange) = self.folders.at_work().await.map_err(Failure::from)?;
             if strange > 0 {
                 tracing::warn!(strange, "the work folder holds what is not ours");
             }
             for file in files {
+                let scratch = self.objects.shared();
                 let ended = match self.store.job(file).await? {
+                    _ if start && scratch => true,
                     Some(job) => match job.stage {
                         Stage::Done | Stage::Parked => true,
-                        // An archive that waits for its members is unpacked.
-                        Stage::Wait => job.product.is_none(),
+                        // An archive that waits for its members is unpacked, and what waits to be joined
+                        // is kept elsewhere.
+                        Stage::Wait => scratch || job.product.is_none(),
                         _ => false,
                     },
                     // Where others work too, a member that one of them has unpacked and not told of.
@@ -273,6 +335,15 @@ impl Pipeline {
             tracing::warn!(?failure, "the work folder could not be swept");
         }
     }
+}
+
+fn lock(job: &Mutex<Job>) -> MutexGuard<'_, Job> {
+    // What it guards is whole at every moment.
+    job.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn copy(job: &Mutex<Job>) -> Job {
+    lock(job).clone()
 }
 
 async fn sleep(clock: &dyn Clock, until: Option<Timestamp>) {

@@ -38,6 +38,12 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// Whether there is something to do in it; else it waits for others, or has ended.
+    #[must_use]
+    pub const fn is_work(self) -> bool {
+        !matches!(self, Self::Wait | Self::Held | Self::Done | Self::Parked)
+    }
+
     pub(super) const ALL: [Self; 9] = [
         Self::Fetch,
         Self::Scan,
@@ -84,6 +90,17 @@ pub struct Product {
     /// archive of a member, the files that were joined.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub of: Vec<FileId>,
+    /// The key under which it is kept; the file's id if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<String>,
+}
+
+impl Product {
+    /// The key under which it is kept, if it is made of `file`.
+    #[must_use]
+    pub fn key(&self, file: FileId) -> String {
+        self.object.clone().unwrap_or_else(|| file.to_string())
+    }
 }
 
 /// A file on its way through the pipeline.

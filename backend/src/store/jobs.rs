@@ -47,8 +47,8 @@ impl Store {
         rows.iter().map(job).collect()
     }
 
-    /// Extends this process's lease of a job by another minute; false when another process has it now
-    /// and is at the same stage, so that this one's work is in vain.
+    /// Extends this process's lease of a job by another minute; false when another process has it now, so
+    /// that this one's work is in vain.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -68,7 +68,20 @@ impl Store {
             return Ok(true);
         }
         let now_is = self.job(job.file()).await?;
-        Ok(now_is.is_none_or(|now_is| now_is.stage != job.stage || now_is.lease == job.lease))
+        Ok(now_is.is_none_or(|now_is| now_is.lease == job.lease))
+    }
+
+    /// Gives a leased job out of this process's hands.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn end_lease(&self, job: &Job) -> Result<(), StoreError> {
+        sqlx::query("UPDATE jobs SET claimed_until = 0 WHERE file = $1 AND lease = $2")
+            .bind(job.file().to_string())
+            .bind(i64::from(job.lease))
+            .execute(&self.pool)
+            .await?;
+        Ok(())
     }
 
     /// When the next job comes due that is not due yet.

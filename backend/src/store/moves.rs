@@ -24,6 +24,16 @@ impl Store {
         self.commit(tx).await
     }
 
+    /// What was made of the file is not kept any more: back to conversion.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn make_again(&self, job: &Job, now: Timestamp) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        moved(&mut tx, job, Stage::Convert, now).await?;
+        self.commit(tx).await
+    }
+
     /// The scanner could not see all of the file: it is held for the operator.
     ///
     /// # Errors
@@ -85,7 +95,8 @@ impl Store {
         self.commit(tx).await
     }
 
-    /// The product is ready: on to delivery, or to wait for those that it is joined with.
+    /// The product is ready: on to delivery, or to wait for those that it is joined with. False if the
+    /// job is in other hands by now, or elsewhere.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -94,11 +105,12 @@ impl Store {
         job: &Job,
         product: &Product,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let mut tx = self.write().await?;
         let waits = job.is_part() && families::takes_parts(&mut tx, job).await?;
         let next = if waits { Stage::Wait } else { Stage::Deliver };
-        if moved(&mut tx, job, next, now).await? {
+        let converted = moved(&mut tx, job, next, now).await?;
+        if converted {
             sqlx::query("UPDATE jobs SET product = $1 WHERE file = $2")
                 .bind(to_json("product", product)?)
                 .bind(job.file().to_string())
@@ -109,7 +121,8 @@ impl Store {
             tell(&mut tx, job, ReceiptStatus::Converted, now).await?;
             families::join_if_ready(&mut tx, job, now).await?;
         }
-        self.commit(tx).await
+        self.commit(tx).await?;
+        Ok(converted)
     }
 
     /// The first app has the product. From here on its API shows it.
@@ -149,7 +162,8 @@ impl Store {
         self.commit(tx).await
     }
 
-    /// The job can never be done. With what files are joined to, they are rejected too.
+    /// The job can never be done. With what files are joined to, they are rejected too. False if it is in
+    /// other hands by now, or elsewhere.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -159,9 +173,10 @@ impl Store {
         rejection: Rejection,
         error: &str,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let mut tx = self.write().await?;
-        if parked(&mut tx, job, rejection, error, now).await? {
+        let is_parked = parked(&mut tx, job, rejection, error, now).await?;
+        if is_parked {
             if self.notices {
                 queue_notice(&mut tx, &job.announced, Err(rejection), now).await?;
             }
@@ -171,7 +186,8 @@ impl Store {
             families::archive_if_over(&mut tx, job.archive, now).await?;
             families::join_if_ready(&mut tx, job, now).await?;
         }
-        self.commit(tx).await
+        self.commit(tx).await?;
+        Ok(is_parked)
     }
 
     /// Begins a parked job anew; whether it was parked. What files are joined to takes them up
@@ -237,7 +253,7 @@ pub(super) async fn moved(
         _ => now,
     };
     let updated = sqlx::query(
-        "UPDATE jobs SET stage = $1, attempts = 0, mismatches = 0, crashes = 0, claimed_until = 0,
+        "UPDATE jobs SET stage = $1, attempts = 0, mismatches = 0, crashes = 0,
              etag = NULL, last_error = NULL, next_at = $2, updated_at = $3
          WHERE file = $4 AND stage = $5 AND lease = $6",
     )
@@ -296,7 +312,7 @@ pub(super) async fn begin_again(
         (Stage::Fetch, now)
     };
     let updated = sqlx::query(
-        "UPDATE jobs SET stage = $1, attempts = 0, mismatches = 0, crashes = 0,
+        "UPDATE jobs SET stage = $1, attempts = 0, mismatches = 0, crashes = 0, claimed_until = 0,
              attempt = attempt + 1, etag = NULL, product = NULL, reason = NULL, next_at = $2,
              updated_at = $3
          WHERE file = $4 AND stage = 'parked'",

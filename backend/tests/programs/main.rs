@@ -13,6 +13,7 @@ mod families;
 mod hostile;
 mod hostile_files;
 mod killed;
+mod machines;
 mod measure;
 mod place;
 mod postgres;

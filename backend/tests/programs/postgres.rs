@@ -18,7 +18,7 @@ use crate::common::{TestEdge, announce, event_id, link_id};
 const JOBS: u16 = 500;
 
 /// The database, killed when dropped.
-struct Server(Child);
+pub(crate) struct Server(Child);
 
 impl Drop for Server {
     fn drop(&mut self) {
@@ -163,10 +163,9 @@ async fn two_processes_share_500_jobs_and_do_none_twice() {
     assert_eq!(left.count(), 0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_database_over_tls_is_known_by_its_certificate_and_no_other_way_in_is_taken() {
-    let folder = tempfile::tempdir_in("/tmp").expect("a folder");
-    let (certificate, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
+/// A server that is spoken to over TLS only, its address, and that address with its certificate.
+pub(crate) async fn start_over_tls(folder: &Path) -> (Server, String, String) {
+    let (certificate, key) = (folder.join("tls.crt"), folder.join("tls.key"));
     let made = Command::new("openssl")
         .args([
             "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
@@ -190,8 +189,8 @@ async fn a_database_over_tls_is_known_by_its_certificate_and_no_other_way_in_is_
     );
     // PostgreSQL takes a key of its own user's only, or of root's that its group may read.
     let owner = Command::new("chown").arg("postgres").arg(&key).status();
-    assert!(owner.expect("chown").success() || !folder.path().starts_with("/root"));
-    let access = folder.path().join("hba.conf");
+    assert!(owner.expect("chown").success() || !folder.starts_with("/root"));
+    let access = folder.join("hba.conf");
     std::fs::write(&access, "hostssl all all 127.0.0.1/32 trust\n").expect("a file");
     let port = {
         let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -206,21 +205,29 @@ async fn a_database_over_tls_is_known_by_its_certificate_and_no_other_way_in_is_
         format!("port={port}"),
     ];
     let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
-    let _server = start_with(folder.path(), &settings);
+    let server = start_with(folder, &settings);
     let url = format!("postgres://postgres@localhost:{port}/postgres");
     let known = format!(
         "{url}?sslmode=verify-full&sslrootcert={}",
         certificate.display()
     );
-    let store = loop {
+    loop {
         match Store::open_shared(&known).await {
-            Ok(store) => break store,
+            Ok(store) => break store.close().await,
             Err(error) if error.to_string().contains("refused") => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
             Err(error) => panic!("{error}"),
         }
-    };
+    }
+    (server, url, known)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_over_tls_is_known_by_its_certificate_and_no_other_way_in_is_taken() {
+    let folder = tempfile::tempdir_in("/tmp").expect("a folder");
+    let (_server, url, known) = start_over_tls(folder.path()).await;
+    let store = Store::open_shared(&known).await.expect("it is known");
     store.ping().await.expect("it answers");
     assert!(
         Store::open_shared(&format!("{url}?sslmode=verify-full"))

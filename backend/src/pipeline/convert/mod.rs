@@ -38,7 +38,7 @@ use chatlift_shared::api::Join;
 use chatlift_shared::digest::Sha256;
 
 use super::folders::{measure, remove, remove_folder, rename};
-use super::{CONVERSION_MAX, Failure, Lane, Pipeline, Rejection, turn, unite, unpack};
+use super::{CONVERSION_MAX, Failure, Lane, Pipeline, Rejection, fetch, turn, unite, unpack};
 use crate::sandbox::{Program, Programs, RunError, Sandbox};
 use crate::store::{Job, Product};
 pub use kind::{Kind, inspect};
@@ -247,7 +247,7 @@ pub fn choose(
 }
 
 pub(super) async fn run(pipeline: &Pipeline, job: &Job) -> Result<(), Failure> {
-    let product = if job.is_joined() {
+    let mut product = if job.is_joined() {
         unite::product(pipeline, job).await?
     } else {
         match product(pipeline, job).await? {
@@ -259,8 +259,26 @@ pub(super) async fn run(pipeline: &Pipeline, job: &Job) -> Result<(), Failure> {
             None => return unpack::run(pipeline, job).await,
         }
     };
+    let made = match product.converted {
+        true => pipeline.folders.product(job.file()),
+        false => pipeline.folders.original(job.file()),
+    };
+    let key = pipeline.objects.key(job);
+    pipeline
+        .objects
+        .put(&key, &made)
+        .await
+        .map_err(Failure::objects)?;
+    product.object = Some(key.clone());
     let now = pipeline.clock.now();
-    pipeline.store.converted(job, &product, now).await?;
+    if !pipeline.store.converted(job, &product, now).await? {
+        // Whoever has the job now makes another.
+        pipeline
+            .objects
+            .remove(&key)
+            .await
+            .map_err(Failure::objects)?;
+    }
     // What waited for this file may go on.
     pipeline.wake();
     Ok(())
@@ -277,6 +295,7 @@ fn formats(job: &Job) -> Vec<String> {
 /// What is made of a file; nothing of an archive that is to be unpacked.
 async fn product(pipeline: &Pipeline, job: &Job) -> Result<Option<Product>, Failure> {
     let file = &job.announced.file;
+    fetch::bring_if_missing(pipeline, job).await?;
     let source = pipeline.folders.original(file.id);
     let name = file.name.clone();
     let kind = opened(move || Ok(inspect(&source, &name)?)).await?;
@@ -298,6 +317,7 @@ async fn product(pipeline: &Pipeline, job: &Job) -> Result<Option<Product>, Fail
         sha256,
         converted: false,
         of: job.archive.into_iter().collect(),
+        object: None,
     };
     let programs = pipeline.sandbox.programs();
     let ways = match choose(&pipeline.converters, programs, &kind, &formats(job))? {
@@ -324,6 +344,7 @@ async fn product(pipeline: &Pipeline, job: &Job) -> Result<Option<Product>, Fail
         sha256,
         converted: true,
         of: job.archive.into_iter().collect(),
+        object: None,
     }))
 }
 

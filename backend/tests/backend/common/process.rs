@@ -70,25 +70,35 @@ impl Process {
 
     /// Sends an event as the edge does; the status, if there was an answer.
     pub(crate) async fn tell(&self, id: EventId, event: &Event) -> Option<u16> {
-        let body = serde_json::to_vec(event).expect("JSON");
-        let now = SystemClock.now();
-        let signature = webhook::sign(&SECRET.parse().expect("a secret"), id, now, &body);
-        let sent = self
-            .http
-            .post(format!("{}/webhooks/chatlift", self.webhook_url))
-            .header(HEADER_ID, id.to_string())
-            .header(HEADER_TIMESTAMP, now.secs().to_string())
-            .header(HEADER_SIGNATURE, signature)
-            .body(body)
-            .send()
-            .await;
-        Some(sent.ok()?.status().as_u16())
+        tell(&self.http, &self.webhook_url, id, event).await
     }
 
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("SIGKILL");
         self.child.wait().expect("it is dead");
     }
+}
+
+/// Sends an event as the edge does to whoever takes webhooks at `url`; the status, if there was an
+/// answer.
+pub(crate) async fn tell(
+    http: &reqwest::Client,
+    url: &str,
+    id: EventId,
+    event: &Event,
+) -> Option<u16> {
+    let body = serde_json::to_vec(event).expect("JSON");
+    let now = SystemClock.now();
+    let signature = webhook::sign(&SECRET.parse().expect("a secret"), id, now, &body);
+    let sent = http
+        .post(format!("{url}/webhooks/chatlift"))
+        .header(HEADER_ID, id.to_string())
+        .header(HEADER_TIMESTAMP, now.secs().to_string())
+        .header(HEADER_SIGNATURE, signature)
+        .body(body)
+        .send()
+        .await;
+    Some(sent.ok()?.status().as_u16())
 }
 
 impl Drop for Process {
