@@ -18,6 +18,7 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
 use object_store::{
     ClientOptions, Error, GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt as _,
+    RetryConfig,
 };
 use tokio::io::AsyncWriteExt as _;
 
@@ -29,6 +30,9 @@ use crate::store::{Job, Product};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest wait for the next bytes of an answer. The whole may take as long as it is large.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often and how long a request is repeated at once. A file waits for longer than that, and whoever
+/// asks for one should not.
+const RETRIES: (usize, Duration) = (2, Duration::from_secs(10));
 /// Parts of one object that are sent at once; each is 10 MiB in memory.
 const PARTS_AT_ONCE: usize = 2;
 
@@ -76,6 +80,11 @@ impl Objects {
             .with_read_timeout(READ_TIMEOUT);
         let mut builder = AmazonS3Builder::new()
             .with_client_options(client)
+            .with_retry(RetryConfig {
+                max_retries: RETRIES.0,
+                retry_timeout: RETRIES.1,
+                ..RetryConfig::default()
+            })
             .with_bucket_name(&bucket.name)
             .with_region(&bucket.region);
         if let Some(endpoint) = &bucket.endpoint {

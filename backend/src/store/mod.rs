@@ -32,7 +32,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{Any, AnyPool, AssertSqlSafe, SqlSafeStr as _, Transaction};
+use sqlx::{Any, AnyPool, AssertSqlSafe, Connection as _, SqlSafeStr as _, Transaction};
 use tokio::sync::watch;
 use url::Url;
 
@@ -187,6 +187,11 @@ impl Store {
         let options: AnyConnectOptions = url.parse()?;
         let pool = AnyPoolOptions::new()
             .max_connections(CONNECTIONS)
+            // When the disk is full SQLite ends a transaction by itself, and sqlx never learns of it: such a
+            // connection would begin no other one.
+            .before_acquire(|connection, _| {
+                Box::pin(async move { Ok(!connection.is_in_transaction()) })
+            })
             .after_connect(move |connection, _| {
                 Box::pin(async move {
                     for pragma in PRAGMAS.into_iter().filter(|_| !shared) {

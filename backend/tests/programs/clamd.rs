@@ -20,7 +20,7 @@ fn eicar() -> Vec<u8> {
     .into_bytes()
 }
 
-struct Daemon(Child);
+pub(crate) struct Daemon(Child);
 
 impl Drop for Daemon {
     fn drop(&mut self) {
@@ -29,13 +29,16 @@ impl Drop for Daemon {
     }
 }
 
-fn start(folder: &Path) -> (Daemon, Clamd) {
+/// A clamd in `folder`, which may have been there before.
+pub(crate) fn start(folder: &Path) -> (Daemon, Clamd) {
     let database = folder.join("database");
-    std::fs::create_dir(&database).expect("a folder");
+    std::fs::create_dir_all(&database).expect("a folder");
     // A signature by content: name, any type, anywhere, hex.
     let signature = format!("Chatlift.Eicar:0:*:{}\n", hex::encode(&eicar()[..40]));
     std::fs::write(database.join("test.ndb"), signature).expect("a file");
     let socket = folder.join("clamd.ctl");
+    // One that was killed leaves its socket.
+    let _ = std::fs::remove_file(&socket);
     let settings = format!(
         "LocalSocket {}\nDatabaseDirectory {}\nForeground yes\nStreamMaxLength 1M\nLogVerbose no\n",
         socket.display(),

@@ -41,14 +41,20 @@ const PATIENCE: Duration = Duration::from_secs(600);
 const ON_THEIR_WAY: usize = 8;
 
 /// A store that speaks S3, with one bucket, in `folder`; its address.
-pub(crate) async fn start_s3(folder: &Path) -> String {
-    std::fs::create_dir(folder.join("bucket")).expect("a bucket");
+async fn start_s3(folder: &Path) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    serve_s3(folder, listener);
+    format!("http://{address}")
+}
+
+/// Serves the same.
+pub(crate) fn serve_s3(folder: &Path, listener: TcpListener) {
+    std::fs::create_dir_all(folder.join("bucket")).expect("a bucket");
     let files = s3s_fs::FileSystem::new(folder).expect("a folder");
     let mut service = S3ServiceBuilder::new(files);
     service.set_auth(SimpleAuth::from_single("id", "secret"));
     let service = service.build();
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let service = service.clone();
@@ -58,7 +64,6 @@ pub(crate) async fn start_s3(folder: &Path) -> String {
             });
         }
     });
-    format!("http://{address}")
 }
 
 /// What the app has heard, each time that it was told: the type, the file and the webhook's id.

@@ -18,6 +18,7 @@ mod measure;
 mod place;
 mod postgres;
 mod sandbox;
+mod trouble;
 mod walls;
 
 use chatlift_backend::sandbox::{Program, Programs, Sandbox, Walls};

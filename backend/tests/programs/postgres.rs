@@ -45,7 +45,7 @@ fn postgres(name: &str) -> Command {
 }
 
 /// A server on a socket in `folder`; its address.
-fn start_postgres(folder: &Path) -> (Server, String) {
+pub(crate) fn start_postgres(folder: &Path) -> (Server, String) {
     let server = start_with(folder, &[]);
     let url = format!(
         "postgres://postgres@localhost/postgres?host={}",
@@ -70,9 +70,24 @@ fn start_with(folder: &Path, settings: &[&str]) -> Server {
         .stdout(Stdio::null())
         .status();
     assert!(made.expect("initdb").success());
+    run(folder, settings)
+}
+
+/// Runs the server whose data is in `folder`.
+pub(crate) fn run(folder: &Path, settings: &[&str]) -> Server {
+    // One that was killed leaves its socket.
+    for name in std::fs::read_dir(folder).expect("the folder") {
+        let path = name.expect("an entry").path();
+        if path
+            .file_name()
+            .is_some_and(|n| n.as_encoded_bytes().starts_with(b".s.PGSQL."))
+        {
+            std::fs::remove_file(path).expect("gone");
+        }
+    }
     let server = postgres("postgres")
         .arg("-D")
-        .arg(&data)
+        .arg(folder.join("data"))
         .arg("-k")
         .arg(folder)
         .args(["-c", "listen_addresses="])
