@@ -1,7 +1,6 @@
 //! What the edge needs of the world, as traits, with errors of our own. `platform` fulfils them on
 //! Workers; tests fulfil them in memory.
 
-use core::cell::Cell;
 use core::time::Duration;
 
 use chatlift_shared::digest::Sha256;
@@ -251,9 +250,9 @@ pub struct Chunk {
     /// The request that stages, where an upload takes bytes of one request at a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub writer: Option<u64>,
-    /// Whether it was on its way into R2 and is put away here. It takes over from nobody.
+    /// Whether it was on its way into R2 and is staged from memory. It takes over from nobody.
     #[serde(default)]
-    pub put_away: bool,
+    pub spilled: bool,
 }
 
 /// What is held of a part once a chunk of it has come.
@@ -299,81 +298,82 @@ pub trait Incoming {
     async fn next(&mut self) -> Result<Option<Vec<u8>>, Failure>;
 }
 
-/// Bytes that are taken piece by piece, in order: a request's body, or objects one after the other.
-/// What is taken streams; no more is held in memory than is said here.
+/// Bytes in order as they come: a request's body, or objects one after the other.
 #[expect(async_fn_in_trait, reason = "single-threaded, on Workers and in tests")]
 pub trait Feed {
     /// A body on its way in.
     type Body;
+    /// Some of the bytes.
+    type Piece: Piece;
+    /// What a body is written by.
+    type Sink: Sink<Piece = Self::Piece>;
+    /// What computes a digest.
+    type Hash: Hash<Piece = Self::Piece>;
+    /// A share of the memory for what is kept of parts on their way, given back when it is dropped.
+    type Share;
 
-    /// Looks at the first `most` bytes, or all there are, without taking them.
-    async fn peek(&mut self, most: u64) -> Vec<u8>;
+    /// The bytes of a body.
+    fn of(body: Self::Body) -> Self;
 
-    /// Whether there is nothing more to take. That it broke off is told by [`Self::broken`].
-    async fn ended(&mut self) -> bool {
-        self.peek(1).await.is_empty()
-    }
+    /// The next bytes, at least one; `None` at the end. That it broke off is told by [`Self::broken`].
+    async fn next(&mut self) -> Option<Self::Piece>;
 
     /// Whether it broke off before its end.
     fn broken(&self) -> bool;
 
-    /// Has `consume` take the next bytes, at most `length`.
-    async fn take<T>(
-        &mut self,
-        length: u64,
-        consume: impl AsyncFnOnce(Self::Body) -> T,
-    ) -> Taken<T>;
+    /// All of it as a body that passes through untouched; `None` where there is none, or some of it was
+    /// taken.
+    fn whole(&mut self) -> Option<Self::Body>;
 
-    /// As [`Self::take`], as a body of exactly `length` bytes, which fails when it breaks off. What
-    /// was taken is kept until the next call; `None` where memory for that is short. A taking that is
-    /// dropped keeps what it took until then, and nothing can be taken after it.
-    async fn take_whole<T>(
-        &mut self,
-        length: u64,
-        consume: impl AsyncFnOnce(Self::Body) -> T,
-    ) -> Option<Taken<T>>;
+    /// A body, of exactly `length` bytes if that is given, and what it is written by.
+    fn pipe(length: Option<u64>) -> (Self::Sink, Self::Body);
 
-    /// Has `consume` take the whole body, of exactly `length` bytes, after `before`, which is given
-    /// with its length. What came is not lost when that fails: `spill` gets it, with its place in the
-    /// body and its length, then, when `asked` is done, and whenever nothing more has come for a while;
-    /// it answers whether it takes more. `None` where memory for that is short, or the body has another length.
-    async fn take_rest<T, E>(
-        &mut self,
-        before: Option<(Self::Body, u64)>,
-        length: u64,
-        consume: impl AsyncFnOnce(Self::Body) -> Result<T, E>,
-        asked: impl AsyncFn(),
-        spill: impl AsyncFnMut(Self::Body, u64, u64) -> bool,
-    ) -> Option<Result<T, E>>;
+    /// A body of pieces that are in memory.
+    fn gathered(pieces: Vec<Self::Piece>) -> Self::Body;
 
-    /// As [`Self::take_whole`], with nothing kept. `moved` tells meanwhile how many bytes were given.
-    async fn take_exactly<T>(
-        &mut self,
-        length: u64,
-        moved: &Cell<u64>,
-        consume: impl AsyncFnOnce(Self::Body) -> T,
-    ) -> Taken<T>;
+    /// Memory for what is kept of so many bytes on their way; `None` where it is short.
+    fn share(&self, bytes: u64) -> Option<Self::Share>;
 
-    /// The body itself, untouched; `None` where there is none, or some of it was taken.
-    fn body(&mut self) -> Option<Self::Body>;
-
-    /// What [`Self::take_whole`] has kept, as a body, and its length.
-    fn kept(&mut self) -> Option<(Self::Body, u64)>;
-
-    /// Computes a digest of all that is taken from here on.
-    fn hash(&mut self, algorithm: Algorithm) -> Result<(), BucketError>;
-
-    /// The digest that was begun last.
-    async fn digest(&mut self) -> Result<Vec<u8>, BucketError>;
+    /// Begins a digest.
+    fn hash(algorithm: Algorithm) -> Result<Self::Hash, BucketError>;
 }
 
-/// What became of bytes that were taken.
-#[derive(Clone, Copy, Debug)]
-pub struct Taken<T> {
-    /// What the consumer said.
-    pub said: T,
-    /// How many bytes it was given.
-    pub bytes: u64,
+/// Some bytes, as the platform holds them: to clone them copies none.
+pub trait Piece: Clone {
+    /// How many, at least one.
+    fn length(&self) -> u64;
+
+    /// Keeps the first `at` of them, and answers the rest.
+    fn split_off(&mut self, at: u64) -> Self;
+
+    /// Copies the first of them, at most `most`.
+    fn copy(&self, most: u64) -> Vec<u8>;
+}
+
+/// What a body is written by. One that is dropped before it is closed breaks the body off.
+#[expect(async_fn_in_trait, reason = "single-threaded, on Workers and in tests")]
+pub trait Sink {
+    /// Some bytes.
+    type Piece;
+
+    /// Writes bytes as fast as they are read; answers whether more is wanted.
+    async fn write(&mut self, piece: Self::Piece) -> bool;
+
+    /// Ends the body.
+    fn close(self);
+}
+
+/// A digest in the making.
+#[expect(async_fn_in_trait, reason = "single-threaded, on Workers and in tests")]
+pub trait Hash {
+    /// Some bytes.
+    type Piece;
+
+    /// Takes bytes in.
+    async fn update(&mut self, piece: &Self::Piece);
+
+    /// The digest of all of them.
+    async fn finish(self) -> Result<Vec<u8>, BucketError>;
 }
 
 /// The way to the business backends.

@@ -4,6 +4,7 @@
 mod bytes;
 mod digests;
 mod faults;
+mod flow;
 mod forms;
 mod http;
 mod last_part;
@@ -31,8 +32,8 @@ use crate::link::command::{Command, OpenUpload};
 use crate::link::work::{STUCK_AFTER, due};
 use crate::ports::{Failure, Links as _};
 use crate::service::Service;
+use crate::upload::parts::{Sent, SentPart};
 use crate::upload::ticket::Ticket;
-use crate::upload::uploads::{Sent, SentPart};
 
 struct Edge {
     service: Service<Objects, Memory, Clock>,
@@ -96,10 +97,10 @@ impl Edge {
     fn put(&self, link: LinkId, body: &[u8], sha256: Option<Sha256>) -> Result<Sha256, Failure> {
         let length = body.len() as u64;
         let app = &self.app().id;
-        let mut feed = Bytes::new(body.to_vec());
+        let feed = Bytes::new(body.to_vec());
         block_on(
             self.service
-                .put_file(app, link, "a.pdf".into(), length, sha256, &mut feed),
+                .put_file(app, link, "a.pdf".into(), length, sha256, feed),
         )
         .map(|(found, _)| found.file.sha256.expect("a digest"))
     }
@@ -133,8 +134,8 @@ impl Edge {
             .map(|(n, part)| {
                 let sha256 = Sha256::of(part);
                 let (sent, length) = (self::part(n, sha256), part.len() as u64);
-                let mut feed = Bytes::new(part.to_vec());
-                let put = self.service.put_part(&ticket, sent, length, &mut feed);
+                let feed = Bytes::new(part.to_vec());
+                let put = self.service.put_part(&ticket, sent, None, length, feed);
                 assert_eq!(block_on(put), Ok(Sent::Part));
                 sha256
             })
@@ -263,8 +264,8 @@ impl Large {
     fn put(&self, part: SentPart, bytes: &[u8]) -> Result<Sent, Failure> {
         let ticket = self.ticket();
         let service = &self.edge.service;
-        let mut feed = Bytes::new(bytes.to_vec());
-        block_on(service.put_part(&ticket, part, bytes.len() as u64, &mut feed))
+        let feed = Bytes::new(bytes.to_vec());
+        block_on(service.put_part(&ticket, part, None, bytes.len() as u64, feed))
     }
 
     fn send_parts(&self) {

@@ -21,7 +21,7 @@ use chatlift_shared::{AppId, LinkId, ProblemCode, Timestamp};
 use futures_util::{Stream, StreamExt as _};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use crate::body::{Body, Pieced};
+use crate::body::{Body, Incoming};
 use crate::clock::now;
 use crate::directory::Directory;
 use crate::error::Error;
@@ -137,7 +137,7 @@ pub(crate) struct StaticFile {
 
 impl Runtime for Answering {
     type Body = Body;
-    type Feed = Pieced;
+    type Feed = Incoming;
     type Links = Links;
     type Bucket = Files;
     type World = Clock;
@@ -195,8 +195,8 @@ impl Runtime for Answering {
 
     fn count(&self, _route: &'static str, _problem: &'static str, _status: u16) {}
 
-    fn feed(&self, body: Option<Body>, length: Option<u64>) -> Pieced {
-        Pieced::of(body, length)
+    fn feed(&self, body: Option<Body>) -> Incoming {
+        Incoming::body(body)
     }
 
     fn stream(&self, body: Body) -> impl Stream<Item = Result<Vec<u8>, std::io::Error>> + 'static {

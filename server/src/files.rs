@@ -16,7 +16,7 @@ use tokio::fs::{self, File};
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 use tokio_util::io::ReaderStream;
 
-use crate::body::{Body, Pieced};
+use crate::body::{Body, Incoming};
 
 /// Bytes that are read of a file at once.
 const PIECE: usize = 64 * 1024;
@@ -136,10 +136,9 @@ async fn head_of(file: &File) -> io::Result<Head> {
 
 impl Bucket for Files {
     type Body = Body;
-    type Objects = Pieced;
+    type Objects = Incoming;
 
-    fn objects(&self, objects: Vec<(String, u64)>) -> Pieced {
-        let length = objects.iter().map(|(_, size)| size).sum();
+    fn objects(&self, objects: Vec<(String, u64)>) -> Incoming {
         let paths: Vec<PathBuf> = objects.iter().map(|(key, _)| self.object(key)).collect();
         let all = stream::iter(paths)
             .then(|path| async move {
@@ -149,7 +148,7 @@ impl Bucket for Files {
                 }
             })
             .flatten();
-        Pieced::of(Some(Body(all.boxed_local())), Some(length))
+        Incoming::body(Some(Body(all.boxed_local())))
     }
 
     fn body(&self, bytes: Vec<u8>) -> Result<Body, BucketError> {

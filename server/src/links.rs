@@ -293,7 +293,7 @@ impl Links {
         if self.is_recorded(&chunk).await? {
             return Ok(None);
         }
-        let turn = if chunk.put_away {
+        let turn = if chunk.spilled {
             let free = entry.turns.borrow_mut().take_if_free(chunk.upload, chunk.n);
             if free.is_none() {
                 return Err(offset_differs(chunk.offset).into());
@@ -329,7 +329,7 @@ impl Links {
             return Ok(0);
         }
         // What is put away goes on where the request's chunk was let begin.
-        let begins_row = chunk.put_away
+        let begins_row = chunk.spilled
             || rows::staged_row(&self.0.pool, upload, n, offset)
                 .await?
                 .is_some();

@@ -24,8 +24,8 @@ use crate::link::serial::LIFETIME;
 use crate::link::state::upload_of;
 use crate::log;
 use crate::ports::{Failure, World as _};
+use crate::upload::parts::{Sent, SentPart};
 use crate::upload::ticket;
-use crate::upload::uploads::{Sent, SentPart};
 use chatlift_shared::name;
 
 /// Answers a request.
@@ -231,9 +231,8 @@ async fn put_file<R: Runtime>(
     let sha256 = request::digest(request, "Content-Digest")?;
     let name = request::file_name(request)?;
     service.world.may_panic(&name);
-    let mut feed = feed(call);
     let (found, new) = service
-        .put_file(&claims.app, claims.link, name, length, sha256, &mut feed)
+        .put_file(&claims.app, claims.link, name, length, sha256, feed(call))
         .await?;
     // Who only knows the digest of a file is not who sent it.
     let ticket = if new {
@@ -335,28 +334,25 @@ async fn put_part<R: Runtime>(
     }
     let length = request::content_length(request)?;
     let complete = completion(request)?;
-    let mut feed = feed(call);
-    let part = |sha256| SentPart {
+    let offset = header(request, HEADER_OFFSET)
+        .map(|offset| number("Upload-Offset", &offset))
+        .transpose()?;
+    let sha256 = match offset {
+        // That of the whole part (RFC 9530 section 3): what is checked when the part is whole.
+        Some(_) => request::digest(request, "Repr-Digest")?,
+        None => {
+            let missing = || Problem::new(ProblemCode::DigestMissing).field("Content-Digest");
+            Some(request::digest(request, "Content-Digest")?.ok_or_else(missing)?)
+        }
+    };
+    let part = SentPart {
         n,
         sha256,
         complete,
     };
-    let sent = match header(request, HEADER_OFFSET) {
-        Some(offset) => {
-            let offset = number("Upload-Offset", &offset)?;
-            // That of the whole part (RFC 9530 section 3): what is checked when the part is whole.
-            let sha256 = request::digest(request, "Repr-Digest")?;
-            service
-                .put_chunk(&ticket, part(sha256), offset, length, &mut feed)
-                .await?
-        }
-        None => {
-            let sha256 = request::digest(request, "Content-Digest")?
-                .ok_or_else(|| Problem::new(ProblemCode::DigestMissing).field("Content-Digest"))?;
-            let part = part(Some(sha256));
-            service.put_part(&ticket, part, length, &mut feed).await?
-        }
-    };
+    let sent = service
+        .put_part(&ticket, part, offset, length, feed(call))
+        .await?;
     match sent {
         Sent::Staged(offset) => respond::json(202, &Staged { offset }),
         Sent::Part => Ok(respond::no_content()),

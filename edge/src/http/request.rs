@@ -19,8 +19,7 @@ use chatlift_shared::name;
 
 /// The bytes of a request's body on their way.
 pub(super) fn feed<R: Runtime>(call: &Call<'_, R>) -> R::Feed {
-    let length = content_length(&call.request).ok();
-    call.runtime.feed(call.request.body(), length)
+    call.runtime.feed(call.request.body())
 }
 
 /// The length of the body in bytes, which must be announced: R2 takes no stream of unknown length.

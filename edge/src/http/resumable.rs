@@ -297,13 +297,12 @@ async fn add<R: Runtime>(
     upload: UploadId,
     append: Append,
 ) -> Result<Grown, Failure> {
-    let mut body = feed(call);
     let (app, mut append) = (&claims.app, append);
     if append.length == Some(0) {
         // Nothing has no digest that could be wrong.
         append.checksum = None;
     }
-    Ok(service.append(app, upload, append, &mut body).await?.0)
+    Ok(service.append(app, upload, append, feed(call)).await?.0)
 }
 
 fn length<B>(request: &Request<B>) -> Result<Option<u64>, Problem> {

@@ -98,8 +98,8 @@ pub trait Runtime: Sized {
     /// Counts an answered request. `problem` is a problem's code, `failed`, or empty.
     fn count(&self, route: &'static str, problem: &'static str, status: u16);
 
-    /// The bytes of a request's body, of which `length` were announced.
-    fn feed(&self, body: Option<Self::Body>, length: Option<u64>) -> Self::Feed;
+    /// The bytes of a request's body.
+    fn feed(&self, body: Option<Self::Body>) -> Self::Feed;
 
     /// A request's body as a stream; an error says that it broke off.
     fn stream(

@@ -253,9 +253,8 @@ async fn add<R: Runtime>(
     upload: UploadId,
     append: Append,
 ) -> Result<(u64, String), Failure> {
-    let mut body = feed(call);
     let (grown, expires_at) = service
-        .append(&claims.app, upload, append, &mut body)
+        .append(&claims.app, upload, append, feed(call))
         .await?;
     let offset = match grown {
         Grown::To(offset) | Grown::Piece(offset) | Grown::Cut(offset) => offset,

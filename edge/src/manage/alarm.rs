@@ -12,7 +12,7 @@ use crate::link::state::{Cleanup, Policy};
 use crate::link::work::{Settle, Work};
 use crate::ports::{Bucket, BucketError, Directory, Failure, Links, Webhooks, World};
 use crate::service::Service;
-use crate::upload::uploads::Announced;
+use crate::upload::commit::Announced;
 
 impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     /// Does one piece of work and confirms it.

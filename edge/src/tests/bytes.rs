@@ -1,139 +1,73 @@
-//! A body of a serial upload.
+//! Bytes in memory as the body of a request.
 
-use core::cell::Cell;
+use std::future::poll_fn;
+use std::task::Poll;
 
 use chatlift_shared::digest::Sha256;
 
-use crate::checksum::Algorithm;
-use crate::ports::{BucketError, Feed, Taken};
+use super::flow::{Coming, Flow};
+use crate::ports::{BucketError, Feed as _, Hash, Piece};
 
-/// A body in memory, which may break off.
-pub(super) struct Bytes {
-    bytes: Vec<u8>,
-    at: usize,
-    cut: bool,
-    /// Whether parts on their way may be kept.
-    pub(super) keeps: bool,
-    kept: Option<Vec<u8>>,
-    hashed: Option<usize>,
-}
+/// The body of a request: half of it comes, then for a while nothing, and then the rest.
+pub(super) type Bytes = Coming<Vec<u8>>;
 
 impl Bytes {
-    pub(super) fn new(bytes: Vec<u8>) -> Self {
-        Self {
-            bytes,
-            at: 0,
-            cut: false,
-            keeps: true,
-            kept: None,
-            hashed: None,
-        }
+    pub(super) fn new(mut bytes: Vec<u8>) -> Self {
+        let rest = bytes.split_off(bytes.len().div_ceil(2));
+        let part = |bytes: Vec<u8>| {
+            Flow::of(if bytes.is_empty() {
+                vec![]
+            } else {
+                vec![bytes]
+            })
+        };
+        Self::of(part(bytes).then(part(rest).after(a_while())))
     }
 
+    /// As [`Self::new`], and then it breaks off.
     pub(super) fn cut(bytes: &[u8]) -> Self {
-        Self {
-            cut: true,
-            ..Self::new(bytes.to_vec())
-        }
-    }
-
-    fn next(&mut self, length: u64) -> Vec<u8> {
-        let end = self.bytes.len().min(self.at + fits(length));
-        let next = self.bytes[self.at..end].to_vec();
-        self.at = end;
-        next
+        let mut all = Self::new(bytes.to_vec());
+        let all = all.whole().expect("untouched");
+        Self::of(all.then(Flow::broken(vec![])))
     }
 }
 
-impl Feed for Bytes {
-    type Body = Vec<u8>;
-
-    async fn peek(&mut self, most: u64) -> Vec<u8> {
-        let end = self.bytes.len().min(self.at + fits(most));
-        self.bytes[self.at..end].to_vec()
-    }
-
-    fn broken(&self) -> bool {
-        self.cut && self.at == self.bytes.len()
-    }
-
-    async fn take<T>(&mut self, length: u64, consume: impl AsyncFnOnce(Vec<u8>) -> T) -> Taken<T> {
-        let next = self.next(length);
-        let bytes = next.len() as u64;
-        Taken {
-            said: consume(next).await,
-            bytes,
+/// Is done when it was waited for once.
+async fn a_while() {
+    let mut waited = false;
+    poll_fn(move |cx| {
+        cx.waker().wake_by_ref();
+        match std::mem::replace(&mut waited, true) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
         }
+    })
+    .await;
+}
+
+impl Piece for Vec<u8> {
+    fn length(&self) -> u64 {
+        self.len() as u64
     }
 
-    async fn take_whole<T>(
-        &mut self,
-        length: u64,
-        consume: impl AsyncFnOnce(Vec<u8>) -> T,
-    ) -> Option<Taken<T>> {
-        if !self.keeps {
-            return None;
-        }
-        let taken = self.take(length, consume).await;
-        self.kept = Some(self.bytes[self.at - fits(taken.bytes)..self.at].to_vec());
-        Some(taken)
+    fn split_off(&mut self, at: u64) -> Self {
+        Self::split_off(self, fits(at))
     }
 
-    async fn take_rest<T, E>(
-        &mut self,
-        before: Option<(Vec<u8>, u64)>,
-        length: u64,
-        consume: impl AsyncFnOnce(Vec<u8>) -> Result<T, E>,
-        _asked: impl AsyncFn(),
-        mut spill: impl AsyncFnMut(Vec<u8>, u64, u64) -> bool,
-    ) -> Option<Result<T, E>> {
-        if !self.keeps {
-            return None;
-        }
-        let mut rest = self.body()?;
-        let came = rest.len() as u64;
-        // Half of it comes, and then for a while nothing.
-        let first = rest.len() / 2;
-        let later = rest.split_off(first);
-        let wanted = spill(rest.clone(), 0, first as u64).await;
-        let mut body = before.map_or_else(Vec::new, |(bytes, _)| bytes);
-        body.extend(rest.into_iter().chain(later.clone()));
-        // What reads a body that breaks off fails.
-        let said = consume(if came == length { body } else { Vec::new() }).await;
-        if said.is_err() && wanted {
-            spill(later, first as u64, came - first as u64).await;
-        }
-        Some(said)
+    fn copy(&self, most: u64) -> Self {
+        self[..self.len().min(fits(most))].to_vec()
+    }
+}
+
+impl Hash for Vec<u8> {
+    type Piece = Self;
+
+    async fn update(&mut self, piece: &Self) {
+        self.extend(piece);
     }
 
-    async fn take_exactly<T>(
-        &mut self,
-        length: u64,
-        moved: &Cell<u64>,
-        consume: impl AsyncFnOnce(Vec<u8>) -> T,
-    ) -> Taken<T> {
-        moved.set(length);
-        self.take(length, consume).await
-    }
-
-    fn body(&mut self) -> Option<Vec<u8>> {
-        (self.at == 0 && !self.bytes.is_empty()).then(|| self.next(self.bytes.len() as u64))
-    }
-
-    fn kept(&mut self) -> Option<(Vec<u8>, u64)> {
-        let kept = self.kept.take()?;
-        let length = kept.len() as u64;
-        Some((kept, length))
-    }
-
-    fn hash(&mut self, _: Algorithm) -> Result<(), BucketError> {
-        self.hashed = Some(self.at);
-        Ok(())
-    }
-
-    async fn digest(&mut self) -> Result<Vec<u8>, BucketError> {
-        let from = self.hashed.take().expect("a digest was begun");
-        Ok(Sha256::of(&self.bytes[from..self.at]).0.to_vec())
+    async fn finish(self) -> Result<Self, BucketError> {
+        Ok(Sha256::of(&self).0.to_vec())
     }
 }
 

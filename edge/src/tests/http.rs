@@ -5,12 +5,14 @@ use chatlift_shared::api::{EventLog, Link, PageData};
 use chatlift_shared::problem::MEDIA_TYPE;
 use chatlift_shared::{AppId, LinkId, Problem, ProblemCode, Timestamp};
 use futures::executor::block_on;
+use futures_util::FutureExt as _;
 use futures_util::stream::{self, Stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::bytes::Bytes;
+use super::flow::Flow;
 use super::memory::{Clock, Fault, List, Memory, Objects};
 use super::{Edge, Rc, config};
 use crate::chat::AccountId;
@@ -58,7 +60,7 @@ impl InMemory {
             Method::from_bytes(method.as_bytes()).expect("a method"),
             url.join(path).expect("a path"),
             map,
-            (!body.is_empty()).then(|| body.to_vec()),
+            (!body.is_empty()).then(|| Flow::of(vec![body.to_vec()])),
         );
         Answer::of(block_on(edge_http::serve(self, request)))
     }
@@ -89,7 +91,8 @@ impl Answer {
         let (parts, body) = response.into_parts();
         let body = match body {
             Body::Empty => Vec::new(),
-            Body::Bytes(bytes) | Body::Stream(bytes) => bytes,
+            Body::Bytes(bytes) => bytes,
+            Body::Stream(flow) => block_on(flow.read()).0.concat(),
             Body::StaticFile(never) => match never {},
         };
         Self {
@@ -116,7 +119,7 @@ impl Answer {
 }
 
 impl Runtime for InMemory {
-    type Body = Vec<u8>;
+    type Body = Flow<Vec<u8>>;
     type Feed = Bytes;
     type Links = Objects;
     type Bucket = Memory;
@@ -157,7 +160,7 @@ impl Runtime for InMemory {
         self.edge.service.world.random()
     }
 
-    fn sender(&self, _: &Request<Vec<u8>>) -> Option<String> {
+    fn sender(&self, _: &Request<Flow<Vec<u8>>>) -> Option<String> {
         Some("192.0.2.1".into())
     }
 
@@ -167,15 +170,16 @@ impl Runtime for InMemory {
 
     fn count(&self, _: &'static str, _: &'static str, _: u16) {}
 
-    fn feed(&self, body: Option<Vec<u8>>, _: Option<u64>) -> Bytes {
+    fn feed(&self, body: Option<Flow<Vec<u8>>>) -> Bytes {
+        let body = body.map(|flow| flow.read().now_or_never().expect("in memory").0.concat());
         Bytes::new(body.unwrap_or_default())
     }
 
     fn stream(
         &self,
-        body: Vec<u8>,
+        body: Flow<Vec<u8>>,
     ) -> impl Stream<Item = Result<Vec<u8>, std::io::Error>> + 'static {
-        stream::iter([Ok(body)])
+        stream::once(async { Ok(body.read().await.0.concat()) })
     }
 
     fn gb18030(&self, _: &[u8]) -> Option<String> {
@@ -184,7 +188,7 @@ impl Runtime for InMemory {
 
     async fn static_file(
         &self,
-        _: &Request<Vec<u8>>,
+        _: &Request<Flow<Vec<u8>>>,
         _: Option<&str>,
     ) -> Result<Response<Self>, Failure> {
         Err(ProblemCode::NotFound.into())
@@ -194,8 +198,8 @@ impl Runtime for InMemory {
         Err(Failure::Broken("no build".into()))
     }
 
-    async fn watch(&self, _: LinkId, _: &Command) -> Result<Vec<u8>, Failure> {
-        Ok(Vec::new())
+    async fn watch(&self, _: LinkId, _: &Command) -> Result<Flow<Vec<u8>>, Failure> {
+        Ok(Flow::of(Vec::new()))
     }
 
     async fn tickets(&self, _: &AccountId) -> Result<Tickets, Failure> {

@@ -2,6 +2,7 @@
 
 use chatlift_shared::mac::KeyRing;
 
+use super::flow::Flow;
 use super::*;
 use crate::link::listing::Query;
 use crate::link::password::Asker;
@@ -220,11 +221,11 @@ fn a_link_is_forgotten_when_it_and_its_files_have_ended_and_some_time_has_passed
     let edge = Edge::new();
     let link = edge.link();
     edge.put(link, PDF, None).expect("a file");
+    let began = edge.service.links.now.get();
     let content = large_pdf();
     let under_way = edge.announce(link, &content).expect("an upload");
     let _ = edge.send_parts(&under_way, &content);
     let policy = edge.service.links.links.borrow()[&link].link.policy.clone();
-    let began = edge.service.links.now.get();
     let end = edge.live_out(link);
     edge.has_nothing(link);
     let kept = began.until(end);
@@ -288,7 +289,8 @@ fn an_erased_link_waits_for_what_r2_may_still_be_given() {
     let erased = block_on(edge.service.erase(app, link, &edge.list)).expect("erased");
     assert_eq!((erased.uploads, erased.left), (1, 1));
     let key = crate::link::key::object_key(&app.id, upload);
-    let late = edge.service.bucket.put(&key, PDF.to_vec(), None);
+    let body = Flow::of(vec![PDF.to_vec()]);
+    let late = edge.service.bucket.put(&key, body, None);
     block_on(late).expect("an object");
     let _ = edge.live_out(link);
     edge.has_nothing(link);

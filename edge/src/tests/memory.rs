@@ -11,6 +11,7 @@ use chatlift_shared::digest::Sha256;
 use chatlift_shared::{AppId, LinkId, Timestamp, UploadId};
 
 use super::bytes::Bytes;
+use super::flow::Flow;
 use crate::link::command::{Command, Outcome, Reply};
 use crate::link::decide::{PartWrite, decide};
 use crate::link::flow::Held;
@@ -85,8 +86,20 @@ fn head_of(bytes: &[u8]) -> Head {
     }
 }
 
+/// All of a body.
+async fn all_of(operation: &'static str, body: Flow<Vec<u8>>) -> Result<Vec<u8>, BucketError> {
+    match body.read().await {
+        (pieces, true) => Ok(pieces.concat()),
+        (_, false) => Err(BucketError {
+            operation,
+            reason: "it broke off".into(),
+            gone: false,
+        }),
+    }
+}
+
 impl Bucket for Memory {
-    type Body = Vec<u8>;
+    type Body = Flow<Vec<u8>>;
     type Objects = Bytes;
 
     fn objects(&self, objects: Vec<(String, u64)>) -> Bytes {
@@ -97,8 +110,8 @@ impl Bucket for Memory {
         Bytes::new(all.collect())
     }
 
-    fn body(&self, bytes: Vec<u8>) -> Result<Vec<u8>, BucketError> {
-        Ok(bytes)
+    fn body(&self, bytes: Vec<u8>) -> Result<Flow<Vec<u8>>, BucketError> {
+        Ok(Flow::of(vec![bytes]))
     }
 
     async fn create(&self, key: &str, _part_size: u64) -> Result<String, BucketError> {
@@ -109,14 +122,14 @@ impl Bucket for Memory {
         })
     }
 
-    async fn put_part(&self, _: &str, id: &str, n: u16, body: Vec<u8>) -> Result<Put, BucketError> {
-        if body.is_empty() {
-            return Err(BucketError {
-                operation: "put part",
-                reason: "it broke off".into(),
-                gone: false,
-            });
-        }
+    async fn put_part(
+        &self,
+        _: &str,
+        id: &str,
+        n: u16,
+        body: Flow<Vec<u8>>,
+    ) -> Result<Put, BucketError> {
+        let body = all_of("put part", body).await?;
         let put = Put {
             etag: etag(&body),
             sha256: Sha256::of(&body),
@@ -161,9 +174,10 @@ impl Bucket for Memory {
     async fn put(
         &self,
         key: &str,
-        body: Vec<u8>,
+        body: Flow<Vec<u8>>,
         expected: Option<Sha256>,
     ) -> Result<Put, PutError> {
+        let body = all_of("put", body).await.map_err(PutError::Bucket)?;
         let put = Put {
             etag: etag(&body),
             sha256: Sha256::of(&body),
@@ -196,7 +210,7 @@ impl Bucket for Memory {
         })
     }
 
-    async fn open(&self, key: &str, what: Selection) -> Result<Option<Vec<u8>>, BucketError> {
+    async fn open(&self, key: &str, what: Selection) -> Result<Option<Flow<Vec<u8>>>, BucketError> {
         self.step("open", |s| {
             let object = s.objects.get(key)?;
             let (offset, length) = match what {
@@ -205,11 +219,12 @@ impl Bucket for Memory {
             };
             let range = usize::try_from(offset).expect("fits")
                 ..usize::try_from(offset + length).expect("fits");
-            Some(object[range].to_vec())
+            Some(Flow::of(vec![object[range].to_vec()]))
         })
     }
 
-    async fn digest(&self, body: Vec<u8>) -> Result<Sha256, BucketError> {
+    async fn digest(&self, body: Flow<Vec<u8>>) -> Result<Sha256, BucketError> {
+        let body = all_of("digest", body).await?;
         self.step("digest", |_| Sha256::of(&body))
     }
 
@@ -276,10 +291,19 @@ impl Links for Objects {
     }
 }
 
-impl Stage for Objects {
-    type Body = Vec<u8>;
+impl Objects {
+    fn is_recorded(&self, chunk: &Chunk) -> bool {
+        let held = self.held.borrow();
+        let held = held.get(&chunk.upload);
+        let recorded = held.and_then(|held| held.parts.get(&chunk.n));
+        stage::is_recorded(recorded.map(|part| part.sha256), chunk.sha256)
+    }
+}
 
-    async fn stage(&self, chunk: Chunk, body: Option<Vec<u8>>) -> Result<Kept, Failure> {
+impl Stage for Objects {
+    type Body = Flow<Vec<u8>>;
+
+    async fn stage(&self, chunk: Chunk, body: Option<Flow<Vec<u8>>>) -> Result<Kept, Failure> {
         let touch = match chunk.writer {
             Some(writer) => Command::Serial(chunk.upload, SerialCommand::Touch { writer }),
             None => Command::Touch {
@@ -287,22 +311,23 @@ impl Stage for Objects {
             },
         };
         self.execute(chunk.upload.link(), touch).await?;
-        let held = self.held.borrow();
-        let recorded = held
-            .get(&chunk.upload)
-            .and_then(|held| held.parts.get(&chunk.n));
-        if stage::is_recorded(recorded.map(|part| part.sha256), chunk.sha256) {
+        if self.is_recorded(&chunk) {
             return Ok(Kept::Recorded);
         }
+        let place = (chunk.upload, chunk.n);
+        let held = self.staged.borrow().get(&place).map_or(0, Vec::len);
+        stage::check(held as u64, chunk.offset, chunk.length, chunk.part_len)?;
+        let come = match body {
+            Some(body) => body.read().await.0.concat(),
+            None => Vec::new(),
+        };
         let mut staged = self.staged.borrow_mut();
-        let bytes = staged.entry((chunk.upload, chunk.n)).or_default();
-        let held = bytes.len() as u64;
-        stage::check(held, chunk.offset, chunk.length, chunk.part_len)?;
-        bytes.extend(body.unwrap_or_default());
+        let bytes = staged.entry(place).or_default();
+        bytes.extend(come);
         Ok(Kept::Staged(bytes.len() as u64))
     }
 
-    async fn begin(&self, chunk: Chunk) -> Result<Begun<Vec<u8>>, Failure> {
+    async fn begin(&self, chunk: Chunk) -> Result<Begun<Flow<Vec<u8>>>, Failure> {
         let nothing = Chunk { length: 0, ..chunk };
         match self.stage(nothing, None).await? {
             Kept::Recorded => Ok(Begun::Recorded),
@@ -321,10 +346,15 @@ impl Stage for Objects {
         Ok(())
     }
 
-    async fn staged(&self, upload: UploadId, n: u16, length: u64) -> Result<Vec<u8>, Failure> {
+    async fn staged(
+        &self,
+        upload: UploadId,
+        n: u16,
+        length: u64,
+    ) -> Result<Flow<Vec<u8>>, Failure> {
         let bytes = self.staged.borrow()[&(upload, n)].clone();
         assert_eq!(bytes.len() as u64, length);
-        Ok(bytes)
+        Ok(Flow::of(vec![bytes]))
     }
 }
 

@@ -30,8 +30,8 @@ use crate::link::state::LinkState;
 use crate::link::work::{due, next_alarm};
 use crate::ports::{Failure, Links as _};
 use crate::service::Service;
+use crate::upload::parts::Sent;
 use crate::upload::serial::Grown;
-use crate::upload::uploads::Sent;
 
 const START: Timestamp = Timestamp::from_secs(1_795_000_000);
 

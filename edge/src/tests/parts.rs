@@ -8,9 +8,9 @@ use super::*;
 impl Large {
     /// Sends a chunk of part 1, which has this digest as is said; its body may be cut.
     fn chunk(&self, said: Sha256, offset: u64, length: u64, body: &[u8]) -> Result<Sent, Failure> {
-        let (ticket, mut feed) = (self.ticket(), Bytes::new(body.to_vec()));
+        let (ticket, feed) = (self.ticket(), Bytes::new(body.to_vec()));
         let service = &self.edge.service;
-        block_on(service.put_chunk(&ticket, part(1, said), offset, length, &mut feed))
+        block_on(service.put_part(&ticket, part(1, said), Some(offset), length, feed))
     }
 
     fn staged_parts(&self) -> usize {
@@ -93,10 +93,8 @@ fn where_memory_is_short_parts_go_by_way_of_the_rows() {
         let mut feed = Bytes::new(whole[offset..offset + arrives].to_vec());
         feed.keeps = false;
         let length = (whole.len() - offset) as u64;
-        match offset {
-            0 => block_on(service.put_part(&ticket, sent, length, &mut feed)),
-            at => block_on(service.put_chunk(&ticket, sent, at as u64, length, &mut feed)),
-        }
+        let offset = (offset > 0).then_some(offset as u64);
+        block_on(service.put_part(&ticket, sent, offset, length, feed))
     };
     let size = large.part(1).len();
     assert_eq!(send(1, 0, 700), Ok(Sent::Staged(700)));
@@ -111,9 +109,9 @@ fn where_memory_is_short_parts_go_by_way_of_the_rows() {
 fn a_whole_part_that_is_cut_counts_as_far_as_it_came() {
     let large = Large::new();
     let (ticket, service) = (large.ticket(), &large.edge.service);
-    let mut feed = Bytes::new(large.part(1)[..700].to_vec());
+    let feed = Bytes::new(large.part(1)[..700].to_vec());
     let length = large.part(1).len() as u64;
-    let put = service.put_part(&ticket, part(1, large.parts[0]), length, &mut feed);
+    let put = service.put_part(&ticket, part(1, large.parts[0]), None, length, feed);
     assert_eq!(block_on(put), Ok(Sent::Staged(700)));
     assert_eq!(large.known().staged, [StagedPart { n: 1, offset: 700 }]);
     large.stored();

@@ -59,7 +59,7 @@ impl Edge {
         &self,
         upload: UploadId,
         offset: u64,
-        mut body: Bytes,
+        body: Bytes,
         announced: Option<u64>,
         checksum: Option<Checksum>,
     ) -> Result<Grown, Failure> {
@@ -71,11 +71,7 @@ impl Edge {
             checksum,
             last: None,
         };
-        block_on(
-            self.service
-                .append(&self.app().id, upload, append, &mut body),
-        )
-        .map(|(grown, _)| grown)
+        block_on(self.service.append(&self.app().id, upload, append, body)).map(|(grown, _)| grown)
     }
 
     fn send_whole(&self, upload: UploadId, bytes: &[u8]) -> Grown {
@@ -183,10 +179,10 @@ fn a_length_that_is_told_later_ends_the_file() {
         checksum: None,
         last: None,
     };
-    let mut nothing = Bytes::new(vec![]);
+    let nothing = Bytes::new(vec![]);
     let told = edge
         .service
-        .append(&edge.app().id, upload.id, append, &mut nothing);
+        .append(&edge.app().id, upload.id, append, nothing);
     let (grown, _) = block_on(told).expect("the end");
     let Grown::File(found) = grown else {
         panic!("no file: {grown:?}");

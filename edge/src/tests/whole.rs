@@ -96,13 +96,13 @@ fn what_is_refused_stores_nothing() {
 fn a_body_that_ends_early_is_its_senders_fault() {
     let edge = Edge::new();
     let link = edge.link();
-    let mut feed = Bytes::cut(PDF);
+    let feed = Bytes::cut(PDF);
     // As R2 does with a body that is shorter than it was said to be.
     edge.service.bucket.fault.set(("put", Fault::Fail));
     let app = &edge.app().id;
     let length = PDF.len() as u64 + 9;
     let service = &edge.service;
-    let put = service.put_file(app, link, "a.pdf".into(), length, None, &mut feed);
+    let put = service.put_file(app, link, "a.pdf".into(), length, None, feed);
     assert_eq!(refusal(block_on(put)), ProblemCode::InvalidRequest);
     edge.settled(link, 0);
 }

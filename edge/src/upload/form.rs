@@ -10,8 +10,8 @@ use chatlift_shared::limits::{HEAD_MAX, SINGLE_REQUEST_MAX};
 use chatlift_shared::{AppId, LinkId, Problem, ProblemCode};
 use sha2::Digest as _;
 
+use super::receive::{By, Target};
 use crate::link::command::{Command, FoundFile, OpenUpload};
-use crate::link::state::Part;
 use crate::ports::{Bucket, Failure, Incoming, Links, World};
 use crate::service::Service;
 
@@ -124,23 +124,19 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         gathered.parts.push(sha256);
         let out = || Problem::new(ProblemCode::PartOutOfRange);
         let n = u16::try_from(gathered.parts.len()).map_err(|_| out())?;
-        let key = crate::link::key::object_key(app, opened.id);
-        let body = self.bucket.body(part)?;
-        let put = self
-            .bucket
-            .put_part(&key, &opened.multipart.r2_upload_id, n, body)
-            .await?;
-        let part = Part {
-            etag: put.etag,
-            sha256,
-        };
-        let record = Command::RecordPart {
+        let target = Target {
+            app,
             upload: opened.id,
-            n,
-            part,
-            seal: None,
+            multipart: &opened.multipart,
+            size: opened.size,
+            by: By::Parts {
+                sha256: Some(sha256),
+                complete: None,
+            },
+            counts: true,
         };
-        self.tell(opened.id, record).await
+        let put = self.put_in_r2(&target, n, self.bucket.body(part)?).await?;
+        self.record(&target, n, put).await.map(drop)
     }
 }
 

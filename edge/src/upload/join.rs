@@ -10,13 +10,14 @@ use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::{HEAD_MAX, part_count, part_len, part_size};
 use chatlift_shared::{AppId, LinkId, Problem, ProblemCode, UploadId};
 
-use super::uploads::{Announced, check_beginning};
+use super::commit::{Announced, check_beginning};
+use super::source::Source;
 use crate::checksum::Algorithm;
 use crate::link::command::{Command, Reply};
 use crate::link::key::object_key;
 use crate::link::serial::{JOIN_PART_SIZE, Pieces, Protocol, Role, Serial, SerialCommand};
 use crate::link::state::{Multipart, Part};
-use crate::ports::{Bucket, BucketError, Failure, Feed, Links, World};
+use crate::ports::{Bucket, BucketError, Failure, Links, World};
 use crate::service::{Service, unexpected};
 
 impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
@@ -50,12 +51,14 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             return Ok(joined);
         }
         let size = pieces.iter().map(|(_, size)| size).sum::<u64>();
-        let mut feed = self.bucket.objects(
-            pieces
-                .iter()
-                .filter(|(_, size)| *size > 0)
-                .map(|(id, size)| (object_key(app, *id), *size))
-                .collect(),
+        let mut feed = Source::of(
+            self.bucket.objects(
+                pieces
+                    .iter()
+                    .filter(|(_, size)| *size > 0)
+                    .map(|(id, size)| (object_key(app, *id), *size))
+                    .collect(),
+            ),
         );
         let head = feed.peek(HEAD_MAX.min(size)).await;
         check_beginning(&policy.accept, &head, size, &name)?;
@@ -122,7 +125,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         key: &str,
         multipart: &Multipart,
         size: u64,
-        feed: &mut B::Objects,
+        feed: &mut Source<B::Objects>,
     ) -> Result<Sha256, Failure> {
         let Multipart {
             r2_upload_id,

@@ -4,9 +4,13 @@
 //! to R2 are three steps: reserve (the intent is stored), call, confirm. A crash between any two
 //! is settled by the alarm, from what R2 has.
 
-mod body;
+pub mod commit;
 pub mod form;
 pub mod join;
+pub mod open;
+pub mod parts;
+mod receive;
 pub mod serial;
+mod source;
 pub mod ticket;
-pub mod uploads;
+pub mod whole;

@@ -4,13 +4,18 @@
 //! link. Promise: what arrived before a cut counts. Rows are written as they fill; of a part that
 //! was on its way into R2, what had arrived is staged afterwards.
 
+use core::mem;
+
 use chatlift_shared::digest::Sha256;
-use chatlift_shared::limits::part_size;
+use chatlift_shared::limits::{FILE_SIZE_MAX, HEAD_MAX, part_size};
 use chatlift_shared::{AppId, LinkId, Problem, ProblemCode, Timestamp, UploadId};
 
-use super::uploads::Announced;
+use super::commit::check_beginning;
+use super::receive::{By, Held, Target};
+use super::source::Source;
 use crate::checksum::{Algorithm, Checksum};
 use crate::link::command::{Command, FoundFile, Reply};
+use crate::link::flow::segment;
 use crate::link::key::object_key;
 use crate::link::serial::{Phase, Protocol, Role, Serial, SerialCommand, SerialView};
 use crate::link::state::Multipart;
@@ -66,12 +71,28 @@ pub enum Grown {
 }
 
 /// One request on its way through an upload.
-pub(super) struct Walk<'a> {
-    pub(super) app: &'a AppId,
-    pub(super) view: SerialView,
-    pub(super) multipart: Multipart,
-    pub(super) writer: u64,
-    pub(super) checked: bool,
+struct Walk<'a> {
+    app: &'a AppId,
+    view: SerialView,
+    multipart: Multipart,
+    writer: u64,
+    checked: bool,
+}
+
+impl Walk<'_> {
+    /// Where its bytes go. `counts` is whether they do as they come.
+    fn target(&self, counts: bool) -> Target<'_> {
+        Target {
+            app: self.app,
+            upload: self.view.id,
+            multipart: &self.multipart,
+            size: self.view.size,
+            by: By::Serial {
+                writer: self.writer,
+            },
+            counts,
+        }
+    }
 }
 
 /// What became of the beginning of a request.
@@ -97,11 +118,7 @@ where
         }
     }
 
-    pub(super) async fn say(
-        &self,
-        upload: UploadId,
-        command: SerialCommand,
-    ) -> Result<(), Failure> {
+    async fn say(&self, upload: UploadId, command: SerialCommand) -> Result<(), Failure> {
         self.tell(upload, Command::Serial(upload, command)).await
     }
 
@@ -233,25 +250,25 @@ where
         app: &AppId,
         upload: UploadId,
         append: Append,
-        feed: &mut impl Feed<Body = B::Body>,
+        feed: impl Feed<Body = B::Body>,
     ) -> Result<(Grown, Timestamp), Failure> {
         let mut walk = match self.begin(app, upload, &append).await? {
             Begun::Walk(walk) => *walk,
             Begun::Before(grown, expires_at) => return Ok((grown, expires_at)),
         };
         let expires_at = walk.view.expires_at;
-        let grown = self.grow(&mut walk, &append, feed).await?;
+        let grown = self.grow(&mut walk, &append, Source::of(feed)).await?;
         Ok((grown, expires_at))
     }
 
-    async fn grow(
+    async fn grow<F: Feed<Body = B::Body>>(
         &self,
         walk: &mut Walk<'_>,
         append: &Append,
-        feed: &mut impl Feed<Body = B::Body>,
+        mut source: Source<F>,
     ) -> Result<Grown, Failure> {
         let upload = walk.view.id;
-        self.check_beginning(walk, append, feed).await?;
+        self.check_beginning(walk, append, &mut source).await?;
         let whole_here = append.offset == 0
             && match walk.view.length() {
                 Some(length) => append.length == Some(length),
@@ -263,22 +280,22 @@ where
             None => whole_here.then_some(Algorithm::Sha256),
         };
         if let Some(algorithm) = algorithm {
-            feed.hash(algorithm)?;
+            source.hash(algorithm)?;
         }
         // Left by a request that died before it could pass them on.
         self.pass_on_all(walk).await?;
-        let at = self.take_body(walk, append, feed).await?;
+        let at = self.take_body(walk, append, &mut source).await?;
         // One that broke off behind its last byte brought all of it.
         let all = walk.view.length() == Some(at) && append.last != Some(false);
         let cut = match append.length {
             Some(length) => at - append.offset < length,
-            None => feed.broken() && !all,
+            None => source.broken() && !all,
         };
         if cut && !walk.checked {
             return Ok(Grown::Cut(at));
         }
         let digest = match algorithm {
-            Some(_) => Some(feed.digest().await?),
+            Some(_) => Some(source.digest().await?),
             None => None,
         };
         if let Some(checksum) = &append.checksum {
@@ -300,6 +317,87 @@ where
             .and_then(|d| d.try_into().ok())
             .map(Sha256);
         self.after_body(walk, append, at, whole).await
+    }
+
+    /// Refuses a file by its first bytes, before any is stored.
+    async fn check_beginning<F: Feed<Body = B::Body>>(
+        &self,
+        walk: &Walk<'_>,
+        append: &Append,
+        source: &mut Source<F>,
+    ) -> Result<(), Failure> {
+        let view = &walk.view;
+        if append.offset > 0 || view.serial.role == Role::Piece {
+            return Ok(());
+        }
+        let size = view.length().unwrap_or(FILE_SIZE_MAX);
+        let most = HEAD_MAX.min(size);
+        let head = source.peek(most).await;
+        // Fewer tell nothing yet; the whole is looked at again when it is complete.
+        if (head.len() as u64) < most {
+            return Ok(());
+        }
+        if let Err(problem) = check_beginning(&view.policy.accept, &head, size, &view.name) {
+            self.abort_upload(view.id).await?;
+            return Err(problem.into());
+        }
+        Ok(())
+    }
+
+    /// Takes the body as far as it comes; answers up to where bytes are held.
+    async fn take_body<F: Feed<Body = B::Body>>(
+        &self,
+        walk: &Walk<'_>,
+        append: &Append,
+        source: &mut Source<F>,
+    ) -> Result<u64, Failure> {
+        let (size, part_size) = (walk.view.size, walk.multipart.part_size);
+        // Nothing of a body of unknown length counts before it has ended within the upload.
+        let target = walk.target(append.length.is_some() && !walk.checked);
+        let (mut at, mut whole) = (append.offset, Vec::new());
+        while !source.ended().await {
+            let left = append.length.map(|l| append.offset + l - at);
+            let segment = segment(at, left, size, part_size, walk.checked);
+            let Some(segment) = segment.filter(|segment| segment.length > 0) else {
+                // More than was announced, or than the upload can have: what comes after the end of
+                // a file shows that what came before is not it.
+                let over = SerialCommand::Overrun {
+                    writer: walk.writer,
+                    from: append.offset,
+                };
+                self.say(walk.view.id, over).await?;
+                return Err(Problem::new(ProblemCode::BodyTooLarge)
+                    .field("Upload-Length")
+                    .limit(size)
+                    .into());
+            };
+            let held = match self.receive(&target, segment, source).await? {
+                Held::Staged(held) => held,
+                Held::Part | Held::File(_) => {
+                    at += segment.length;
+                    continue;
+                }
+            };
+            at = at - segment.begin + held;
+            if target.counts || held < segment.part_len {
+                break;
+            }
+            if !walk.checked {
+                whole.push(segment.n);
+            }
+        }
+        for n in whole {
+            self.pass_on(&walk.target(true), n).await?;
+        }
+        Ok(at)
+    }
+
+    /// Passes on every part of which everything is staged and counts.
+    async fn pass_on_all(&self, walk: &mut Walk<'_>) -> Result<(), Failure> {
+        for n in mem::take(&mut walk.view.staged) {
+            self.pass_on(&walk.target(true), n).await?;
+        }
+        Ok(())
     }
 
     async fn after_body(
@@ -349,24 +447,15 @@ where
             Reply::Serial(view) => return Ok(Grown::Piece(view.size)),
             other => return Err(unexpected(&other)),
         };
-        let key = object_key(app, upload);
-        self.complete_in_r2(upload, attempt, &key, &sealed).await?;
-        self.world.after_r2_commit().await;
         if view.serial.role == Role::Piece {
+            self.complete_in_r2(app, upload, &sealed).await?;
             self.say(upload, SerialCommand::Keep { attempt }).await?;
             return Ok(Grown::Piece(sealed.size));
         }
-        let announced = Announced {
-            upload,
-            attempt,
-            key: &key,
-            size: sealed.size,
-            name: &sealed.name,
-            sha256: sealed.sha256,
-            in_parts: true,
-            expected: view.serial.sha256,
-        };
-        let found = self.confirm(&sealed.policy, announced).await?;
+        let expected = view.serial.sha256;
+        let found = self
+            .commit_sealed(app, upload, sealed, None, expected)
+            .await?;
         Ok(Grown::File(Box::new(found)))
     }
 

@@ -198,7 +198,7 @@ impl Stage for Stubs {
             part_len: length,
             sha256: None,
             writer: None,
-            put_away: false,
+            spilled: false,
         };
         let request = request_about(PATH_STAGED, &chunk, None)?;
         stream_of(self.send(upload.link(), request).await?)

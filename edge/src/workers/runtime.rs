@@ -128,8 +128,8 @@ impl Runtime for Bindings<'_> {
         metrics::count(self.env, route, problem, status);
     }
 
-    fn feed(&self, body: Option<ReadableStream>, length: Option<u64>) -> Stream {
-        Stream::of(body, length)
+    fn feed(&self, body: Option<ReadableStream>) -> Stream {
+        Stream::body(body)
     }
 
     fn stream(

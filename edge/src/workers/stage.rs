@@ -120,7 +120,7 @@ impl Keeper {
         chunk: Chunk,
     ) -> Result<core::result::Result<Self, Problem>> {
         let adds = chunk.length > 0;
-        let turn = if chunk.put_away {
+        let turn = if chunk.spilled {
             let free = turns.borrow_mut().take_if_free(chunk.upload, chunk.n);
             if free.is_none() {
                 return Ok(Err(offset_differs(chunk.offset)));
@@ -150,7 +150,7 @@ impl Keeper {
         }
         let row = row(&keeper.storage, chunk.upload, chunk.n, offset)?;
         // What is put away goes on where the request's chunk was let begin.
-        let begins_row = || chunk.put_away || row.is_some();
+        let begins_row = || chunk.spilled || row.is_some();
         Ok(
             overlap(held, offset, length, part_len, begins_row).map(|overlap| {
                 keeper.overlap = overlap;

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use chatlift_shared::digest::Sha256;
 
-use super::feed::{Body, Sending};
+use super::feed::{Body, Sending, all_of, sending};
 use super::ports::{Machine, Port, pause};
 use super::rope::Rope;
 use crate::ports::Selection;
 use crate::ports::{Bucket, BucketError, CompleteError, Head, Put, PutError};
+use crate::tests::flow::Flow;
 
 /// A multipart upload.
 #[derive(Debug, Default)]
@@ -67,11 +68,11 @@ impl Bucket for Port {
         for (key, _) in objects {
             all.append(stored.get(&key).cloned().unwrap_or_default());
         }
-        Sending::new(self, all, false)
+        sending(self, all, false)
     }
 
     fn body(&self, bytes: Vec<u8>) -> Result<Body, BucketError> {
-        Ok(Body::whole(Rope::real(&bytes)))
+        Ok(Flow::of(vec![Rope::real(&bytes)]))
     }
 
     async fn create(&self, key: &str, _part_size: u64) -> Result<String, BucketError> {
@@ -89,16 +90,13 @@ impl Bucket for Port {
 
     async fn put_part(&self, _: &str, id: &str, n: u16, body: Body) -> Result<Put, BucketError> {
         pause().await;
-        pause().await;
-        if body.broken {
-            return Err(r2_error("put part"));
-        }
-        let (etag, sha256) = (etag(&body.bytes), body.bytes.digest());
+        let all = all_of(body).await.ok_or_else(|| r2_error("put part"))?;
+        let (etag, sha256) = (etag(&all), all.digest());
         let put = || {
             let mut multiparts = self.0.multiparts.borrow_mut();
             multiparts
                 .get_mut(id)
-                .map(|upload| upload.parts.insert(n, body.bytes))
+                .map(|upload| upload.parts.insert(n, all))
                 .is_some()
         };
         match self.0.in_r2("put part", put).await? {
@@ -139,10 +137,9 @@ impl Bucket for Port {
 
     async fn put(&self, key: &str, body: Body, expected: Option<Sha256>) -> Result<Put, PutError> {
         pause().await;
-        if body.broken {
-            return Err(PutError::Bucket(r2_error("put")));
-        }
-        let (etag, sha256) = (etag(&body.bytes), body.bytes.digest());
+        let all = all_of(body).await;
+        let all = all.ok_or_else(|| PutError::Bucket(r2_error("put")))?;
+        let (etag, sha256) = (etag(&all), all.digest());
         if expected.is_some_and(|e| e != sha256) {
             return Err(PutError::Digest);
         }
@@ -150,7 +147,7 @@ impl Bucket for Port {
             self.0
                 .objects
                 .borrow_mut()
-                .insert(key.to_owned(), body.bytes.clone())
+                .insert(key.to_owned(), all.clone())
         };
         let put = self.0.in_r2("put", || drop(objects())).await;
         put.map_err(PutError::Bucket)?;
@@ -177,16 +174,17 @@ impl Bucket for Port {
     }
 
     async fn open(&self, key: &str, _: Selection) -> Result<Option<Body>, BucketError> {
-        let open = || self.0.objects.borrow().get(key).cloned().map(Body::whole);
+        let open = || {
+            let object = self.0.objects.borrow().get(key).cloned();
+            object.map(|object| Flow::of(vec![object]))
+        };
         self.0.in_r2("open", open).await
     }
 
     async fn digest(&self, body: Body) -> Result<Sha256, BucketError> {
         pause().await;
-        if body.broken {
-            return Err(r2_error("digest"));
-        }
-        self.0.in_r2("digest", || body.bytes.digest()).await
+        let all = all_of(body).await.ok_or_else(|| r2_error("digest"))?;
+        self.0.in_r2("digest", || all.digest()).await
     }
 
     async fn delete(&self, key: &str) -> Result<(), BucketError> {

@@ -27,6 +27,7 @@ use crate::link::stage::{Turns, offset_differs};
 use crate::link::state::LinkState;
 use crate::link::work::Send;
 use crate::ports::{Begun, Chunk, Directory, Failure, Kept, Links, Stage, Webhooks, World};
+use crate::tests::flow::Flow;
 
 /// How often a command is looked at again that waits for the holders of leases, before it goes on
 /// without them.
@@ -147,7 +148,7 @@ impl Machine {
             return Ok(None);
         }
         let mut turns = self.turns.borrow_mut();
-        let turn = match chunk.put_away {
+        let turn = match chunk.spilled {
             true => match turns.take_if_free(chunk.upload, chunk.n) {
                 None => return Err(offset_differs(chunk.offset).into()),
                 free => free,
@@ -171,7 +172,7 @@ impl Machine {
         if chunk.writer.is_some() {
             stage::check(held, offset, length, part_len)?;
         } else {
-            let begins_row = || chunk.put_away || self.draw(2) == 0;
+            let begins_row = || chunk.spilled || self.draw(2) == 0;
             turn.overlap = stage::overlap(held, offset, length, part_len, begins_row)?;
         }
         Ok(Some(turn))
@@ -219,11 +220,20 @@ impl Turn<'_> {
         Ok(may_write(state, upload, self.chunk.writer)?)
     }
 
-    async fn keep(&self, body: Option<Rope>) -> Result<u64, Failure> {
+    async fn keep(&self, body: Option<Body>) -> Result<u64, Failure> {
+        let (mut at, mut skip) = (self.chunk.offset + self.overlap, self.overlap);
+        if let Some(mut body) = body {
+            while let Ok(Some(piece)) = body.next().await {
+                let known = skip.min(piece.len());
+                skip -= known;
+                at = self.add(at, piece.slice(known, piece.len())).await?;
+            }
+        }
+        self.may_write(at).map(|()| at)
+    }
+
+    async fn add(&self, mut at: u64, mut rest: Rope) -> Result<u64, Failure> {
         let chunk = &self.chunk;
-        let body = body.unwrap_or_default();
-        let mut at = chunk.offset + self.overlap;
-        let mut rest = body.slice(self.overlap.min(body.len()), body.len());
         while rest.len() > 0 {
             pause().await;
             let row = 1 + self.machine.draw(rest.len());
@@ -238,7 +248,7 @@ impl Turn<'_> {
             rest = rest.slice(row, rest.len());
             at += row;
         }
-        self.may_write(at).map(|()| at)
+        Ok(at)
     }
 }
 
@@ -293,7 +303,7 @@ impl Stage for Port {
         }
         let kept = match self.0.take_over(chunk)? {
             None => Ok(Kept::Recorded),
-            Some(turn) => match turn.keep(body.map(|body| body.bytes)).await {
+            Some(turn) => match turn.keep(body).await {
                 Err(Failure::Refused(problem))
                     if problem.offset.is_some() && self.0.is_recorded(&chunk) =>
                 {
@@ -314,7 +324,7 @@ impl Stage for Port {
                 let staged = self.0.staged.borrow();
                 let part = staged.get(&(chunk.upload, chunk.n));
                 let before = part.cloned().unwrap_or_default();
-                Begun::From(Body::whole(before.slice(0, chunk.offset)))
+                Begun::From(Flow::of(vec![before.slice(0, chunk.offset)]))
             }
         };
         pause().await;
@@ -341,9 +351,10 @@ impl Stage for Port {
         let staged = self.0.staged.borrow();
         let part = staged.get(&(upload, n)).cloned().unwrap_or_default();
         // One that is shorter by now breaks off.
-        Ok(Body {
-            broken: part.len() < length,
-            bytes: part.slice(0, length),
+        let pieces = vec![part.slice(0, length)];
+        Ok(match part.len() < length {
+            true => Flow::broken(pieces),
+            false => Flow::of(pieces),
         })
     }
 }

@@ -10,7 +10,7 @@ use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::{HEAD_MAX, PART_SIZE, SINGLE_REQUEST_MAX, part_count, part_len};
 use chatlift_shared::{AppId, LinkId, UploadId};
 
-use super::feed::{FormFile, Sending};
+use super::feed::{FormFile, Sending, sending};
 use super::ports::Port;
 use super::rope::{Rope, form_file};
 use crate::checksum::{Algorithm, Checksum};
@@ -18,9 +18,9 @@ use crate::link::command::{FoundFile, OpenUpload};
 use crate::link::serial::{Protocol, Role, SerialView};
 use crate::ports::Failure;
 use crate::service::Service;
+use crate::upload::parts::{Sent, SentPart};
 use crate::upload::serial::{Append, Grown, NewSerial};
 use crate::upload::ticket::Ticket;
-use crate::upload::uploads::{Sent, SentPart};
 
 pub(super) type Edge = Service<Port, Port, Port>;
 
@@ -176,7 +176,7 @@ impl Sender {
         } else {
             to
         };
-        Sending::new(port, self.content.slice(from, end), cut)
+        sending(port, self.content.slice(from, end), cut)
     }
 
     fn form(&self, edge: Rc<Edge>, app: AppId, link: LinkId) -> Request {
@@ -202,10 +202,10 @@ impl Sender {
 
     fn single(&self, edge: Rc<Edge>, app: AppId, link: LinkId) -> Request {
         let (name, size) = (self.name(), self.size());
-        let mut feed = self.body(&edge.links, 0, size);
+        let feed = self.body(&edge.links, 0, size);
         let sha256 = (edge.links.0.draw(4) > 0).then(|| self.content.digest());
         Box::pin(async move {
-            let found = edge.put_file(&app, link, name, size, sha256, &mut feed);
+            let found = edge.put_file(&app, link, name, size, sha256, feed);
             Ok(Answered::File(Box::new(found.await?.0)))
         })
     }
@@ -252,9 +252,9 @@ impl Sender {
         };
         let known = u16::try_from(n).expect("few parts");
         if draw(2) == 0 {
-            let mut feed = self.body(&edge.links, begin, begin + length);
+            let feed = self.body(&edge.links, begin, begin + length);
             return Box::pin(async move {
-                let sent = edge.put_part(&ticket, part, length, &mut feed).await?;
+                let sent = edge.put_part(&ticket, part, None, length, feed).await?;
                 Ok(Answered::Part(id, known, sent))
             });
         }
@@ -266,9 +266,9 @@ impl Sender {
         };
         let left = length - offset;
         let length = if draw(2) == 0 { left } else { draw(left + 1) };
-        let mut feed = self.body(&edge.links, begin + offset, begin + offset + length);
+        let feed = self.body(&edge.links, begin + offset, begin + offset + length);
         Box::pin(async move {
-            let sent = edge.put_chunk(&ticket, part, offset, length, &mut feed);
+            let sent = edge.put_part(&ticket, part, Some(offset), length, feed);
             Ok(Answered::Part(id, known, sent.await?))
         })
     }
@@ -306,7 +306,7 @@ impl Sender {
         let offset = if draw(16) == 0 { draw(size) } else { offset };
         let left = size.saturating_sub(offset);
         let length = if draw(4) > 0 { left } else { draw(left + 1) };
-        let mut feed = self.body(&edge.links, offset, offset + length);
+        let feed = self.body(&edge.links, offset, offset + length);
         let checksum = (protocol == Protocol::Tus && draw(5) == 0).then(|| {
             let right = self.content.slice(offset, offset + length).digest();
             let wrong = Sha256::of(b"another");
@@ -326,7 +326,7 @@ impl Sender {
             last: (protocol == Protocol::Resumable).then_some(ends),
         };
         Box::pin(async move {
-            let (grown, _) = edge.append(&app, upload, append, &mut feed).await?;
+            let (grown, _) = edge.append(&app, upload, append, feed).await?;
             Ok(match grown {
                 Grown::File(found) => Answered::File(found),
                 grown => Answered::Grown(upload, grown),

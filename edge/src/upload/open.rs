@@ -1,0 +1,111 @@
+//! Announcing a file that comes in parts.
+
+use chatlift_shared::limits::part_size;
+use chatlift_shared::{AppId, LinkId, ProblemCode, UploadId};
+
+use super::commit::check_beginning;
+use super::ticket::Ticket;
+use crate::link::command::{Command, OpenUpload, Reply};
+use crate::link::key::object_key;
+use crate::link::state::{Multipart, Policy};
+use crate::ports::{Bucket, Failure, Links, World};
+use crate::service::{Service, unexpected};
+
+impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
+    pub(crate) fn new_upload_id(&self, link: LinkId) -> UploadId {
+        let mut suffix = [0; 6];
+        suffix.copy_from_slice(&self.world.random().to_le_bytes()[..6]);
+        UploadId::new(link, suffix)
+    }
+
+    /// Announces a file that comes in parts. The answer says whether it is new. `earlier` is the ticket of
+    /// another upload of the same file's, if the sender has one; it was verified by the caller.
+    ///
+    /// # Errors
+    /// Whatever the link refuses; `file-type-not-accepted` by the announced beginning.
+    pub async fn announce(
+        &self,
+        app: &AppId,
+        link: LinkId,
+        name: String,
+        size: u64,
+        head: &[u8],
+        earlier: Option<&Ticket>,
+    ) -> Result<(OpenUpload, bool), Failure> {
+        let announce = Command::Announce {
+            name: name.clone(),
+            size,
+            earlier: earlier.map(|ticket| {
+                let multipart = Multipart {
+                    r2_upload_id: ticket.r2_upload_id.clone(),
+                    part_size: ticket.part_size,
+                };
+                (ticket.upload, multipart)
+            }),
+        };
+        let policy = match self.links.execute(link, announce).await? {
+            Reply::Upload(known) => return Ok((known, false)),
+            Reply::Room(policy) => policy,
+            other => return Err(unexpected(&other)),
+        };
+        check_beginning(&policy.accept, head, size, &name)?;
+        self.open(app, link, name, size).await
+    }
+
+    /// Announces a file that is never resumed, so that no other upload is joined.
+    ///
+    /// # Errors
+    /// As [`Self::announce`].
+    pub(super) async fn announce_new(
+        &self,
+        app: &AppId,
+        policy: &Policy,
+        link: LinkId,
+        name: String,
+        size: u64,
+        head: &[u8],
+    ) -> Result<OpenUpload, Failure> {
+        check_beginning(&policy.accept, head, size, &name)?;
+        match self.open(app, link, name, size).await? {
+            (opened, true) => Ok(opened),
+            (_, false) => Err(ProblemCode::UploadBusy.into()),
+        }
+    }
+
+    async fn open(
+        &self,
+        app: &AppId,
+        link: LinkId,
+        name: String,
+        size: u64,
+    ) -> Result<(OpenUpload, bool), Failure> {
+        let upload = self.new_upload_id(link);
+        let key = object_key(app, upload);
+        let part_size = part_size(size);
+        let r2_upload_id = self.bucket.create(&key, part_size).await?;
+        let multipart = Multipart {
+            r2_upload_id: r2_upload_id.clone(),
+            part_size,
+        };
+        let open = Command::Open {
+            upload,
+            name,
+            size,
+            multipart,
+        };
+        match self.links.execute(link, open).await {
+            // A twin was announced at the same moment: the link has seen to ours.
+            Ok(Reply::Upload(opened)) => {
+                let new = opened.id == upload;
+                Ok((opened, new))
+            }
+            Ok(other) => Err(unexpected(&other)),
+            Err(failure) => {
+                // The link does not know of it, so nobody else would. R2 drops it after 7 days
+                // if this fails.
+                let _ = self.bucket.abort(&key, &r2_upload_id).await;
+                Err(failure)
+            }
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! How the bytes of a request become parts of an upload, whichever protocol they come by.
+//!
+//! R2 takes parts of 5 MiB or more and keeps nothing of one that breaks off. So bytes that end their part
+//! stream into R2, after what is staged of that part; others are staged with the link as they come. Promise:
+//! what arrived before a cut counts. What is on its way into R2 is kept in memory meanwhile, and staged when it
+//! does not get there, when somebody asks how far the upload is, and when nothing more comes for a while.
+
+use core::future::pending;
+
+use chatlift_shared::api::CompleteUpload;
+use chatlift_shared::digest::Sha256;
+use chatlift_shared::limits::part_len;
+use chatlift_shared::{AppId, Problem, ProblemCode, UploadId};
+
+use super::source::{Keeping, Source};
+use crate::link::command::{Command, FoundFile, Reply};
+use crate::link::flow::{Segment, Way};
+use crate::link::key::object_key;
+use crate::link::lease::{Asked, Lease};
+use crate::link::serial::SerialCommand;
+use crate::link::state::{Multipart, Part};
+use crate::ports::{
+    Begun, Bucket, BucketError, Chunk, Failure, Feed, Kept, Links, Put, Stage, World,
+};
+use crate::service::{Service, unexpected};
+
+/// Bytes on their way from which on a lease is held for them. Fewer are sent again sooner than the link
+/// is asked.
+const LEASED_MIN: u64 = 512 * 1024;
+
+/// The upload that the bytes of a request are for.
+#[derive(Clone, Debug)]
+pub(super) struct Target<'a> {
+    pub(super) app: &'a AppId,
+    pub(super) upload: UploadId,
+    pub(super) multipart: &'a Multipart,
+    pub(super) size: u64,
+    pub(super) by: By,
+    /// Whether bytes count as they come. Otherwise what is whole stays staged.
+    pub(super) counts: bool,
+}
+
+/// How an upload takes bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum By {
+    /// Parts beside each other, each with its digest. A piece that does not end its part may come without.
+    Parts {
+        sha256: Option<Sha256>,
+        /// What to complete the upload with, if this is the last of its parts to be there.
+        complete: Option<CompleteUpload>,
+    },
+    /// One request at a time, from the beginning to the end.
+    Serial { writer: u64 },
+}
+
+/// What is held of a part once bytes of it have come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Held {
+    /// So many bytes of its beginning are staged.
+    Staged(u64),
+    /// R2 has the part.
+    Part,
+    /// It was the last, and the upload is a file.
+    File(Box<FoundFile>),
+}
+
+impl Target<'_> {
+    fn chunk(&self, segment: Segment) -> Chunk {
+        let (sha256, writer) = match self.by {
+            By::Parts { sha256, .. } => (sha256, None),
+            By::Serial { writer } => (None, Some(writer)),
+        };
+        Chunk {
+            upload: self.upload,
+            n: segment.n,
+            offset: segment.begin,
+            length: segment.length,
+            part_len: segment.part_len,
+            sha256,
+            writer,
+            spilled: false,
+        }
+    }
+}
+
+impl<L, B, W> Service<L, B, W>
+where
+    L: Links + Stage<Body = B::Body>,
+    B: Bucket,
+    W: World,
+{
+    /// Takes the next bytes of a request, of one part.
+    ///
+    /// # Errors
+    /// `offset-differs`, `part-size-wrong`; `digest-mismatch` for a part; `invalid-request` for a body of a
+    /// part that brought nothing; what the link refuses.
+    pub(super) async fn receive<F: Feed<Body = B::Body>>(
+        &self,
+        target: &Target<'_>,
+        segment: Segment,
+        source: &mut Source<F>,
+    ) -> Result<Held, Failure> {
+        let chunk = target.chunk(segment);
+        let before = match (segment.way, segment.begin) {
+            (Way::Staged, _) => None,
+            (Way::Straight, 0) => Some(None),
+            (Way::Straight, begin) => match self.links.begin(chunk).await? {
+                Begun::From(staged) => Some(Some((staged, begin))),
+                // It is drained as it is staged.
+                Begun::Recorded => None,
+            },
+        };
+        if let Some(before) = before
+            && let Some(held) = self.stream(target, chunk, before, source).await?
+        {
+            return Ok(held);
+        }
+        self.stage(target, chunk, source).await
+    }
+
+    /// Streams bytes that end their part into R2; `None` where memory to keep them is short.
+    async fn stream<F: Feed<Body = B::Body>>(
+        &self,
+        target: &Target<'_>,
+        chunk: Chunk,
+        before: Option<(B::Body, u64)>,
+        source: &mut Source<F>,
+    ) -> Result<Option<Held>, Failure> {
+        let put = async |body| self.put_in_r2(target, chunk.n, body).await;
+        let lease = Lease {
+            upload: target.upload,
+            n: chunk.n,
+            holder: self.world.random(),
+        };
+        let keeping = Keeping {
+            asked: async || self.asked(lease, chunk.length).await,
+            pause: async |time| self.world.pause(time).await,
+            yields: matches!(target.by, By::Serial { .. }),
+        };
+        let mut staged = None;
+        let spill = async |body, begin, length| {
+            let spilled = Chunk {
+                offset: chunk.offset + begin,
+                length,
+                spilled: true,
+                ..chunk
+            };
+            let kept = self.links.stage(spilled, Some(body)).await;
+            let more = matches!(kept, Ok(Kept::Staged(_)));
+            staged = Some(kept);
+            more
+        };
+        let taken = source.take_kept(before, chunk.length, put, keeping, spill);
+        let error = match taken.await {
+            None => return Ok(None),
+            Some(Ok(put)) => return self.record(target, chunk.n, put).await.map(Some),
+            Some(Err(error)) => error,
+        };
+        self.end_lease(lease, chunk.length).await;
+        let held = match staged.transpose()? {
+            Some(Kept::Recorded) => return Ok(Some(Held::Part)),
+            Some(Kept::Staged(held)) => held,
+            None => chunk.offset,
+        };
+        match (error, target.by) {
+            (Some(error), _) if held == chunk.part_len => Err(self.not_put(target, error).await),
+            (Some(error), _) if held == chunk.offset && !source.broken() => {
+                Err(self.not_put(target, error).await)
+            }
+            (Some(_), By::Parts { .. }) if held == chunk.offset => Err(ended_early().into()),
+            _ => Ok(Some(Held::Staged(held))),
+        }
+    }
+
+    /// Stages bytes, and passes the part on to R2 when that makes it whole.
+    async fn stage<F: Feed<Body = B::Body>>(
+        &self,
+        target: &Target<'_>,
+        chunk: Chunk,
+        source: &mut Source<F>,
+    ) -> Result<Held, Failure> {
+        let stage = async |body| self.links.stage(chunk, body).await;
+        let kept = match source.whole() {
+            Some(body) => stage(Some(body)).await?,
+            None if source.ended().await => stage(None).await?,
+            None => {
+                let stage = async |body| stage(Some(body)).await;
+                source.take(chunk.length, stage).await.said?
+            }
+        };
+        match kept {
+            Kept::Recorded => Ok(Held::Part),
+            Kept::Staged(held) if held == chunk.part_len && target.counts => {
+                self.pass_on(target, chunk.n).await
+            }
+            Kept::Staged(held) => Ok(Held::Staged(held)),
+        }
+    }
+
+    /// Passes a part of which everything is staged on to R2.
+    pub(super) async fn pass_on(&self, target: &Target<'_>, n: u16) -> Result<Held, Failure> {
+        let length = part_len(target.size, target.multipart.part_size, n.into())
+            .ok_or(ProblemCode::PartOutOfRange)?;
+        let whole = self.links.staged(target.upload, n, length).await?;
+        match self.put_in_r2(target, n, whole).await {
+            Ok(put) => self.record(target, n, put).await,
+            Err(error) => Err(self.not_put(target, error).await),
+        }
+    }
+
+    /// Is done when somebody waits for what has come of a part of which `length` bytes are on their
+    /// way.
+    async fn asked(&self, lease: Lease, length: u64) {
+        if length < LEASED_MIN {
+            return pending().await;
+        }
+        loop {
+            match self.links.lease(lease).await {
+                Ok(Asked::Now) => return,
+                Ok(Asked::NotYet) => {}
+                // What is sent again then is the price of an object that cannot be reached.
+                Err(_) => return pending().await,
+            }
+        }
+    }
+
+    /// Has whoever waits for what came of a part go on: it is staged.
+    async fn end_lease(&self, lease: Lease, length: u64) {
+        if length >= LEASED_MIN {
+            // Nobody waits longer than a moment for it.
+            let _ = self.links.end_lease(lease).await;
+        }
+    }
+}
+
+impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
+    pub(super) async fn put_in_r2(
+        &self,
+        target: &Target<'_>,
+        n: u16,
+        body: B::Body,
+    ) -> Result<Put, BucketError> {
+        let key = object_key(target.app, target.upload);
+        let id = &target.multipart.r2_upload_id;
+        self.bucket.put_part(&key, id, n, body).await
+    }
+
+    /// Has the link know of a part that R2 has.
+    pub(super) async fn record(
+        &self,
+        target: &Target<'_>,
+        n: u16,
+        put: Put,
+    ) -> Result<Held, Failure> {
+        let upload = target.upload;
+        let part = Part {
+            etag: put.etag,
+            sha256: put.sha256,
+        };
+        let (sha256, complete) = match target.by {
+            By::Parts { sha256, complete } => (sha256, complete),
+            By::Serial { writer } => {
+                let record = SerialCommand::Record { writer, n, part };
+                self.tell(upload, Command::Serial(upload, record)).await?;
+                return Ok(Held::Part);
+            }
+        };
+        if sha256 != Some(put.sha256) {
+            // R2 took the wrong bytes in place of any right ones.
+            self.tell(upload, Command::ForgetPart { upload, n }).await?;
+            return Err(wrong_digest().into());
+        }
+        let record = Command::RecordPart {
+            upload,
+            n,
+            part,
+            seal: complete.map(|request| self.seal(request)),
+        };
+        match self.links.execute(upload.link(), record).await? {
+            Reply::Done => Ok(Held::Part),
+            Reply::File(found) => Ok(Held::File(found)),
+            Reply::Sealed(sealed) => {
+                let found = self
+                    .commit_sealed(target.app, upload, sealed, None, None)
+                    .await?;
+                Ok(Held::File(Box::new(found)))
+            }
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Why a part was not put into R2: the link's own reason, if the upload takes no parts any more.
+    /// One that R2 has dropped is ended, so that the file can be announced anew.
+    async fn not_put(&self, target: &Target<'_>, error: BucketError) -> Failure {
+        let upload = target.upload;
+        let ended = self.tell(upload, Command::Touch { upload }).await;
+        let ended = match ended {
+            Ok(()) if error.gone => self.tell(upload, Command::Abort { upload }).await,
+            other => other,
+        };
+        match ended {
+            Ok(()) if error.gone => ProblemCode::UploadAborted.into(),
+            Ok(()) => error.into(),
+            Err(failure) => failure,
+        }
+    }
+}
+
+/// The problem of bytes that do not have the digest that was said.
+pub(super) fn wrong_digest() -> Problem {
+    Problem::new(ProblemCode::DigestMismatch).field("Content-Digest")
+}
+
+/// The problem of a body that has fewer bytes than it announced.
+pub(super) fn ended_early() -> Problem {
+    Problem::new(ProblemCode::InvalidRequest)
+        .field("Content-Length")
+        .detail("The body ended before its announced length.")
+}

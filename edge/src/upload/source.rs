@@ -1,0 +1,357 @@
+//! Bytes on their way from a feed into whatever stores them, taken piece by piece: looked at, passed on,
+//! hashed, and kept in memory where a cut must not lose them.
+
+use core::cell::{Cell, RefCell};
+use core::future::pending;
+use core::mem;
+use core::time::Duration;
+use std::collections::VecDeque;
+
+use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use futures_util::StreamExt as _;
+use futures_util::future::{Either, join, select};
+
+use crate::checksum::Algorithm;
+use crate::ports::{BucketError, Feed, Hash as _, Piece, Sink as _};
+
+/// How long nothing may come of a part before what came is staged: a network that goes away without a word
+/// must not hide it.
+const STALL: Duration = Duration::from_secs(1);
+
+/// What became of bytes that were taken.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Taken<T> {
+    /// What the consumer said.
+    pub(super) said: T,
+    /// How many bytes it was given.
+    pub(super) bytes: u64,
+}
+
+/// What bytes are kept for while they travel.
+pub(super) struct Keeping<Ask, Pause> {
+    /// Is done when somebody wants to know what came. Called again, it tells that this is staged.
+    pub(super) asked: Ask,
+    /// Waits.
+    pub(super) pause: Pause,
+    /// Whether who asks takes over, so that nothing more may reach the consumer.
+    pub(super) yields: bool,
+}
+
+/// A feed that is taken piece by piece.
+pub(super) struct Source<F: Feed> {
+    feed: F,
+    /// Looked at, or left over from a piece.
+    ahead: VecDeque<F::Piece>,
+    hash: Option<F::Hash>,
+}
+
+/// What came and is not staged yet.
+struct Kept<P> {
+    pieces: Vec<P>,
+    /// Bytes that came before and are staged.
+    begin: u64,
+    bytes: u64,
+    /// Whether what came was not wanted.
+    refused: bool,
+}
+
+impl<F: Feed> Source<F> {
+    pub(super) fn of(feed: F) -> Self {
+        Self {
+            feed,
+            ahead: VecDeque::new(),
+            hash: None,
+        }
+    }
+
+    /// Whether it broke off before its end.
+    pub(super) fn broken(&self) -> bool {
+        self.feed.broken()
+    }
+
+    async fn next(&mut self) -> Option<F::Piece> {
+        match self.ahead.pop_front() {
+            Some(piece) => Some(piece),
+            None => self.feed.next().await,
+        }
+    }
+
+    /// The next bytes, at most `most`, which go into the digest.
+    async fn take_piece(&mut self, most: u64) -> Option<F::Piece> {
+        let mut piece = self.next().await?;
+        if piece.length() > most {
+            self.ahead.push_front(piece.split_off(most));
+        }
+        if let Some(hash) = &mut self.hash {
+            hash.update(&piece).await;
+        }
+        Some(piece)
+    }
+
+    /// The first `most` bytes, or all there are, without taking them.
+    pub(super) async fn peek(&mut self, most: u64) -> Vec<u8> {
+        let (mut seen, mut head) = (Vec::new(), Vec::new());
+        while (head.len() as u64) < most {
+            let Some(piece) = self.next().await else {
+                break;
+            };
+            head.extend(piece.copy(most - head.len() as u64));
+            seen.push(piece);
+        }
+        for piece in seen.into_iter().rev() {
+            self.ahead.push_front(piece);
+        }
+        head
+    }
+
+    /// Whether there is nothing more to take. That it broke off is told by [`Self::broken`].
+    pub(super) async fn ended(&mut self) -> bool {
+        if self.ahead.is_empty()
+            && let Some(piece) = self.feed.next().await
+        {
+            self.ahead.push_front(piece);
+        }
+        self.ahead.is_empty()
+    }
+
+    /// Computes a digest of all that is taken from here on.
+    pub(super) fn hash(&mut self, algorithm: Algorithm) -> Result<(), BucketError> {
+        self.hash = Some(F::hash(algorithm)?);
+        Ok(())
+    }
+
+    /// The digest that was begun last.
+    pub(super) async fn digest(&mut self) -> Result<Vec<u8>, BucketError> {
+        match self.hash.take() {
+            Some(hash) => hash.finish().await,
+            None => Err(BucketError {
+                operation: "digest",
+                reason: "none was begun".to_owned(),
+                gone: false,
+            }),
+        }
+    }
+
+    /// All of it as a body that passes through untouched, if nothing was taken and nothing is computed.
+    pub(super) fn whole(&mut self) -> Option<F::Body> {
+        match self.ahead.is_empty() && self.hash.is_none() {
+            true => self.feed.whole(),
+            false => None,
+        }
+    }
+
+    /// Has `consume` take the next bytes, at most `length`, as a body that ends where they do.
+    pub(super) async fn take<T>(
+        &mut self,
+        length: u64,
+        consume: impl AsyncFnOnce(F::Body) -> T,
+    ) -> Taken<T> {
+        self.pass(length, None, &Cell::new(0), consume).await
+    }
+
+    /// As [`Self::take`], as a body of exactly `length` bytes, which fails when fewer come. `given` tells
+    /// meanwhile how many it was given.
+    pub(super) async fn take_exactly<T>(
+        &mut self,
+        length: u64,
+        given: &Cell<u64>,
+        consume: impl AsyncFnOnce(F::Body) -> T,
+    ) -> Taken<T> {
+        self.pass(length, Some(length), given, consume).await
+    }
+
+    async fn pass<T>(
+        &mut self,
+        length: u64,
+        exactly: Option<u64>,
+        given: &Cell<u64>,
+        consume: impl AsyncFnOnce(F::Body) -> T,
+    ) -> Taken<T> {
+        let (mut sink, body) = F::pipe(exactly);
+        let said = {
+            let pump = async {
+                while given.get() < length {
+                    let Some(piece) = self.take_piece(length - given.get()).await else {
+                        break;
+                    };
+                    given.set(given.get() + piece.length());
+                    if !sink.write(piece).await {
+                        return;
+                    }
+                }
+                if exactly.is_none() || given.get() == length {
+                    sink.close();
+                }
+            };
+            let pump = Box::pin(pump);
+            match select(pump, Box::pin(consume(body))).await {
+                Either::Left(((), consuming)) => consuming.await,
+                Either::Right((said, _)) => said,
+            }
+        };
+        Taken {
+            said,
+            bytes: given.get(),
+        }
+    }
+
+    /// Has `consume` take the next `length` bytes, after `before`, as one body. What comes is kept until the
+    /// end, however fast the consumer reads. `spill` gets it, with its place among these bytes and its
+    /// length, when somebody asks for it, when nothing more comes for a while, and when the consumer fails;
+    /// it answers whether it takes more. `None` where memory is short; an error of `None` where all that came
+    /// was left to who asked.
+    pub(super) async fn take_kept<T, E>(
+        &mut self,
+        before: Option<(F::Body, u64)>,
+        length: u64,
+        consume: impl AsyncFnOnce(F::Body) -> Result<T, E>,
+        keeping: Keeping<impl AsyncFn(), impl AsyncFn(Duration)>,
+        mut into: impl AsyncFnMut(F::Body, u64, u64) -> bool,
+    ) -> Option<Result<T, Option<E>>> {
+        let _share = self.feed.share(length)?;
+        let held = before.as_ref().map_or(0, |(_, held)| *held);
+        let (sink, body) = F::pipe(Some(held + length));
+        let kept = RefCell::new(Kept::default());
+        let said = {
+            let (pieces, arrived) = unbounded();
+            let read = self.read(length, pieces, &kept, &keeping, &mut into);
+            let travel = join(
+                consume(body),
+                join(read, write::<F>(before, length, arrived, sink)),
+            );
+            let taken_over = async {
+                match keeping.yields {
+                    true => (keeping.asked)().await,
+                    false => pending().await,
+                }
+            };
+            match select(Box::pin(travel), Box::pin(taken_over)).await {
+                Either::Left(((said, _), _)) => said.map_err(Some),
+                Either::Right(_) => Err(None),
+            }
+        };
+        if said.is_err() {
+            spill::<F>(&kept, &mut into).await;
+        }
+        Some(said)
+    }
+
+    /// Reads `length` bytes, or all there are. Once somebody has asked for what came, nothing is spilled
+    /// before the end: who was told how much is held goes on from there.
+    async fn read(
+        &mut self,
+        length: u64,
+        pieces: UnboundedSender<F::Piece>,
+        kept: &RefCell<Kept<F::Piece>>,
+        keeping: &Keeping<impl AsyncFn(), impl AsyncFn(Duration)>,
+        into: &mut impl AsyncFnMut(F::Body, u64, u64) -> bool,
+    ) {
+        let ask = async || match keeping.yields {
+            true => pending().await,
+            false => (keeping.asked)().await,
+        };
+        let was_asked = Cell::new(false);
+        let (mut came, mut asking) = (0, Box::pin(ask()));
+        while came < length {
+            let mut next = Box::pin(self.take_piece(length - came));
+            let read = loop {
+                let stalled = Box::pin(async {
+                    match was_asked.get() {
+                        true => pending().await,
+                        false => (keeping.pause)(STALL).await,
+                    }
+                });
+                match select(next.as_mut(), select(asking.as_mut(), stalled)).await {
+                    Either::Left((read, _)) => break read,
+                    Either::Right((Either::Left(_), _)) => {
+                        was_asked.set(true);
+                        spill::<F>(kept, into).await;
+                        // Asked anew, it tells that all is staged.
+                        asking = Box::pin(ask());
+                    }
+                    Either::Right((Either::Right(_), _)) => spill::<F>(kept, into).await,
+                }
+            };
+            let Some(piece) = read else {
+                return;
+            };
+            came += piece.length();
+            kept.borrow_mut().push(piece.clone());
+            // A consumer that has failed takes no more; what comes is kept all the same.
+            let _ = pieces.unbounded_send(piece);
+        }
+    }
+}
+
+impl<P> Default for Kept<P> {
+    fn default() -> Self {
+        Self {
+            pieces: Vec::new(),
+            begin: 0,
+            bytes: 0,
+            refused: false,
+        }
+    }
+}
+
+impl<P: Piece> Kept<P> {
+    fn push(&mut self, piece: P) {
+        self.bytes += piece.length();
+        self.pieces.push(piece);
+    }
+}
+
+/// Hands over what there is, unless that was refused before.
+async fn spill<F: Feed>(
+    kept: &RefCell<Kept<F::Piece>>,
+    into: &mut impl AsyncFnMut(F::Body, u64, u64) -> bool,
+) {
+    let (pieces, begin, bytes) = {
+        let mut kept = kept.borrow_mut();
+        if kept.bytes == 0 || kept.refused {
+            return;
+        }
+        let begin = kept.begin;
+        kept.begin += kept.bytes;
+        (
+            mem::take(&mut kept.pieces),
+            begin,
+            mem::take(&mut kept.bytes),
+        )
+    };
+    if !into(F::gathered(pieces), begin, bytes).await {
+        kept.borrow_mut().refused = true;
+    }
+}
+
+/// Writes `before`, a body and its length, and then what arrives, which has `length`. When one of them stays
+/// shorter, the whole breaks off.
+async fn write<F: Feed>(
+    before: Option<(F::Body, u64)>,
+    length: u64,
+    mut arrived: UnboundedReceiver<F::Piece>,
+    mut sink: F::Sink,
+) {
+    if let Some((body, held)) = before {
+        let (mut feed, mut given) = (F::of(body), 0);
+        while let Some(piece) = feed.next().await {
+            given += piece.length();
+            if !sink.write(piece).await {
+                return;
+            }
+        }
+        if given != held {
+            return;
+        }
+    }
+    let mut given = 0;
+    while let Some(piece) = arrived.next().await {
+        given += piece.length();
+        if !sink.write(piece).await {
+            return;
+        }
+    }
+    if given == length {
+        sink.close();
+    }
+}
