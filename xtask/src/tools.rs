@@ -270,7 +270,7 @@ const BROWSER_PACKAGES: [(&str, &str); 7] = [
 
 /// The Debian packages that the backend converts, scans and keeps its jobs with, and those that its
 /// tests open the results with.
-const PROGRAM_PACKAGES: [(&str, &str); 18] = [
+const PROGRAM_PACKAGES: [(&str, &str); 19] = [
     ("bubblewrap", "/usr/bin/bwrap"),
     ("util-linux", "/usr/bin/prlimit"),
     (
@@ -293,6 +293,7 @@ const PROGRAM_PACKAGES: [(&str, &str); 18] = [
     ("librsvg2-bin", "/usr/bin/rsvg-convert"),
     ("qpdf", "/usr/bin/qpdf"),
     ("libarchive-tools", "/usr/bin/bsdtar"),
+    ("libtiff-tools", "/usr/bin/tiff2rgba"),
     (
         "fonts-noto-cjk",
         "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc",

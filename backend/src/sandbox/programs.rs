@@ -37,11 +37,13 @@ pub enum Program {
     Qpdf,
     /// Archives other than zips.
     BsdTar,
+    /// TIFFs of any coding.
+    Tiff2Rgba,
 }
 
 impl Program {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Bubblewrap,
         Self::Prlimit,
         Self::Setpriv,
@@ -57,6 +59,7 @@ impl Program {
         Self::PdfToText,
         Self::Qpdf,
         Self::BsdTar,
+        Self::Tiff2Rgba,
     ];
 
     /// The names that it goes by, the best first.
@@ -79,6 +82,7 @@ impl Program {
             Self::PdfToText => &["pdftotext"],
             Self::Qpdf => &["qpdf"],
             Self::BsdTar => &["bsdtar"],
+            Self::Tiff2Rgba => &["tiff2rgba"],
         }
     }
 
@@ -98,6 +102,7 @@ impl Program {
             Self::PdfInfo | Self::PdfToPpm | Self::PdfToText => "poppler-utils",
             Self::Qpdf => "qpdf",
             Self::BsdTar => "libarchive-tools",
+            Self::Tiff2Rgba => "libtiff-tools",
         }
     }
 

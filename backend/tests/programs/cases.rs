@@ -477,3 +477,101 @@ async fn scans_and_faxes_of_any_coding_keep_their_picture_and_their_shape() {
         assert_eq!(refused.map(drop), Err(Rejection::Unreadable), "{name}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tiff_of_any_colours_and_layout_keeps_its_picture_upright() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let flag = "-fill red -draw rectangle_0,0_299,399 -fill white -draw rectangle_300,0_599,399";
+    for (name, how) in [
+        ("cmyk.tif", "-depth 8 -colorspace CMYK -compress LZW"),
+        ("deep-cmyk.tif", "-depth 16 -colorspace CMYK -compress Zip"),
+        ("inks.tif", "-depth 8 -alpha set -colorspace CMYK"),
+        (
+            "planar-cmyk.tif",
+            "-depth 8 -colorspace CMYK -interlace plane",
+        ),
+        (
+            "lab.tif",
+            "-depth 8 -colorspace Lab -alpha off -compress LZW",
+        ),
+        ("planar.tif", "-depth 8 -interlace plane"),
+        ("tiles.tif", "-depth 8 -define tiff:tile-geometry=128x128"),
+        ("turned.tif", "-type Palette -compress LZW"),
+        ("zstd.tif", "-depth 8 -compress zstd"),
+        ("lzma.tif", "-depth 8 -compress LZMA"),
+        ("runs.tif", "-depth 8 -compress RLE"),
+        ("big.tif", "-depth 8 -compress LZW"),
+    ] {
+        let path = folder.path().join(name);
+        let target = match name {
+            "big.tif" => format!("tiff64:{}", path.display()),
+            _ => path.display().to_string(),
+        };
+        let words = format!("-size 600x400 xc:white {flag} {how}");
+        let words: Vec<String> = words
+            .split(' ')
+            .map(|word| word.replace('_', " "))
+            .collect();
+        let mut arguments: Vec<&str> = words.iter().map(String::as_str).collect();
+        if name == "turned.tif" {
+            arguments.extend(["-orient", "RightTop"]);
+        }
+        arguments.push(&target);
+        program(CONVERT, "imagemagick", &arguments).expect(name);
+        let scan = std::fs::read(path).expect("a scan");
+        let (_, made) = delivered(name, "image/tiff", &scan, &["image/png"])
+            .await
+            .expect(name);
+        let made = image::load_from_memory(&made).expect("an image").to_rgb8();
+        // What was left is on top where the page lay on its side.
+        let (size, red, white) = match name {
+            "turned.tif" => ((400, 600), (200, 20), (200, 580)),
+            _ => ((600, 400), (20, 200), (580, 200)),
+        };
+        assert_eq!(made.dimensions(), size, "{name}");
+        let (red, white) = (
+            made.get_pixel(red.0, red.1).0,
+            made.get_pixel(white.0, white.1).0,
+        );
+        assert!(
+            red[0] > 200 && red[1] < 80 && red[2] < 80,
+            "{name}: {red:?}"
+        );
+        assert!(white.iter().all(|part| *part > 235), "{name}: {white:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pages_of_a_tiff_may_each_have_a_coding_of_their_own() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut paths = Vec::new();
+    for (n, how) in [
+        "-monochrome -compress Fax",
+        "-depth 8 -colorspace CMYK -compress LZW",
+        "-depth 8",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let path = folder.path().join(format!("{n}.tif")).display().to_string();
+        let size = format!("{}x400", 600 + 10 * n);
+        let mut arguments = vec!["-size", &size, "xc:white"];
+        arguments.extend(how.split(' '));
+        arguments.push(&path);
+        program(CONVERT, "imagemagick", &arguments).expect("a page");
+        paths.push(path);
+    }
+    let whole = folder.path().join("whole.tif").display().to_string();
+    let mut arguments: Vec<&str> = paths.iter().map(String::as_str).collect();
+    arguments.push(&whole);
+    program("tiffcp", "libtiff-tools", &arguments).expect("a TIFF");
+    let scan = std::fs::read(&whole).expect("a scan");
+    let (product, made) = delivered("whole.tif", "image/tiff", &scan, &[PDF])
+        .await
+        .expect("a PDF");
+    assert_eq!(product.media_type, PDF);
+    let pdf = folder.path().join("whole.pdf");
+    std::fs::write(&pdf, made).expect("a file");
+    let said = program("pdfinfo", "poppler-utils", &[&pdf.display().to_string()]);
+    assert!(said.expect("pdfinfo").contains("Pages:           3"));
+}

@@ -1,37 +1,40 @@
 //! TIFF, as scanners and fax machines make it, into images or a PDF of as many pages.
 //!
-//! The decoder reads the page that the file's head points to, so a copy is pointed to each in turn.
-//! What it does not know (palettes, fax Group 3) and what has pixels that are not square, as faxes
-//! have, ffmpeg reads, which gives the page its shape on paper.
+//! The image crate reads the page that the file's head points to, so a copy is pointed to each in turn.
+//! What it does not know (fax Group 3, CIELab, inks beside CMYK and the like) libtiff's own tool makes plain
+//! first. Pixels that are not square, as faxes have, are drawn out to the shape of the paper.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use image::ImageFormat;
-use tiff::decoder::Decoder;
+use image::imageops::FilterType;
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageFormat, RgbImage};
+use tiff::ColorType;
 use tiff::decoder::ifd::Value;
-use tiff::tags::Tag;
+use tiff::decoder::{Decoder, DecodingResult};
+use tiff::tags::{ByteOrder, Tag};
 
-use super::image::{PIXELS_MAX, Picture, Turn, finish, is_target, on_white, read};
+use super::image::{PIXELS_MAX, Picture, Turn, check_size, finish, is_target, on_white, read};
 use super::{Conversion, ConvertError, Converter, pdf, reject};
 use crate::pipeline::Rejection;
 use crate::sandbox::{Limits, Program, Run, Sandbox};
 
-/// Reading one page.
+/// Making all pages plain.
 const LIMITS: Limits = Limits {
-    time: Duration::from_secs(60),
+    time: Duration::from_secs(120),
     memory: 1024 * 1024 * 1024,
     output: 512 * 1024 * 1024,
     processes: 8,
 };
 /// Largest PDF of pages, in bytes: it is put together in memory.
 const PDF_MAX: usize = 256 * 1024 * 1024;
-/// Square pixels; `sar` is the width of one by its height.
-const SQUARE: &str = "scale='if(gt(sar,1),iw*sar,iw)':'if(gt(sar,1),ih,ih/sar)',setsar=1";
+/// Most pages of one file.
+const PAGES_MAX: usize = 200;
 
 /// The converter of TIFFs.
 #[derive(Clone, Debug)]
@@ -47,12 +50,17 @@ impl Converter for Tiffs {
     }
 
     fn convert(&self, conversion: &Conversion<'_>) -> Result<(), ConvertError> {
-        let pages = Pages::of(conversion.source, conversion.folder)?;
-        if pages.count() == 1 {
-            let page = self.page(conversion.source, conversion.folder)?;
-            return finish(&page, conversion.to, conversion.result);
+        let scan = Scan {
+            pages: Pages::of(conversion.source, conversion.folder)?,
+            source: conversion.source,
+            folder: conversion.folder,
+            sandbox: &self.0,
+            plain: OnceCell::new(),
+        };
+        if scan.pages.count() == 1 {
+            return finish(&scan.page(0)?, conversion.to, conversion.result);
         }
-        let pages = (0..pages.count()).map(|n| self.page(pages.at(n)?, conversion.folder));
+        let pages = (0..scan.pages.count()).map(|n| scan.page(n));
         if conversion.to == pdf::PDF {
             let (mut made, mut size) = (Vec::new(), 0);
             for page in pages {
@@ -84,79 +92,225 @@ impl Converter for Tiffs {
     }
 }
 
-impl Tiffs {
-    /// The first page of a file.
-    fn page(&self, path: &Path, folder: &Path) -> Result<Picture, ConvertError> {
-        let known = read(path, ImageFormat::Tiff, Turn::ByExif);
-        let again = match &known {
-            Ok(_) => !is_square(path),
-            Err(ConvertError::Rejected { rejection, .. }) => *rejection == Rejection::Unreadable,
-            Err(ConvertError::Disk(_)) => false,
+/// One file while it is converted.
+struct Scan<'a> {
+    pages: Pages,
+    source: &'a Path,
+    folder: &'a Path,
+    sandbox: &'a Sandbox,
+    /// The same pages made plain, once that is needed.
+    plain: OnceCell<Pages>,
+}
+
+impl Scan<'_> {
+    /// Page `n`, from 0, upright and in its shape on paper.
+    fn page(&self, n: usize) -> Result<Picture, ConvertError> {
+        let path = self.pages.at(n)?;
+        let tags = Tags::of(path);
+        let picture = match read(path, ImageFormat::Tiff, Turn::ByExif) {
+            Err(ConvertError::Rejected { rejection, .. })
+                if rejection == Rejection::Unreadable
+                    && let Some(mut image) = inks(path) =>
+            {
+                image.apply_orientation(tags.orientation);
+                Picture {
+                    image,
+                    profile: None,
+                }
+            }
+            Err(ConvertError::Rejected { rejection, error })
+                if rejection == Rejection::Unreadable
+                    && self.sandbox.programs().get(Program::Tiff2Rgba).is_some() =>
+            {
+                tags.upright(read(
+                    self.plain(&error)?.at(n)?,
+                    ImageFormat::Tiff,
+                    Turn::Never,
+                )?)
+            }
+            other => other?,
         };
-        if !again || self.0.programs().get(Program::Ffmpeg).is_none() {
-            return known;
+        tags.in_shape(picture)
+    }
+
+    /// The pages as libtiff reads them.
+    fn plain(&self, why: &str) -> Result<&Pages, ConvertError> {
+        if let Some(plain) = self.plain.get() {
+            return Ok(plain);
         }
-        let between = folder.join("page.png");
-        let words = format!(
-            "-nostdin -hide_banner -loglevel error -max_pixels {PIXELS_MAX} \
-             -protocol_whitelist file -f tiff_pipe -i"
-        );
-        let mut arguments: Vec<OsString> = words.split_whitespace().map(OsString::from).collect();
-        arguments.push(path.into());
-        arguments.extend(["-frames:v", "1", "-vf", SQUARE, "-y"].map(OsString::from));
-        arguments.push(between.clone().into());
-        let ended = self.0.run(&Run {
-            program: Program::Ffmpeg,
-            arguments,
-            folder,
-            reads: &[path],
+        let folder = self.folder.join("plain");
+        fs::create_dir(&folder)?;
+        let made = folder.join("made.tiff");
+        let ended = self.sandbox.run(&Run {
+            program: Program::Tiff2Rgba,
+            arguments: vec![
+                "-c".into(),
+                "none".into(),
+                self.source.into(),
+                made.clone().into(),
+            ],
+            folder: &folder,
+            reads: &[self.source],
             limits: LIMITS,
         })?;
-        // It makes something of what was cut, and says so.
-        if !ended.success || !ended.errors.trim().is_empty() {
-            return known;
+        // It makes something of what was cut, and says so; of what it does not know it only warns.
+        let faults = ended
+            .errors
+            .lines()
+            .filter(|line| !line.contains("Warning, "));
+        let fault = faults.map(str::trim).find(|line| !line.is_empty());
+        if let (false, _) | (_, Some(_)) = (ended.success, fault) {
+            let error = format!("{why}; {}", fault.unwrap_or_default());
+            return Err(reject(Rejection::Unreadable, error));
         }
-        read(&between, ImageFormat::Png, Turn::Never)
+        let plain = Pages::of(&made, &folder)?;
+        if plain.count() < self.pages.count() {
+            return Err(reject(Rejection::Unreadable, "pages are missing"));
+        }
+        Ok(self.plain.get_or_init(|| plain))
     }
 }
 
-/// Whether its pixels are as wide as they are high, as far as it says (TIFF 6.0, section 8).
-fn is_square(path: &Path) -> bool {
-    let density = || {
-        let mut decoder = Decoder::new(BufReader::new(File::open(path).ok()?)).ok()?;
-        let mut per_unit = |tag| match decoder.find_tag(tag).ok()?? {
+/// A page of four inks and a mask, of 8 or 16 bits each (TIFF 6.0, section 16), which neither the image crate
+/// nor libtiff's tool takes; nothing if it is none, or cut.
+fn inks(path: &Path) -> Option<DynamicImage> {
+    let mut decoder = Decoder::new(BufReader::new(File::open(path).ok()?)).ok()?;
+    let (width, height) = decoder.dimensions().ok()?;
+    check_size(width, height).ok()?;
+    let ColorType::CMYKA(8 | 16) = decoder.colortype().ok()? else {
+        return None;
+    };
+    let samples = match decoder.read_image().ok()? {
+        DecodingResult::U8(samples) => samples,
+        DecodingResult::U16(samples) => samples.iter().map(|s| (s >> 8) as u8).collect(),
+        _ => return None,
+    };
+    let light = |ink: u8, black: u8| {
+        let light = u16::from(u8::MAX - ink) * u16::from(u8::MAX - black);
+        (light / u16::from(u8::MAX)) as u8
+    };
+    let pixels = samples.chunks_exact(5);
+    let pixels = pixels.flat_map(|p| [light(p[0], p[3]), light(p[1], p[3]), light(p[2], p[3])]);
+    RgbImage::from_raw(width, height, pixels.collect()).map(DynamicImage::from)
+}
+
+/// What a page says of how it is to be shown (TIFF 6.0, section 8).
+struct Tags {
+    orientation: Orientation,
+    /// Width of a pixel by its height.
+    aspect: f64,
+}
+
+impl Tags {
+    /// Of the first page of a file; the usual ones where it says nothing that can be used.
+    fn of(path: &Path) -> Self {
+        let file = File::open(path).ok();
+        let mut decoder = file.and_then(|file| Decoder::new(BufReader::new(file)).ok());
+        let mut value = |tag| decoder.as_mut()?.find_tag(tag).ok()?;
+        let orientation = value(Tag::Orientation)
+            .and_then(|value| Orientation::from_exif(value.into_u16().ok()?.try_into().ok()?));
+        let mut per_unit = |tag| match value(tag)? {
             Value::Rational(n, d) if n > 0 && d > 0 => Some(f64::from(n) / f64::from(d)),
             _ => None,
         };
-        Some(per_unit(Tag::XResolution)? / per_unit(Tag::YResolution)?)
-    };
-    density().is_none_or(|ratio| (0.98..1.02).contains(&ratio))
-}
+        let (x, y) = (per_unit(Tag::XResolution), per_unit(Tag::YResolution));
+        Self {
+            orientation: orientation.unwrap_or(Orientation::NoTransforms),
+            aspect: x.zip(y).map_or(1.0, |(x, y)| y / x),
+        }
+    }
 
-/// Most pages of one file.
-const PAGES_MAX: usize = 200;
+    /// libtiff mirrors a page as its rows are to be read, and turns none: the one is taken back for the
+    /// other.
+    fn upright(&self, mut picture: Picture) -> Picture {
+        let mirrored = match self.orientation {
+            Orientation::FlipHorizontal | Orientation::Rotate90 => Orientation::FlipHorizontal,
+            Orientation::Rotate180 | Orientation::Rotate270FlipH => Orientation::Rotate180,
+            Orientation::FlipVertical | Orientation::Rotate270 => Orientation::FlipVertical,
+            Orientation::NoTransforms | Orientation::Rotate90FlipH => Orientation::NoTransforms,
+        };
+        picture.image.apply_orientation(mirrored);
+        picture.image.apply_orientation(self.orientation);
+        picture
+    }
+
+    /// Draws a page out whose pixels are not square.
+    fn in_shape(&self, mut picture: Picture) -> Result<Picture, ConvertError> {
+        let turned = matches!(
+            self.orientation,
+            Orientation::Rotate90
+                | Orientation::Rotate270
+                | Orientation::Rotate90FlipH
+                | Orientation::Rotate270FlipH
+        );
+        let aspect = if turned {
+            self.aspect.recip()
+        } else {
+            self.aspect
+        };
+        if (0.98..1.02).contains(&aspect) || !(0.1..10.0).contains(&aspect) {
+            return Ok(picture);
+        }
+        let drawn = |side: u32, by: f64| (f64::from(side) * by).round() as u32;
+        let (width, height) = (picture.image.width(), picture.image.height());
+        let (width, height) = match aspect > 1.0 {
+            true => (drawn(width, aspect), height),
+            false => (width, drawn(height, aspect.recip())),
+        };
+        check_size(width, height)?;
+        picture.image = picture
+            .image
+            .resize_exact(width, height, FilterType::Triangle);
+        Ok(picture)
+    }
+}
 
 /// A TIFF whose pages can be looked at one after the other.
 #[derive(Debug)]
 pub(super) struct Pages {
-    copy: PathBuf,
-    little: bool,
-    offsets: Vec<u32>,
+    path: PathBuf,
+    order: ByteOrder,
+    /// Whether its offsets have 8 bytes.
+    big: bool,
+    offsets: Vec<u64>,
 }
 
 impl Pages {
-    /// Finds the pages of the TIFF at `source`; works on a copy in `folder`.
+    /// Finds the pages of the TIFF at `source`; works on a copy in `folder` if there are several.
     pub(super) fn of(source: &Path, folder: &Path) -> Result<Self, ConvertError> {
-        let (little, offsets) = offsets(&mut File::open(source)?)?;
-        let copy = folder.join("pages.tiff");
-        if offsets.len() > 1 {
-            fs::copy(source, &copy)?;
+        let mut pages = Self {
+            path: source.to_owned(),
+            order: ByteOrder::LittleEndian,
+            big: false,
+            offsets: Vec::new(),
+        };
+        // What it cannot make out, whoever reads the page judges.
+        let Ok(mut decoder) = Decoder::new(BufReader::new(File::open(source)?)) else {
+            return Ok(pages);
+        };
+        pages.order = decoder.byte_order();
+        let mut seen = BTreeSet::new();
+        let mut next = decoder.ifd_pointer();
+        // A chain that leads into itself or nowhere ends there.
+        while let Some(page) = next.filter(|page| seen.insert(page.0)) {
+            let Ok(directory) = decoder.read_directory(page) else {
+                break;
+            };
+            if pages.offsets.len() == PAGES_MAX {
+                let error = format!("more than {PAGES_MAX} pages");
+                return Err(reject(Rejection::ResultTooLarge, error));
+            }
+            pages.offsets.push(page.0);
+            next = directory.next();
         }
-        Ok(Self {
-            copy,
-            little,
-            offsets,
-        })
+        if pages.offsets.len() > 1 {
+            pages.path = folder.join("pages.tiff");
+            fs::copy(source, &pages.path)?;
+            let mut magic = [0; 4];
+            File::open(source)?.read_exact(&mut magic)?;
+            pages.big = magic.contains(&43);
+        }
+        Ok(pages)
     }
 
     /// How many there are; 1 too for a file whose pages cannot be told apart.
@@ -164,63 +318,25 @@ impl Pages {
         self.offsets.len().max(1)
     }
 
-    /// The file with page `n`, from 0, as its first.
+    /// The file with page `n`, from 0, as its first (TIFF 6.0, section 2; in a BigTIFF 8 bytes later).
     pub(super) fn at(&self, n: usize) -> Result<&Path, ConvertError> {
-        let offset = self.offsets.get(n).copied().unwrap_or_default();
-        let bytes = if self.little {
-            offset.to_le_bytes()
-        } else {
-            offset.to_be_bytes()
+        let Some(offset) = self.offsets.get(n).filter(|_| self.offsets.len() > 1) else {
+            return Ok(&self.path);
         };
-        let mut file = OpenOptions::new().write(true).open(&self.copy)?;
-        file.seek(SeekFrom::Start(4))?;
-        file.write_all(&bytes)?;
-        Ok(&self.copy)
-    }
-}
-
-/// Whether it is little endian, and where its directories begin (TIFF 6.0, section 2): each has a
-/// count, entries of 12 bytes, and the place of the next.
-fn offsets(file: &mut File) -> Result<(bool, Vec<u32>), ConvertError> {
-    let mut head = [0; 8];
-    let mut offsets = Vec::new();
-    if file.read_exact(&mut head).is_err() {
-        return Ok((true, offsets));
-    }
-    let little = head.starts_with(b"II*\0");
-    if !little && !head.starts_with(b"MM\0*") {
-        return Ok((little, offsets));
-    }
-    let long = |bytes: [u8; 4]| match little {
-        true => u32::from_le_bytes(bytes),
-        false => u32::from_be_bytes(bytes),
-    };
-    let mut seen = BTreeSet::new();
-    let mut next = long([head[4], head[5], head[6], head[7]]);
-    // A chain that leads into itself or nowhere ends there; the decoder judges what is left.
-    while next != 0 && seen.insert(next) {
-        if offsets.len() == PAGES_MAX {
-            let error = format!("more than {PAGES_MAX} pages");
-            return Err(reject(Rejection::ResultTooLarge, error));
-        }
-        let mut count = [0; 2];
-        file.seek(SeekFrom::Start(next.into()))?;
-        if file.read_exact(&mut count).is_err() {
-            break;
-        }
-        offsets.push(next);
-        let count = match little {
-            true => u16::from_le_bytes(count),
-            false => u16::from_be_bytes(count),
+        let bytes = match self.order {
+            ByteOrder::LittleEndian => offset.to_le_bytes(),
+            ByteOrder::BigEndian => offset.to_be_bytes(),
         };
-        let mut follows = [0; 4];
-        file.seek(SeekFrom::Current(i64::from(count) * 12))?;
-        if file.read_exact(&mut follows).is_err() {
-            break;
-        }
-        next = long(follows);
+        let (place, bytes) = match (self.big, self.order) {
+            (true, _) => (8, &bytes[..]),
+            (false, ByteOrder::LittleEndian) => (4, &bytes[..4]),
+            (false, ByteOrder::BigEndian) => (4, &bytes[4..]),
+        };
+        let mut file = OpenOptions::new().write(true).open(&self.path)?;
+        file.seek(SeekFrom::Start(place))?;
+        file.write_all(bytes)?;
+        Ok(&self.path)
     }
-    Ok((little, offsets))
 }
 
 #[cfg(test)]
