@@ -16,6 +16,7 @@ pub mod json;
 pub mod link;
 pub mod log;
 pub mod manage;
+pub mod memory;
 pub mod page;
 pub mod ports;
 pub mod service;

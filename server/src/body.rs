@@ -1,40 +1,20 @@
 //! Bytes on their way through the program: a request's body, or objects one after the other.
 
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use chatlift_edge::checksum::Algorithm;
+use chatlift_edge::memory::{Account, Share};
 use chatlift_edge::ports::{BucketError, Feed, Hash, Piece, Sink};
+use chatlift_shared::limits::MIB;
 use futures_channel::mpsc::{Sender, channel};
 use futures_util::stream::{self, LocalBoxStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use sha2::Digest as _;
 
-/// Most bytes that all requests together keep of parts on their way into the store, so that a cut loses
-/// none of them: 256 MiB. Where it is used up, parts are staged instead.
-const KEPT_MAX: u64 = 256 * 1024 * 1024;
-
-static KEPT: AtomicU64 = AtomicU64::new(0);
-
-/// A share of [`KEPT_MAX`], given back when it is dropped.
-#[derive(Debug)]
-pub(crate) struct Share(u64);
-
-impl Share {
-    fn take(bytes: u64) -> Option<Self> {
-        let add = |kept: u64| kept.checked_add(bytes).filter(|kept| *kept <= KEPT_MAX);
-        KEPT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add)
-            .ok()?;
-        Some(Self(bytes))
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        KEPT.fetch_sub(self.0, Ordering::Relaxed);
-    }
-}
+/// The bodies that all requests together have in memory: parts on their way into the store, so that a cut
+/// loses none of them, of which more are staged instead, and what forms gather. 512 MiB, half of it each.
+pub(crate) static MEMORY: Account = Account::new(512 * MIB, 256 * MIB);
 
 /// A body that streams; an error says that it broke off.
 pub(crate) struct Body(pub(crate) LocalBoxStream<'static, io::Result<Bytes>>);
@@ -207,7 +187,7 @@ impl Feed for Incoming {
     }
 
     fn share(&self, bytes: u64) -> Option<Share> {
-        Share::take(bytes)
+        MEMORY.take_spare(bytes)
     }
 
     fn hash(algorithm: Algorithm) -> Result<Hasher, BucketError> {

@@ -15,6 +15,7 @@ use chatlift_edge::faults::R2_SILENT;
 use chatlift_edge::http as edge_http;
 use chatlift_edge::http::{Edge, Limit, Request, Response, Runtime};
 use chatlift_edge::link::command::Command;
+use chatlift_edge::memory::Account;
 use chatlift_edge::ports::Failure;
 use chatlift_edge::service::Service;
 use chatlift_shared::{AppId, LinkId, ProblemCode, Timestamp};
@@ -29,7 +30,7 @@ use crate::files::Files;
 use crate::links::Links;
 use crate::outgoing::{self, Vaults};
 use crate::world::{Clock, random};
-use crate::{files, rows};
+use crate::{body, files, rows};
 
 /// Requests of a minute under a limit: as production's rate limiting bindings in wrangler.toml.
 const fn per_minute(limit: Limit) -> u32 {
@@ -162,6 +163,10 @@ impl Runtime for Answering {
 
     async fn enable(&self, app: &AppId) -> Result<(), Failure> {
         Ok(self.edge.directory.enable(app).await?)
+    }
+
+    fn memory(&self) -> &'static Account {
+        &body::MEMORY
     }
 
     fn now(&self) -> Timestamp {

@@ -1,8 +1,10 @@
 //! The plain form: for a browser without JavaScript or WebAssembly, and for a chat platform's own
 //! upload call.
 
+use core::time::Duration;
+
 use chatlift_shared::api::{FormFile, FormResult, PageFile};
-use chatlift_shared::limits::FILE_SIZE_MAX;
+use chatlift_shared::limits::{FILE_SIZE_MAX, PART_SIZE};
 use chatlift_shared::token::Claims;
 use chatlift_shared::{Problem, ProblemCode, disposition};
 use futures_util::Stream;
@@ -14,12 +16,40 @@ use super::multipart::{self, Head, Multipart};
 use super::request::{self, invalid};
 use super::respond;
 use super::runtime::{Edge, Response, Runtime};
+use crate::memory::Share;
 use crate::page::{language, result};
-use crate::ports::{Failure, Incoming};
+use crate::ports::{Failure, Incoming, World as _};
 use chatlift_shared::name;
 
 /// Most bytes of a field that is no file. Chat platforms send a few; none is used.
 const TEXT_FIELD_MAX: u64 = 16 * 1024;
+
+/// Most bytes of memory that a form takes: a part, as it is gathered and as the store is given it.
+pub const FORM_MEMORY: u64 = 2 * PART_SIZE;
+
+/// How long a form waits for memory while others have it. Its sender waits too, and sees nothing.
+const MEMORY_WAIT: Duration = Duration::from_secs(10);
+const MEMORY_POLL: Duration = Duration::from_millis(250);
+
+/// A share of the memory for a form of at most `bytes`.
+async fn memory<R: Runtime>(
+    service: &Edge<R>,
+    call: &Call<'_, R>,
+    bytes: u64,
+) -> Result<Share, Failure> {
+    let bytes = bytes.saturating_mul(2).min(FORM_MEMORY);
+    let mut waited = Duration::ZERO;
+    loop {
+        if let Some(share) = call.runtime.memory().take(bytes) {
+            return Ok(share);
+        }
+        if waited >= MEMORY_WAIT {
+            return Err(Failure::Away("other forms have the memory".to_owned()));
+        }
+        service.world.pause(MEMORY_POLL).await;
+        waited += MEMORY_POLL;
+    }
+}
 
 /// `POST /u/{token}`
 pub(super) async fn post<R: Runtime>(
@@ -127,6 +157,7 @@ async fn store_all<R: Runtime>(
     let body = request
         .body()
         .ok_or_else(|| invalid("body", "There is none."))?;
+    let _share = memory(service, call, most).await?;
     let given = request.parameter("name");
     let mut form = Multipart::new(call.runtime.stream(body), &boundary);
     while let Some(head) = form.next_part().await? {

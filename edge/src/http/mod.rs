@@ -36,6 +36,7 @@ use gate::Call;
 use http::StatusCode;
 use http::header::ALLOW;
 
+pub use form::FORM_MEMORY;
 pub use message::Request;
 pub use runtime::{Body, Edge, Limit, Response, Runtime};
 

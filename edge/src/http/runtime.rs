@@ -8,6 +8,7 @@ use crate::chat::AccountId;
 use crate::chat::vault::Tickets;
 use crate::config::Config;
 use crate::link::command::Command;
+use crate::memory::Account;
 use crate::ports::{Bucket, Directory, Failure, Feed, Links, Stage, World};
 use crate::service::Service;
 
@@ -82,6 +83,9 @@ pub trait Runtime: Sized {
 
     /// Enables the app's webhook endpoint.
     async fn enable(&self, app: &AppId) -> Result<(), Failure>;
+
+    /// The account of the memory that bodies take.
+    fn memory(&self) -> &'static Account;
 
     /// Now.
     fn now(&self) -> Timestamp;

@@ -1,8 +1,11 @@
 //! Forms over HTTP, as senders write them: each file is stored or named, never passed over.
 
+use core::time::Duration;
+
 use chatlift_shared::api::FormResult;
 
 use super::http::{FORM, InMemory};
+use crate::http::{FORM_MEMORY, Runtime as _};
 
 const A: &str = "Content-Disposition: form-data; name=\"f\"; filename=\"a.pdf\"";
 const B: &str = "Content-Disposition: form-data; name=\"f\"; filename=\"b.pdf\"";
@@ -138,4 +141,34 @@ fn where_a_file_cannot_be_told_apart_the_answer_says_that_not_all_arrived() {
         let named = result.files.iter().any(|f| f.file.is_none());
         assert!(named || result.problem.is_some(), "{body}: {result:?}");
     }
+}
+
+#[test]
+fn a_form_waits_for_memory_and_is_told_to_come_again_where_others_have_it() {
+    let edge = InMemory::new();
+    let link = edge.link();
+    let large = format!("%PDF-1.7{}", " ".repeat(1_000_000));
+    let body = format!("--x\r\n{A}\r\n\r\n{large}\r\n--x\r\n{B}\r\n\r\n{PDF_B}\r\n--x--");
+    let length = body.len().to_string();
+    let headers = [FORM[0], FORM[1], ("content-length", length.as_str())];
+    let others = edge.memory.take(FORM_MEMORY - 100_000).expect("room");
+    let begin = edge.now();
+    let answer = edge.send("POST", &link, &headers, body.as_bytes());
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.header("retry-after"), Some("2"));
+    assert!(begin.until(edge.now()) >= Duration::from_secs(10));
+    let result: FormResult = answer.json();
+    assert!(result.files.is_empty(), "{result:?}");
+    // A small one has room.
+    let small = format!("--x\r\n{A}\r\n\r\n{PDF_A}\r\n--x--");
+    let length = small.len().to_string();
+    let headers_of_small = [FORM[0], FORM[1], ("content-length", length.as_str())];
+    let answer = edge.send("POST", &link, &headers_of_small, small.as_bytes());
+    assert_eq!(answer.status, 200);
+    drop(others);
+    assert_eq!(
+        edge.send("POST", &link, &headers, body.as_bytes()).status,
+        200
+    );
+    assert!(edge.memory.take(FORM_MEMORY).is_some(), "all is given back");
 }

@@ -19,8 +19,9 @@ use crate::chat::AccountId;
 use crate::chat::vault::Tickets;
 use crate::config::Config;
 use crate::http as edge_http;
-use crate::http::{Body, Limit, Request, Response, Runtime};
+use crate::http::{Body, FORM_MEMORY, Limit, Request, Response, Runtime};
 use crate::link::command::Command;
+use crate::memory::Account;
 use crate::ports::{Failure, World as _};
 use crate::service::Service;
 
@@ -29,6 +30,7 @@ pub(super) struct InMemory {
     edge: Edge,
     config: Result<Config, Failure>,
     refuses: Option<Limit>,
+    pub(super) memory: &'static Account,
 }
 
 impl InMemory {
@@ -38,6 +40,7 @@ impl InMemory {
             config: Ok(edge.config.clone()),
             edge,
             refuses: None,
+            memory: Box::leak(Box::new(Account::new(FORM_MEMORY, 0))),
         }
     }
 
@@ -106,7 +109,7 @@ impl Answer {
         serde_json::from_slice(&self.body).expect("JSON")
     }
 
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
         Some(self.headers.get(name)?.to_str().expect("text"))
     }
 
@@ -150,6 +153,10 @@ impl Runtime for InMemory {
 
     async fn enable(&self, _: &AppId) -> Result<(), Failure> {
         Ok(())
+    }
+
+    fn memory(&self) -> &'static Account {
+        self.memory
     }
 
     fn now(&self) -> Timestamp {

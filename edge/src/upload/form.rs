@@ -6,7 +6,7 @@
 
 use chatlift_shared::api::CompleteUpload;
 use chatlift_shared::digest::Sha256;
-use chatlift_shared::limits::{HEAD_MAX, SINGLE_REQUEST_MAX};
+use chatlift_shared::limits::{HEAD_MAX, PART_SIZE, PARTS_MAX, SINGLE_REQUEST_MAX};
 use chatlift_shared::{AppId, LinkId, Problem, ProblemCode};
 use sha2::Digest as _;
 
@@ -14,6 +14,12 @@ use super::receive::{By, Target};
 use crate::link::command::{Command, FoundFile, OpenUpload};
 use crate::ports::{Bucket, Failure, Incoming, Links, World};
 use crate::service::Service;
+
+/// Largest file of a form, in bytes: as many usual parts as an upload has. Larger parts are not gathered.
+const FORM_FILE_MAX: u64 = PART_SIZE * PARTS_MAX;
+
+/// Most bytes that come at once, by which a part is gathered too far.
+const PIECE_MAX: usize = 64 * 1024;
 
 /// The parts of a file as they are gathered.
 struct Gathered {
@@ -36,7 +42,9 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         most: u64,
         mut incoming: impl Incoming,
     ) -> Result<FoundFile, Failure> {
-        let first = fill(&mut incoming, Vec::new(), SINGLE_REQUEST_MAX).await?;
+        let most = most.min(FORM_FILE_MAX);
+        let buffer = Vec::with_capacity(capacity(most.min(SINGLE_REQUEST_MAX)));
+        let first = fill(&mut incoming, buffer, SINGLE_REQUEST_MAX).await?;
         let (first, rest) = match first {
             Filled::Ended(all) => {
                 return self.put_bytes(app, link, name, all).await;
@@ -90,10 +98,11 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             parts: Vec::new(),
             size: 0,
         };
-        // The first part was gathered before the part size was known; it may be larger.
-        let mut rest = [first, rest].concat();
+        // The first part was gathered before the part size was known.
+        let mut buffer = first;
+        buffer.extend_from_slice(&rest);
         loop {
-            let filled = fill(incoming, rest, opened.multipart.part_size).await?;
+            let filled = fill(incoming, buffer, opened.multipart.part_size).await?;
             let (part, next) = match filled {
                 Filled::Full(part, next) => (part, Some(next)),
                 Filled::Ended(part) => (part, None),
@@ -106,7 +115,11 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
                 self.put_gathered(app, opened, part, &mut gathered).await?;
             }
             match next {
-                Some(next) => rest = next,
+                Some(next) => {
+                    // One allocation for the part; growing it by pieces takes up to three times as much.
+                    buffer = Vec::with_capacity(capacity(opened.multipart.part_size));
+                    buffer.extend_from_slice(&next);
+                }
                 None => return Ok(gathered),
             }
         }
@@ -138,6 +151,11 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         let put = self.put_in_r2(&target, n, self.bucket.body(part)?).await?;
         self.record(&target, n, put).await.map(drop)
     }
+}
+
+/// Room for a part of `size` bytes, and for the piece that goes on after it.
+fn capacity(size: u64) -> usize {
+    usize::try_from(size).unwrap_or(0) + PIECE_MAX
 }
 
 /// How far a part came.

@@ -4,6 +4,7 @@
 use core::cell::Cell;
 use std::collections::VecDeque;
 
+use chatlift_shared::limits::MIB;
 use worker::js_sys::futures::{JsFuture, spawn_local};
 use worker::js_sys::{Array, ArrayBuffer, Function, Promise, Reflect, Uint8Array, global};
 use worker::wasm_bindgen::{JsCast as _, JsValue};
@@ -16,35 +17,15 @@ use worker::{Context, Request};
 use super::r2::R2;
 use super::read::Reader;
 use crate::checksum::Algorithm;
+use crate::http::FORM_MEMORY;
+use crate::memory::{Account, Share};
 use crate::ports::{BucketError, Feed, Hash, Piece, Selection, Sink};
 
-/// Most bytes that all requests of this worker together keep of parts on their way into R2, so that
-/// a cut loses none of them. A worker has 128 MB
-/// (<https://developers.cloudflare.com/workers/platform/limits/>). Where it is used up, parts are
-/// staged instead.
-const KEPT_MAX: u64 = 32 * 1024 * 1024;
-
-thread_local! {
-    static KEPT: Cell<u64> = const { Cell::new(0) };
-}
-
-/// A share of [`KEPT_MAX`], given back when it is dropped.
-#[derive(Debug)]
-pub(super) struct Share(u64);
-
-impl Share {
-    fn take(bytes: u64) -> Option<Self> {
-        let kept = KEPT.get().checked_add(bytes).filter(|k| *k <= KEPT_MAX)?;
-        KEPT.set(kept);
-        Some(Self(bytes))
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        KEPT.set(KEPT.get().saturating_sub(self.0));
-    }
-}
+/// The bodies that this worker has in memory: parts on their way into R2, so that a cut loses none of
+/// them, of which more are staged instead, and what forms gather, of which one goes on in any case. A
+/// worker has 128 MB (<https://developers.cloudflare.com/workers/platform/limits/>), and some of what is
+/// counted here once lies in two places for moments.
+pub(super) static MEMORY: Account = Account::new(48 * MIB, FORM_MEMORY);
 
 /// Where bytes come from.
 enum Source {
@@ -262,7 +243,7 @@ impl Feed for Stream {
     }
 
     fn share(&self, bytes: u64) -> Option<Share> {
-        Share::take(bytes)
+        MEMORY.take_spare(bytes)
     }
 
     fn hash(algorithm: Algorithm) -> Result<Digest, BucketError> {

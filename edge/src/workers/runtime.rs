@@ -14,7 +14,7 @@ use worker::{Env, Headers, ResponseBody};
 use super::directory::Directories;
 use super::edge;
 use super::edge::EdgeService;
-use super::feed::Stream;
+use super::feed::{MEMORY, Stream};
 use super::links::Stubs;
 use super::r2::R2;
 use super::read::Reader;
@@ -28,6 +28,7 @@ use crate::chat::vault::Tickets;
 use crate::config::Config;
 use crate::http::{Body, Limit, Request, Response, Runtime};
 use crate::link::command::Command;
+use crate::memory::Account;
 use crate::ports::Failure;
 
 /// The Worker while it answers a request.
@@ -88,6 +89,10 @@ impl Runtime for Bindings<'_> {
 
     async fn enable(&self, app: &AppId) -> Result<(), Failure> {
         self.directory()?.enable(app).await
+    }
+
+    fn memory(&self) -> &'static Account {
+        &MEMORY
     }
 
     fn now(&self) -> Timestamp {

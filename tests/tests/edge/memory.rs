@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chatlift_shared::api::{HEADER_TICKET, HeldPart, PageFile};
+use chatlift_shared::api::{FormResult, HEADER_TICKET, HeldPart, PageFile};
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::{self, MIB};
 use chatlift_tests::client::Page;
@@ -107,4 +107,56 @@ fn the_worker_holds_no_part_of_300_mb_that_go_through() {
     let middle = app.content(stored.id, &[("range", "bytes=150000000-150000999")]);
     assert_eq!(middle.status, 206);
     assert!(middle.body == file.read(150_000_000, 1000));
+}
+
+/// What forms at once may take: the account of the worker's bodies, and what it has beside them.
+const FORMS_MAX: u64 = 64 * MIB;
+
+#[test]
+fn eight_forms_at_once_stay_within_the_workers_memory() {
+    let stage = Stage::new("forms");
+    let app = stage.edge.app();
+    let sent: Vec<_> = std::thread::scope(|scope| {
+        let lanes: Vec<_> = (0..8)
+            .map(|seed| {
+                let page = app.page(&app.link(ANY_FILE));
+                scope.spawn(move || {
+                    let file = Random {
+                        seed,
+                        size: 20_000_000,
+                    };
+                    let head = "--x\r\nContent-Disposition: form-data; filename=\"a.bin\"\r\n\r\n";
+                    let body = [head.as_bytes(), &file.read(0, file.size), b"\r\n--x--"].concat();
+                    let headers = [
+                        ("content-type", "multipart/form-data; boundary=x"),
+                        ("accept", "application/json"),
+                    ];
+                    let mut refused = 0;
+                    let answer = wait_for("the form to be taken", 4 * WITHIN, || {
+                        let answer = page.call("POST", "", &headers, Some(&body));
+                        if answer.status != 503 {
+                            return Some(answer);
+                        }
+                        assert!(answer.header("retry-after").is_some(), "{}", answer.text());
+                        refused += 1;
+                        None
+                    });
+                    let result: FormResult = answer.ok(200);
+                    let stored = result.files[0].file.clone().expect("a file");
+                    assert_eq!(stored.sha256, Some(file.sha256()));
+                    (wasm_memory(&answer), refused)
+                })
+            })
+            .collect();
+        let ended = lanes.into_iter().map(|lane| lane.join().expect("a file"));
+        ended.collect()
+    });
+    let peak = sent.iter().map(|(memory, _)| *memory).max().unwrap_or(0);
+    let refused: u32 = sent.iter().map(|(_, refused)| refused).sum();
+    println!(
+        "worker memory: {} MiB at most, {refused} forms asked to come again; workerd in RAM: {} MiB",
+        peak / MIB,
+        stage.edge.resident() / MIB
+    );
+    assert!(peak <= FORMS_MAX, "the worker's memory is {peak} bytes");
 }
