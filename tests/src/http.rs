@@ -58,33 +58,11 @@ impl Answer {
     }
 }
 
-/// Tries of a request that never came to the edge, see [`send`].
-const TRIES: usize = 3;
-
 /// Sends a request. A body of `None` is sent without `Content-Length`.
-///
-/// What stands before the edge in `wrangler dev` answers by itself when its connection to the edge has
-/// ended, as after a body that the edge refused early; then the request is sent again.
 ///
 /// # Errors
 /// When there is no whole answer: nothing listens, or the connection is cut.
 pub fn send(
-    method: &str,
-    url: &str,
-    headers: &[(&str, &str)],
-    body: Option<&[u8]>,
-) -> Result<Answer, ureq::Error> {
-    let mut answer = send_once(method, url, headers, body)?;
-    for _ in 1..TRIES {
-        if answer.status != 503 || !answer.body.starts_with(b"Your worker restarted") {
-            break;
-        }
-        answer = send_once(method, url, headers, body)?;
-    }
-    Ok(answer)
-}
-
-fn send_once(
     method: &str,
     url: &str,
     headers: &[(&str, &str)],
@@ -165,7 +143,7 @@ pub fn read_answer(stream: &mut TcpStream) -> std::io::Result<Answer> {
 
 /// Whether an answer has ended: with its announced length, its last chunk, or its head where a
 /// status has no body.
-pub(crate) fn is_whole(read: &[u8]) -> bool {
+pub fn is_whole(read: &[u8]) -> bool {
     parse(read).is_some_and(|answer| {
         let length = answer
             .header("content-length")
@@ -181,7 +159,7 @@ pub(crate) fn is_whole(read: &[u8]) -> bool {
 }
 
 /// An answer as it came over a connection, or as far as it has come.
-pub(crate) fn parse(read: &[u8]) -> Option<Answer> {
+pub fn parse(read: &[u8]) -> Option<Answer> {
     let end = read.windows(4).position(|w| w == b"\r\n\r\n")?;
     let head = String::from_utf8_lossy(&read[..end]).into_owned();
     let mut lines = head.split("\r\n");

@@ -84,6 +84,9 @@ impl DurableObject for DirectoryObject {
                  (SELECT created_at, id FROM link WHERE created_at < ? LIMIT ?)",
             vec![millis(before), SWEEP_MAX.into()],
         )?;
+        if self.is_empty()? {
+            return Response::empty();
+        }
         let more = dropped >= SWEEP_MAX as usize;
         let wait = if more { Duration::from_secs(10) } else { SWEEP };
         self.state.storage().set_alarm(wait).await?;
@@ -114,6 +117,9 @@ impl DirectoryObject {
                         place.id.into(),
                     ],
                 )?;
+                if self.is_empty()? {
+                    self.state.storage().delete_alarm().await?;
+                }
                 serde_json::Value::Null
             }
             Ask::Page(query) => serde_json::to_value(self.page(&query)?)?,
@@ -149,6 +155,14 @@ impl DirectoryObject {
         let cursor = self.state.storage().sql().exec(query, bindings)?;
         counts::rows_written(cursor.rows_written());
         Ok(cursor.rows_written())
+    }
+
+    /// Whether the list has no entry, and so needs no sweep.
+    fn is_empty(&self) -> Result<bool> {
+        let sql = self.state.storage().sql();
+        let entries: Vec<serde_json::Value> =
+            sql.exec("SELECT 1 FROM link LIMIT 1", None)?.to_array()?;
+        Ok(entries.is_empty())
     }
 
     fn put(&self, entry: &Entry) -> Result<()> {

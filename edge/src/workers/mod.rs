@@ -50,6 +50,9 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
     };
     let call = runtime::request(&request).map_err(|e| worker::Error::RustError(e.reason()))?;
     let mut response = runtime::response(http::serve(&bindings, call).await)?;
+    if let Some(body) = request.inner().body() {
+        read::drain(&body).await;
+    }
     if faults {
         // An answer of the static assets has headers that are fixed, and needs none of this.
         let _ = world::report_memory(&mut response);
