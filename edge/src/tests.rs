@@ -8,6 +8,7 @@ mod flow;
 mod forms;
 mod http;
 mod last_part;
+mod lies;
 mod manage;
 mod memory;
 mod model;

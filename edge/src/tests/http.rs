@@ -79,14 +79,14 @@ impl InMemory {
     }
 }
 
-const KEY: (&str, &str) = ("authorization", "Bearer clk_test");
+pub(super) const KEY: (&str, &str) = ("authorization", "Bearer clk_test");
 
 /// A response that was read to its end.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
-    headers: HeaderMap,
-    body: Vec<u8>,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
 }
 
 impl Answer {

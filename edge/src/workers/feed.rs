@@ -1,7 +1,6 @@
 //! Bytes on their way through the worker: they stay in JavaScript, and pass from the stream that they
 //! come in by into one for each part.
 
-use core::cell::Cell;
 use std::collections::VecDeque;
 
 use chatlift_shared::limits::MIB;
