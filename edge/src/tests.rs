@@ -1,6 +1,7 @@
 //! The service against a bucket and links in memory. The bucket can store and then report
 //! failure, and any step can be the last one before the worker dies.
 
+mod alone;
 mod bytes;
 mod digests;
 mod faults;
@@ -33,6 +34,7 @@ use crate::link::command::{Command, OpenUpload};
 use crate::link::work::{STUCK_AFTER, due};
 use crate::ports::{Failure, Links as _};
 use crate::service::Service;
+use crate::upload::open::Joins;
 use crate::upload::parts::{Sent, SentPart};
 use crate::upload::ticket::Ticket;
 
@@ -109,10 +111,14 @@ impl Edge {
     fn announce(&self, link: LinkId, content: &[u8]) -> Result<OpenUpload, Failure> {
         let head = &content[..content.len().min(4096)];
         let size = content.len() as u64;
-        block_on(
-            self.service
-                .announce(&self.app().id, link, "a.pdf".into(), size, head, None),
-        )
+        block_on(self.service.announce(
+            &self.app().id,
+            link,
+            "a.pdf".into(),
+            size,
+            head,
+            Joins::default(),
+        ))
         .map(|(upload, _)| upload)
     }
 
@@ -146,7 +152,7 @@ impl Edge {
     fn complete(&self, upload: UploadId, content: &[u8], parts: &[Sha256]) -> Result<(), Failure> {
         let request = CompleteUpload {
             sha256: Some(Sha256::of(content)),
-            parts_sha256: Sha256::of_parts(parts.iter().copied()),
+            parts_sha256: Some(Sha256::of_parts(parts.iter().copied())),
         };
         block_on(self.service.complete(&self.app().id, upload, request)).map(drop)
     }

@@ -318,8 +318,9 @@ fn parts() -> Vec<Operation> {
             "Send a part, or a chunk of one",
         )
         .describe(
-            "A whole part has a `Content-Digest`. A chunk has an `Upload-Offset` and the whole \
-             part's `Repr-Digest`; what arrives of it counts, even when it is cut. A part may name \
+            "A whole part may have a `Content-Digest`. A chunk has an `Upload-Offset`, and may have the \
+             whole part's `Repr-Digest`; what arrives of it counts, even when it is cut. An upload \
+             whose parts come without was announced `alone`. A part may name \
              the digests that `complete` takes: with the last part the upload is completed then, \
              and the answer is the file. If it cannot be with these digests, the part is held and \
              `complete` tells why.",
@@ -348,7 +349,7 @@ fn parts() -> Vec<Operation> {
         )
         .header(
             "Repr-Digest",
-            "Digest of the whole part; needed with the chunk that ends it.",
+            "Digest of the whole part; compared with the chunk that ends it.",
             digest(),
         )
         .takes_content("The part or the chunk.", bytes())

@@ -505,6 +505,10 @@ pub struct CreateUpload {
     /// answered in place of a new one. One that leads nowhere is passed over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<String>,
+    /// No other upload is joined, and nobody joins this one but who has its ticket: for a sender that
+    /// computes no digests, and so cannot tell whether what is held is of the same file.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub alone: bool,
 }
 
 /// The answer to `POST /u/{token}/uploads`. The same name and size announced again answers with
@@ -569,8 +573,10 @@ pub struct CompleteUpload {
     /// passed over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Sha256>,
-    /// Digest of the parts' digests, 32 bytes each, in order.
-    pub parts_sha256: Sha256,
+    /// Digest of the parts' digests, 32 bytes each, in order. Left out by a sender that computes none, of an
+    /// upload that was announced `alone`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts_sha256: Option<Sha256>,
 }
 
 #[cfg(test)]

@@ -362,7 +362,7 @@ impl Page {
         let parts_sha256 = Sha256::of_parts(parts.iter().map(|part| part.sha256));
         let body = serde_json::to_vec(&CompleteUpload {
             sha256: Some(sha256),
-            parts_sha256,
+            parts_sha256: Some(parts_sha256),
         })
         .expect("JSON");
         let mut all = vec![("content-type", "application/json")];

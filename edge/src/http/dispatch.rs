@@ -24,6 +24,7 @@ use crate::link::serial::LIFETIME;
 use crate::link::state::upload_of;
 use crate::log;
 use crate::ports::{Failure, World as _};
+use crate::upload::open::Joins;
 use crate::upload::parts::{Sent, SentPart};
 use crate::upload::ticket;
 use chatlift_shared::name;
@@ -296,7 +297,10 @@ async fn create_upload<R: Runtime>(
             name::safe(&body.name),
             body.size,
             &head,
-            earlier.as_ref(),
+            Joins {
+                earlier: earlier.as_ref(),
+                alone: body.alone,
+            },
         )
         .await?;
     let ticket = ticket::Ticket {
@@ -340,10 +344,7 @@ async fn put_part<R: Runtime>(
     let sha256 = match offset {
         // That of the whole part (RFC 9530 section 3): what is checked when the part is whole.
         Some(_) => request::digest(request, "Repr-Digest")?,
-        None => {
-            let missing = || Problem::new(ProblemCode::DigestMissing).field("Content-Digest");
-            Some(request::digest(request, "Content-Digest")?.ok_or_else(missing)?)
-        }
+        None => request::digest(request, "Content-Digest")?,
     };
     let part = SentPart {
         n,
@@ -370,7 +371,7 @@ fn completion<B>(request: &Request<B>) -> Result<Option<CompleteUpload>, Failure
         digest.map_err(|_| invalid(name, "Give a SHA-256 in lower-case hex."))
     };
     match (digest("sha256")?, digest("parts_sha256")?) {
-        (sha256, Some(parts_sha256)) => Ok(Some(CompleteUpload {
+        (sha256, parts_sha256 @ Some(_)) => Ok(Some(CompleteUpload {
             sha256,
             parts_sha256,
         })),

@@ -253,8 +253,8 @@ pub struct Seal {
     /// Digest of the whole file, as the sender says it.
     #[serde(default)]
     pub sha256: Option<Sha256>,
-    /// Digest of the parts' digests.
-    pub parts_sha256: Sha256,
+    /// Digest of the parts' digests, if the sender knows it.
+    pub parts_sha256: Option<Sha256>,
 }
 
 /// How a try to send an event ended.

@@ -108,10 +108,18 @@ impl Held {
 pub fn asks_for(state: &LinkState, command: &Command) -> Option<UploadId> {
     match command {
         Command::For { command, .. } => asks_for(state, command),
-        Command::Announce { name, size, .. } => state.uploads.iter().find_map(|(id, row)| {
+        Command::Announce {
+            name,
+            size,
+            earlier,
+        } => state.uploads.iter().find_map(|(id, row)| {
             let same = row.serial.is_none() && row.name == *name && row.size == *size;
-            let receiving = matches!(row.state, UploadState::Receiving { .. });
-            (same && receiving).then_some(*id)
+            let own = earlier.as_ref().is_some_and(|(own, _)| own == id);
+            let found = match &row.state {
+                UploadState::Receiving { multipart, .. } => own || !multipart.alone,
+                _ => false,
+            };
+            (same && found).then_some(*id)
         }),
         Command::Serial(upload, SerialCommand::Look { .. } | SerialCommand::Begin { .. }) => {
             Some(*upload)

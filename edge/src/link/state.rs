@@ -171,6 +171,9 @@ pub struct Multipart {
     pub r2_upload_id: String,
     /// Size of every part but the last, in bytes.
     pub part_size: u64,
+    /// Nobody joins it by name and size: its sender cannot tell by digests what is of the same file.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub alone: bool,
 }
 
 /// Where an upload is in its life.
@@ -537,6 +540,7 @@ mod tests {
                 multipart: Some(Multipart {
                     r2_upload_id: "r2".into(),
                     part_size: 8,
+                    alone: false,
                 }),
             },
             serial: None,

@@ -12,7 +12,7 @@ impl Large {
     fn complete_with_a_lie(&self) -> FoundFile {
         let request = CompleteUpload {
             sha256: Sha256::of(LIE).into(),
-            parts_sha256: Sha256::of_parts(self.parts.iter().copied()),
+            parts_sha256: Some(Sha256::of_parts(self.parts.iter().copied())),
         };
         let (service, app) = (&self.edge.service, &self.edge.app().id);
         block_on(service.complete(app, self.upload.id, request)).expect("a file")
@@ -57,7 +57,7 @@ fn a_lie_about_the_whole_takes_nothing_from_another_person() {
     assert!(upload.parts.is_empty());
     let request = CompleteUpload {
         sha256: Sha256::of(LIE).into(),
-        parts_sha256: Sha256::of(b"whatever"),
+        parts_sha256: Some(Sha256::of(b"whatever")),
     };
     let (service, app) = (&large.edge.service, &large.edge.app().id);
     let refused = refusal(block_on(service.complete(app, upload.id, request)));

@@ -21,7 +21,7 @@ impl Large {
     fn send_with(&self, n: usize, parts_sha256: Sha256) -> Result<Sent, Failure> {
         let complete = CompleteUpload {
             sha256: Some(Sha256::of(&self.content)),
-            parts_sha256,
+            parts_sha256: Some(parts_sha256),
         };
         let part = SentPart {
             n: n as u64,

@@ -77,7 +77,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         self.tell(opened.id, resize).await?;
         let request = CompleteUpload {
             sha256: None,
-            parts_sha256: Sha256::of_parts(gathered.parts),
+            parts_sha256: Some(Sha256::of_parts(gathered.parts)),
         };
         let whole = Sha256(gathered.whole.finalize().into());
         self.complete_known(app, opened.id, request, Some(whole))

@@ -67,6 +67,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         let attempt = self.world.random();
         let part_size = part_size(size).max(JOIN_PART_SIZE);
         let multipart = Multipart {
+            alone: false,
             r2_upload_id: self.bucket.create(&key, part_size).await?,
             part_size,
         };
@@ -130,6 +131,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         let Multipart {
             r2_upload_id,
             part_size,
+            ..
         } = multipart;
         feed.hash(Algorithm::Sha256)?;
         let mut etags = Vec::new();

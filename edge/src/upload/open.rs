@@ -11,6 +11,15 @@ use crate::link::state::{Multipart, Policy};
 use crate::ports::{Bucket, Failure, Links, World};
 use crate::service::{Service, unexpected};
 
+/// Which upload an announcement goes on with, beside one of the same name and size.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Joins<'a> {
+    /// The ticket of an earlier upload of the same file, if the sender has one; verified by the caller.
+    pub earlier: Option<&'a Ticket>,
+    /// Only with that one, and nobody else with what is opened now.
+    pub alone: bool,
+}
+
 impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     pub(crate) fn new_upload_id(&self, link: LinkId) -> UploadId {
         let mut suffix = [0; 6];
@@ -18,8 +27,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         UploadId::new(link, suffix)
     }
 
-    /// Announces a file that comes in parts. The answer says whether it is new. `earlier` is the ticket of
-    /// another upload of the same file's, if the sender has one; it was verified by the caller.
+    /// Announces a file that comes in parts. The answer says whether it is new.
     ///
     /// # Errors
     /// Whatever the link refuses; `file-type-not-accepted` by the announced beginning.
@@ -30,7 +38,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         name: String,
         size: u64,
         head: &[u8],
-        earlier: Option<&Ticket>,
+        Joins { earlier, alone }: Joins<'_>,
     ) -> Result<(OpenUpload, bool), Failure> {
         let announce = Command::Announce {
             name: name.clone(),
@@ -39,17 +47,20 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
                 let multipart = Multipart {
                     r2_upload_id: ticket.r2_upload_id.clone(),
                     part_size: ticket.part_size,
+                    alone,
                 };
                 (ticket.upload, multipart)
             }),
         };
         let policy = match self.links.execute(link, announce).await? {
-            Reply::Upload(known) => return Ok((known, false)),
+            Reply::Upload(known) if known.multipart.alone == alone => return Ok((known, false)),
+            // One that others may join as well.
+            Reply::Upload(_) => self.read_link(link).await?.link.policy,
             Reply::Room(policy) => policy,
             other => return Err(unexpected(&other)),
         };
         check_beginning(&policy.accept, head, size, &name)?;
-        self.open(app, link, name, size).await
+        self.open(app, link, name, size, alone).await
     }
 
     /// Announces a file that is never resumed, so that no other upload is joined.
@@ -66,7 +77,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         head: &[u8],
     ) -> Result<OpenUpload, Failure> {
         check_beginning(&policy.accept, head, size, &name)?;
-        match self.open(app, link, name, size).await? {
+        match self.open(app, link, name, size, false).await? {
             (opened, true) => Ok(opened),
             (_, false) => Err(ProblemCode::UploadBusy.into()),
         }
@@ -78,6 +89,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         link: LinkId,
         name: String,
         size: u64,
+        alone: bool,
     ) -> Result<(OpenUpload, bool), Failure> {
         let upload = self.new_upload_id(link);
         let key = object_key(app, upload);
@@ -86,6 +98,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         let multipart = Multipart {
             r2_upload_id: r2_upload_id.clone(),
             part_size,
+            alone,
         };
         let open = Command::Open {
             upload,

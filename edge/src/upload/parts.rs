@@ -19,7 +19,7 @@ use crate::service::Service;
 pub struct SentPart {
     /// Part number, from 1.
     pub n: u64,
-    /// Digest of the whole part. A chunk that does not end its part may come without.
+    /// Digest of the whole part, if the sender knows it.
     pub sha256: Option<Sha256>,
     /// What to complete the upload with, if this is the last of its parts to be there.
     pub complete: Option<CompleteUpload>,
@@ -65,11 +65,6 @@ where
         let end = begin.saturating_add(length);
         match offset {
             None if length != part_len => return Err(part_size_wrong(part.n, part_len).into()),
-            Some(_) if part.sha256.is_none() && end >= part_len => {
-                return Err(Problem::new(ProblemCode::DigestMissing)
-                    .field("Repr-Digest")
-                    .into());
-            }
             _ => {}
         }
         let segment = Segment {
@@ -85,6 +80,7 @@ where
         let multipart = Multipart {
             r2_upload_id: ticket.r2_upload_id.clone(),
             part_size: ticket.part_size,
+            alone: false,
         };
         let target = Target {
             app: &ticket.app,

@@ -150,6 +150,7 @@ where
             name: new.name,
             size,
             multipart: Multipart {
+                alone: false,
                 r2_upload_id: r2_upload_id.clone(),
                 part_size,
             },

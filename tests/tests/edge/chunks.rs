@@ -328,6 +328,7 @@ fn a_chunk_that_does_not_fit_is_refused_with_the_place_to_go_on() {
         &[
             (HEADER_OFFSET, "400"),
             (HEADER_TICKET, &scene.upload.ticket),
+            ("repr-digest", "sha-512=:AAAA:"),
         ],
     );
     refused(&undigested, ProblemCode::DigestMissing);

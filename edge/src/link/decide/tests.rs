@@ -188,6 +188,7 @@ fn open(n: u8, size: u64) -> Command {
         name: format!("file-{n}.pdf"),
         size,
         multipart: Multipart {
+            alone: false,
             r2_upload_id: format!("r2-{n}"),
             part_size: part_size(size),
         },
@@ -198,7 +199,7 @@ fn seal_of(size: u64, attempt: u64) -> Seal {
     Seal {
         attempt,
         sha256: None,
-        parts_sha256: parts_digest(size),
+        parts_sha256: Some(parts_digest(size)),
     }
 }
 

@@ -68,7 +68,10 @@ impl Step<'_> {
             .iter()
             .find_map(|(id, row)| match &row.state {
                 UploadState::Receiving { multipart, .. }
-                    if row.name == name && row.size == size && row.serial.is_none() =>
+                    if row.name == name
+                        && row.size == size
+                        && row.serial.is_none()
+                        && !multipart.alone =>
                 {
                     let held = (self.held)(*id);
                     Some(OpenUpload {
@@ -84,22 +87,36 @@ impl Step<'_> {
             })
     }
 
-    /// The upload of this name and size that a sender has the ticket of, if it is sealed: its parts'
-    /// digests tell whether it is of the same file.
-    fn find_sealed(
+    /// The upload of this name and size that a sender has the ticket of, if an announcement alone would
+    /// not find it: nobody joins it, or it is sealed, and its parts' digests tell whether it is of the
+    /// same file.
+    fn find_own(
         &self,
         name: &str,
         size: u64,
-        (id, multipart): (UploadId, Multipart),
+        (id, mut multipart): (UploadId, Multipart),
     ) -> Option<OpenUpload> {
         let row = self.state.uploads.get(&id)?;
         if row.name != name || row.size != size || row.serial.is_some() {
             return None;
         }
+        let (mut staged, mut sealed) = (vec![], true);
         let parts = match &row.state {
+            UploadState::Receiving {
+                multipart: own @ Multipart { alone: true, .. },
+                ..
+            } => {
+                let held = (self.held)(id);
+                (multipart, staged, sealed) = (own.clone(), held.staged, false);
+                held_parts(held.parts)
+            }
             UploadState::Completing {
-                multipart: Some(_), ..
-            } => held_parts((self.held)(id).parts),
+                multipart: Some(own),
+                ..
+            } => {
+                multipart.alone = own.alone;
+                held_parts((self.held)(id).parts)
+            }
             UploadState::Stored(file) if file.deleted_at.is_none() => {
                 let parts = self.file_with_parts(id)?.parts?;
                 let parts = (1..).zip(parts.sha256);
@@ -112,8 +129,8 @@ impl Step<'_> {
             size,
             multipart,
             parts,
-            staged: vec![],
-            sealed: true,
+            staged,
+            sealed,
         })
     }
 
@@ -123,8 +140,9 @@ impl Step<'_> {
         size: u64,
         earlier: Option<(UploadId, Multipart)>,
     ) -> Answer {
-        if let Some(sealed) = earlier.and_then(|own| self.find_sealed(name, size, own)) {
-            return Ok(Reply::Upload(sealed));
+        if let Some(own) = earlier.and_then(|own| self.find_own(name, size, own)) {
+            self.touch(own.id);
+            return Ok(Reply::Upload(own));
         }
         self.room_for(size)?;
         let Some(known) = self.find_receiving(name, size) else {
@@ -154,7 +172,8 @@ impl Step<'_> {
         multipart: Multipart,
     ) -> Answer {
         self.room_for(size)?;
-        if let Some(known) = self.find_receiving(&name, size) {
+        let known = self.find_receiving(&name, size);
+        if let Some(known) = known.filter(|_| !multipart.alone) {
             if known.id != id {
                 self.room_for_a_row()?;
                 self.abort_multipart(id, &multipart);
@@ -421,6 +440,11 @@ impl Step<'_> {
             size: multipart.part_size.min(size),
             sha256: parts.values().map(|part| part.sha256).collect(),
         };
+        if seal.parts_sha256.is_none() && !multipart.alone {
+            return Err(Problem::new(ProblemCode::InvalidRequest)
+                .field("parts_sha256")
+                .detail("Only an upload that was announced to be alone is completed without it."));
+        }
         check_digests(&seal, &digests.sha256)?;
         if let Some(known) = self.find_same_parts(&name, &digests, size) {
             // The page was reloaded, and what the page before had under way was stored meanwhile.
@@ -610,7 +634,8 @@ fn held_parts(parts: BTreeMap<u16, Part>) -> Vec<HeldPart> {
 /// part's; what else is said of it cannot be compared.
 fn check_digests(seal: &Seal, parts: &[Sha256]) -> Result<(), Problem> {
     let differ = |field: &str| Err(Problem::new(ProblemCode::PartsDiffer).field(field));
-    if Sha256::of_parts(parts.iter().copied()) != seal.parts_sha256 {
+    let of_parts = Sha256::of_parts(parts.iter().copied());
+    if seal.parts_sha256.is_some_and(|said| said != of_parts) {
         return differ("parts_sha256");
     }
     match (parts, seal.sha256) {

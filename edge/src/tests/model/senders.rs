@@ -18,6 +18,7 @@ use crate::link::command::{FoundFile, OpenUpload};
 use crate::link::serial::{Protocol, Role, SerialView};
 use crate::ports::Failure;
 use crate::service::Service;
+use crate::upload::open::Joins;
 use crate::upload::parts::{Sent, SentPart};
 use crate::upload::serial::{Append, Grown, NewSerial};
 use crate::upload::ticket::Ticket;
@@ -213,8 +214,8 @@ impl Sender {
     fn announce(&self, edge: Rc<Edge>, app: AppId, link: LinkId) -> Request {
         let (name, size, head) = (self.name(), self.size(), self.content.head(HEAD_MAX));
         Box::pin(async move {
-            let announced = edge.announce(&app, link, name, size, &head, None).await?;
-            Ok(Answered::Announced(announced.0))
+            let announced = edge.announce(&app, link, name, size, &head, Joins::default());
+            Ok(Answered::Announced(announced.await?.0))
         })
     }
 
@@ -225,7 +226,7 @@ impl Sender {
         let digests = (1..=count).map(|n| self.part_of(part_size, n).digest());
         let complete = CompleteUpload {
             sha256: Some(self.content.digest()),
-            parts_sha256: Sha256::of_parts(digests),
+            parts_sha256: Some(Sha256::of_parts(digests)),
         };
         let id = upload.id;
         if draw(6) == 0 {

@@ -127,7 +127,7 @@ impl Run {
         assert_eq!(self.part(&token, &upload, "2", Some(&last), &[good]), 204);
         let bad: [BadPart<'_>; 6] = [
             ("2", Some(&last), vec![whole, ("upload-offset", "x")]),
-            ("2", Some(&last), vec![]),
+            ("2", Some(&last), vec![("content-digest", "sha-512=:AAAA:")]),
             ("2", None, vec![good]),
             ("9", Some(&last), vec![good]),
             ("2", Some(&last[..4]), vec![good]),

@@ -50,6 +50,7 @@ fn a_links_record_stays_readable_after_two_hundred_thousand_refused_announcement
                     name: format!("{n}.pdf"),
                     size: MIB,
                     multipart: Multipart {
+                        alone: false,
                         r2_upload_id: format!("r2-{n}"),
                         part_size: part_size(MIB),
                     },

@@ -24,6 +24,7 @@ fn serial_command() -> impl Strategy<Value = Command> {
         sha256: None,
     };
     let multipart = |n: u8, size| Multipart {
+        alone: false,
         r2_upload_id: format!("r2-{n}"),
         part_size: part_size(size),
     };

@@ -155,6 +155,7 @@ fn a_sealed_upload_is_told_of_to_who_has_its_ticket() {
         size,
         earlier: ticket.then(|| {
             let multipart = Multipart {
+                alone: false,
                 r2_upload_id: "r2-1".into(),
                 part_size: part_size(size),
             };
