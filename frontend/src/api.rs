@@ -112,25 +112,27 @@ pub(crate) async fn is_there() -> bool {
 pub(crate) fn send_whole(
     whose: For,
     name: &str,
-    digest: Sha256,
+    digest: Option<Sha256>,
     body: &Blob,
     loaded: Loaded,
 ) -> Answer {
-    let headers = [
-        ("content-disposition", attachment(name)),
-        ("content-digest", digest_header(&digest)),
-    ];
+    let mut headers = vec![("content-disposition", attachment(name))];
+    if let Some(digest) = &digest {
+        headers.push(("content-digest", digest_header(digest)));
+    }
     call(whose, "POST", "/files", &headers, body, Some(loaded))
 }
 
-/// Announces a file; `head` are its first bytes, and `ticket` that of an earlier upload of it. It is not aborted with its file: the edge may have
-/// begun the upload already, and the answer tells which.
+/// Announces a file; `head` are its first bytes, `ticket` is that of an earlier upload of it, and nobody
+/// joins one that is `alone`. It is not aborted with its file: the edge may have begun the upload
+/// already, and the answer tells which.
 pub(crate) fn announce(
     patience_ms: f64,
     name: &str,
     size: f64,
     head: &[u8],
     ticket: Option<String>,
+    alone: bool,
 ) -> Answer {
     let head = base64(head);
     // Undefined, a field is left out.
@@ -139,6 +141,7 @@ pub(crate) fn announce(
         ("size", size.into()),
         ("head", head.into()),
         ("ticket", ticket.into()),
+        ("alone", alone.into()),
     ]);
     let whose = For(NOBODY, patience_ms);
     call(whose, "POST", "/uploads", &json_body(), &body, None)
@@ -176,9 +179,9 @@ pub(crate) fn send_chunk(
 }
 
 /// Completes an upload.
-pub(crate) fn complete(whose: For, upload: &Upload, parts_sha256: Sha256) -> Answer {
+pub(crate) fn complete(whose: For, upload: &Upload, parts_sha256: Option<Sha256>) -> Answer {
     let path = ["/uploads/", &upload.id, "/complete"].concat();
-    let body = json(&[("parts_sha256", hex(&parts_sha256).into())]);
+    let body = json(&[("parts_sha256", parts_sha256.as_ref().map(hex).into())]);
     call(whose, "POST", &path, &json_body(), &body, None)
 }
 

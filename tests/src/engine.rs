@@ -30,8 +30,15 @@ pub enum Engine {
     Chromium86,
 }
 
+/// A name of this machine that no browser knows to be its own, as that of a server in a LAN: pages of it are
+/// in no secure context over plain HTTP. WebKitGTK does not resolve it.
+pub const LAN: &str = "upload.test";
+
+/// Has Chromium resolve it.
+const LAN_RULE: &str = "--host-resolver-rules=MAP upload.test 127.0.0.1";
+
 /// Chromium as it runs in a container, asking nothing of the outside.
-const CHROMIUM_FLAGS: [&str; 11] = [
+const CHROMIUM_FLAGS: [&str; 12] = [
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -42,12 +49,14 @@ const CHROMIUM_FLAGS: [&str; 11] = [
     "--disable-component-update",
     "--disable-sync",
     "--enable-precise-memory-info",
+    LAN_RULE,
     // Ends with chromedriver, however that ends.
     "--remote-debugging-pipe",
 ];
 
 /// An old Chromium in a container.
-const OLD_CHROMIUM_FLAGS: [&str; 4] = [
+const OLD_CHROMIUM_FLAGS: [&str; 5] = [
+    LAN_RULE,
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -179,6 +188,7 @@ impl Engine {
                     .collect();
                 prefs.insert("intl.accept_languages".to_owned(), json!(setting.lang));
                 prefs.insert("javascript.enabled".to_owned(), json!(setting.script));
+                prefs.insert("network.dns.localDomains".to_owned(), json!(LAN));
                 let args = [
                     "-headless".to_owned(),
                     format!("--width={width}"),

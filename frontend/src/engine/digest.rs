@@ -1,83 +1,33 @@
-//! Digests what is read of files.
+//! Digests, by the browser: it computes them beside the program, several times faster than the program
+//! could.
 
-use chatlift_frontend::uploader::Failure;
 use chatlift_shared::digest::Sha256;
-use chatlift_shared::limits::HEAD_MAX;
-use sha2::Digest as _;
+use js_sys::{Promise, Uint8Array};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
 
-use super::read::Reader;
+use crate::dom;
 
-/// Bytes of a file in the program's memory at once. A quarter of a mebibyte is digested in a few
-/// milliseconds, so the page stays smooth, and reading it costs little beside that.
-const SLICE: f64 = 256.0 * 1024.0;
-
-/// What a job makes of the bytes that it reads.
-#[derive(Default)]
-pub(super) struct Reading {
-    head: Vec<u8>,
-    part: Hash,
+#[wasm_bindgen]
+extern "C" {
+    /// Web Cryptography API, section 14.3.5.
+    #[wasm_bindgen(catch, js_namespace = ["crypto", "subtle"], js_name = digest)]
+    fn subtle_digest(algorithm: &str, data: &Uint8Array) -> Result<Promise, JsValue>;
 }
 
-impl Reading {
-    fn add(&mut self, bytes: &[u8]) {
-        if self.head.is_empty() {
-            let end = bytes.len().min(HEAD_MAX as usize);
-            self.head.extend_from_slice(&bytes[..end]);
-        }
-        self.part.add(bytes);
-    }
-
-    /// Reads a stretch of a file, a slice at a time.
-    pub(super) async fn read(
-        &mut self,
-        file: &Reader,
-        start: f64,
-        end: f64,
-    ) -> Result<(), Failure> {
-        let mut buffer = Vec::new();
-        let mut at = start;
-        while at < end {
-            let to = end.min(at + SLICE);
-            let bytes = file.bytes(at, to).await?;
-            buffer.resize(bytes.length() as usize, 0);
-            bytes.copy_to(&mut buffer);
-            self.add(&buffer);
-            at = to;
-        }
-        Ok(())
-    }
-
-    /// What an announcement tells of the file's beginning.
-    pub(super) fn head(&self) -> &[u8] {
-        &self.head
-    }
-
-    /// The digest of what was read.
-    pub(super) fn digest(&self) -> Sha256 {
-        self.part.digest()
-    }
+/// Whether the browser computes digests for this page: not for one that came by plain HTTP from elsewhere
+/// than this device (Secure Contexts, section 3.1).
+pub(super) fn are_there() -> bool {
+    dom::get(&js_sys::global(), "crypto")
+        .and_then(|crypto| dom::get(&crypto, "subtle"))
+        .is_some()
 }
 
-/// A digest in the making. Its functions are kept out of line: they are called from several
-/// places, a few times in a second, and each copy would be loaded by everybody.
-#[derive(Clone, Default)]
-struct Hash(sha2::Sha256);
-
-impl Hash {
-    #[inline(never)]
-    fn add(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-
-    #[inline(never)]
-    fn digest(&self) -> Sha256 {
-        Sha256(self.0.clone().finalize().into())
-    }
-}
-
-/// The digest of some bytes.
-pub(super) fn of(bytes: &[u8]) -> Sha256 {
-    let mut hash = Hash::default();
-    hash.add(bytes);
-    hash.digest()
+/// The digest of some bytes, if the browser computes it.
+pub(super) async fn of(bytes: &Uint8Array) -> Option<Sha256> {
+    let digest = JsFuture::from(subtle_digest("SHA-256", bytes).ok()?);
+    let mut sha256 = Sha256([0; 32]);
+    let digest = Uint8Array::new(&digest.await.ok()?);
+    (digest.length() == 32).then(|| digest.copy_to(&mut sha256.0))?;
+    Some(sha256)
 }

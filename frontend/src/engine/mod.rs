@@ -2,8 +2,8 @@
 //! the machine what happened.
 //!
 //! The browser runs one task at a time, and no borrow of a cell here lives across an `await`, so
-//! none is ever taken twice. A file's bytes pass through the program to be digested, in `digest`, and
-//! not at all to be sent: the request's body is the browser's own slice of the file.
+//! none is ever taken twice. A file's bytes do not pass through the program: the browser digests them, in
+//! `digest`, and a request's body is its own slice of the file.
 
 mod digest;
 mod read;
@@ -11,16 +11,17 @@ mod read;
 use std::cell::{Cell, RefCell};
 
 use chatlift_frontend::uploader::{
-    Batch, CHUNK_FIRST, Event, Failure, Job, Key, Progress, Refusal, State, Transfer, Wake,
+    Batch, CHUNK_FIRST, Chunk, Event, Failure, Job, Key, Progress, Refusal, State, Transfer, Wake,
     probe_ms,
 };
 use chatlift_frontend::wire::{self, Upload};
 use chatlift_shared::ProblemCode;
+use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::HEAD_MAX;
+use js_sys::Uint8Array;
 use web_sys::File;
 
 use crate::{api, dom, page};
-use digest::Reading;
 use read::Reader;
 
 pub(crate) use read::with_its_size;
@@ -72,7 +73,11 @@ pub(crate) fn has(file: &File) -> bool {
 /// cut costs nothing.
 pub(crate) fn start(key: Key, size: u64, single_max: u64) {
     let single_max = single_max.min(CHUNK_FIRST);
-    BATCH.with(|batch| batch.borrow_mut().start(key, size, single_max));
+    BATCH.with(|batch| {
+        batch
+            .borrow_mut()
+            .start(key, size, single_max, digest::are_there())
+    });
 }
 
 /// Stops a file. Whether it stays until the edge has taken it back, since the edge may have stored it;
@@ -255,20 +260,29 @@ async fn carry_out(key: Key, run: u32, job: Job) -> Result<Event, Failure> {
         on_event(key, run, Event::Stalled(job));
         pump();
     });
-    let mut reading = Reading::default();
     let (start, end) = match job {
         Job::Whole => (0.0, file.size()),
         Job::Announce => (0.0, file.size().min(HEAD_MAX as f64)),
         Job::Digest(n) => range(key, n).ok_or(Failure::Unreadable)?,
         Job::Send(_) | Job::Complete | Job::Cancel => (0.0, 0.0),
     };
-    reading.read(&reader, start, end).await?;
+    let mut bytes = reader.read(start, end).await?;
     drop(reader);
+    if let Job::Complete | Job::Send(Chunk { ends: true, .. }) = job {
+        let digests = read(key, |_, transfer| transfer.digests());
+        bytes = Uint8Array::from(digests.unwrap_or_default().as_slice());
+    }
+    // Of nothing there is no digest, and an announcement tells of none.
+    let digest = match job {
+        _ if bytes.length() == 0 => None,
+        Job::Announce => None,
+        _ => digest::of(&bytes).await,
+    };
     if let Job::Digest(n) = job {
-        let digest = reading.digest();
+        let digest = digest.ok_or(Failure::Unreadable)?;
         return Ok(Event::Digested { n, digest });
     }
-    let call = ask(key, run, job, &file, &reading);
+    let call = ask(key, run, job, &file, &bytes, digest);
     let call = call.ok_or_else(|| match job {
         Job::Cancel => taken(),
         _ => Failure::Unreadable,
@@ -297,10 +311,13 @@ async fn carry_out(key: Key, run: u32, job: Job) -> Result<Event, Failure> {
 /// By what name the tab remembers the ticket of a file's upload, for when it is reloaded: what the page
 /// before has on its way may store the file then.
 fn ticket_of(file: &File) -> String {
+    let number = |number: f64| chatlift_frontend::format::decimal(number as u64);
     [
         &*dom::text(file, "name"),
         " ",
-        &chatlift_frontend::format::decimal(file.size() as u64),
+        &number(file.size()),
+        " ",
+        &number(file.last_modified()),
     ]
     .concat()
 }
@@ -310,8 +327,16 @@ fn range(key: Key, n: u16) -> Option<(f64, f64)> {
     Some((start as f64, end as f64))
 }
 
-/// Asks of the edge what a job asks; nothing if the file is gone meanwhile.
-fn ask(key: Key, run: u32, job: Job, file: &File, reading: &Reading) -> Option<api::Answer> {
+/// Asks of the edge what a job asks; nothing if the file is gone meanwhile. `bytes` were read for it, and
+/// `digest` is theirs.
+fn ask(
+    key: Key,
+    run: u32,
+    job: Job,
+    file: &File,
+    bytes: &Uint8Array,
+    digest: Option<Sha256>,
+) -> Option<api::Answer> {
     let loaded: api::Loaded = Box::new(move |bytes: f64| {
         // A count of bytes: whole and not negative.
         let bytes = bytes as u64;
@@ -322,12 +347,18 @@ fn ask(key: Key, run: u32, job: Job, file: &File, reading: &Reading) -> Option<a
     let patience = BATCH.with(|batch| batch.borrow().patience_ms(job));
     let whose = api::For(key, patience);
     Some(match job {
-        Job::Whole => api::send_whole(whose, &name, reading.digest(), file, loaded),
+        Job::Whole => api::send_whole(whose, &name, digest, file, loaded),
         Job::Announce => {
-            // Only at first: what comes of that may be an upload of another file.
-            let first = read(key, |_, transfer| transfer.upload().is_none())?;
-            let ticket = first.then(|| dom::recall(&ticket_of(file))).flatten();
-            api::announce(patience, &name, file.size(), reading.head(), ticket)
+            let (own, alone) = read(key, |_, transfer| {
+                let own = transfer.upload().map(|upload| upload.ticket.clone());
+                (own, !transfer.has_digests())
+            })?;
+            let ticket = match own {
+                None => dom::recall(&ticket_of(file)),
+                // What comes of an upload that others join may be of another file.
+                own => own.filter(|_| alone),
+            };
+            api::announce(patience, &name, file.size(), &bytes.to_vec(), ticket, alone)
         }
         Job::Send(chunk) => {
             let (start, _) = range(key, chunk.n)?;
@@ -335,9 +366,7 @@ fn ask(key: Key, run: u32, job: Job, file: &File, reading: &Reading) -> Option<a
             let (from, to) = (start + chunk.from as f64, start + chunk.to as f64);
             let body = file.slice_with_f64_and_f64(from, to).ok()?;
             read(key, |_, transfer| {
-                let parts = transfer.digests().filter(|_| chunk.ends);
-                let parts = parts.map(|parts| digest::of(&parts));
-                let digests = (transfer.part_digest(chunk.n), parts);
+                let digests = (transfer.part_digest(chunk.n), digest);
                 let upload = transfer.upload()?;
                 Some(api::send_chunk(
                     whose, upload, chunk, digests, &body, loaded,
@@ -345,8 +374,7 @@ fn ask(key: Key, run: u32, job: Job, file: &File, reading: &Reading) -> Option<a
             })??
         }
         Job::Complete => read(key, |_, transfer| {
-            let parts = digest::of(&transfer.digests()?);
-            Some(api::complete(whose, transfer.upload()?, parts))
+            Some(api::complete(whose, transfer.upload()?, digest))
         })??,
         Job::Cancel => {
             let upload = read(key, |_, transfer| {

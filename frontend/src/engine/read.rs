@@ -21,6 +21,9 @@ const STALL_MS: f64 = 2_000.0;
 /// How often a read is looked at, in milliseconds.
 const CHECK_MS: f64 = 500.0;
 
+/// Bytes that are read at once: as many as a slow device gives within [`STALL_MS`], and few reads.
+const SLICE: f64 = 1024.0 * 1024.0;
+
 /// A read under way, and how long it may give nothing.
 pub(super) struct Reader {
     file: File,
@@ -64,7 +67,22 @@ impl Reader {
         }
     }
 
-    /// A stretch of the file.
+    /// A stretch of the file, a slice at a time, so that a device that gives it slowly is not taken for one
+    /// that gives nothing.
+    pub(super) async fn read(&self, start: f64, end: f64) -> Result<Uint8Array, Failure> {
+        // Parts are far below 4 GiB.
+        let all = Uint8Array::new_with_length((end - start) as u32);
+        let mut at = start;
+        while at < end {
+            let to = end.min(at + SLICE);
+            let bytes = self.bytes(at, to).await?;
+            all.set(&bytes, (at - start) as u32);
+            at = to;
+        }
+        Ok(all)
+    }
+
+    /// A stretch of the file, at once.
     pub(super) async fn bytes(&self, start: f64, end: f64) -> Result<Uint8Array, Failure> {
         let slice = self.file.slice_with_f64_and_f64(start, end);
         let slice = slice.map_err(|_| Failure::Unreadable)?;

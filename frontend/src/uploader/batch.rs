@@ -33,13 +33,14 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Adds a file, or starts it anew with nothing remembered but what the edge holds.
-    pub fn start(&mut self, key: Key, size: u64, single_max: u64) {
+    /// Adds a file, or starts it anew with nothing remembered but what the edge holds; see
+    /// [`Transfer::new`].
+    pub fn start(&mut self, key: Key, size: u64, single_max: u64, digested: bool) {
         self.runs += 1;
         let entry = Entry {
             key,
             run: self.runs,
-            transfer: Transfer::new(size, single_max),
+            transfer: Transfer::new(size, single_max, digested),
         };
         match self.entries.iter_mut().find(|known| known.key == key) {
             Some(known) => *known = entry,

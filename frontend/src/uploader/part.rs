@@ -17,6 +17,16 @@ pub struct Chunk {
     pub ends: bool,
 }
 
+/// What is known of a part's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Digest {
+    /// Not yet computed.
+    Unknown,
+    Known(Sha256),
+    /// This page computes none, so nobody but it sends parts of the upload, and what the edge holds is its own.
+    None,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Sending {
     Todo,
@@ -31,7 +41,7 @@ pub(super) enum Sending {
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Part {
-    pub(super) digest: Option<Sha256>,
+    pub(super) digest: Digest,
     /// What the edge said that it holds under this number when the upload was announced.
     pub(super) held: Option<Sha256>,
     /// Bytes of its beginning that the edge holds.
@@ -46,27 +56,33 @@ pub(super) struct Part {
 }
 
 impl Part {
-    pub(super) const NEW: Self = Self {
-        digest: None,
-        held: None,
-        offset: 0,
-        sending: Sending::Todo,
-        unsure: false,
-        unheard: false,
-        mismatches: 0,
-    };
+    /// One of which nothing was sent.
+    pub(super) const fn new(digest: Digest) -> Self {
+        Self {
+            digest,
+            held: None,
+            offset: 0,
+            sending: Sending::Todo,
+            unsure: false,
+            unheard: false,
+            mismatches: 0,
+        }
+    }
+
+    /// What is known of its bytes will not become more.
+    pub(super) fn is_read(&self) -> bool {
+        self.digest != Digest::Unknown
+    }
 
     /// Whether it can be sent now, to its end.
     pub(super) fn is_ready(&self) -> bool {
-        self.digest.is_some() && self.may_begin()
+        self.is_read() && self.may_begin()
     }
 
     /// Whether its beginning can be sent now. It takes a digest to tell whether what the edge holds
     /// is the same, and to end it.
     pub(super) fn may_begin(&self) -> bool {
-        !self.unsure
-            && self.sending == Sending::Todo
-            && self.held.is_none_or(|_| self.digest.is_some())
+        !self.unsure && self.sending == Sending::Todo && self.held.is_none_or(|_| self.is_read())
     }
 
     /// Whether the edge has all of it, or may have.
@@ -81,7 +97,11 @@ impl Part {
     /// Goes by what the edge said that it holds.
     pub(super) fn compare(&mut self) {
         if !matches!(self.sending, Sending::Under { .. }) {
-            let same = self.digest.is_some() && self.digest == self.held;
+            let same = match self.digest {
+                Digest::Unknown => false,
+                Digest::Known(digest) => self.held == Some(digest),
+                Digest::None => self.held.is_some(),
+            };
             self.sending = if same { Sending::Held } else { Sending::Todo };
         }
     }

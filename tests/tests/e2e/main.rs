@@ -21,6 +21,7 @@ mod accessible;
 mod cancel;
 mod chat;
 mod conformance_tus;
+mod digests;
 mod each;
 mod engines;
 mod faults;

@@ -42,7 +42,7 @@ proptest! {
         later in prop::collection::vec(outcome(), 0..6),
     ) {
         let (mut batch, mut edge) = (Batch::default(), Edge::default());
-        batch.start(1, size, CHUNK_FIRST);
+        batch.start(1, size, CHUNK_FIRST, true);
         let (mut now, mut jobs, mut cancelled) = (0.0, 0, false);
         let mut later = later.into_iter();
         loop {

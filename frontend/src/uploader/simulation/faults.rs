@@ -52,7 +52,7 @@ proptest! {
         extra in 0..3_u64,
     ) {
         let (mut batch, mut edge) = (Batch::default(), Edge::default());
-        batch.start(1, size, CHUNK_FIRST);
+        batch.start(1, size, CHUNK_FIRST, true);
         let (mut now, mut lost) = (0.0, lost);
         while batch.is_live() {
             let Some((key, run, job)) = batch.next(now) else {
@@ -90,7 +90,7 @@ proptest! {
         cuts in prop::collection::vec(0.0..4_000.0, 0..6),
     ) {
         let (mut batch, mut edge) = (Batch::default(), Edge::default());
-        batch.start(1, size, CHUNK_FIRST);
+        batch.start(1, size, CHUNK_FIRST, true);
         let mut now = 0.0;
         let mut under_way: Vec<(f64, f64, u32, Job)> = Vec::new();
         let mut cut = 0.0;
@@ -148,7 +148,7 @@ proptest! {
         let mut batch = Batch::default();
         let mut edges: BTreeMap<Key, Edge> = BTreeMap::new();
         for (key, &size) in (1..).zip(&sizes) {
-            batch.start(key, size, PART);
+            batch.start(key, size, PART, true);
             edges.insert(key, Edge::default());
         }
         let mut faults = faults.into_iter();

@@ -14,7 +14,7 @@ const RATE: f64 = 10_000.0;
 /// the stretches of the file that left, in its order.
 fn stretches(size: u64) -> Vec<(u64, u64)> {
     let (mut batch, mut edge) = (Batch::default(), Edge::default());
-    batch.start(1, size, CHUNK_FIRST);
+    batch.start(1, size, CHUNK_FIRST, true);
     let (mut now, mut sent) = (0.0, Vec::new());
     while let Some((key, run, job)) = batch.next(now) {
         if let Job::Send(chunk) = job {
@@ -79,7 +79,7 @@ proptest! {
     /// Up to the largest file that there is: as many parts as R2 takes, each as large as a request.
     #[test]
     fn parts_lie_side_by_side(size in 4 * GIB..=FILE_SIZE_MAX) {
-        let transfer = Transfer::new(size, CHUNK_FIRST);
+        let transfer = Transfer::new(size, CHUNK_FIRST, true);
         let mut end = 0;
         for n in 1.. {
             let Some((start, to)) = transfer.range(n) else { break };

@@ -207,7 +207,7 @@ fn sends(jobs: &[Job], part: u16) -> usize {
 
 fn one(size: u64) -> Batch {
     let mut batch = Batch::default();
-    batch.start(1, size, PART);
+    batch.start(1, size, PART, true);
     batch
 }
 
@@ -331,7 +331,7 @@ fn a_file_that_changes_again_and_again_is_given_up() {
 fn what_ends_after_a_restart_is_passed_over() {
     let mut batch = one(1);
     let (key, run, job) = batch.next(0.0).expect("a job");
-    batch.start(1, 1, PART);
+    batch.start(1, 1, PART, true);
     batch.on(
         key,
         run,

@@ -83,7 +83,7 @@ struct Outcome {
 /// how long.
 fn play(size: u64, line: Line, cut: Option<(f64, f64)>, random: f64) -> Outcome {
     let (mut batch, mut edge) = (Batch::default(), Edge::default());
-    batch.start(1, size, CHUNK_FIRST);
+    batch.start(1, size, CHUNK_FIRST, true);
     let (mut now, mut sent, mut requests) = (0.0_f64, 0.0, 0);
     let mut under_way: Vec<Request> = Vec::new();
     let mut cut = cut.map(|(share, lasts)| (share * size as f64, lasts));

@@ -119,7 +119,7 @@ impl Dice {
 fn suffer(size: u64, trouble: Trouble, from: f64, lasts: f64, seed: u64) -> Toll {
     let (mut batch, mut edge, mut dice) = (Batch::default(), Edge::default(), Dice(seed));
     dice.roll();
-    batch.start(1, size, CHUNK_FIRST);
+    batch.start(1, size, CHUNK_FIRST, true);
     let (mut toll, mut now) = (Toll::default(), 0.0_f64);
     let mut under_way: Vec<(f64, u32, Job, Option<Failure>)> = Vec::new();
     let (mut probe, mut answer) = (None::<f64>, None::<(f64, bool)>);

@@ -141,3 +141,36 @@ fn a_beginning_that_shrinks_and_grows_again_is_given_up() {
     let (state, _) = beside_another_page(|n| Some((n % 2 + 1) * CHUNK_MIN));
     assert!(matches!(state, State::Failed(_)), "{state:?}");
 }
+
+/// As in plain HTTP, where browsers compute no digests.
+fn undigested(size: u64) -> Batch {
+    let mut batch = Batch::default();
+    batch.start(1, size, PART, false);
+    batch
+}
+
+#[test]
+fn a_file_without_digests_is_sent_whole_and_goes_on_from_what_its_own_upload_holds() {
+    let size = 3 * PART + 5;
+    let (mut batch, mut edge) = (undigested(size), Edge::default());
+    // Of the page before, by whose ticket it was found.
+    edge.parts.insert(2, digest(1, 2));
+    edge.staged.insert(3, PART / 4);
+    let jobs = run(&mut batch, &mut edge, size);
+    assert!(
+        !jobs.iter().any(|job| matches!(job, Job::Digest(_))),
+        "{jobs:?}"
+    );
+    assert_eq!(sends(&jobs, 2), 0);
+    assert_eq!(edge.carried, size - PART - PART / 4);
+    assert_eq!((state(&batch), edge.stored), (State::Stored, 1));
+}
+
+#[test]
+fn a_stored_file_without_digests_is_completed_and_not_sent() {
+    let size = 3 * PART;
+    let (mut batch, mut edge) = (undigested(size), sealed(1, size));
+    let jobs = run(&mut batch, &mut edge, size);
+    assert_eq!(jobs, [Job::Announce, Job::Complete]);
+    assert_eq!((state(&batch), edge.carried), (State::Stored, 0));
+}

@@ -99,11 +99,11 @@ fn send(
     chance: f64,
     until: f64,
     wakes: f64,
-    seed: u64,
+    (digested, seed): (bool, u64),
 ) -> (State, Toll) {
     let (mut batch, mut edge, mut dice) = (Batch::default(), Edge::default(), Dice(seed));
     dice.roll();
-    batch.start(1, size, CHUNK_FIRST);
+    batch.start(1, size, CHUNK_FIRST, digested);
     let (mut toll, mut now, mut wake) = (Toll::default(), 0.0_f64, wakes);
     let mut under_way: Vec<(f64, u32, Job, Option<Fault>)> = Vec::new();
     while now < 3.0 * BUDGET_MS {
@@ -187,9 +187,10 @@ proptest! {
         faults in prop::collection::vec(fault(), 1..5),
         chance in prop_oneof![Just(1.0), 0.0..1.0],
         wakes in prop_oneof![Just(f64::INFINITY), 50.0..20_000.0],
+        digested: bool,
         seed: u64,
     ) {
-        let (_, toll) = send(size, &faults, chance, f64::INFINITY, wakes, seed);
+        let (_, toll) = send(size, &faults, chance, f64::INFINITY, wakes, (digested, seed));
         let in_vain = toll.in_vain();
         let (kept, cut_short) = REQUESTS_IN_VAIN;
         let most = if wakes.is_finite() { cut_short } else { kept };
@@ -206,9 +207,10 @@ proptest! {
         faults in prop::collection::vec(fault(), 1..5),
         chance in prop_oneof![Just(1.0), 0.0..1.0],
         until in 0.0..BUDGET_MS - 120_000.0,
+        digested: bool,
         seed: u64,
     ) {
-        let (state, toll) = send(size, &faults, chance, until, f64::INFINITY, seed);
+        let (state, toll) = send(size, &faults, chance, until, f64::INFINITY, (digested, seed));
         prop_assert_eq!(state, State::Stored);
         prop_assert!(toll.ended - until < 120_000.0, "{} s late", (toll.ended - until) / 1_000.0);
     }

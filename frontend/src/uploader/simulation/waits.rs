@@ -128,9 +128,14 @@ fn files_that_the_device_does_not_give_hold_up_no_other() {
     let mut batch = Batch::default();
     for key in 1..=8 {
         // Small ones are read to be sent, large ones to be announced and digested.
-        batch.start(key, if key % 2 == 0 { 1 } else { 2 * PART }, CHUNK_FIRST);
+        batch.start(
+            key,
+            if key % 2 == 0 { 1 } else { 2 * PART },
+            CHUNK_FIRST,
+            true,
+        );
     }
-    batch.start(9, 3 * PART, CHUNK_FIRST);
+    batch.start(9, 3 * PART, CHUNK_FIRST, true);
     let mut edge = Edge::default();
     let mut hung = Vec::new();
     for _ in 0..1_000 {

@@ -5,7 +5,7 @@ use chatlift_shared::ProblemCode;
 use chatlift_shared::limits::{PARTS_MAX, part_count};
 
 use super::super::pace::CHUNK_MIN;
-use super::super::part::{Part, Sending};
+use super::super::part::{Digest, Part, Sending};
 use super::super::retry::{Failure, Refusal};
 use super::{Event, Job, State, Transfer, Work};
 
@@ -49,7 +49,7 @@ impl Transfer {
                     return None;
                 }
                 if let Some(part) = self.part_mut(n) {
-                    part.digest = Some(digest);
+                    part.digest = Digest::Known(digest);
                     part.compare();
                 }
                 // It was held before: that it is known now is no gain.
@@ -100,8 +100,7 @@ impl Transfer {
                     *loaded = bytes.min(chunk.to - chunk.from);
                 }
                 let progress = self.progress();
-                if chunk.ends && self.is_digested() && progress.done + progress.moving >= self.size
-                {
+                if chunk.ends && self.is_read() && progress.done + progress.moving >= self.size {
                     self.state = State::Completing;
                 }
             }
@@ -158,7 +157,7 @@ impl Transfer {
             return self.give_up_on_answer();
         }
         if self.parts.len() != usize::from(count) || upload.part_size != self.part_size() {
-            self.parts = vec![Part::NEW; usize::from(count)];
+            self.parts = vec![Part::new(self.unread); usize::from(count)];
             self.stale = !self.digesting.is_idle();
         }
         for part in &mut self.parts {

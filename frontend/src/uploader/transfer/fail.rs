@@ -120,7 +120,7 @@ impl Transfer {
             Job::Whole => {
                 // Announced, it goes in chunks.
                 self.whole = false;
-                self.parts = vec![Part::NEW; usize::from(self.size > 0)];
+                self.parts = vec![Part::new(self.unread); usize::from(self.size > 0)];
                 self.size
             }
             _ => return false,

@@ -1,8 +1,7 @@
 //! One file on its way.
 //!
-//! A file of up to `single_max` bytes goes whole, in one request. A larger one is announced, its
-//! parts are digested in order and sent in
-//! chunks, several parts at once, and it is completed.
+//! A file of up to `single_max` bytes goes whole, in one request. A larger one is announced, its parts
+//! are digested in order, where the browser computes digests, and sent in chunks, several parts at once, and it is completed.
 //!
 //! What it is to do next is in `plan`, what it makes of what happened in `events`, what it makes of
 //! failures in `fail`, and how it is given up in `cancel`.
@@ -17,7 +16,7 @@ use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::{part_count, part_len, part_size};
 
 use super::pace::Network;
-use super::part::{Chunk, Part, Sending};
+use super::part::{Chunk, Digest, Part, Sending};
 use super::progress::Progress;
 use super::retry::{Cause, Failure, Retry, Wake};
 
@@ -141,6 +140,8 @@ impl Work {
 #[derive(Clone, Debug)]
 pub struct Transfer {
     size: u64,
+    /// What is known of the bytes of its parts at first.
+    unread: Digest,
     whole: bool,
     state: State,
     /// What the edge answered to the latest announcement.
@@ -175,9 +176,15 @@ pub struct Transfer {
 }
 
 impl Transfer {
-    /// A file of `size` bytes; up to `single_max` bytes go in one request.
+    /// A file of `size` bytes; up to `single_max` bytes go in one request. `digested`: whether the shell
+    /// computes digests.
     #[must_use]
-    pub fn new(size: u64, single_max: u64) -> Self {
+    pub fn new(size: u64, single_max: u64, digested: bool) -> Self {
+        let unread = if digested {
+            Digest::Unknown
+        } else {
+            Digest::None
+        };
         // Parts are digested while the announcement is under way, so they are there before it.
         let count = match size <= single_max {
             true => 0,
@@ -186,11 +193,12 @@ impl Transfer {
         let count = usize::try_from(count).unwrap_or_default();
         Self {
             size,
+            unread,
             whole: size <= single_max,
             state: State::Queued,
             upload: None,
             announced: false,
-            parts: vec![Part::NEW; count],
+            parts: vec![Part::new(unread); count],
             digesting: Work::Idle,
             stale: false,
             busy: Work::Idle,
@@ -229,23 +237,35 @@ impl Transfer {
     /// The digest of part `n`, once it is known.
     #[must_use]
     pub fn part_digest(&self, n: u16) -> Option<Sha256> {
-        self.part(n)?.digest
+        match self.part(n)?.digest {
+            Digest::Known(digest) => Some(digest),
+            _ => None,
+        }
+    }
+
+    /// Whether its parts have digests; if not, nobody else may send any of them.
+    #[must_use]
+    pub fn has_digests(&self) -> bool {
+        self.unread == Digest::Unknown
     }
 
     /// What to complete with: the parts' digests, one after the other, by whose digest they are named
-    /// (`Sha256::of_parts`).
+    /// (`Sha256::of_parts`). Empty unless all are known.
     #[must_use]
-    pub fn digests(&self) -> Option<Vec<u8>> {
+    pub fn digests(&self) -> Vec<u8> {
         let mut parts = Vec::new();
         for part in &self.parts {
-            parts.extend(part.digest?.0);
+            match part.digest {
+                Digest::Known(digest) => parts.extend(digest.0),
+                _ => return Vec::new(),
+            }
         }
-        (!parts.is_empty()).then_some(parts)
+        parts
     }
 
-    /// Whether it comes in parts, each of which is digested.
-    fn is_digested(&self) -> bool {
-        !self.parts.is_empty() && self.parts.iter().all(|part| part.digest.is_some())
+    /// Whether it comes in parts, and no more will be known of their bytes.
+    fn is_read(&self) -> bool {
+        !self.parts.is_empty() && self.parts.iter().all(Part::is_read)
     }
 
     /// Where part `n` begins and ends in the file, in bytes.

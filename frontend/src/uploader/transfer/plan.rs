@@ -48,7 +48,7 @@ impl Transfer {
             return None;
         }
         if !announce && self.is_sealed() {
-            return match self.is_digested() {
+            return match self.is_read() {
                 true => Some(self.complete()),
                 false => self.digest(grant, usize::MAX),
             };
@@ -63,7 +63,7 @@ impl Transfer {
             return Some(job);
         }
         if !announce
-            && self.is_digested()
+            && self.is_read()
             && self.parts.iter().all(|part| part.sending == Sending::Held)
         {
             return Some(self.complete());
@@ -77,7 +77,7 @@ impl Transfer {
         if !grant.digest || !self.digesting.is_idle() || ready >= ahead {
             return None;
         }
-        let n = self.find(|part| part.digest.is_none())?;
+        let n = self.find(|part| !part.is_read())?;
         self.digesting = Work::Running;
         Some(Job::Digest(n))
     }
@@ -91,7 +91,7 @@ impl Transfer {
         if !upload.parts.is_empty() || !upload.staged.is_empty() {
             return None;
         }
-        let n = self.find(|part| part.digest.is_none())?;
+        let n = self.find(|part| !part.is_read())?;
         let (start, end) = self.range(n)?;
         let part = self.part(n)?;
         (part.may_begin() && end - start - part.offset > 2 * CHUNK_MIN).then_some(n)
@@ -99,7 +99,7 @@ impl Transfer {
 
     /// Whether the edge may have completed the file without this page having heard of it.
     fn may_be_stored(&self) -> bool {
-        self.is_digested()
+        self.is_read()
             && self.parts.iter().any(|part| part.unheard)
             && self.parts.iter().all(Part::may_be_held)
     }
@@ -111,7 +111,7 @@ impl Transfer {
     }
 
     fn is_of_another_file(&self) -> bool {
-        let differs = |part: &Part| part.digest.is_some() && part.sending != Sending::Held;
+        let differs = |part: &Part| part.is_read() && part.sending != Sending::Held;
         self.announced && self.is_sealed() && self.parts.iter().any(differs)
     }
 
