@@ -3,7 +3,7 @@
 use chatlift_shared::{FileId, Timestamp};
 
 use crate::pipeline::Rejection;
-use crate::store::{Stage, Store};
+use crate::store::{Role, Stage, Store};
 
 /// What can be asked.
 pub const USAGE: &str = "\
@@ -46,8 +46,8 @@ pub async fn run(store: &Store, words: &[String], now: Timestamp) -> Result<Stri
             let file = id(file)?;
             let job = store.job(file).await.map_err(|e| e.to_string())?;
             let job = job.ok_or_else(|| format!("there is no job of {file}"))?;
-            if matches!(job.stage, Stage::Done | Stage::Parked | Stage::Erase) {
-                return Err(format!("{file} is {} already", job.stage.as_str()));
+            if matches!(job.stage(), Stage::Done | Stage::Parked | Stage::Erase) {
+                return Err(format!("{file} is {} already", job.stage().as_str()));
             }
             let parked = store
                 .park(&job, Rejection::GaveUp, "by the operator", now)
@@ -68,7 +68,7 @@ async fn list(store: &Store) -> Result<String, String> {
         text += &format!(
             "{}  {:8} {:3} tries  {}  {}  {error}\n",
             file.id,
-            job.stage.as_str(),
+            job.stage().as_str(),
             job.attempts,
             file.media_type,
             file.name.escape_debug()
@@ -94,27 +94,30 @@ async fn show(store: &Store, file: FileId) -> Result<String, String> {
         text += &line("sha256", &sha256.to_string());
     }
     text += &line("formats", &link.formats.join(" "));
-    text += &line("stage", job.stage.as_str());
+    text += &line("stage", job.stage().as_str());
     text += &line("tries", &job.attempts.to_string());
     if job.attempt > 0 {
         text += &line("attempt", &(job.attempt + 1).to_string());
     }
-    if let Some(archive) = job.archive {
-        text += &line("archive", &archive.to_string());
-        text += &line("member", &job.place.to_string());
+    match &job.role {
+        Role::Upload => {}
+        Role::Member { archive, place } => {
+            text += &line("archive", &archive.to_string());
+            text += &line("member", &place.to_string());
+        }
+        Role::Joined { parts, .. } => {
+            let parts: Vec<_> = parts.iter().map(ToString::to_string).collect();
+            text += &line("joins", &parts.join(" "));
+        }
     }
-    if job.is_joined() {
-        let parts: Vec<_> = job.parts.iter().map(ToString::to_string).collect();
-        text += &line("joins", &parts.join(" "));
-    }
-    if let Some(product) = &job.product {
+    if let Some(product) = job.product() {
         text += &line("made", &format!("{} {}", product.media_type, product.size));
     }
     if let Some(error) = &job.last_error {
         text += &line("error", error);
     }
-    if let (Some(reason), Stage::Parked) = (&job.reason, job.stage) {
-        text += &line("told", reason);
+    if let Some(told) = job.told() {
+        text += &line("told", &told);
     }
     Ok(text)
 }

@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod objects;
 pub mod pipeline;
 pub mod ports;
+pub mod rejection;
 pub mod sandbox;
 pub mod store;
 mod webhook;

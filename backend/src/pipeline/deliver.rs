@@ -3,16 +3,15 @@
 //! The product is kept by now, under the key that the job names. One transaction records the delivery,
 //! announces it on the live stream and queues the receipt. Promise: each file is delivered once.
 
-use std::io;
-
 use super::{Failure, Pipeline};
-use crate::store::Job;
+use crate::store::{Job, Product};
 
-pub(super) async fn run(pipeline: &Pipeline, job: &Job) -> Result<(), Failure> {
+pub(super) async fn run(
+    pipeline: &Pipeline,
+    job: &Job,
+    product: &Product,
+) -> Result<(), Failure> {
     let file = job.file();
-    let Some(product) = &job.product else {
-        return Err(io::Error::other("the job has no product").into());
-    };
     let key = product.key(file);
     let kept = pipeline
         .objects

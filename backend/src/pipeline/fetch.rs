@@ -49,7 +49,7 @@ async fn bring(pipeline: &Pipeline, job: &Job) -> Result<Option<Sha256>, Failure
     let announced = &job.announced.file;
     let original = pipeline.folders.original(announced.id);
     // A member that is taken up again comes out of its archive.
-    let archive = match job.archive {
+    let archive = match job.archive() {
         Some(archive) => pipeline.store.job(archive).await?,
         None => None,
     };

@@ -18,7 +18,6 @@ mod lanes;
 pub mod notices;
 mod pictures;
 mod receipts;
-mod rejection;
 mod retention;
 mod retry;
 pub mod scan;
@@ -39,14 +38,14 @@ use crate::metrics::Metrics;
 use crate::objects::Objects;
 use crate::ports::{Clock, Edge, EdgeError};
 use crate::sandbox::Sandbox;
-use crate::store::{Job, Stage, Store, StoreError};
+use crate::store::{Job, State, Store, StoreError};
 use convert::Converter;
 pub use convert::thumbnail::Picture;
 use folders::Folders;
 pub use lanes::Lane;
 use lanes::Lanes;
 use notices::Notifier;
-pub use rejection::Rejection;
+pub use crate::rejection::Rejection;
 use scan::{Clamd, Unscanned};
 
 /// How long a conversion may take in all, whatever it consists of. Programs have shorter times of their
@@ -263,13 +262,13 @@ impl Pipeline {
         let begun = self.clock.now();
         let outcome = match turn::begin(self, job).await {
             Err(failure) => Err(failure),
-            Ok(_alone) => match job.stage {
-                Stage::Fetch => fetch::run(self, job).await,
-                Stage::Scan => scan::run(self, job).await,
-                Stage::Convert => convert::run(self, job).await,
-                Stage::Deliver => deliver::run(self, job).await,
-                Stage::Erase => erase::run(self, job).await,
-                Stage::Wait | Stage::Held | Stage::Done | Stage::Parked => return Ok(false),
+            Ok(_alone) => match &job.state {
+                State::Fetch => fetch::run(self, job).await,
+                State::Scan => scan::run(self, job).await,
+                State::Convert => convert::run(self, job).await,
+                State::Deliver(product) => deliver::run(self, job, product).await,
+                State::Erase => erase::run(self, job).await,
+                State::Wait(_) | State::Held | State::Done(_) | State::Parked(_) => return Ok(false),
             },
         };
         let ended = match &outcome {
@@ -279,11 +278,11 @@ impl Pipeline {
             Err(Failure::Again { .. } | Failure::Mismatch) => "again",
         };
         let took = begun.until(self.clock.now()).as_secs_f64();
-        self.metrics.stage(job.stage.as_str(), ended, took);
+        self.metrics.stage(job.stage().as_str(), ended, took);
         let well = outcome.is_ok();
         match outcome {
             Ok(()) => {
-                tracing::info!(%link, %file, %event, took, stage = job.stage.as_str(), "stage done")
+                tracing::info!(%link, %file, %event, took, stage = job.stage().as_str(), "stage done")
             }
             Err(failure) => self.failed(job, failure).await?,
         }
@@ -305,7 +304,7 @@ impl Pipeline {
                 (over.then_some(Rejection::TooComplex), error)
             }
             Failure::Ours { trouble, error } => {
-                let stage = job.stage.as_str();
+                let stage = job.stage().as_str();
                 tracing::warn!(%link, %file, stage, ?trouble, error, "waits, through no fault of its own");
                 let next_at = now.plus(retry::pause(random()));
                 return self
@@ -328,7 +327,7 @@ impl Pipeline {
             }
             Failure::Rejected { rejection, error } => (Some(rejection), error),
         };
-        let stage = job.stage.as_str();
+        let stage = job.stage().as_str();
         if let Some(rejection) = rejection {
             tracing::warn!(%link, %file, stage, error, ?rejection, "parked");
             let mut over = vec![job.clone()];

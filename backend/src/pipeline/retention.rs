@@ -72,7 +72,7 @@ async fn uploads_of(pipeline: &Pipeline, file: FileId) -> Result<Vec<FileId>, Fa
         return Ok(vec![]);
     };
     let member = match pipeline.store.job(file).await? {
-        Some(job) => job.archive.is_some(),
+        Some(job) => job.archive().is_some(),
         None => false,
     };
     let of = delivery.product.of;

@@ -20,10 +20,10 @@ pub(super) type Alone = Vec<OwnedSemaphorePermit>;
 
 /// Whether the stage of `job` opens what is in the file, and does not only pass it on.
 fn opens(job: &Job) -> bool {
-    match job.stage {
+    match job.stage() {
         Stage::Convert => true,
         // A member comes out of its archive; before a scan where another machine had it.
-        Stage::Fetch | Stage::Scan => job.archive.is_some(),
+        Stage::Fetch | Stage::Scan => job.archive().is_some(),
         _ => false,
     }
 }

@@ -17,7 +17,7 @@ pub(super) async fn product(pipeline: &Pipeline, job: &Job) -> Result<Product, F
     }
     let mut of = Vec::new();
     for part in &parts {
-        let upload = part.archive.unwrap_or(part.file());
+        let upload = part.archive().unwrap_or(part.file());
         if !of.contains(&upload) {
             of.push(upload);
         }
@@ -25,7 +25,7 @@ pub(super) async fn product(pipeline: &Pipeline, job: &Job) -> Result<Product, F
     let mut paths = Vec::new();
     for part in &parts {
         let file = part.file();
-        let Some(product) = &part.product else {
+        let Some(product) = part.product() else {
             return Err(io::Error::other("a part has no product").into());
         };
         let scratch = pipeline.folders.product(file);

@@ -16,7 +16,7 @@ use chatlift_shared::digest::Sha256;
 use super::convert::{self, ConvertError, archive};
 use super::folders::{remove, remove_folder, rename};
 use super::{Failure, Lane, Pipeline, Rejection, Trouble, turn};
-use crate::store::{Job, Member, Stage, member_id};
+use crate::store::{Job, Member, Role, State, member_id};
 
 pub(super) async fn run(pipeline: &Pipeline, job: &Job) -> Result<(), Failure> {
     let archive = job.file();
@@ -69,8 +69,8 @@ pub(super) async fn run(pipeline: &Pipeline, job: &Job) -> Result<(), Failure> {
         return Err(Failure::rejected(rejection, error));
     }
     let next = match pipeline.scanner {
-        Some(_) => Stage::Scan,
-        None => Stage::Convert,
+        Some(_) => State::Scan,
+        None => State::Convert,
     };
     let now = pipeline.clock.now();
     pipeline.store.unpacked(job, &members, next, now).await?;
@@ -123,7 +123,11 @@ pub(super) async fn again(pipeline: &Pipeline, job: &Job, source: &Path) -> Resu
     let run = pipeline.folders.run(job.file());
     let zip = opened(pipeline, source.to_owned(), run.clone()).await?;
     let found = looked_at(zip.clone(), archive::list).await?;
-    let Some(found) = found.into_iter().find(|m| m.place == job.place) else {
+    let wanted = match job.role {
+        Role::Member { place, .. } => Some(place),
+        Role::Upload | Role::Joined { .. } => None,
+    };
+    let Some(found) = found.into_iter().find(|m| Some(m.place) == wanted) else {
         let error = "the archive has no such member";
         return Err(Failure::rejected(Rejection::Gone, error));
     };

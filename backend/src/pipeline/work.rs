@@ -150,7 +150,7 @@ impl Pipeline {
                 true => self.store.job(job.file()).await?,
                 false => None,
             };
-            match next.filter(|next| next.lease == job.lease && next.stage.is_work()) {
+            match next.filter(|next| next.lease == job.lease && next.stage().is_work()) {
                 Some(next) => *lock(held) = next,
                 None => return self.store.end_lease(&job).await,
             }
@@ -166,7 +166,7 @@ impl Pipeline {
         let cleared = async {
             // What waits to be tried again may go on where it was.
             let now_is = self.store.job(job.file()).await?;
-            if now_is.is_none_or(|now_is| now_is.lease != job.lease || !now_is.stage.is_work()) {
+            if now_is.is_none_or(|now_is| now_is.lease != job.lease || !now_is.stage().is_work()) {
                 self.folders.clear(job.file()).await?;
             }
             Ok::<_, Failure>(())
@@ -315,11 +315,11 @@ impl Pipeline {
                 let scratch = self.objects.shared();
                 let ended = match self.store.job(file).await? {
                     _ if start && scratch => true,
-                    Some(job) => match job.stage {
+                    Some(job) => match job.stage() {
                         Stage::Done | Stage::Parked => true,
                         // An archive that waits for its members is unpacked, and what waits to be joined
                         // is kept elsewhere.
-                        Stage::Wait => scratch || job.product.is_none(),
+                        Stage::Wait => scratch || job.product().is_none(),
                         _ => false,
                     },
                     // Where others work too, a member that one of them has unpacked and not told of.

@@ -6,9 +6,9 @@ use chatlift_shared::{FileId, LinkId, Timestamp};
 use serde_json::Value;
 use sqlx::{Any, Row as _, Transaction};
 
-use super::families::join_if_ready;
+use super::groups::join_if_ready;
 use super::job::{Job, Stage, joined_id};
-use super::moves::moved;
+use super::transitions::advance;
 use super::{Product, Store, StoreError, from_json, to_json};
 
 /// What stands in the place of a name.
@@ -36,7 +36,7 @@ impl Store {
     /// See [`StoreError`].
     pub async fn erased(&self, job: &Job, now: Timestamp) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
-        if moved(&mut tx, job, Stage::Done, now).await? {
+        if advance(&mut tx, job, Stage::Done, now).await? {
             let (file, link) = (job.file(), job.announced.link.id);
             forget_file(&mut tx, job, now).await?;
             let left: i64 = sqlx::query_scalar(

@@ -7,7 +7,7 @@ use serde::Serialize;
 use sqlx::{Any, Row as _, Transaction};
 
 use super::{Job, Product, Store, StoreError, to_json};
-use crate::pipeline::Rejection;
+use crate::rejection::Rejection;
 
 /// Most entries that one read returns.
 const BATCH: i64 = 100;
@@ -97,14 +97,14 @@ struct FileData<'a> {
 
 /// What is said of a file beside what the edge said.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct About<'a> {
+pub(super) struct Detail<'a> {
     product: Option<&'a Product>,
     rejection: Option<Rejection>,
     members: Option<usize>,
     joined_to: Option<FileId>,
 }
 
-impl<'a> About<'a> {
+impl<'a> Detail<'a> {
     /// This was made of it.
     pub(super) fn product(product: &'a Product) -> Self {
         Self {
@@ -182,7 +182,7 @@ pub(super) async fn say_of_upload(
         FeedKind::Uploaded,
         announced,
         None,
-        About::default(),
+        Detail::default(),
         at,
     )
     .await
@@ -193,10 +193,10 @@ pub(super) async fn say_of_file(
     tx: &mut Transaction<'static, Any>,
     kind: FeedKind,
     job: &Job,
-    about: About<'_>,
+    detail: Detail<'_>,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    say(tx, kind, &job.announced, job.archive, about, at).await
+    say(tx, kind, &job.announced, job.archive(), detail, at).await
 }
 
 async fn say(
@@ -204,10 +204,10 @@ async fn say(
     kind: FeedKind,
     announced: &FileStored,
     archive: Option<FileId>,
-    about: About<'_>,
+    detail: Detail<'_>,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    let (file, product) = (&announced.file, about.product);
+    let (file, product) = (&announced.file, detail.product);
     let data = FileData {
         file: file.id,
         name: product.map_or(&file.name, |p| &p.name),
@@ -217,11 +217,11 @@ async fn say(
         converted_from: product
             .filter(|p| p.converted && p.media_type != file.media_type)
             .map(|_| file.media_type.as_str()),
-        rejection: about.rejection.map(Rejection::code),
-        reason: about.rejection.map(|r| r.to_string()),
+        rejection: detail.rejection.map(Rejection::code),
+        reason: detail.rejection.map(|r| r.to_string()),
         archive,
-        members: about.members,
-        joined_to: about.joined_to,
+        members: detail.members,
+        joined_to: detail.joined_to,
         of: product.map_or(&[], |p| &p.of),
         at,
     };

@@ -9,6 +9,7 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::{StoreError, from_json, parse, unsigned};
+use crate::rejection::Rejection;
 
 /// When what waits for others is due.
 pub(super) const NEVER: Timestamp = Timestamp::from_millis(i64::MAX);
@@ -103,6 +104,61 @@ impl Product {
     }
 }
 
+/// Where a job is, with what is so in that state only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// See [`Stage::Fetch`].
+    Fetch,
+    /// See [`Stage::Scan`].
+    Scan,
+    /// See [`Stage::Convert`].
+    Convert,
+    /// This was made of it, and is to be handed over.
+    Deliver(Product),
+    /// It waits for others.
+    Wait(Awaited),
+    /// See [`Stage::Held`].
+    Held,
+    /// See [`Stage::Erase`].
+    Erase,
+    /// It is over. Of an archive, and of what was erased, there is no product.
+    Done(Option<Product>),
+    /// It cannot be done, for this reason.
+    Parked(Rejection),
+}
+
+/// What a job waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// An archive, for its members.
+    Members,
+    /// A file of which this was made, for those that it is joined with.
+    OtherParts(Product),
+    /// What files are joined to, for all of them.
+    Parts,
+}
+
+/// What a job's file is among others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It was uploaded, so that the edge knows it by its id.
+    Upload,
+    /// It came in an archive.
+    Member {
+        /// The archive.
+        archive: FileId,
+        /// Its place in there, from 1.
+        place: u32,
+    },
+    /// It is what the files of a link are joined to.
+    Joined {
+        /// How many uploads there are.
+        uploads: u32,
+        /// The uploads in their order.
+        parts: Vec<FileId>,
+    },
+}
+
 /// A file on its way through the pipeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
@@ -110,8 +166,10 @@ pub struct Job {
     pub event: EventId,
     /// The edge's word about the file and its link.
     pub announced: FileStored,
+    /// What it is among others.
+    pub role: Role,
     /// Where it is.
-    pub stage: Stage,
+    pub state: State,
     /// Failed tries of this stage.
     pub attempts: u32,
     /// How often what was fetched was not what was announced.
@@ -120,18 +178,8 @@ pub struct Job {
     pub crashes: u32,
     /// Version that the partly fetched file is of.
     pub etag: Option<String>,
-    /// What conversion made, from [`Stage::Deliver`] on.
-    pub product: Option<Product>,
     /// What went wrong last, for the operator.
     pub last_error: Option<String>,
-    /// Why it is parked, in words for the chat-app user.
-    pub reason: Option<String>,
-    /// The archive that it is a member of.
-    pub archive: Option<FileId>,
-    /// Of a member its place in the archive; of joined files how many uploads there are.
-    pub place: u32,
-    /// The files that are joined, in their order, if this is what they are joined to.
-    pub parts: Vec<FileId>,
     /// How often it was taken up again by hand.
     pub attempt: u32,
     /// How often a process has taken it into its hands: what an earlier one still wants to write of it
@@ -146,22 +194,67 @@ impl Job {
         self.announced.file.id
     }
 
+    /// The name of its state.
+    #[must_use]
+    pub const fn stage(&self) -> Stage {
+        match self.state {
+            State::Fetch => Stage::Fetch,
+            State::Scan => Stage::Scan,
+            State::Convert => Stage::Convert,
+            State::Deliver(_) => Stage::Deliver,
+            State::Wait(_) => Stage::Wait,
+            State::Held => Stage::Held,
+            State::Erase => Stage::Erase,
+            State::Done(_) => Stage::Done,
+            State::Parked(_) => Stage::Parked,
+        }
+    }
+
+    /// What was made of it, as long as that is known.
+    #[must_use]
+    pub const fn product(&self) -> Option<&Product> {
+        match &self.state {
+            State::Deliver(product)
+            | State::Wait(Awaited::OtherParts(product))
+            | State::Done(Some(product)) => Some(product),
+            _ => None,
+        }
+    }
+
+    /// What its sender is told if it is parked.
+    #[must_use]
+    pub fn told(&self) -> Option<String> {
+        match self.state {
+            State::Parked(rejection) => Some(rejection.to_string()),
+            _ => None,
+        }
+    }
+
+    /// The archive that it is a member of.
+    #[must_use]
+    pub const fn archive(&self) -> Option<FileId> {
+        match self.role {
+            Role::Member { archive, .. } => Some(archive),
+            Role::Upload | Role::Joined { .. } => None,
+        }
+    }
+
     /// Whether several files are joined to it.
     #[must_use]
-    pub fn is_joined(&self) -> bool {
-        !self.parts.is_empty()
+    pub const fn is_joined(&self) -> bool {
+        matches!(self.role, Role::Joined { .. })
     }
 
     /// Whether it is to be joined with others.
     #[must_use]
-    pub fn is_part(&self) -> bool {
+    pub const fn is_part(&self) -> bool {
         self.announced.link.join.is_some() && !self.is_joined()
     }
 
     /// Whether it was uploaded, so that the edge knows it by this id.
     #[must_use]
-    pub fn is_upload(&self) -> bool {
-        self.archive.is_none() && !self.is_joined()
+    pub const fn is_upload(&self) -> bool {
+        matches!(self.role, Role::Upload)
     }
 }
 
@@ -187,36 +280,68 @@ pub fn joined_id(link: chatlift_shared::LinkId) -> FileId {
 }
 
 pub(super) fn job(row: &AnyRow) -> Result<Job, StoreError> {
-    let stage: &str = row.try_get("stage")?;
+    let role = role(row)?;
     Ok(Job {
         event: parse("event", row.try_get("event")?)?,
         announced: from_json("announced", row.try_get("announced")?)?,
-        stage: Stage::ALL
-            .into_iter()
-            .find(|s| s.as_str() == stage)
-            .ok_or_else(|| StoreError::Unreadable {
-                column: "stage",
-                problem: format!("no stage {stage}"),
-            })?,
+        state: state(row, &role)?,
+        role,
         attempts: unsigned("attempts", row.try_get("attempts")?)?,
         mismatches: unsigned("mismatches", row.try_get("mismatches")?)?,
         crashes: unsigned("crashes", row.try_get("crashes")?)?,
         etag: row.try_get("etag")?,
-        product: row
-            .try_get::<Option<&str>, _>("product")?
-            .map(|text| from_json("product", text))
-            .transpose()?,
         last_error: row.try_get("last_error")?,
-        reason: row.try_get("reason")?,
-        archive: row
-            .try_get::<Option<&str>, _>("archive")?
-            .map(|text| parse("archive", text))
-            .transpose()?,
-        place: unsigned("place", row.try_get("place")?)?,
-        parts: row
-            .try_get::<Option<&str>, _>("parts")?
-            .map_or(Ok(Vec::new()), |text| from_json("parts", text))?,
         attempt: unsigned("attempt", row.try_get("attempt")?)?,
         lease: unsigned("lease", row.try_get("lease")?)?,
+    })
+}
+
+fn role(row: &AnyRow) -> Result<Role, StoreError> {
+    let place = unsigned("place", row.try_get("place")?)?;
+    let parts: Option<&str> = row.try_get("parts")?;
+    let archive: Option<&str> = row.try_get("archive")?;
+    Ok(match (archive, parts) {
+        (Some(archive), _) => Role::Member {
+            archive: parse("archive", archive)?,
+            place,
+        },
+        (None, Some(parts)) => Role::Joined {
+            uploads: place,
+            parts: from_json("parts", parts)?,
+        },
+        (None, None) => Role::Upload,
+    })
+}
+
+fn state(row: &AnyRow, role: &Role) -> Result<State, StoreError> {
+    let unreadable = |column, problem: String| StoreError::Unreadable { column, problem };
+    let name: &str = row.try_get("stage")?;
+    let stage = Stage::ALL.into_iter().find(|s| s.as_str() == name);
+    let stage = stage.ok_or_else(|| unreadable("stage", format!("no stage {name}")))?;
+    let product = row
+        .try_get::<Option<&str>, _>("product")?
+        .map(|text| from_json("product", text))
+        .transpose()?;
+    Ok(match stage {
+        Stage::Fetch => State::Fetch,
+        Stage::Scan => State::Scan,
+        Stage::Convert => State::Convert,
+        Stage::Deliver => State::Deliver(
+            product.ok_or_else(|| unreadable("product", "none to be delivered".to_owned()))?,
+        ),
+        Stage::Wait => State::Wait(match (role, product) {
+            (Role::Joined { .. }, _) => Awaited::Parts,
+            (_, Some(product)) => Awaited::OtherParts(product),
+            (_, None) => Awaited::Members,
+        }),
+        Stage::Held => State::Held,
+        Stage::Erase => State::Erase,
+        Stage::Done => State::Done(product),
+        Stage::Parked => {
+            let code: Option<&str> = row.try_get("rejection")?;
+            // One of a newer version has its words there.
+            let rejection = code.and_then(Rejection::from_code);
+            State::Parked(rejection.unwrap_or(Rejection::GaveUp))
+        }
     })
 }

@@ -168,7 +168,7 @@ impl Store {
             .bind(i64::from(job.crashes))
             .bind(job.file().to_string())
             .bind(i64::from(job.lease))
-            .bind(job.stage.as_str())
+            .bind(job.stage().as_str())
             .execute(&self.pool)
             .await?;
         Ok(())
@@ -188,7 +188,7 @@ impl Store {
         .bind(i64::from(job.crashes))
         .bind(job.file().to_string())
         .bind(i64::from(job.lease))
-        .bind(job.stage.as_str())
+        .bind(job.stage().as_str())
         .execute(&self.pool)
         .await?;
         Ok(())

@@ -14,14 +14,15 @@
 
 mod erasure;
 mod events;
-mod families;
 mod feed;
+mod groups;
 mod job;
 mod jobs;
 mod moves;
 mod notices;
 mod receipts;
 mod requests;
+mod transitions;
 
 use std::path::Path;
 use std::str::FromStr;
@@ -37,9 +38,9 @@ use tokio::sync::watch;
 use url::Url;
 
 pub use events::Recorded;
-pub use families::Member;
 pub use feed::{FeedEntry, FeedKind};
-pub use job::{Job, Product, Stage, joined_id, member_id};
+pub use groups::Member;
+pub use job::{Awaited, Job, Product, Role, Stage, State, joined_id, member_id};
 pub use notices::DueNotice;
 pub use receipts::DueReceipt;
 pub use requests::{Delivery, FileState, Request};
@@ -76,6 +77,11 @@ const SQLITE: &[(i64, &str, &str)] = &[
         "leases",
         include_str!("../../migrations/sqlite/0006_leases.sql"),
     ),
+    (
+        7,
+        "rejections",
+        include_str!("../../migrations/sqlite/0007_rejections.sql"),
+    ),
 ];
 
 /// Migrations of PostgreSQL in order.
@@ -99,6 +105,11 @@ const POSTGRES: &[(i64, &str, &str)] = &[
         4,
         "leases",
         include_str!("../../migrations/postgres/0004_leases.sql"),
+    ),
+    (
+        5,
+        "rejections",
+        include_str!("../../migrations/postgres/0005_rejections.sql"),
     ),
 ];
 

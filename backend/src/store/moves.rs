@@ -1,17 +1,16 @@
 //! Jobs moved on: only from the stage and the lease that the caller saw, in one transaction with the receipt, the
 //! line on the live stream and the notice that belong to it.
 
-use chatlift_shared::api::{Receipt, ReceiptStatus};
+use chatlift_shared::api::ReceiptStatus;
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::{FileId, Timestamp};
-use sqlx::{Any, Transaction};
 
-use super::feed::{About, FeedKind, say_of_file};
-use super::job::{Job, NEVER, Product, Stage};
+use super::feed::{Detail, FeedKind, say_of_file};
+use super::job::{Job, Product, Stage};
 use super::notices::queue_notice;
-use super::receipts::queue_receipt;
-use super::{Store, StoreError, families, to_json};
-use crate::pipeline::Rejection;
+use super::transitions::{advance, park, queue_status, queue_status_with, restart};
+use super::{Store, StoreError, groups, to_json};
+use crate::rejection::Rejection;
 
 impl Store {
     /// The scanner passed the file: on to conversion.
@@ -20,7 +19,7 @@ impl Store {
     /// See [`StoreError`].
     pub async fn scanned(&self, job: &Job, now: Timestamp) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
-        moved(&mut tx, job, Stage::Convert, now).await?;
+        advance(&mut tx, job, Stage::Convert, now).await?;
         self.commit(tx).await
     }
 
@@ -30,7 +29,7 @@ impl Store {
     /// See [`StoreError`].
     pub async fn make_again(&self, job: &Job, now: Timestamp) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
-        moved(&mut tx, job, Stage::Convert, now).await?;
+        advance(&mut tx, job, Stage::Convert, now).await?;
         self.commit(tx).await
     }
 
@@ -40,7 +39,7 @@ impl Store {
     /// See [`StoreError`].
     pub async fn hold(&self, job: &Job, why: &str, now: Timestamp) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
-        if moved(&mut tx, job, Stage::Held, now).await? {
+        if advance(&mut tx, job, Stage::Held, now).await? {
             sqlx::query("UPDATE jobs SET last_error = $1 WHERE file = $2")
                 .bind(why)
                 .bind(job.file().to_string())
@@ -55,12 +54,12 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn release(&self, file: FileId, now: Timestamp) -> Result<bool, StoreError> {
-        let job = self.job(file).await?.filter(|job| job.stage == Stage::Held);
+        let job = self.job(file).await?.filter(|job| job.stage() == Stage::Held);
         let Some(job) = job else {
             return Ok(false);
         };
         let mut tx = self.write().await?;
-        let released = moved(&mut tx, &job, Stage::Convert, now).await?;
+        let released = advance(&mut tx, &job, Stage::Convert, now).await?;
         self.commit(tx).await?;
         Ok(released)
     }
@@ -78,7 +77,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
-        if moved(&mut tx, job, next, now).await? {
+        if advance(&mut tx, job, next, now).await? {
             let news = sha256.filter(|_| job.announced.file.sha256.is_none());
             let mut job = job.clone();
             if news.is_some() {
@@ -89,8 +88,8 @@ impl Store {
                     .execute(&mut *tx)
                     .await?;
             }
-            say_of_file(&mut tx, FeedKind::Received, &job, About::default(), now).await?;
-            tell_with(&mut tx, &job, ReceiptStatus::Received, news, now).await?;
+            say_of_file(&mut tx, FeedKind::Received, &job, Detail::default(), now).await?;
+            queue_status_with(&mut tx, &job, ReceiptStatus::Received, news, now).await?;
         }
         self.commit(tx).await
     }
@@ -107,19 +106,19 @@ impl Store {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let mut tx = self.write().await?;
-        let waits = job.is_part() && families::takes_parts(&mut tx, job).await?;
+        let waits = job.is_part() && groups::takes_parts(&mut tx, job).await?;
         let next = if waits { Stage::Wait } else { Stage::Deliver };
-        let converted = moved(&mut tx, job, next, now).await?;
+        let converted = advance(&mut tx, job, next, now).await?;
         if converted {
             sqlx::query("UPDATE jobs SET product = $1 WHERE file = $2")
                 .bind(to_json("product", product)?)
                 .bind(job.file().to_string())
                 .execute(&mut *tx)
                 .await?;
-            let about = About::product(product);
-            say_of_file(&mut tx, FeedKind::Converted, job, about, now).await?;
-            tell(&mut tx, job, ReceiptStatus::Converted, now).await?;
-            families::join_if_ready(&mut tx, job, now).await?;
+            let detail = Detail::product(product);
+            say_of_file(&mut tx, FeedKind::Converted, job, detail, now).await?;
+            queue_status(&mut tx, job, ReceiptStatus::Converted, now).await?;
+            groups::join_if_ready(&mut tx, job, now).await?;
         }
         self.commit(tx).await?;
         Ok(converted)
@@ -136,7 +135,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
-        if moved(&mut tx, job, Stage::Done, now).await? {
+        if advance(&mut tx, job, Stage::Done, now).await? {
             sqlx::query(
                 "INSERT INTO deliveries (file, link, product, received_as, delivered_at)
                  VALUES ($1, $2, $3, $4, $5)",
@@ -148,16 +147,16 @@ impl Store {
             .bind(now.millis())
             .execute(&mut *tx)
             .await?;
-            let about = About::product(product);
-            say_of_file(&mut tx, FeedKind::Delivered, job, about, now).await?;
-            tell(&mut tx, job, ReceiptStatus::Delivered, now).await?;
+            let detail = Detail::product(product);
+            say_of_file(&mut tx, FeedKind::Delivered, job, detail, now).await?;
+            queue_status(&mut tx, job, ReceiptStatus::Delivered, now).await?;
             if self.notices {
                 queue_notice(&mut tx, &job.announced, Ok(product), now).await?;
             }
             if job.is_joined() {
-                families::joined(&mut tx, job, now).await?;
+                groups::joined(&mut tx, job, now).await?;
             }
-            families::archive_if_over(&mut tx, job.archive, now).await?;
+            groups::archive_if_over(&mut tx, job.archive(), now).await?;
         }
         self.commit(tx).await
     }
@@ -175,16 +174,16 @@ impl Store {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let mut tx = self.write().await?;
-        let is_parked = parked(&mut tx, job, rejection, error, now).await?;
+        let is_parked = park(&mut tx, job, rejection, error, now).await?;
         if is_parked {
             if self.notices {
                 queue_notice(&mut tx, &job.announced, Err(rejection), now).await?;
             }
             if job.is_joined() {
-                families::not_joined(&mut tx, job, rejection, error, now).await?;
+                groups::not_joined(&mut tx, job, rejection, error, now).await?;
             }
-            families::archive_if_over(&mut tx, job.archive, now).await?;
-            families::join_if_ready(&mut tx, job, now).await?;
+            groups::archive_if_over(&mut tx, job.archive(), now).await?;
+            groups::join_if_ready(&mut tx, job, now).await?;
         }
         self.commit(tx).await?;
         Ok(is_parked)
@@ -203,9 +202,9 @@ impl Store {
             return Ok(false);
         };
         let mut tx = self.write().await?;
-        let again = begin_again(&mut tx, &job, now).await?;
+        let again = restart(&mut tx, &job, now).await?;
         if again {
-            families::begin_again(&mut tx, &job, now).await?;
+            groups::restart(&mut tx, &job, now).await?;
         }
         self.commit(tx).await?;
         Ok(again)
@@ -233,124 +232,10 @@ impl Store {
         .bind(error)
         .bind(next_at.millis())
         .bind(job.file().to_string())
-        .bind(job.stage.as_str())
+        .bind(job.stage().as_str())
         .bind(i64::from(job.lease))
         .execute(&self.pool)
         .await?;
         Ok(())
     }
-}
-
-/// Moves a job on, if it is still in the stage that the caller saw, and in the same hands.
-pub(super) async fn moved(
-    tx: &mut Transaction<'static, Any>,
-    job: &Job,
-    to: Stage,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    let next_at = match to {
-        Stage::Wait | Stage::Held => NEVER,
-        _ => now,
-    };
-    let updated = sqlx::query(
-        "UPDATE jobs SET stage = $1, attempts = 0, mismatches = 0, crashes = 0,
-             etag = NULL, last_error = NULL, next_at = $2, updated_at = $3
-         WHERE file = $4 AND stage = $5 AND lease = $6",
-    )
-    .bind(to.as_str())
-    .bind(next_at.millis())
-    .bind(now.millis())
-    .bind(job.file().to_string())
-    .bind(job.stage.as_str())
-    .bind(i64::from(job.lease))
-    .execute(&mut **tx)
-    .await?;
-    Ok(updated.rows_affected() == 1)
-}
-
-/// Parks a job, if it is still in the stage that the caller saw, and says so.
-pub(super) async fn parked(
-    tx: &mut Transaction<'static, Any>,
-    job: &Job,
-    rejection: Rejection,
-    error: &str,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    if !moved(tx, job, Stage::Parked, now).await? {
-        return Ok(false);
-    }
-    let reason = rejection.to_string();
-    sqlx::query("UPDATE jobs SET reason = $1, last_error = $2 WHERE file = $3")
-        .bind(&reason)
-        .bind(error)
-        .bind(job.file().to_string())
-        .execute(&mut **tx)
-        .await?;
-    let about = About::rejection(rejection);
-    say_of_file(tx, FeedKind::Rejected, job, about, now).await?;
-    if job.is_upload() {
-        let receipt = Receipt {
-            reason: Some(reason),
-            code: Some(rejection.code().to_owned()),
-            attempt: job.attempt,
-            ..Receipt::new(ReceiptStatus::Rejected)
-        };
-        queue_receipt(tx, job.file(), &receipt, now).await?;
-    }
-    Ok(true)
-}
-
-/// Begins a parked job anew; whether it was parked.
-pub(super) async fn begin_again(
-    tx: &mut Transaction<'static, Any>,
-    job: &Job,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    let (stage, next_at) = if job.is_joined() {
-        (Stage::Wait, NEVER)
-    } else {
-        (Stage::Fetch, now)
-    };
-    let updated = sqlx::query(
-        "UPDATE jobs SET stage = $1, attempts = 0, mismatches = 0, crashes = 0, claimed_until = 0,
-             attempt = attempt + 1, etag = NULL, product = NULL, reason = NULL, next_at = $2,
-             updated_at = $3
-         WHERE file = $4 AND stage = 'parked'",
-    )
-    .bind(stage.as_str())
-    .bind(next_at.millis())
-    .bind(now.millis())
-    .bind(job.file().to_string())
-    .execute(&mut **tx)
-    .await?;
-    Ok(updated.rows_affected() == 1)
-}
-
-/// Queues a receipt for a file that the edge knows.
-pub(super) async fn tell(
-    tx: &mut Transaction<'static, Any>,
-    job: &Job,
-    status: ReceiptStatus,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    tell_with(tx, job, status, None, now).await
-}
-
-/// As [`tell`], with the digest of the whole where that is news.
-async fn tell_with(
-    tx: &mut Transaction<'static, Any>,
-    job: &Job,
-    status: ReceiptStatus,
-    sha256: Option<Sha256>,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    if !job.is_upload() {
-        return Ok(());
-    }
-    let receipt = Receipt {
-        sha256,
-        attempt: job.attempt,
-        ..Receipt::new(status)
-    };
-    queue_receipt(tx, job.file(), &receipt, now).await
 }

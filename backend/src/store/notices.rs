@@ -8,7 +8,7 @@ use sqlx::{Any, Row as _, Transaction};
 
 use super::{CLAIM, Product, Store, StoreError, parse, to_json, unsigned};
 use crate::error::random;
-use crate::pipeline::Rejection;
+use crate::rejection::Rejection;
 
 /// A notice that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -36,7 +36,7 @@ async fn delivered(content: &[u8], media_type: &str, formats: &[&str]) -> Vec<u8
         )
         .await;
     let ended = backend.ended(file_id(1)).await;
-    assert_eq!(ended.stage, Stage::Done, "{:?}", ended.last_error);
+    assert_eq!(ended.stage(), Stage::Done, "{:?}", ended.last_error);
     let bytes = backend.content(file_id(1)).await.bytes().await;
     backend.stop().await;
     bytes.expect("bytes").to_vec()
@@ -128,7 +128,7 @@ async fn a_missing_program_parks_the_job_and_names_its_package() {
     step(&app, file_id(1)).await;
     step(&app, file_id(1)).await;
     let parked = job(&app, file_id(1)).await;
-    assert_eq!(parked.stage, Stage::Parked);
+    assert_eq!(parked.stage(), Stage::Parked);
     let error = parked.last_error.expect("a sentence");
     assert!(
         error.contains("apt-get install libreoffice-writer-nogui"),
@@ -161,8 +161,8 @@ async fn a_hostile_file_is_rejected_in_words_and_the_next_one_is_delivered() {
         let event = announce(n, "a", media_type, &content, &["image/jpeg"]);
         backend.tell(event_id(n), &event).await;
         let ended = backend.ended(file_id(n)).await;
-        assert_eq!(ended.stage, Stage::Parked);
-        assert!(ended.reason.expect("a reason").contains(words), "{words}");
+        assert_eq!(ended.stage(), Stage::Parked);
+        assert!(ended.told().expect("a reason").contains(words), "{words}");
     }
     let png = encoded(flag(), ImageFormat::Png);
     edge.hold(file_id(4), &png, "\"v1\"");
@@ -172,7 +172,7 @@ async fn a_hostile_file_is_rejected_in_words_and_the_next_one_is_delivered() {
             &announce(4, "a.png", "image/png", &png, &["image/jpeg"]),
         )
         .await;
-    assert_eq!(backend.ended(file_id(4)).await.stage, Stage::Done);
+    assert_eq!(backend.ended(file_id(4)).await.stage(), Stage::Done);
 
     edge.receipts(3 * 2 + 3).await;
     let rejected: Vec<String> = edge
@@ -214,10 +214,10 @@ async fn a_file_that_kills_the_process_again_and_again_is_parked() {
             .await
             .expect("recorded");
         assert_eq!(job(&app, file_id(1)).await.crashes, deaths);
-        assert_eq!(job(&app, file_id(1)).await.stage, Stage::Convert);
+        assert_eq!(job(&app, file_id(1)).await.stage(), Stage::Convert);
     }
     step(&app, file_id(1)).await;
-    assert_eq!(job(&app, file_id(1)).await.stage, Stage::Parked);
+    assert_eq!(job(&app, file_id(1)).await.stage(), Stage::Parked);
 }
 
 #[tokio::test]
@@ -242,6 +242,6 @@ async fn a_file_in_whose_conversion_the_process_died_waits_before_it_is_begun_ag
     let due = app.store().due_jobs(now, 10).await.expect("the store");
     assert!(due.is_empty(), "others go first");
     step(&app, file_id(1)).await;
-    assert_eq!(job(&app, file_id(1)).await.stage, Stage::Deliver);
+    assert_eq!(job(&app, file_id(1)).await.stage(), Stage::Deliver);
     assert_eq!(job(&app, file_id(1)).await.crashes, 0);
 }

@@ -79,17 +79,17 @@ async fn a_file_that_the_edge_deleted_is_erased_here_to_the_last_word() {
     let backend = Backend::start(data.path(), &edge).await;
     let event = stored(1, content);
     assert_eq!(backend.tell(event_id(1), &event).await, 204);
-    assert_eq!(backend.ended(file_id(1)).await.stage, Stage::Done);
+    assert_eq!(backend.ended(file_id(1)).await.stage(), Stage::Done);
     assert!(holds(data.path(), content));
     assert_eq!(backend.tell(event_id(2), &deleted(&event)).await, 204);
     until(async || !delivery(data.path(), file_id(1)).exists()).await;
-    until(async || job(&backend.app, file_id(1)).await.stage == Stage::Done).await;
+    until(async || job(&backend.app, file_id(1)).await.stage() == Stage::Done).await;
     assert_ne!(backend.content(file_id(1)).await.status(), 200);
     let list = backend.get("/app/deliveries").await.text().await;
     assert_eq!(list.expect("JSON"), "[]");
     // Told again, it does not come back, and nor do the words.
     assert_eq!(backend.tell(event_id(3), &event).await, 204);
-    assert_eq!(backend.ended(file_id(1)).await.stage, Stage::Done);
+    assert_eq!(backend.ended(file_id(1)).await.stage(), Stage::Done);
     backend.stop().await;
     for words in [
         &content[..],
@@ -126,9 +126,9 @@ async fn a_file_that_was_deleted_on_its_way_is_never_delivered() {
         let under_way = job(&app, file_id(1)).await;
         record(2, &deleted(&event)).await;
         app.pipeline().step(&under_way).await.expect("recorded");
-        assert_eq!(job(&app, file_id(1)).await.stage, Stage::Erase, "{steps}");
+        assert_eq!(job(&app, file_id(1)).await.stage(), Stage::Erase, "{steps}");
         step(&app, file_id(1)).await;
-        assert_eq!(job(&app, file_id(1)).await.stage, Stage::Done, "{steps}");
+        assert_eq!(job(&app, file_id(1)).await.stage(), Stage::Done, "{steps}");
         let delivered = app.store().deliveries(None).await.expect("the store");
         assert!(delivered.is_empty(), "{steps}");
         app.store().close().await;
@@ -157,7 +157,7 @@ async fn one_that_cannot_be_deleted_stops_no_other() {
         edge.hold(file_id(n), &content, "\"v1\"");
         let event = announce(n, "a.txt", "text/plain", &content, &[]);
         assert_eq!(backend.tell(event_id(n), &event).await, 204);
-        assert_eq!(backend.ended(file_id(n)).await.stage, Stage::Done);
+        assert_eq!(backend.ended(file_id(n)).await.stage(), Stage::Done);
         let now = backend.clock.now();
         let acknowledged = backend.app.store().acknowledge(file_id(n), now).await;
         assert!(acknowledged.expect("the store"));

@@ -20,14 +20,14 @@ async fn fetched(content: &[u8], held: &[u8], faults: Vec<Fault>) -> (Backend, T
     let backend = Backend::start(&data.keep(), &edge).await;
     let event = announce(1, "a.bin", ANY, content, &[]);
     assert_eq!(backend.tell(event_id(1), &event).await, 204);
-    let stage = backend.ended(file_id(1)).await.stage;
+    let stage = backend.ended(file_id(1)).await.stage();
     (backend, edge, stage)
 }
 
 async fn reason(backend: &Backend) -> String {
     crate::common::job(&backend.app, file_id(1))
         .await
-        .reason
+        .told()
         .expect("a reason")
 }
 
@@ -98,7 +98,7 @@ async fn a_version_that_changed_in_between_is_fetched_from_its_beginning() {
     edge.hold(file_id(1), &content, "\"v2\"");
     step(&app, file_id(1)).await;
     assert_eq!(
-        crate::common::job(&app, file_id(1)).await.stage,
+        crate::common::job(&app, file_id(1)).await.stage(),
         Stage::Convert
     );
     let fetches = edge.fetches();
@@ -169,7 +169,7 @@ async fn a_file_in_parts_is_checked_by_them_and_the_edge_hears_the_digest_of_the
     let backend = Backend::start(data.path(), &edge).await;
     let event = announced_by_parts(&content, 70_000);
     assert_eq!(backend.tell(event_id(1), &event).await, 204);
-    assert_eq!(backend.ended(file_id(1)).await.stage, Stage::Done);
+    assert_eq!(backend.ended(file_id(1)).await.stage(), Stage::Done);
     let stored = backend.content(file_id(1)).await.bytes().await;
     assert_eq!(stored.expect("bytes"), content);
     assert_eq!(edge.receipts(3).await[0], "received");
@@ -239,9 +239,9 @@ async fn a_disk_quota_makes_files_wait_for_each_other_and_refuses_what_never_fit
             .await;
     }
     for n in 1..=3 {
-        assert_eq!(backend.ended(file_id(n)).await.stage, Stage::Done);
+        assert_eq!(backend.ended(file_id(n)).await.stage(), Stage::Done);
     }
     let refused = backend.ended(file_id(4)).await;
-    assert_eq!(refused.stage, Stage::Parked);
+    assert_eq!(refused.stage(), Stage::Parked);
     backend.stop().await;
 }

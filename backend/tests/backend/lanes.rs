@@ -52,11 +52,11 @@ async fn a_photo_waits_for_no_document() {
         Arc::clone(app.pipeline()),
         app.stop().clone(),
     ));
-    while job(&app, file_id(DOCUMENTS + 1)).await.stage != Stage::Done {
+    while job(&app, file_id(DOCUMENTS + 1)).await.stage() != Stage::Done {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     for n in 1..=DOCUMENTS {
-        let stage = job(&app, file_id(n)).await.stage;
+        let stage = job(&app, file_id(n)).await.stage();
         assert!(
             matches!(stage, Stage::Fetch | Stage::Convert),
             "{n}: {stage:?}"

@@ -31,7 +31,7 @@ async fn a_parked_job_is_listed_shown_and_done_after_a_retry_by_command() {
     backend
         .tell(event_id(1), &announce(1, "a.bin", any, b"late", &[]))
         .await;
-    assert_eq!(backend.ended(file_id(1)).await.stage, Stage::Parked);
+    assert_eq!(backend.ended(file_id(1)).await.stage(), Stage::Parked);
     let id = file_id(1).to_string();
     let (good, said) = jobs(data.path(), &["list"]);
     assert!(
@@ -44,7 +44,7 @@ async fn a_parked_job_is_listed_shown_and_done_after_a_retry_by_command() {
     edge.hold(file_id(1), b"late", "\"v1\"");
     let (good, said) = jobs(data.path(), &["retry", &id]);
     assert!(good, "{said}");
-    while job(&backend.app, file_id(1)).await.stage != Stage::Done {
+    while job(&backend.app, file_id(1)).await.stage() != Stage::Done {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     // The edge, which has heard of the rejection, hears of a new attempt.
@@ -81,7 +81,7 @@ async fn a_job_that_gets_nowhere_is_ended_by_command() {
     assert!(good, "{said}");
     edge.gate.send_replace(true);
     let ended = backend.ended(file_id(1)).await;
-    assert_eq!(ended.stage, Stage::Parked);
+    assert_eq!(ended.stage(), Stage::Parked);
     assert_eq!(ended.last_error.as_deref(), Some("by the operator"));
     let (good, said) = jobs(data.path(), &["park", &id]);
     assert!(!good && said.contains("parked already"), "{said}");

@@ -117,7 +117,7 @@ async fn what_was_acknowledged_is_deleted_after_its_time_here_and_at_the_edge() 
         edge.hold(file_id(n), b"words", "\"v1\"");
         let event = announce(n, "a.txt", "text/plain", b"words", &[]);
         backend.tell(event_id(n), &event).await;
-        assert_eq!(backend.ended(file_id(n)).await.stage, Stage::Done);
+        assert_eq!(backend.ended(file_id(n)).await.stage(), Stage::Done);
     }
     let path = format!("{}/app/deliveries/{}/acknowledged", backend.url, file_id(1));
     let answer = backend.http.put(path).send().await.expect("an answer");

@@ -70,12 +70,12 @@ async fn killed_after_every_stage_the_file_is_delivered_once() {
     killed(app).await;
     for stage in [Stage::Fetch, Stage::Convert, Stage::Deliver] {
         let app = open(data.path(), &edge, &clock).await;
-        assert_eq!(job(&app, file_id(1)).await.stage, stage);
+        assert_eq!(job(&app, file_id(1)).await.stage(), stage);
         step(&app, file_id(1)).await;
         killed(app).await;
     }
     let app = open(data.path(), &edge, &clock).await;
-    assert_eq!(job(&app, file_id(1)).await.stage, Stage::Done);
+    assert_eq!(job(&app, file_id(1)).await.stage(), Stage::Done);
     delivered_once(&app, data.path()).await;
     assert_eq!(edge.fetches().len(), 1);
 }
@@ -105,9 +105,9 @@ async fn killed_between_the_work_and_its_record_the_file_is_delivered_once() {
         std::fs::copy(&before, &database).expect("the copy back");
 
         let app = open(data.path(), &edge, &clock).await;
-        assert_eq!(job(&app, file_id(1)).await.stage, stage);
+        assert_eq!(job(&app, file_id(1)).await.stage(), stage);
         step(&app, file_id(1)).await;
-        assert_ne!(job(&app, file_id(1)).await.stage, stage, "{stage:?}");
+        assert_ne!(job(&app, file_id(1)).await.stage(), stage, "{stage:?}");
         killed(app).await;
     }
     let app = open(data.path(), &edge, &clock).await;
@@ -148,7 +148,7 @@ async fn killed_in_the_middle_of_a_transfer_it_goes_on_and_delivers_once() {
     killed(app).await;
 
     let backend = Backend::start(data.path(), &edge).await;
-    assert_eq!(backend.ended(file_id(1)).await.stage, Stage::Done);
+    assert_eq!(backend.ended(file_id(1)).await.stage(), Stage::Done);
     assert_eq!(
         backend
             .content(file_id(1))
@@ -222,7 +222,7 @@ async fn a_delivery_does_not_wait_for_an_edge_that_takes_no_receipts() {
     backend
         .tell(event_id(1), &announce(1, "a.png", "image/png", &png(), &[]))
         .await;
-    assert_eq!(backend.ended(file_id(1)).await.stage, Stage::Done);
+    assert_eq!(backend.ended(file_id(1)).await.stage(), Stage::Done);
     backend.stop().await;
 
     edge.lock().receipt_faults.clear();
@@ -263,7 +263,7 @@ async fn a_name_that_looks_like_a_path_touches_nothing_but_the_label() {
             &announce(1, name, "image/png", &png(), &["image/jpeg"]),
         )
         .await;
-    assert_eq!(backend.ended(file_id(1)).await.stage, Stage::Done);
+    assert_eq!(backend.ended(file_id(1)).await.stage(), Stage::Done);
     delivered_once(&backend.app, data.path()).await;
     let mut names: Vec<String> = std::fs::read_dir(data.path())
         .expect("the folder")
@@ -290,7 +290,7 @@ async fn many_files_at_once_all_arrive_once() {
         assert_eq!(backend.tell(event_id(n), &event).await, 204);
     }
     for n in 1..=20 {
-        assert_eq!(backend.ended(file_id(n)).await.stage, Stage::Done);
+        assert_eq!(backend.ended(file_id(n)).await.stage(), Stage::Done);
         let got = backend
             .content(file_id(n))
             .await

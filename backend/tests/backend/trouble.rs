@@ -43,7 +43,7 @@ async fn waits_in(app: &App, stage: Stage) {
     }
     let job = job(app, file_id(1)).await;
     assert_eq!(
-        (job.stage, job.attempts),
+        (job.stage(), job.attempts),
         (stage, 0),
         "{:?}",
         job.last_error
@@ -55,7 +55,7 @@ async fn is_delivered(app: &App) {
     for _ in 0..4 {
         step(app, file_id(1)).await;
     }
-    assert_eq!(job(app, file_id(1)).await.stage, Stage::Done);
+    assert_eq!(job(app, file_id(1)).await.stage(), Stage::Done);
 }
 
 #[tokio::test]
@@ -152,7 +152,7 @@ async fn what_the_scanner_could_not_see_is_no_malware_and_is_delivered_if_that_i
                     Some("The file could not be checked for malware.".to_owned()),
                 ),
             };
-            assert_eq!((job.stage, job.reason), expected, "{said}");
+            assert_eq!((job.stage(), job.told()), expected, "{said}");
             let kept = std::fs::read_dir(data.path().join("quarantine")).expect("the folder");
             assert_eq!(kept.count(), 0);
         }
@@ -177,7 +177,7 @@ async fn what_the_scanner_could_not_see_can_be_held_until_the_operator_has_decid
             step(&app, file_id(1)).await;
         }
         let held = job(&app, file_id(1)).await;
-        assert_eq!(held.stage, Stage::Held);
+        assert_eq!(held.stage(), Stage::Held);
         assert_eq!(held.last_error.as_deref(), Some("Heuristics.Encrypted.PDF"));
         let now = JumpingClock::new().now();
         let due = app.store().due_jobs(now, 10).await.expect("the store");
@@ -189,7 +189,7 @@ async fn what_the_scanner_could_not_see_can_be_held_until_the_operator_has_decid
         for _ in 0..2 {
             step(&app, file_id(1)).await;
         }
-        assert_eq!(job(&app, file_id(1)).await.stage, ended, "{word}");
+        assert_eq!(job(&app, file_id(1)).await.stage(), ended, "{word}");
     }
 }
 
@@ -207,6 +207,6 @@ async fn a_file_over_the_scanners_limit_is_not_clean_whatever_that_says() {
             step(&app, file_id(1)).await;
         }
         let job = job(&app, file_id(1)).await;
-        assert_eq!(job.stage, ended, "{:?}", job.last_error);
+        assert_eq!(job.stage(), ended, "{:?}", job.last_error);
     }
 }

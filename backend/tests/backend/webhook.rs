@@ -119,11 +119,11 @@ async fn the_answer_comes_while_the_work_is_still_to_be_done() {
 
     let event = announce(1, "a.bin", "application/octet-stream", &content, &[]);
     assert_eq!(backend.tell(event_id(1), &event).await, 204);
-    assert_eq!(job(&backend.app, file_id(1)).await.stage, Stage::Fetch);
+    assert_eq!(job(&backend.app, file_id(1)).await.stage(), Stage::Fetch);
     assert_eq!(told(&backend.app).await, ["uploaded"]);
 
     edge.gate.send_replace(true);
-    assert_eq!(backend.ended(file_id(1)).await.stage, Stage::Done);
+    assert_eq!(backend.ended(file_id(1)).await.stage(), Stage::Done);
     backend.stop().await;
 }
 
@@ -177,7 +177,7 @@ async fn a_stopped_backend_goes_on_where_it_was() {
 
     edge.gate.send_replace(true);
     let backend = Backend::start(data.path(), &edge).await;
-    assert_eq!(backend.ended(file_id(1)).await.stage, Stage::Done);
+    assert_eq!(backend.ended(file_id(1)).await.stage(), Stage::Done);
     let got = backend
         .content(file_id(1))
         .await

@@ -28,7 +28,7 @@ async fn ended(backend: &Backend, edge: &TestEdge, content: &[u8], name: &str) -
     let octets = "application/octet-stream";
     let event = announce(1, name, octets, content, &[JPEG]);
     assert_eq!(backend.tell(event_id(1), &event).await, 204);
-    let stage = backend.ended(file_id(1)).await.stage;
+    let stage = backend.ended(file_id(1)).await.stage();
     let last = match stage {
         Stage::Done => 3,
         _ => 2,
@@ -86,7 +86,7 @@ async fn what_cannot_be_used_of_an_archive_is_named_and_the_rest_is_delivered() 
         (6, Err(Rejection::NoUsableFormat)),
         (7, Ok((30, 20))),
     ] {
-        let reason = job(&backend.app, member_id(file_id(1), place)).await.reason;
+        let reason = job(&backend.app, member_id(file_id(1), place)).await.told();
         let reason = reason.as_deref().and_then(Rejection::of);
         let found = delivered(&backend, place).await;
         assert_eq!(found.ok_or(reason), expected.map_err(Some), "{place}");

@@ -4,7 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chatlift_backend::pipeline::Rejection;
-use chatlift_backend::store::{Product, Stage};
+use chatlift_backend::store::{Product, Stage, State};
 
 use crate::common::{Backend, TestEdge, announce, event_id, file_id};
 use crate::families::archive;
@@ -28,14 +28,16 @@ async fn delivered(
     let event = announce(1, name, media_type, content, formats);
     assert_eq!(backend.tell(event_id(1), &event).await, 204);
     let ended = backend.ended(file_id(1)).await;
-    let outcome = if ended.stage == Stage::Done {
+    let outcome = if ended.stage() == Stage::Done {
         let bytes = backend.content(file_id(1)).await.bytes().await;
-        let product = ended.product.expect("a product");
+        let product = ended.product().cloned().expect("a product");
         Ok((product, bytes.expect("bytes").to_vec()))
     } else {
         println!("{name}: {:?}", ended.last_error);
-        let reason = ended.reason.expect("a reason");
-        Err(Rejection::of(&reason).expect("a rejection"))
+        match ended.state {
+            State::Parked(rejection) => Err(rejection),
+            other => panic!("{other:?}"),
+        }
     };
     backend.stop().await;
     outcome

@@ -83,8 +83,8 @@ async fn an_infected_file_is_quarantined_and_a_clean_one_delivered() {
         let event = announce(n, "a.bin", any, &content, &[]);
         backend.tell(event_id(n), &event).await;
         let ended = backend.ended(file_id(n)).await;
-        assert_eq!(ended.stage, stage, "{n} {:?}", ended.last_error);
-        let reason = ended.reason.unwrap_or_default();
+        assert_eq!(ended.stage(), stage, "{n} {:?}", ended.last_error);
+        let reason = ended.told().unwrap_or_default();
         assert!(reason.contains(words), "{n} {reason}");
     }
     assert_eq!(backend.content(file_id(1)).await.status(), 404);
@@ -104,7 +104,7 @@ async fn an_infected_file_is_quarantined_and_a_clean_one_delivered() {
     edge.hold(file_id(9), &eicar(), "\"v1\"");
     let event = announce(9, "a.bin", any, &eicar(), &[]);
     assert_eq!(cleaned.tell(event_id(9), &event).await, 204);
-    assert_eq!(cleaned.ended(file_id(9)).await.stage, Stage::Parked);
+    assert_eq!(cleaned.ended(file_id(9)).await.stage(), Stage::Parked);
     let theirs = second
         .path()
         .join("quarantine")
@@ -129,7 +129,7 @@ async fn an_infected_file_is_quarantined_and_a_clean_one_delivered() {
         .await;
     loop {
         let job = crate::common::job(&backend.app, file_id(4)).await;
-        if job.stage == Stage::Scan && job.last_error.is_some() {
+        if job.stage() == Stage::Scan && job.last_error.is_some() {
             assert_eq!(job.attempts, 0, "it waits through no fault of its own");
             break;
         }

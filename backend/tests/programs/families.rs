@@ -141,7 +141,7 @@ async fn each_member_of_an_archive_is_a_delivery_and_the_archive_has_its_receipt
     for id in [1, 2] {
         assert_eq!(backend.tell(event_id(id), &event).await, 204);
     }
-    assert_eq!(backend.ended(file_id(1)).await.stage, Stage::Done);
+    assert_eq!(backend.ended(file_id(1)).await.stage(), Stage::Done);
     let mut names: Vec<_> = listed(&backend)
         .await
         .iter()
@@ -155,7 +155,7 @@ async fn each_member_of_an_archive_is_a_delivery_and_the_archive_has_its_receipt
         assert_eq!((made.width(), made.height()), size);
     }
     let broken = job(&backend.app, member_id(file_id(1), 3)).await;
-    assert_eq!(broken.stage, Stage::Parked);
+    assert_eq!(broken.stage(), Stage::Parked);
     edge.receipts(3).await;
     assert_eq!(
         statuses(&edge, file_id(1)),
@@ -176,8 +176,8 @@ async fn each_member_of_an_archive_is_a_delivery_and_the_archive_has_its_receipt
     backend.app.pipeline().wake();
     loop {
         let again = job(&backend.app, broken.file()).await;
-        if again.stage == Stage::Parked {
-            assert_eq!((again.attempt, again.reason), (1, broken.reason));
+        if again.stage() == Stage::Parked {
+            assert_eq!((again.attempt, again.told()), (1, broken.told()));
             break;
         }
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
@@ -198,14 +198,14 @@ async fn an_archive_of_which_nothing_can_be_used_is_rejected_as_its_members_are(
     let event = announce(1, "a.zip", ZIP, &content, &["image/jpeg"]);
     backend.tell(event_id(1), &event).await;
     let ended = backend.ended(file_id(1)).await;
-    assert_eq!(ended.stage, Stage::Parked);
+    assert_eq!(ended.stage(), Stage::Parked);
     edge.receipts(2).await;
     assert_eq!(statuses(&edge, file_id(1)), ["received", "rejected"]);
     // One that the app takes as it is stays whole.
     let event = announce(2, "a.zip", ZIP, &content, &[ZIP]);
     edge.hold(file_id(2), &content, "\"v1\"");
     backend.tell(event_id(2), &event).await;
-    assert_eq!(backend.ended(file_id(2)).await.stage, Stage::Done);
+    assert_eq!(backend.ended(file_id(2)).await.stage(), Stage::Done);
     assert_eq!(bytes_of(&backend, file_id(2)).await, content);
     backend.stop().await;
 }
@@ -295,7 +295,7 @@ async fn a_set_of_which_nothing_can_be_used_makes_no_delivery() {
     backend.tell(event_id(2), &completed(&[4])).await;
     backend.ended(file_id(4)).await;
     assert_eq!(
-        backend.ended(joined_id(link_id())).await.stage,
+        backend.ended(joined_id(link_id())).await.stage(),
         Stage::Parked
     );
     assert_eq!(listed(&backend).await.len(), 0);
@@ -316,7 +316,7 @@ async fn the_files_of_a_revoked_link_go_whenever_they_come() {
     };
     assert_eq!(backend.tell(event_id(1), &events[0]).await, 204);
     let mut changes = backend.app.store().changes();
-    while job(&backend.app, file_id(1)).await.stage != Stage::Wait {
+    while job(&backend.app, file_id(1)).await.stage() != Stage::Wait {
         changes.changed().await.expect("the store is open");
         changes.mark_unchanged();
     }
@@ -328,7 +328,7 @@ async fn the_files_of_a_revoked_link_go_whenever_they_come() {
     assert_eq!(backend.tell(event_id(2), &revoked).await, 204);
     assert_eq!(backend.tell(event_id(3), &events[1]).await, 204);
     for n in [1, 2] {
-        assert_eq!(backend.ended(file_id(n)).await.stage, Stage::Done);
+        assert_eq!(backend.ended(file_id(n)).await.stage(), Stage::Done);
     }
     backend.stop().await;
     assert_eq!(kept(), 0);

@@ -28,7 +28,7 @@ const MIB: u64 = 1024 * 1024;
 async fn ended(store: &Store, file: FileId) -> Job {
     loop {
         let job = store.job(file).await.expect("the store");
-        if let Some(job) = job.filter(|job| matches!(job.stage, Stage::Done | Stage::Parked)) {
+        if let Some(job) = job.filter(|job| matches!(job.stage(), Stage::Done | Stage::Parked)) {
             return job;
         }
         tokio::time::sleep(Duration::from_millis(3)).await;
@@ -69,12 +69,12 @@ async fn each_hostile_file_is_rejected_by_name_within_its_limits_and_the_next_jo
         println!(
             "| {} | {} | {} | {} | {name} {} MiB |",
             file.name,
-            job.reason.as_deref().unwrap_or("none"),
+            job.told().unwrap_or("none".to_owned()),
             took.as_millis(),
             peak.together / MIB,
             largest / MIB
         );
-        if job.reason != Some(file.rejection.to_string()) {
+        if job.told() != Some(file.rejection.to_string()) {
             wrong.push((file.name, job.last_error));
         }
         assert!(took <= LIMITS.time, "{} {took:?}", file.name);
@@ -85,7 +85,7 @@ async fn each_hostile_file_is_rejected_by_name_within_its_limits_and_the_next_jo
         edge.hold(file_id(n), &good, "\"v1\"");
         let event = announce(n, "a.heic", "image/heif", &good, &["image/jpeg"]);
         assert_eq!(process.tell(event_id(n), &event).await, Some(204));
-        assert_eq!(ended(&store, file_id(n)).await.stage, Stage::Done);
+        assert_eq!(ended(&store, file_id(n)).await.stage(), Stage::Done);
     }
     drop(process);
     assert_eq!(wrong, []);

@@ -48,7 +48,7 @@ async fn libreoffice_dies_with_a_killed_backend_and_the_next_one_finishes_its_jo
 
     let config = config(data.path(), &edge.url);
     let backend = Backend::start_with(config, JumpingClock::new()).await;
-    assert_eq!(backend.ended(file_id(1)).await.stage, Stage::Done);
+    assert_eq!(backend.ended(file_id(1)).await.stage(), Stage::Done);
     let made = backend.content(file_id(1)).await.bytes().await;
     assert!(made.expect("bytes").starts_with(b"%PDF"));
     let small = backend
@@ -90,6 +90,6 @@ async fn a_stopped_backend_kills_libreoffice_and_hands_its_job_back() {
             .expect("the store")
             .expect("a job");
     }
-    assert_eq!((job.stage, job.crashes), (Stage::Convert, 0));
+    assert_eq!((job.stage(), job.crashes), (Stage::Convert, 0));
     backend.stop().await;
 }

@@ -73,7 +73,7 @@ async fn no_place_travels_with_a_file_that_the_app_takes_as_it_is() {
         let event = announce(n, name, media_type, &content, &[media_type]);
         backend.tell(event_id(n), &event).await;
         let ended = backend.ended(file_id(n)).await;
-        assert_eq!(ended.stage, Stage::Done, "{name} {:?}", ended.last_error);
+        assert_eq!(ended.stage(), Stage::Done, "{name} {:?}", ended.last_error);
         let made = backend.content(file_id(n)).await.bytes().await;
         let made = made.expect("bytes");
         let result = folder.join(format!("kept-{name}"));
@@ -157,7 +157,7 @@ async fn all_pages_of_a_tiff_come_along() {
         let event = announce(n, "scan.tiff", "image/tiff", &content, &[format]);
         backend.tell(event_id(n), &event).await;
         let ended = backend.ended(file_id(n)).await;
-        assert_eq!(ended.stage, Stage::Done, "{:?}", ended.last_error);
+        assert_eq!(ended.stage(), Stage::Done, "{:?}", ended.last_error);
         let made = backend.content(file_id(n)).await.bytes().await;
         let made = made.expect("bytes").to_vec();
         if n == 1 {

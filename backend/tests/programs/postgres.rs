@@ -346,7 +346,7 @@ async fn a_process_that_has_lost_its_lease_writes_nothing_more_of_the_job() {
         .await
         .expect("the store")
         .expect("a job");
-    assert_eq!(after.stage, Stage::Convert);
+    assert_eq!(after.stage(), Stage::Convert);
     pool.close().await;
     store.close().await;
 }

@@ -78,7 +78,7 @@ async fn until(done: impl AsyncFn() -> bool) {
 async fn all_are_delivered(backend: &Backend) {
     for n in 1..=FILES {
         let job = backend.ended(file_id(n)).await;
-        assert_eq!(job.stage, Stage::Done, "{n}: {:?}", job.last_error);
+        assert_eq!(job.stage(), Stage::Done, "{n}: {:?}", job.last_error);
         let whole = backend.content(file_id(n)).await.bytes().await;
         assert!(whole.expect("bytes") == content(n), "{n}");
     }
@@ -229,7 +229,7 @@ async fn a_database_that_is_restarted_costs_no_file() {
     let store = Store::open_shared(&database).await.expect("the store");
     for n in 1..=FILES {
         let job = store.job(file_id(n)).await.expect("the store");
-        assert_eq!(job.expect("a job").stage, Stage::Done, "{n}");
+        assert_eq!(job.expect("a job").stage(), Stage::Done, "{n}");
         let url = format!("{}/app/deliveries/{}/content", process.url, file_id(n));
         let whole = process.http.get(url).send().await.expect("an answer");
         assert!(whole.bytes().await.expect("bytes") == content(n), "{n}");

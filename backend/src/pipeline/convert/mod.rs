@@ -252,7 +252,7 @@ pub(super) async fn run(pipeline: &Pipeline, job: &Job) -> Result<(), Failure> {
     } else {
         match product(pipeline, job).await? {
             Some(product) => product,
-            None if job.archive.is_some() => {
+            None if job.archive().is_some() => {
                 let error = "an archive in an archive";
                 return Err(Failure::rejected(Rejection::ArchiveInArchive, error));
             }
@@ -316,7 +316,7 @@ async fn product(pipeline: &Pipeline, job: &Job) -> Result<Option<Product>, Fail
         size: file.size,
         sha256,
         converted: false,
-        of: job.archive.into_iter().collect(),
+        of: job.archive().into_iter().collect(),
         object: None,
     };
     let programs = pipeline.sandbox.programs();
@@ -343,7 +343,7 @@ async fn product(pipeline: &Pipeline, job: &Job) -> Result<Option<Product>, Fail
         size,
         sha256,
         converted: true,
-        of: job.archive.into_iter().collect(),
+        of: job.archive().into_iter().collect(),
         object: None,
     }))
 }

@@ -302,7 +302,7 @@ impl Backend {
         loop {
             changes.mark_unchanged();
             let job = job(&self.app, file).await;
-            if matches!(job.stage, Stage::Done | Stage::Parked) {
+            if matches!(job.stage(), Stage::Done | Stage::Parked) {
                 return job;
             }
             changes.changed().await.expect("the store is open");

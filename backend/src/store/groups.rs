@@ -12,13 +12,13 @@ use chatlift_shared::webhook::{FileStored, LinkEnded};
 use chatlift_shared::{EventId, FileId, LinkId, Timestamp};
 use sqlx::{Any, Transaction};
 
-use super::feed::{About, FeedKind, say_of_file};
-use super::job::{Job, NEVER, Stage, job, joined_id, member_id};
-use super::moves::{self, moved, parked, tell};
+use super::feed::{Detail, FeedKind, say_of_file};
+use super::job::{Awaited, Job, NEVER, Role, Stage, State, job, joined_id, member_id};
+use super::transitions::{self, advance, park, queue_status};
 use super::notices::queue_notice;
 use super::receipts::queue_receipt;
 use super::{Store, StoreError, to_json, unsigned};
-use crate::pipeline::Rejection;
+use crate::rejection::Rejection;
 
 const PDF: &str = "application/pdf";
 
@@ -50,13 +50,13 @@ impl Store {
         &self,
         archive: &Job,
         members: &[Member],
-        next: Stage,
+        next: State,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
-        if moved(&mut tx, archive, Stage::Wait, now).await? {
-            let about = About::members(members.len());
-            say_of_file(&mut tx, FeedKind::Unpacked, archive, about, now).await?;
+        if advance(&mut tx, archive, Stage::Wait, now).await? {
+            let detail = Detail::members(members.len());
+            say_of_file(&mut tx, FeedKind::Unpacked, archive, detail, now).await?;
             for member in members {
                 let mut announced = archive.announced.clone();
                 announced.file = File {
@@ -70,9 +70,11 @@ impl Store {
                 };
                 let mut child = Job {
                     announced,
-                    stage: next,
-                    archive: Some(archive.file()),
-                    place: member.place,
+                    state: next.clone(),
+                    role: Role::Member {
+                        archive: archive.file(),
+                        place: member.place,
+                    },
                     attempt: 0,
                     ..archive.clone()
                 };
@@ -81,13 +83,13 @@ impl Store {
                 };
                 child.lease = lease;
                 if let Some((rejection, error)) = &member.refused {
-                    parked(&mut tx, &child, *rejection, error, now).await?;
+                    park(&mut tx, &child, *rejection, error, now).await?;
                     if self.notices {
                         queue_notice(&mut tx, &child.announced, Err(*rejection), now).await?;
                     }
                     continue;
                 }
-                say_of_file(&mut tx, FeedKind::Received, &child, About::default(), now).await?;
+                say_of_file(&mut tx, FeedKind::Received, &child, Detail::default(), now).await?;
             }
         }
         self.commit(tx).await
@@ -102,9 +104,15 @@ impl Store {
         let mut tx = self.pool.begin().await?;
         let mut ready = ready(&mut tx, joined.announced.link.id).await?;
         ready.sort_by_key(|part| {
-            let upload = part.archive.unwrap_or(part.file());
-            let place = joined.parts.iter().position(|id| *id == upload);
-            (place.unwrap_or(usize::MAX), upload, part.place)
+            let (upload, place_in_it) = match part.role {
+                Role::Member { archive, place } => (archive, place),
+                Role::Upload | Role::Joined { .. } => (part.file(), 0),
+            };
+            let place = match &joined.role {
+                Role::Joined { parts, .. } => parts.iter().position(|id| *id == upload),
+                Role::Upload | Role::Member { .. } => None,
+            };
+            (place.unwrap_or(usize::MAX), upload, place_in_it)
         });
         Ok(ready)
     }
@@ -137,28 +145,29 @@ async fn insert(
     next_at: Timestamp,
     now: Timestamp,
 ) -> Result<Option<u32>, StoreError> {
-    let parts = match job.parts.as_slice() {
-        [] => None,
-        parts => Some(to_json("parts", &parts)?),
+    let (archive, place, parts) = match &job.role {
+        Role::Upload => (None, 0, None),
+        Role::Member { archive, place } => (Some(archive.to_string()), *place, None),
+        Role::Joined { uploads, parts } => (None, *uploads, Some(to_json("parts", parts)?)),
     };
     let lease: Option<i64> = sqlx::query_scalar(
         "INSERT INTO jobs (file, event, link, announced, stage, next_at, created_at, updated_at,
              archive, place, parts)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
          ON CONFLICT (file) DO UPDATE SET stage = excluded.stage, next_at = excluded.next_at,
-             attempts = 0, crashes = 0, reason = NULL, product = NULL
+             attempts = 0, crashes = 0, rejection = NULL, product = NULL
          WHERE jobs.stage = 'parked' AND jobs.archive IS NOT NULL RETURNING lease",
     )
     .bind(job.file().to_string())
     .bind(job.event.to_string())
     .bind(job.announced.link.id.to_string())
     .bind(to_json("announced", &job.announced)?)
-    .bind(job.stage.as_str())
+    .bind(job.stage().as_str())
     .bind(next_at.millis())
     .bind(now.millis())
     .bind(now.millis())
-    .bind(job.archive.map(|id| id.to_string()))
-    .bind(i64::from(job.place))
+    .bind(archive)
+    .bind(i64::from(place))
     .bind(parts)
     .fetch_optional(&mut **tx)
     .await?;
@@ -204,17 +213,16 @@ pub(super) async fn begin_joined(
     let joined = Job {
         event,
         announced,
-        stage: Stage::Wait,
+        role: Role::Joined {
+            uploads: ended.files,
+            parts,
+        },
+        state: State::Wait(Awaited::Parts),
         attempts: 0,
         mismatches: 0,
         crashes: 0,
         etag: None,
-        product: None,
         last_error: None,
-        reason: None,
-        archive: None,
-        place: ended.files,
-        parts,
         attempt: 0,
         lease: 0,
     };
@@ -228,7 +236,7 @@ pub(super) async fn takes_parts(
     part: &Job,
 ) -> Result<bool, StoreError> {
     let joined = one(tx, joined_id(part.announced.link.id)).await?;
-    Ok(joined.is_none_or(|joined| joined.stage == Stage::Wait))
+    Ok(joined.is_none_or(|joined| joined.stage() == Stage::Wait))
 }
 
 /// Lets the files of this job's link be joined, if the link has ended and all of them are ready or
@@ -245,24 +253,23 @@ pub(super) async fn join_if_ready(
     let Some(joined) = one(tx, joined_id(link)).await? else {
         return Ok(());
     };
-    if joined.stage != Stage::Wait {
+    let (Role::Joined { uploads: wanted, .. }, Stage::Wait) = (&joined.role, joined.stage()) else {
         return Ok(());
-    }
+    };
     let jobs = of_link(tx, link).await?;
     let others = || jobs.iter().filter(|job| !job.is_joined());
     let uploads = others().filter(|job| job.is_upload()).count();
-    let settled = |job: &Job| matches!(job.stage, Stage::Wait | Stage::Done | Stage::Parked);
-    if uploads < usize::try_from(joined.place).unwrap_or(usize::MAX) || !others().all(settled) {
+    let settled = |job: &Job| matches!(job.stage(), Stage::Wait | Stage::Done | Stage::Parked);
+    if uploads < usize::try_from(*wanted).unwrap_or(usize::MAX) || !others().all(settled) {
         return Ok(());
     }
     if others().any(is_ready) {
-        moved(tx, &joined, Stage::Convert, now).await?;
+        advance(tx, &joined, Stage::Convert, now).await?;
     } else {
         // Each of them has told why.
-        moved(tx, &joined, Stage::Parked, now).await?;
-        let reason = Rejection::NoUsableFormat.to_string();
-        sqlx::query("UPDATE jobs SET reason = $1, last_error = $2 WHERE file = $3")
-            .bind(reason)
+        advance(tx, &joined, Stage::Parked, now).await?;
+        sqlx::query("UPDATE jobs SET rejection = $1, last_error = $2 WHERE file = $3")
+            .bind(Rejection::NoUsableFormat.code())
             .bind("none of the files can be joined")
             .bind(joined.file().to_string())
             .execute(&mut **tx)
@@ -279,14 +286,14 @@ pub(super) async fn joined(
 ) -> Result<(), StoreError> {
     let parts = ready(tx, joined.announced.link.id).await?;
     for part in &parts {
-        if moved(tx, part, Stage::Done, now).await? {
-            let about = About::joined(joined.file());
-            say_of_file(tx, FeedKind::Joined, part, about, now).await?;
-            tell(tx, part, ReceiptStatus::Delivered, now).await?;
+        if advance(tx, part, Stage::Done, now).await? {
+            let detail = Detail::joined(joined.file());
+            say_of_file(tx, FeedKind::Joined, part, detail, now).await?;
+            queue_status(tx, part, ReceiptStatus::Delivered, now).await?;
         }
     }
     for part in &parts {
-        archive_if_over(tx, part.archive, now).await?;
+        archive_if_over(tx, part.archive(), now).await?;
     }
     Ok(())
 }
@@ -301,10 +308,10 @@ pub(super) async fn not_joined(
 ) -> Result<(), StoreError> {
     let parts = ready(tx, joined.announced.link.id).await?;
     for part in &parts {
-        parked(tx, part, rejection, error, now).await?;
+        park(tx, part, rejection, error, now).await?;
     }
     for part in &parts {
-        archive_if_over(tx, part.archive, now).await?;
+        archive_if_over(tx, part.archive(), now).await?;
     }
     Ok(())
 }
@@ -322,13 +329,13 @@ pub(super) async fn archive_if_over(
         return Ok(());
     };
     let members = members(tx, archive.file()).await?;
-    let over = |job: &Job| matches!(job.stage, Stage::Done | Stage::Parked);
-    if archive.stage != Stage::Wait || !members.iter().all(over) {
+    let over = |job: &Job| matches!(job.stage(), Stage::Done | Stage::Parked);
+    if archive.stage() != Stage::Wait || !members.iter().all(over) {
         return Ok(());
     }
-    if members.iter().any(|member| member.stage == Stage::Done) {
-        if moved(tx, &archive, Stage::Done, now).await? {
-            tell(tx, &archive, ReceiptStatus::Converted, now).await?;
+    if members.iter().any(|member| member.stage() == Stage::Done) {
+        if advance(tx, &archive, Stage::Done, now).await? {
+            queue_status(tx, &archive, ReceiptStatus::Converted, now).await?;
             let receipt = Receipt {
                 reason: left_out(&members),
                 attempt: archive.attempt,
@@ -338,11 +345,12 @@ pub(super) async fn archive_if_over(
         }
         return Ok(());
     }
-    let why = members
-        .iter()
-        .find_map(|m| Rejection::of(m.reason.as_deref()?));
+    let why = members.iter().find_map(|member| match member.state {
+        State::Parked(rejection) => Some(rejection),
+        _ => None,
+    });
     let error = "none of its members can be used";
-    parked(
+    park(
         tx,
         &archive,
         why.unwrap_or(Rejection::NoUsableFormat),
@@ -355,7 +363,7 @@ pub(super) async fn archive_if_over(
 
 /// What the sender of an archive is told of the members that could not be used, if there are any.
 fn left_out(members: &[Job]) -> Option<String> {
-    let parked = || members.iter().filter(|m| m.stage == Stage::Parked);
+    let parked = || members.iter().filter(|m| m.stage() == Stage::Parked);
     let names: Vec<&str> = parked().map(|m| &m.announced.file.name[..]).collect();
     if names.is_empty() {
         return None;
@@ -373,7 +381,7 @@ fn left_out(members: &[Job]) -> Option<String> {
 }
 
 /// Takes up again what hangs together with a job that was.
-pub(super) async fn begin_again(
+pub(super) async fn restart(
     tx: &mut Transaction<'static, Any>,
     job: &Job,
     now: Timestamp,
@@ -381,13 +389,13 @@ pub(super) async fn begin_again(
     if job.is_joined() {
         for part in of_link(tx, job.announced.link.id).await? {
             if part.is_upload() {
-                moves::begin_again(tx, &part, now).await?;
+                transitions::restart(tx, &part, now).await?;
             }
         }
     }
-    if let Some(archive) = job.archive {
+    if let Some(archive) = job.archive() {
         sqlx::query(
-            "UPDATE jobs SET stage = 'wait', attempt = attempt + 1, reason = NULL, next_at = $1
+            "UPDATE jobs SET stage = 'wait', attempt = attempt + 1, rejection = NULL, next_at = $1
              WHERE file = $2 AND stage = 'parked'",
         )
         .bind(NEVER.millis())
@@ -400,7 +408,7 @@ pub(super) async fn begin_again(
 
 /// Whether it waits with a product for the others that it is joined with.
 fn is_ready(job: &Job) -> bool {
-    job.stage == Stage::Wait && job.product.is_some() && !job.is_joined()
+    matches!(job.state, State::Wait(Awaited::OtherParts(_)))
 }
 
 async fn ready(tx: &mut Transaction<'static, Any>, link: LinkId) -> Result<Vec<Job>, StoreError> {

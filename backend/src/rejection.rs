@@ -113,10 +113,10 @@ impl Rejection {
         Self::GaveUp,
     ];
 
-    /// The one that says this sentence.
+    /// The one with this code, as it is stored.
     #[must_use]
-    pub fn of(sentence: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|r| r.to_string() == sentence)
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|r| r.code() == code)
     }
 
     /// Why a file of this type is rejected, of which nothing that the app can use can be made: by the
@@ -144,7 +144,7 @@ impl Rejection {
     }
 
     /// Whether the same file may do in another format.
-    pub(super) const fn is_of_the_format(self) -> bool {
+    pub(crate) const fn is_of_the_format(self) -> bool {
         matches!(
             self,
             Self::NoUsableFormat | Self::ImageTooLarge | Self::ResultTooLarge
