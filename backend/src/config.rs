@@ -11,7 +11,7 @@ use chatlift_shared::AppId;
 use chatlift_shared::webhook::Secret;
 use url::Url;
 
-use crate::pipeline::scan::{Clamd, Unscanned};
+use crate::clamd::{Clamd, Unscanned};
 use values::wrong;
 pub use values::{ApiKey, AppToken, AppWebhook, Bucket, BucketKeys, ConfigError, DatabaseUrl};
 

@@ -146,7 +146,7 @@ impl IntoResponse for Error {
         let (status, code, title) = self.kind();
         let challenge = matches!(self, Self::Unauthorized);
         let (detail, instance) = if status.is_server_error() {
-            let id = hex::encode(random::<8>());
+            let id = hex::encode(crate::random::random::<8>());
             tracing::error!(instance = %id, code, error = %self, "request failed");
             (None, Some(id))
         } else if let Self::Edge(EdgeError::Refused {
@@ -180,14 +180,4 @@ impl IntoResponse for Error {
         }
         response
     }
-}
-
-/// Random bytes. A system without a random source leaves nothing sensible to do but zeros, which
-/// are good enough for log ids and jitter; nothing secret is drawn here.
-pub(crate) fn random<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    if let Err(error) = getrandom::fill(&mut bytes) {
-        tracing::warn!(%error, "no random bytes");
-    }
-    bytes
 }

@@ -8,9 +8,11 @@
 //! delivered once. See [`pipeline`].
 
 mod auth;
+pub mod clamd;
 pub mod clock;
 pub mod config;
 mod demo;
+mod disk;
 pub mod edge;
 mod error;
 pub mod first_app;
@@ -19,6 +21,7 @@ pub mod metrics;
 pub mod objects;
 pub mod pipeline;
 pub mod ports;
+mod random;
 pub mod rejection;
 pub mod sandbox;
 pub mod store;

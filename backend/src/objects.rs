@@ -23,7 +23,7 @@ use object_store::{
 use tokio::io::AsyncWriteExt as _;
 
 use crate::config::Bucket;
-use crate::pipeline::folders::{blocking, remove};
+use crate::disk::{blocking, remove};
 use crate::store::{Job, Product};
 
 /// Longest wait for a connection to the store.

@@ -6,11 +6,7 @@
 use super::{Failure, Pipeline};
 use crate::store::{Job, Product};
 
-pub(super) async fn run(
-    pipeline: &Pipeline,
-    job: &Job,
-    product: &Product,
-) -> Result<(), Failure> {
+pub(super) async fn run(pipeline: &Pipeline, job: &Job, product: &Product) -> Result<(), Failure> {
     let file = job.file();
     let key = product.key(file);
     let kept = pipeline

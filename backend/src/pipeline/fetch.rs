@@ -16,8 +16,8 @@ use chatlift_shared::api::File;
 use tokio::fs::OpenOptions;
 use tokio::io::AsyncWriteExt as _;
 
-use super::folders::{blocking, remove, rename};
 use super::{Failure, Pipeline, Rejection, Trouble, unpack};
+use crate::disk::{blocking, remove, rename};
 use crate::ports::{Content, EdgeError, Resume};
 use crate::store::{Job, Stage};
 

@@ -9,6 +9,7 @@
 //! a PostgreSQL database lease the jobs that they work on, and share what is made: in a bucket, and then
 //! the work folder is scratch of one machine; or in the data folder that is the same for all.
 
+mod bounded;
 pub mod convert;
 mod deliver;
 mod erase;
@@ -17,6 +18,7 @@ pub mod folders;
 mod lanes;
 pub mod notices;
 mod pictures;
+mod produce;
 mod receipts;
 mod retention;
 mod retry;
@@ -33,10 +35,11 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit};
 
-use crate::error::random;
 use crate::metrics::Metrics;
 use crate::objects::Objects;
 use crate::ports::{Clock, Edge, EdgeError};
+use crate::random::random;
+pub use crate::rejection::Rejection;
 use crate::sandbox::Sandbox;
 use crate::store::{Job, State, Store, StoreError};
 use convert::Converter;
@@ -45,12 +48,8 @@ use folders::Folders;
 pub use lanes::Lane;
 use lanes::Lanes;
 use notices::Notifier;
-pub use crate::rejection::Rejection;
 use scan::{Clamd, Unscanned};
 
-/// How long a conversion may take in all, whatever it consists of. Programs have shorter times of their
-/// own; this one is for decoders that run within the process, the longest program included.
-const CONVERSION_MAX: Duration = Duration::from_secs(15 * 60);
 /// Mismatches after which a file is rejected. One may be a fault on the way; the fourth is not.
 const MISMATCHES_MAX: u32 = 4;
 
@@ -265,10 +264,12 @@ impl Pipeline {
             Ok(_alone) => match &job.state {
                 State::Fetch => fetch::run(self, job).await,
                 State::Scan => scan::run(self, job).await,
-                State::Convert => convert::run(self, job).await,
+                State::Convert => produce::run(self, job).await,
                 State::Deliver(product) => deliver::run(self, job, product).await,
                 State::Erase => erase::run(self, job).await,
-                State::Wait(_) | State::Held | State::Done(_) | State::Parked(_) => return Ok(false),
+                State::Wait(_) | State::Held | State::Done(_) | State::Parked(_) => {
+                    return Ok(false);
+                }
             },
         };
         let ended = match &outcome {

@@ -12,7 +12,7 @@ use reqwest::{Client, StatusCode, redirect};
 use super::Pipeline;
 use super::retry::{ATTEMPTS_MAX, delay};
 use crate::config::AppWebhook;
-use crate::error::random;
+use crate::random::random;
 use crate::store::{DueNotice, StoreError};
 
 /// Longest wait for a connection.

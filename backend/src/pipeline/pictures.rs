@@ -3,7 +3,8 @@
 use std::io;
 use std::path::Path;
 
-use super::{Lane, Picture, Pipeline, convert, folders};
+use super::{Lane, Picture, Pipeline, convert};
+use crate::disk;
 use crate::store::Delivery;
 
 impl Pipeline {
@@ -32,7 +33,7 @@ impl Pipeline {
         let bytes = tokio::fs::read(&made).await?;
         if self.objects.shared() {
             // Whoever erases the file may be on another machine.
-            folders::remove(&made).await?;
+            disk::remove(&made).await?;
         }
         Ok(bytes)
     }
@@ -64,15 +65,15 @@ impl Pipeline {
         let key = delivery.product.key(file);
         let source = self.objects.local(&key, &fetched).await?;
         let folder = self.folders.picture_run(file, picture);
-        let outcome = folders::blocking(move || {
-            folders::remove_folder(&folder)?;
+        let outcome = disk::blocking(move || {
+            disk::remove_folder(&folder)?;
             std::fs::create_dir(&folder)?;
             let outcome = work(&source, &folder);
-            folders::remove_folder(&folder)?;
+            disk::remove_folder(&folder)?;
             outcome
         })
         .await;
-        folders::remove(&fetched).await?;
+        disk::remove(&fetched).await?;
         outcome
     }
 }

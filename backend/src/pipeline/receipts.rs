@@ -6,8 +6,8 @@
 
 use super::Pipeline;
 use super::retry::{ATTEMPTS_MAX, delay};
-use crate::error::random;
 use crate::ports::EdgeError;
+use crate::random::random;
 use crate::store::{DueReceipt, StoreError};
 use chatlift_shared::ProblemCode;
 

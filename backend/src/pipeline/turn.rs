@@ -8,7 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::retry::delay;
 use super::{Failure, Lane, Pipeline, Rejection};
-use crate::error::random;
+use crate::random::random;
 use crate::store::{Job, Stage};
 
 /// How often the process may die over a file before the file is parked: once may be chance, and twice

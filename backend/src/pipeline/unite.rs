@@ -5,9 +5,10 @@
 
 use std::io;
 
-use super::convert::{bounded, pdf};
-use super::folders::rename;
+use super::bounded::bounded;
+use super::convert::pdf;
 use super::{Failure, Lane, Pipeline};
+use crate::disk::rename;
 use crate::store::{Job, Product};
 
 pub(super) async fn product(pipeline: &Pipeline, job: &Job) -> Result<Product, Failure> {

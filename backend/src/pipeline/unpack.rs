@@ -13,9 +13,10 @@ use std::path::{Path, PathBuf};
 use chatlift_shared::FileId;
 use chatlift_shared::digest::Sha256;
 
-use super::convert::{self, ConvertError, archive};
-use super::folders::{remove, remove_folder, rename};
+use super::bounded;
+use super::convert::{ConvertError, archive};
 use super::{Failure, Lane, Pipeline, Rejection, Trouble, turn};
+use crate::disk::{remove, remove_folder, rename};
 use crate::store::{Job, Member, Role, State, member_id};
 
 pub(super) async fn run(pipeline: &Pipeline, job: &Job) -> Result<(), Failure> {
@@ -146,5 +147,5 @@ async fn looked_at<T: Send + 'static>(
     source: PathBuf,
     work: impl FnOnce(&Path) -> Result<T, ConvertError> + Send + 'static,
 ) -> Result<T, Failure> {
-    convert::opened(move || work(&source)).await
+    bounded::opened(move || work(&source)).await
 }

@@ -5,8 +5,8 @@ use chatlift_shared::{EventId, LinkId, Timestamp};
 use sqlx::{Any, Transaction};
 
 use super::erasure::{begin_erasing, erase_waiting, forget_events, is_erased};
-use super::groups::begin_joined;
 use super::feed::{FeedKind, say_of_link, say_of_upload};
+use super::groups::begin_joined;
 use super::{Stage, Store, StoreError, to_json};
 
 /// What became of an event.

@@ -14,9 +14,9 @@ use sqlx::{Any, Transaction};
 
 use super::feed::{Detail, FeedKind, say_of_file};
 use super::job::{Awaited, Job, NEVER, Role, Stage, State, job, joined_id, member_id};
-use super::transitions::{self, advance, park, queue_status};
 use super::notices::queue_notice;
 use super::receipts::queue_receipt;
+use super::transitions::{self, advance, park, queue_status};
 use super::{Store, StoreError, to_json, unsigned};
 use crate::rejection::Rejection;
 
@@ -253,7 +253,13 @@ pub(super) async fn join_if_ready(
     let Some(joined) = one(tx, joined_id(link)).await? else {
         return Ok(());
     };
-    let (Role::Joined { uploads: wanted, .. }, Stage::Wait) = (&joined.role, joined.stage()) else {
+    let (
+        Role::Joined {
+            uploads: wanted, ..
+        },
+        Stage::Wait,
+    ) = (&joined.role, joined.stage())
+    else {
         return Ok(());
     };
     let jobs = of_link(tx, link).await?;

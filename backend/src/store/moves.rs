@@ -54,7 +54,10 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn release(&self, file: FileId, now: Timestamp) -> Result<bool, StoreError> {
-        let job = self.job(file).await?.filter(|job| job.stage() == Stage::Held);
+        let job = self
+            .job(file)
+            .await?
+            .filter(|job| job.stage() == Stage::Held);
         let Some(job) = job else {
             return Ok(false);
         };

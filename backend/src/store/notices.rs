@@ -7,7 +7,7 @@ use serde::Serialize;
 use sqlx::{Any, Row as _, Transaction};
 
 use super::{CLAIM, Product, Store, StoreError, parse, to_json, unsigned};
-use crate::error::random;
+use crate::random::random;
 use crate::rejection::Rejection;
 
 /// A notice that is due.

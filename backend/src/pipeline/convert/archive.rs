@@ -20,8 +20,8 @@ use sha2::Digest as _;
 use super::directory::{Entry, Zip, judge_read};
 use super::names::names;
 use super::{Conversion, ConvertError, Converter, inspect, mail, pdf, reject};
+use crate::disk::Hash;
 use crate::pipeline::Rejection;
-use crate::pipeline::folders::Hash;
 use crate::sandbox::{Limits, Program, Run, RunError, Sandbox};
 use crate::store::Member;
 

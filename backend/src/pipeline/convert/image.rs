@@ -21,10 +21,11 @@ use image::codecs::webp::{WebPDecoder, WebPEncoder};
 use image::metadata::Orientation;
 use image::{
     DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageError, ImageFormat,
-    ImageReader, Limits, RgbImage, Rgba,
+    ImageReader, Limits, Rgba,
 };
 
-use super::{Conversion, ConvertError, Converter, clean, pdf, reject};
+use super::paper::{self, JPEG_QUALITY, on_white};
+use super::{Conversion, ConvertError, Converter, clean, reject};
 use crate::pipeline::Rejection;
 
 /// Most pixels of an image: phones make up to 108 million.
@@ -38,8 +39,6 @@ const ALLOCATION_MAX: u64 = PIXELS_MAX * 4 + 32 * 1024 * 1024;
 pub const SOURCE_MAX: u64 = 256 * 1024 * 1024;
 /// Largest colour profile that is kept, in bytes. Usual ones have under 4 KiB, printers' 1 MiB.
 const PROFILE_MAX: usize = 2 * 1024 * 1024;
-/// JPEG quality, of 100: no visible loss, a fifth of the size of 100.
-pub(super) const JPEG_QUALITY: u8 = 90;
 
 /// The converter of images.
 #[derive(Clone, Copy, Debug)]
@@ -147,8 +146,8 @@ pub(super) fn check_size(width: u32, height: u32) -> Result<(), ConvertError> {
 /// Writes an image as `to`, for which [`is_target`] said yes.
 pub(super) fn finish(picture: &Picture, to: &str, result: &Path) -> Result<(), ConvertError> {
     if to == "application/pdf" {
-        let page = pdf::page(&picture.image)?;
-        return Ok(std::fs::write(result, pdf::document(&[page]))?);
+        let page = paper::page(&picture.image)?;
+        return Ok(std::fs::write(result, paper::document(&[page]))?);
     }
     let to = target_format(to)
         .ok_or_else(|| reject(Rejection::NoUsableFormat, "not an image conversion"))?;
@@ -258,29 +257,4 @@ fn write(
 fn fits(profile: &[u8], grey: bool) -> bool {
     let space: &[u8] = if grey { b"GRAY" } else { b"RGB " };
     profile.get(16..20) == Some(space)
-}
-
-/// The image as a JPEG can hold it: 8 bits, no transparency.
-pub(super) fn on_white(image: &DynamicImage) -> DynamicImage {
-    if !image.color().has_alpha() {
-        return if image.color().has_color() {
-            image.to_rgb8().into()
-        } else {
-            image.to_luma8().into()
-        };
-    }
-    let rgba = image.to_rgba8();
-    let mut flat = RgbImage::new(rgba.width(), rgba.height());
-    for (to, from) in flat.pixels_mut().zip(rgba.pixels()) {
-        let [r, g, b, a] = from.0;
-        to.0 = [r, g, b].map(|c| over_white(c, a));
-    }
-    flat.into()
-}
-
-/// One channel of a pixel laid over white, rounded to the nearest.
-fn over_white(channel: u8, alpha: u8) -> u8 {
-    let (c, a) = (u32::from(channel), u32::from(alpha));
-    let mixed = (c * a + 255 * (255 - a) + 127) / 255;
-    u8::try_from(mixed).unwrap_or(u8::MAX)
 }

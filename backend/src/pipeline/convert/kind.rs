@@ -27,7 +27,7 @@ pub struct Kind {
 impl Kind {
     /// What the edge announced, which has seen the file too, where nothing is known of it here. That it is
     /// text is always told here.
-    pub(super) fn or_announced(mut self, announced: &str) -> Self {
+    pub(crate) fn or_announced(mut self, announced: &str) -> Self {
         if self.media_type == UNKNOWN && announced != PLAIN {
             announced.clone_into(&mut self.media_type);
         }
@@ -35,7 +35,7 @@ impl Kind {
     }
 
     /// The media type, by the name that it was announced by if that is another one of the same.
-    pub(super) fn same_as(&self, announced: &str) -> String {
+    pub(crate) fn same_as(&self, announced: &str) -> String {
         if is_same(announced, &self.media_type) {
             return announced.to_owned();
         }

@@ -21,7 +21,8 @@ mod kind;
 mod mail;
 mod media;
 mod names;
-mod naming;
+pub(super) mod naming;
+mod paper;
 pub mod pdf;
 mod plan;
 mod strip;
@@ -34,15 +35,9 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use chatlift_shared::api::Join;
-use chatlift_shared::digest::Sha256;
-
-use super::folders::{measure, remove, remove_folder, rename};
-use super::{CONVERSION_MAX, Failure, Lane, Pipeline, Rejection, fetch, turn, unite, unpack};
+use super::{Failure, Lane, Rejection};
 use crate::sandbox::{Program, Programs, RunError, Sandbox};
-use crate::store::{Job, Product};
 pub use kind::{Kind, inspect};
-use naming::{named, renamed};
 use plan::{Plan, plan};
 
 /// Makes one kind of file into another.
@@ -244,198 +239,4 @@ pub fn choose(
             Err(reject(Rejection::of_kind(from), error))
         }
     }
-}
-
-pub(super) async fn run(pipeline: &Pipeline, job: &Job) -> Result<(), Failure> {
-    let mut product = if job.is_joined() {
-        unite::product(pipeline, job).await?
-    } else {
-        match product(pipeline, job).await? {
-            Some(product) => product,
-            None if job.archive().is_some() => {
-                let error = "an archive in an archive";
-                return Err(Failure::rejected(Rejection::ArchiveInArchive, error));
-            }
-            None => return unpack::run(pipeline, job).await,
-        }
-    };
-    let made = match product.converted {
-        true => pipeline.folders.product(job.file()),
-        false => pipeline.folders.original(job.file()),
-    };
-    let key = pipeline.objects.key(job);
-    pipeline
-        .objects
-        .put(&key, &made)
-        .await
-        .map_err(Failure::objects)?;
-    product.object = Some(key.clone());
-    let now = pipeline.clock.now();
-    if !pipeline.store.converted(job, &product, now).await? {
-        // Whoever has the job now makes another.
-        pipeline
-            .objects
-            .remove(&key)
-            .await
-            .map_err(Failure::objects)?;
-    }
-    // What waited for this file may go on.
-    pipeline.wake();
-    Ok(())
-}
-
-/// The formats that the app can use; of what is joined to a PDF only that.
-fn formats(job: &Job) -> Vec<String> {
-    match job.announced.link.join {
-        Some(Join::Pdf) => vec![pdf::PDF.to_owned()],
-        None => job.announced.link.formats.clone(),
-    }
-}
-
-/// What is made of a file; nothing of an archive that is to be unpacked.
-async fn product(pipeline: &Pipeline, job: &Job) -> Result<Option<Product>, Failure> {
-    let file = &job.announced.file;
-    fetch::bring_if_missing(pipeline, job).await?;
-    let source = pipeline.folders.original(file.id);
-    let name = file.name.clone();
-    let kind = opened(move || Ok(inspect(&source, &name)?)).await?;
-    let kind = kind.or_announced(&file.media_type);
-    let sha256 = match file.sha256 {
-        Some(sha256) => sha256,
-        // Read by a backend of before digests were computed on the way.
-        None => {
-            measure(pipeline.folders.original(file.id))
-                .await?
-                .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?
-                .1
-        }
-    };
-    let unchanged = Product {
-        name: named(&file.name, &kind.media_type),
-        media_type: kind.same_as(&file.media_type),
-        size: file.size,
-        sha256,
-        converted: false,
-        of: job.archive().into_iter().collect(),
-        object: None,
-    };
-    let programs = pipeline.sandbox.programs();
-    let ways = match choose(&pipeline.converters, programs, &kind, &formats(job))? {
-        Choice::AsItIs => return Ok(Some(unchanged)),
-        Choice::Unpack => return Ok(None),
-        Choice::Convert(ways) => ways,
-    };
-    let (to, (size, sha256)) = first(pipeline, job, &kind.media_type, ways).await?;
-    let result = pipeline.folders.converting(file.id);
-    if (size, sha256) == (unchanged.size, unchanged.sha256) {
-        remove(&result).await?;
-        return Ok(Some(unchanged));
-    }
-    rename(result, pipeline.folders.product(file.id)).await?;
-    let name = if to == kind.media_type {
-        unchanged.name
-    } else {
-        renamed(&file.name, &to)
-    };
-    Ok(Some(Product {
-        name,
-        media_type: to,
-        size,
-        sha256,
-        converted: true,
-        of: job.archive().into_iter().collect(),
-        object: None,
-    }))
-}
-
-/// Tries the ways one after the other, as long as it is only the format that the file cannot have:
-/// what was made, its size and its digest.
-async fn first(
-    pipeline: &Pipeline,
-    job: &Job,
-    from: &str,
-    ways: Vec<Way>,
-) -> Result<(String, (u64, Sha256)), Failure> {
-    let mut last = Failure::rejected(Rejection::NoUsableFormat, "no way to convert it");
-    for Way { converter, to } in ways {
-        match convert(pipeline, job, &converter, from, &to).await {
-            Ok(made) => return Ok((to, made)),
-            Err(Failure::Rejected { rejection, error }) if rejection.is_of_the_format() => {
-                tracing::info!(file = %job.file(), to, error, "the next format is tried");
-                last = Failure::Rejected { rejection, error };
-            }
-            Err(failure) => return Err(failure),
-        }
-    }
-    Err(last)
-}
-
-/// Runs the converter; size and digest of what it made.
-async fn convert(
-    pipeline: &Pipeline,
-    job: &Job,
-    converter: &Arc<dyn Converter>,
-    from: &str,
-    to: &str,
-) -> Result<(u64, Sha256), Failure> {
-    tracing::info!(
-        link = %job.announced.link.id, file = %job.file(), event = %job.event,
-        converter = converter.name(), from, to, "converting"
-    );
-    let source = pipeline.folders.original(job.file());
-    let lane = converter.lane(from);
-    let (from, to, converter) = (from.to_owned(), to.to_owned(), Arc::clone(converter));
-    bounded(pipeline, job, lane, move |result, folder| {
-        converter.convert(&Conversion {
-            source: &source,
-            from: &from,
-            result,
-            to: &to,
-            folder,
-        })
-    })
-    .await
-}
-
-/// Runs what opens a file on a thread where blocking is fine. A decoder that panics over a file will do
-/// so again.
-pub(super) async fn opened<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, ConvertError> + Send + 'static,
-) -> Result<T, Failure> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(outcome) => Ok(outcome?),
-        Err(panic) => Err(Failure::rejected(Rejection::Unreadable, panic.to_string())),
-    }
-}
-
-/// Has `work` make a file in a folder of its own, in its turn; size and digest of what it made.
-pub(super) async fn bounded(
-    pipeline: &Pipeline,
-    job: &Job,
-    lane: Lane,
-    work: impl FnOnce(&Path, &Path) -> Result<(), ConvertError> + Send + 'static,
-) -> Result<(u64, Sha256), Failure> {
-    let turn = turn::to_convert(pipeline, job, lane).await?;
-    let result = pipeline.folders.converting(job.file());
-    let folder = pipeline.folders.run(job.file());
-    let made = result.clone();
-    let work = opened(move || {
-        // Until its end, also when nobody waits for that any more.
-        let _turn = turn;
-        remove_folder(&folder)?;
-        std::fs::create_dir(&folder)?;
-        let outcome = work(&made, &folder);
-        remove_folder(&folder)?;
-        if outcome.is_ok() {
-            std::fs::File::open(&made)?.sync_all()?;
-        }
-        outcome
-    });
-    let Ok(outcome) = tokio::time::timeout(CONVERSION_MAX, work).await else {
-        let error = format!("it took longer than {CONVERSION_MAX:?}");
-        return Err(Failure::rejected(Rejection::TookTooLong, error));
-    };
-    outcome?;
-    let measured = measure(result).await?;
-    Ok(measured.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?)
 }

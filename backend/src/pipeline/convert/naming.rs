@@ -17,7 +17,7 @@ pub(super) fn is_of_media(extension: &str) -> bool {
 
 /// The name of a file of this type, which it has had before: with another extension if the one that
 /// it has belongs to another type, and with one if it has none.
-pub(super) fn named(name: &str, media_type: &str) -> String {
+pub(crate) fn named(name: &str, media_type: &str) -> String {
     let Some(own) = extensions(media_type) else {
         return name.to_owned();
     };
@@ -42,7 +42,7 @@ pub(super) fn named(name: &str, media_type: &str) -> String {
 
 /// The name of what was made of a file: with the usual extension of its type in place of the one that
 /// it had.
-pub(super) fn renamed(name: &str, media_type: &str) -> String {
+pub(crate) fn renamed(name: &str, media_type: &str) -> String {
     let Some([usual, ..]) = extensions(media_type) else {
         return name.to_owned();
     };

@@ -19,7 +19,8 @@ use tiff::decoder::ifd::Value;
 use tiff::decoder::{Decoder, DecodingResult};
 use tiff::tags::{ByteOrder, Tag};
 
-use super::image::{PIXELS_MAX, Picture, Turn, check_size, finish, is_target, on_white, read};
+use super::image::{PIXELS_MAX, Picture, Turn, check_size, finish, is_target, read};
+use super::paper::{self, on_white};
 use super::{Conversion, ConvertError, Converter, pdf, reject};
 use crate::pipeline::Rejection;
 use crate::sandbox::{Limits, Program, Run, Sandbox};
@@ -64,7 +65,7 @@ impl Converter for Tiffs {
         if conversion.to == pdf::PDF {
             let (mut made, mut size) = (Vec::new(), 0);
             for page in pages {
-                let page = pdf::page(&page?.image)?;
+                let page = paper::page(&page?.image)?;
                 size += page.len();
                 if size > PDF_MAX {
                     let error = format!("more than {} pages", made.len());
@@ -72,7 +73,7 @@ impl Converter for Tiffs {
                 }
                 made.push(page);
             }
-            return Ok(fs::write(conversion.result, pdf::document(&made))?);
+            return Ok(fs::write(conversion.result, paper::document(&made))?);
         }
         let (mut made, mut pixels) = (Vec::new(), 0);
         for page in pages {
