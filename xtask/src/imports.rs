@@ -1,4 +1,4 @@
-//! Which modules of the edge import which, and that none does so in a circle.
+//! Which modules of the edge and the backend import which, and that none does so in a circle.
 //!
 //! A module is a file of a room (`link/state.rs`), or a folder in one with all its files (`link/decide`).
 //! Counted are the paths that begin with `crate`, `self`, `super` or a module that the file declares, in
@@ -21,17 +21,33 @@ type Names = Vec<String>;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Imports(BTreeMap<String, BTreeSet<String>>);
 
-/// Prints what each module of the edge imports.
+/// Prints what each module of the edge and of the backend imports.
 ///
 /// # Errors
 /// When a file cannot be read, or modules import each other in a circle.
 pub fn print() -> Result<(), Error> {
-    let imports = of_edge()?;
-    for (module, imported) in &imports.0 {
-        let imported: Vec<&str> = imported.iter().map(String::as_str).collect();
-        println!("{module} -> {}", imported.join(", "));
+    let (edge, backend) = (of_crate("edge/src")?, of_backend()?);
+    for (name, imports) in [("edge", &edge), ("backend", &backend)] {
+        for (module, imported) in &imports.0 {
+            let imported: Vec<&str> = imported.iter().map(String::as_str).collect();
+            println!("{name}/{module} -> {}", imported.join(", "));
+        }
     }
-    check(&imports)
+    check("edge", &edge)?;
+    check("backend", &backend)
+}
+
+/// Checks that no modules of the backend import each other in a circle, those aside that a module and what
+/// holds it make: a stage uses the pipeline that runs it.
+///
+/// # Errors
+/// When they do, with the circle.
+pub fn check_backend() -> Result<(), Error> {
+    check("backend", &of_backend()?)
+}
+
+fn of_backend() -> Result<Imports, Error> {
+    Ok(of_crate("backend/src")?.without_parents())
 }
 
 /// Checks that no modules of the edge, and no rooms, import each other in a circle.
@@ -39,21 +55,21 @@ pub fn print() -> Result<(), Error> {
 /// # Errors
 /// When they do, with the circle.
 pub fn check_edge() -> Result<(), Error> {
-    check(&of_edge()?)
+    check("edge", &of_crate("edge/src")?)
 }
 
-fn check(imports: &Imports) -> Result<(), Error> {
+fn check(name: &str, imports: &Imports) -> Result<(), Error> {
     match imports.circle().or_else(|| imports.rooms().circle()) {
         None => Ok(()),
         Some(circle) => Err(Error::Rule(format!(
-            "modules of the edge import each other in a circle: {}",
+            "modules of the {name} import each other in a circle: {}",
             circle.join(" -> ")
         ))),
     }
 }
 
-fn of_edge() -> Result<Imports, Error> {
-    let root = at("edge/src");
+fn of_crate(source: &str) -> Result<Imports, Error> {
+    let root = at(source);
     let mut files = BTreeMap::new();
     read(&root, &root, &mut files)?;
     Imports::of(&files)
@@ -109,6 +125,20 @@ impl Imports {
             imported.extend(found.filter(|m| *m != module));
         }
         Ok(imports)
+    }
+
+    /// The same without what a module imports of the one that holds it, or the other way round.
+    fn without_parents(mut self) -> Self {
+        for (module, imported) in &mut self.0 {
+            let holds = |outer: &str, inner: &str| {
+                outer == "lib"
+                    || inner
+                        .strip_prefix(outer)
+                        .is_some_and(|rest| rest.starts_with('/'))
+            };
+            imported.retain(|other| !holds(other, module) && !holds(module, other));
+        }
+        self
     }
 
     /// The same of the rooms: the modules of the root with all that is in them.
@@ -278,6 +308,29 @@ mod tests {
     #[test]
     fn the_edges_modules_import_each_other_in_no_circle() {
         check_edge().expect("no circle");
+    }
+
+    #[test]
+    fn the_backends_modules_import_each_other_in_no_circle() {
+        check_backend().expect("no circle");
+    }
+
+    #[test]
+    fn a_stage_may_use_what_holds_it_and_no_other_that_uses_it() {
+        let stages = [
+            (
+                "pipeline",
+                "mod a; mod b; fn f() { a::run() } pub struct P;",
+            ),
+            ("pipeline/a", "use super::P; use super::b;"),
+            ("pipeline/b", "use super::P; use super::a;"),
+        ];
+        let circle = |files| imports(files).without_parents().circle();
+        assert!(circle(&stages).is_some());
+        assert_eq!(
+            circle(&[stages[0], stages[1], ("pipeline/b", "use super::P;")]),
+            None
+        );
     }
 
     #[test]

@@ -29,7 +29,7 @@ cargo xtask <command>
                  two backends, PostgreSQL and an S3 store: kill one or the other at random, and count
   build          build page and worker as they are shipped
   sizes          build page and worker, and print what they weigh
-  imports        print which modules of the edge import which, and fail where they do in a circle
+  imports        print which modules of edge and backend import which, and fail where they do in a circle
   bench [page|network|again] [...]
                  measure the page in Chromium on slow networks; `bench network --help` says more
   screenshots    draw every state of the page into target/screenshots, with an index.html

@@ -117,6 +117,11 @@ fn unit(tally: &mut Tally) -> Result<(), Error> {
         "no import circle",
         imports::check_edge,
     )?;
+    tally.step(
+        "the backend's modules import each other in no circle",
+        "no import circle in the backend",
+        imports::check_backend,
+    )?;
     tally.tests(
         "unit",
         cargo(&["test", "--workspace", "--exclude", "chatlift-tests"]),

@@ -26,7 +26,7 @@ use rustix::process::{
 };
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
-use super::walls::SYSTEM;
+use super::programs::SYSTEM;
 use super::{LOOK_FIRST, OPEN_FILES_MAX, group, syscalls, watch};
 
 /// The command by which the backend is called as the supervisor.

@@ -123,6 +123,23 @@ impl Program {
     }
 }
 
+/// Programs and libraries, fonts, and the settings that they cannot do without.
+pub(super) const SYSTEM: [&str; 12] = [
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib64",
+    "/etc/alternatives",
+    "/etc/fonts",
+    "/etc/ld.so.cache",
+    "/etc/libreoffice",
+    "/var/cache/fontconfig",
+    // Where links of Debian's LibreOffice lead.
+    "/var/lib/libreoffice",
+    "/var/spool/libreoffice",
+];
+
 /// Folders to look in beyond the search path: a service may be started without one.
 const USUAL: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
 

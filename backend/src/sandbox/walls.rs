@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use super::programs::SYSTEM;
 use super::{Limits, OPEN_FILES_MAX, Program, Programs};
 
 /// What keeps a program in.
@@ -33,23 +34,6 @@ impl Walls {
         }
     }
 }
-
-/// Programs and libraries, fonts, and the settings that they cannot do without.
-pub(super) const SYSTEM: [&str; 12] = [
-    "/usr",
-    "/bin",
-    "/sbin",
-    "/lib",
-    "/lib64",
-    "/etc/alternatives",
-    "/etc/fonts",
-    "/etc/ld.so.cache",
-    "/etc/libreoffice",
-    "/var/cache/fontconfig",
-    // Where links of Debian's LibreOffice lead.
-    "/var/lib/libreoffice",
-    "/var/spool/libreoffice",
-];
 
 /// What a program may reserve beyond the memory that it may use, in bytes: LibreOffice and ffmpeg
 /// reserve some 3 GiB for stacks and mapped libraries without touching it.

@@ -7,6 +7,7 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::{Product, Store, StoreError, from_json, parse, to_json};
+use crate::rejection::Rejection;
 
 /// Most deliveries that a list holds.
 const LIST: i64 = 100;
@@ -27,7 +28,10 @@ pub struct FileState {
     pub file: FileId,
     /// The last that the live stream said of it: `uploaded` to `delivered` or `rejected`.
     pub status: String,
-    /// Why it was rejected, in words for the user.
+    /// Why it was rejected, by its code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rejection: Option<&'static str>,
+    /// The same in words for the user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -111,7 +115,7 @@ impl Store {
     /// See [`StoreError`].
     pub async fn files_of(&self, link: LinkId) -> Result<Vec<FileState>, StoreError> {
         let rows = sqlx::query(
-            "SELECT file, reason,
+            "SELECT file, rejection,
                  (SELECT kind FROM feed WHERE of = file ORDER BY seq DESC LIMIT 1) AS status
              FROM jobs WHERE link = $1 AND EXISTS (SELECT 1 FROM feed WHERE of = file)
              ORDER BY created_at, file",
@@ -121,10 +125,13 @@ impl Store {
         .await?;
         rows.iter()
             .map(|row| {
+                let code: Option<&str> = row.try_get("rejection")?;
+                let rejection = code.and_then(Rejection::from_code);
                 Ok(FileState {
                     file: parse("file", row.try_get("file")?)?,
                     status: row.try_get("status")?,
-                    reason: row.try_get("reason")?,
+                    rejection: rejection.map(Rejection::code),
+                    reason: rejection.map(|rejection| rejection.to_string()),
                 })
             })
             .collect()

@@ -2,7 +2,7 @@
 //! that unpack themselves.
 
 use chatlift_backend::pipeline::Rejection;
-use chatlift_backend::store::{Stage, member_id};
+use chatlift_backend::store::{Stage, State, member_id};
 use chatlift_shared::api::{Receipt, ReceiptStatus};
 
 use crate::common::{Backend, TestEdge, announce, event_id, file_id, job};
@@ -86,8 +86,10 @@ async fn what_cannot_be_used_of_an_archive_is_named_and_the_rest_is_delivered() 
         (6, Err(Rejection::NoUsableFormat)),
         (7, Ok((30, 20))),
     ] {
-        let reason = job(&backend.app, member_id(file_id(1), place)).await.told();
-        let reason = reason.as_deref().and_then(Rejection::of);
+        let reason = match job(&backend.app, member_id(file_id(1), place)).await.state {
+            State::Parked(rejection) => Some(rejection),
+            _ => None,
+        };
         let found = delivered(&backend, place).await;
         assert_eq!(found.ok_or(reason), expected.map_err(Some), "{place}");
     }

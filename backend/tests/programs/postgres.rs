@@ -20,6 +20,16 @@ const JOBS: u16 = 500;
 /// The database, killed when dropped.
 pub(crate) struct Server(Child);
 
+impl Server {
+    /// Stops it with all its connections, as an operator does.
+    pub(crate) fn stop(mut self) {
+        let pid = self.0.id().to_string();
+        let told = Command::new("kill").args(["-INT", &pid]).status();
+        assert!(told.expect("kill").success());
+        self.0.wait().expect("it has stopped");
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.0.kill();

@@ -217,7 +217,7 @@ async fn a_database_that_is_restarted_costs_no_file() {
     for n in 1..=4 {
         assert_eq!(told(n).await, Some(204));
     }
-    drop(server);
+    server.stop();
     edge.gate.send_replace(true);
     // The edge is told to come again, and does.
     assert_eq!(told(5).await, Some(500));
