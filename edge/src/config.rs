@@ -225,8 +225,10 @@ impl Config {
             variable: "APPS",
             reason,
         };
-        let raw_apps: Vec<RawApp> =
-            serde_json::from_str(&raw.apps).map_err(|e| apps_error(e.to_string()))?;
+        let mut json = serde_json::Deserializer::from_str(&raw.apps);
+        let raw_apps: Vec<RawApp> = serde_path_to_error::deserialize(&mut json)
+            .map_err(|e| apps_error(format!("apps{}: {}", e.path(), e.inner())))?;
+        json.end().map_err(|e| apps_error(e.to_string()))?;
         // The message of a JSON error can hold what it met, so only its place is told.
         let mut secrets: BTreeMap<AppId, RawSecrets> = serde_json::from_str(&raw.app_secrets)
             .map_err(|e| ConfigError {
