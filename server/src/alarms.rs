@@ -1,7 +1,8 @@
-//! The links' alarms: what is due is done when it is due, also after the program was started again.
+//! The links' alarms: what is due is done when it is due, also after the program was started again, and by
+//! another node after this one has died.
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::cell::Cell;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -10,12 +11,17 @@ use chatlift_edge::link::work::due;
 use chatlift_edge::log;
 use chatlift_edge::ports::{Failure, Links as _};
 use chatlift_shared::LinkId;
+use futures_util::future::{Either, select};
 use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 
 use crate::clock::now;
+use crate::due::{RENEW_EVERY, claim, next, release, renew};
 use crate::edge::Native;
 use crate::outgoing::Endpoints;
+
+/// Most links that are worked on at once.
+const LINKS_AT_WORK: usize = 64;
 
 /// Most pieces of work that one alarm does; the rest is left to the next, at once.
 const WORK_PER_ALARM: usize = 20;
@@ -23,59 +29,86 @@ const WORK_PER_ALARM: usize = 20;
 /// Shortest wait before an alarm whose work failed is tried again, also one of the database.
 const RETRY: Duration = Duration::from_secs(10);
 
-/// Longest wait without a look at the alarms: a clock that was set must not hold them up for long.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// Longest wait without a look at the alarms: another node may have died, and a clock that was set must
+/// not hold them up for long.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Does what is due, for ever.
 pub(crate) async fn run(edge: Rc<Native>) {
-    // Links that are at work, so that none is begun twice.
-    let busy: Rc<RefCell<BTreeSet<LinkId>>> = Rc::default();
+    let at_work = Rc::new(Cell::new(0));
     loop {
-        let at_work = busy.borrow().clone();
-        let wait = match edge.links.first_alarm(&at_work).await {
-            Ok(Some((link, at))) if at <= now() => {
-                busy.borrow_mut().insert(link);
-                let (edge, busy) = (Rc::clone(&edge), Rc::clone(&busy));
-                spawn_local(async move {
-                    work(&edge, link).await;
-                    busy.borrow_mut().remove(&link);
-                    edge.links.look_again();
-                });
-                continue;
-            }
-            Ok(Some((_, at))) => now().until(at).min(LOOK_EVERY),
-            Ok(None) => LOOK_EVERY,
+        let wait = match take(&edge, &at_work).await {
+            Ok(wait) => wait,
             Err(error) => {
                 log::error("alarms", &[("reason", error.to_string())]);
                 sleep(RETRY).await;
                 continue;
             }
         };
-        let _ = timeout(wait, edge.links.alarm_changed()).await;
+        let _ = timeout(wait.min(LOOK_EVERY), edge.links.alarm_changed()).await;
     }
 }
 
+/// Begins what is due; answers in how long to look again.
+async fn take(
+    edge: &Rc<Native>,
+    at_work: &Rc<Cell<usize>>,
+) -> Result<Duration, crate::error::Error> {
+    let room = LINKS_AT_WORK - at_work.get();
+    if room == 0 {
+        return Ok(LOOK_EVERY);
+    }
+    let links = claim(&edge.database, room).await?;
+    let some = !links.is_empty();
+    for link in links {
+        at_work.set(at_work.get() + 1);
+        let (edge, at_work) = (Rc::clone(edge), Rc::clone(at_work));
+        spawn_local(async move {
+            work(&edge, link).await;
+            at_work.set(at_work.get() - 1);
+            edge.links.look_again();
+        });
+    }
+    Ok(match some {
+        true => Duration::ZERO,
+        false => next(&edge.database).await?.unwrap_or(LOOK_EVERY),
+    })
+}
+
 async fn work(edge: &Native, link: LinkId) {
-    let failed = match try_work(edge, link).await {
-        Ok(failed) => failed,
-        Err(failure) => {
-            let reason = failure.reason();
-            log::error(
-                "alarm failed",
-                &[("link", link.to_string()), ("reason", reason)],
-            );
-            true
+    let renewing = pin!(async {
+        loop {
+            sleep(RENEW_EVERY).await;
+            if let Err(error) = renew(&edge.database, link).await {
+                log::error("alarm", &[("reason", error.to_string())]);
+            }
         }
+    });
+    let done = match select(pin!(try_work(edge, link)), renewing).await {
+        Either::Left((done, _)) => done,
+        Either::Right((never, _)) => never,
     };
-    let rest = failed.then(|| now().plus(RETRY));
-    if let Err(error) = edge.links.rest(link, rest).await {
+    let failed = done.unwrap_or_else(|failure| {
+        let reason = failure.reason();
+        log::error(
+            "alarm failed",
+            &[("link", link.to_string()), ("reason", reason)],
+        );
+        true
+    });
+    let rest = if failed { RETRY } else { Duration::ZERO };
+    if let Err(error) = release(&edge.database, link, rest).await {
         log::error("alarm", &[("reason", error.to_string())]);
         sleep(RETRY).await;
     }
 }
 
 async fn try_work(edge: &Native, link: LinkId) -> Result<bool, Failure> {
-    edge.links.execute(link, Command::Tick).await?;
+    match edge.links.execute(link, Command::Tick).await {
+        // It was erased as its work began.
+        Err(Failure::Refused(_)) => return Ok(false),
+        done => done?,
+    };
     let Some(state) = edge.links.state(link).await? else {
         return Ok(false);
     };

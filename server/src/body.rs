@@ -6,6 +6,7 @@ use bytes::Bytes;
 use chatlift_edge::checksum::Algorithm;
 use chatlift_edge::memory::{Account, Share};
 use chatlift_edge::ports::{BucketError, Feed, Hash, Piece, Sink};
+use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::MIB;
 use futures_channel::mpsc::{Sender, channel};
 use futures_util::stream::{self, LocalBoxStream};
@@ -29,6 +30,18 @@ impl Body {
     /// A body of bytes in memory.
     pub(crate) fn of(bytes: impl Into<Bytes>) -> Self {
         Self(stream::iter([Ok(bytes.into())]).boxed_local())
+    }
+
+    /// The digest of it, which goes nowhere else.
+    ///
+    /// # Errors
+    /// When it breaks off.
+    pub(crate) async fn digest(self) -> io::Result<Sha256> {
+        let (mut hasher, mut stream) = (sha2::Sha256::new(), self.0);
+        while let Some(piece) = stream.next().await {
+            hasher.update(piece?);
+        }
+        Ok(Sha256(hasher.finalize().into()))
     }
 }
 

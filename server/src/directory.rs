@@ -5,14 +5,15 @@ use chatlift_edge::ports;
 use chatlift_edge::ports::Failure;
 use chatlift_shared::api::LinkSummary;
 use chatlift_shared::{AppId, Timestamp};
-use sqlx::{Row as _, SqlitePool};
+use sqlx::Row as _;
 
 use crate::clock::now;
+use crate::database::Database;
 use crate::error::Error;
 
 /// The list, in the database.
 #[derive(Clone, Debug)]
-pub(crate) struct Directory(pub(crate) SqlitePool);
+pub(crate) struct Directory(pub(crate) Database);
 
 impl Directory {
     /// Since when the app's endpoint is disabled, if it is.
@@ -20,9 +21,9 @@ impl Directory {
     /// # Errors
     /// When the database fails.
     pub(crate) async fn disabled_since(&self, app: &AppId) -> Result<Option<Timestamp>, Error> {
-        let at: Option<i64> = sqlx::query_scalar("SELECT disabled_at FROM endpoint WHERE app = ?")
+        let at: Option<i64> = sqlx::query_scalar("SELECT disabled_at FROM endpoint WHERE app = $1")
             .bind(app.to_string())
-            .fetch_optional(&self.0)
+            .fetch_optional(&self.0.pool)
             .await?;
         Ok(at.map(Timestamp::from_millis))
     }
@@ -32,11 +33,13 @@ impl Directory {
     /// # Errors
     /// When the database fails.
     pub(crate) async fn disable(&self, app: &AppId) -> Result<(), Error> {
-        sqlx::query("INSERT INTO endpoint (app, disabled_at) VALUES (?, ?) ON CONFLICT DO NOTHING")
-            .bind(app.to_string())
-            .bind(now().millis())
-            .execute(&self.0)
-            .await?;
+        sqlx::query(
+            "INSERT INTO endpoint (app, disabled_at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        )
+        .bind(app.to_string())
+        .bind(now().millis())
+        .execute(&self.0.pool)
+        .await?;
         Ok(())
     }
 
@@ -45,9 +48,9 @@ impl Directory {
     /// # Errors
     /// When the database fails.
     pub(crate) async fn enable(&self, app: &AppId) -> Result<(), Error> {
-        sqlx::query("DELETE FROM endpoint WHERE app = ?")
+        sqlx::query("DELETE FROM endpoint WHERE app = $1")
             .bind(app.to_string())
-            .execute(&self.0)
+            .execute(&self.0.pool)
             .await?;
         Ok(())
     }
@@ -59,17 +62,17 @@ impl Directory {
         });
         let rows = sqlx::query(
             "SELECT row FROM list
-             WHERE app = ?1 AND shard = ?2 AND (created_at, id) < (?3, ?4)
-               AND (?5 IS NULL OR subject = ?5)
-             ORDER BY created_at DESC, id DESC LIMIT ?6",
+             WHERE app = $1 AND shard = $2 AND (created_at, id) < ($3, $4)
+               AND (CAST($5 AS TEXT) IS NULL OR subject = $5)
+             ORDER BY created_at DESC, id DESC LIMIT $6",
         )
         .bind(app.to_string())
-        .bind(shard)
+        .bind(i32::from(shard))
         .bind(after.created_at)
         .bind(after.id)
         .bind(query.subject.clone())
         .bind(i64::try_from(SCAN_MAX + 1).unwrap_or(i64::MAX))
-        .fetch_all(&self.0)
+        .fetch_all(&self.0.pool)
         .await?;
         let mut page = ShardPage::default();
         let mut last = None;
@@ -90,35 +93,38 @@ impl Directory {
 
     async fn keep(&self, app: &AppId, entry: &Entry) -> Result<(), Error> {
         let link = &entry.link;
-        let state = serde_json::to_value(link.state)?;
         sqlx::query(
-            "INSERT INTO list (app, shard, created_at, id, subject, state, version, row)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+            "INSERT INTO list (app, shard, created_at, id, subject, version, row)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)
              ON CONFLICT (app, shard, created_at, id) DO UPDATE
-             SET state = excluded.state, version = excluded.version, row = excluded.row
-             WHERE excluded.version > version",
+             SET version = excluded.version, row = excluded.row
+             WHERE excluded.version > list.version",
         )
         .bind(app.to_string())
-        .bind(shard(link.subject.as_deref(), link.id))
+        .bind(i32::from(shard(link.subject.as_deref(), link.id)))
         .bind(link.created_at.millis())
         .bind(link.id.to_string())
         .bind(link.subject.clone())
-        .bind(state.as_str().unwrap_or_default().to_owned())
         .bind(i64::try_from(entry.version).unwrap_or(i64::MAX))
         .bind(serde_json::to_string(link)?)
-        .execute(&self.0)
+        .execute(&self.0.pool)
         .await?;
         Ok(())
     }
 
     async fn drop(&self, app: &AppId, entry: &Entry) -> Result<(), Error> {
-        sqlx::query("DELETE FROM list WHERE app = ? AND shard = ? AND created_at = ? AND id = ?")
-            .bind(app.to_string())
-            .bind(shard(entry.link.subject.as_deref(), entry.link.id))
-            .bind(entry.link.created_at.millis())
-            .bind(entry.link.id.to_string())
-            .execute(&self.0)
-            .await?;
+        sqlx::query(
+            "DELETE FROM list WHERE app = $1 AND shard = $2 AND created_at = $3 AND id = $4",
+        )
+        .bind(app.to_string())
+        .bind(i32::from(shard(
+            entry.link.subject.as_deref(),
+            entry.link.id,
+        )))
+        .bind(entry.link.created_at.millis())
+        .bind(entry.link.id.to_string())
+        .execute(&self.0.pool)
+        .await?;
         Ok(())
     }
 }

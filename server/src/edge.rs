@@ -1,13 +1,13 @@
 //! The edge on this platform: its ports, and what a request needs beside them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::fs::{File, TryLockError};
 use std::net::IpAddr;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use chatlift_edge::chat::AccountId;
 use chatlift_edge::chat::vault::Tickets;
 use chatlift_edge::config::Config;
@@ -16,21 +16,26 @@ use chatlift_edge::http as edge_http;
 use chatlift_edge::http::{Edge, Limit, Request, Response, Runtime};
 use chatlift_edge::link::command::Command;
 use chatlift_edge::memory::Account;
-use chatlift_edge::ports::Failure;
+use chatlift_edge::ports::{Bucket as _, Failure};
 use chatlift_edge::service::Service;
 use chatlift_shared::{AppId, LinkId, ProblemCode, Timestamp};
 use futures_util::{Stream, StreamExt as _};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::StatusCode;
 
+use crate::body;
 use crate::body::{Body, Incoming};
 use crate::clock::now;
+use crate::database::Database;
 use crate::directory::Directory;
 use crate::error::Error;
-use crate::files::Files;
 use crate::links::Links;
+use crate::metrics::Metrics;
+use crate::nodes::Nodes;
 use crate::outgoing::{self, Vaults};
+use crate::page::{Page, StaticFile};
+use crate::settings::Settings;
+use crate::store::Store;
 use crate::world::{Clock, random};
-use crate::{body, files, rows};
 
 /// Requests of a minute under a limit: as production's rate limiting bindings in wrangler.toml.
 const fn per_minute(limit: Limit) -> u32 {
@@ -41,6 +46,9 @@ const fn per_minute(limit: Limit) -> u32 {
     }
 }
 
+/// How long database and store may take to answer.
+const READY_WITHIN: Duration = Duration::from_secs(5);
+
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Most keys that are counted at once; beyond it those of the minute before are dropped.
@@ -50,77 +58,108 @@ const COUNTED_MAX: usize = 100_000;
 pub(crate) struct Native {
     pub(crate) config: Config,
     pub(crate) links: Links,
-    pub(crate) files: Files,
+    pub(crate) store: Store,
     pub(crate) directory: Directory,
+    pub(crate) database: Database,
     pub(crate) client: reqwest::Client,
-    page: PathBuf,
-    /// Headers of static files by the pattern of their path, as the build's `_headers` has them.
-    headers: Vec<(String, HeaderMap)>,
+    pub(crate) metrics: Metrics,
+    /// Whether it takes no more requests and ends when those that it has are answered.
+    pub(crate) draining: Cell<bool>,
+    page: Page,
     vaults: Vaults,
     counted: RefCell<HashMap<(Limit, String), (Timestamp, u32)>>,
+    _lock: Option<File>,
+}
+
+/// How long a folder may stay locked after its process was killed.
+const LOCKED_FOR: Duration = Duration::from_secs(3);
+
+/// Makes the data folder where it is not there, and this process the only one that has it.
+fn lock(folder: &Path) -> Result<File, Error> {
+    let wrong = |why: &dyn std::fmt::Display| {
+        let folder = folder.display();
+        Error::Config(format!("CHATLIFT_EDGE_DATA: {folder}: {why}"))
+    };
+    std::fs::create_dir_all(folder).map_err(|e| wrong(&e))?;
+    let file = File::create(folder.join("lock")).map_err(|e| wrong(&e))?;
+    for wait in [true, false] {
+        match file.try_lock() {
+            Ok(()) => break,
+            // One that was killed may have a write to finish.
+            Err(TryLockError::WouldBlock) if wait => std::thread::sleep(LOCKED_FOR),
+            Err(TryLockError::WouldBlock) => {
+                return Err(wrong(
+                    &"another process has it: stop that one, or let both share a database and a bucket",
+                ));
+            }
+            Err(TryLockError::Error(error)) => return Err(wrong(&error)),
+        }
+    }
+    Ok(file)
 }
 
 impl Native {
-    /// Opens the edge over a folder of data and one of the built page.
+    /// Opens the edge over what the settings name.
     ///
     /// # Errors
-    /// When a folder or the database cannot be opened.
-    pub(crate) async fn open(config: Config, data: &Path, page: PathBuf) -> Result<Self, Error> {
-        let files = Files::open(data).await?;
-        let pool = rows::open(&data.join("edge.sqlite")).await?;
-        let headers = files::read(&page.join("_headers")).await?;
+    /// When a folder, the database or the store cannot be opened.
+    pub(crate) async fn open(settings: Settings) -> Result<Self, Error> {
+        let client = outgoing::client()?;
+        let lock = match settings.store {
+            Some(_) => None,
+            None => Some(lock(&settings.data)?),
+        };
+        let store = Store::open(settings.store.as_ref(), &settings.data).await?;
+        let (database, nodes) = match settings.database_url {
+            Some(url) => {
+                let database = Database::open_shared(&url).await?;
+                let nodes = Nodes::new(database.pool.clone(), url);
+                (database, Some(nodes))
+            }
+            None => {
+                let file = settings.data.join("edge.sqlite");
+                (Database::open(&file).await?, None)
+            }
+        };
         Ok(Self {
-            config,
-            links: Links::new(pool.clone()),
-            files,
-            directory: Directory(pool),
-            client: outgoing::client()?,
-            headers: parse_headers(&String::from_utf8_lossy(&headers)),
-            page,
+            config: settings.config,
+            links: Links::new(database.clone(), nodes),
+            store,
+            directory: Directory(database.clone()),
+            database,
+            client,
+            metrics: Metrics::new()?,
+            draining: Cell::new(false),
+            page: Page::open(settings.page).await?,
             vaults: Vaults::default(),
             counted: RefCell::default(),
+            _lock: lock,
         })
     }
 
+    /// Whether it takes requests: database and store answer, and it is not about to end.
+    pub(crate) async fn is_ready(&self) -> bool {
+        let asked = async {
+            sqlx::query("SELECT 1").execute(&self.database.pool).await?;
+            let head = self.store.head("probe").await;
+            head.map_err(|e| Error::Config(e.to_string()))?;
+            Ok::<_, Error>(())
+        };
+        let answered = tokio::time::timeout(READY_WITHIN, asked).await;
+        !self.draining.get() && matches!(answered, Ok(Ok(())))
+    }
+
     /// The service over the ports, with the fault that a test asked for.
-    pub(crate) fn service(&self, fault: Option<String>) -> Service<Links, Files, Clock> {
+    pub(crate) fn service(&self, fault: Option<String>) -> Service<Links, Store, Clock> {
         Service {
             links: self.links.clone(),
             bucket: match fault.as_deref() {
-                Some(R2_SILENT) => self.files.silent(),
-                _ => self.files.clone(),
+                Some(R2_SILENT) => self.store.silent(),
+                _ => self.store.clone(),
             },
             world: Clock { fault },
         }
     }
-
-    fn headers_of(&self, path: &str) -> impl Iterator<Item = &HeaderMap> {
-        let path = path.to_owned();
-        self.headers
-            .iter()
-            .filter(move |(pattern, _)| match pattern.strip_suffix('*') {
-                Some(beginning) => path.starts_with(beginning),
-                None => *pattern == path,
-            })
-            .map(|(_, headers)| headers)
-    }
-}
-
-/// Reads a `_headers` file: a pattern of paths, and below it, indented, its headers.
-fn parse_headers(text: &str) -> Vec<(String, HeaderMap)> {
-    let mut all: Vec<(String, HeaderMap)> = Vec::new();
-    for line in text.lines() {
-        match (line.trim().split_once(": "), all.last_mut()) {
-            (Some((name, value)), Some((_, headers))) if line.starts_with(' ') => {
-                if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse()) {
-                    headers.insert(name, value);
-                }
-            }
-            _ if line.starts_with('/') => all.push((line.to_owned(), HeaderMap::new())),
-            _ => {}
-        }
-    }
-    all
 }
 
 /// The edge while it answers a request.
@@ -129,18 +168,11 @@ pub(crate) struct Answering {
     pub(crate) peer: IpAddr,
 }
 
-/// A static file: its headers and its bytes.
-#[derive(Debug)]
-pub(crate) struct StaticFile {
-    pub(crate) headers: HeaderMap,
-    pub(crate) bytes: Bytes,
-}
-
 impl Runtime for Answering {
     type Body = Body;
     type Feed = Incoming;
     type Links = Links;
-    type Bucket = Files;
+    type Bucket = Store;
     type World = Clock;
     type Directory = Directory;
     type StaticFile = StaticFile;
@@ -198,7 +230,9 @@ impl Runtime for Answering {
         *count <= per_minute(limit)
     }
 
-    fn count(&self, _route: &'static str, _problem: &'static str, _status: u16) {}
+    fn count(&self, route: &'static str, problem: &'static str, status: u16) {
+        self.edge.metrics.count(route, problem, status);
+    }
 
     fn feed(&self, body: Option<Body>) -> Incoming {
         Incoming::body(body)
@@ -222,33 +256,16 @@ impl Runtime for Answering {
             Some(name) => format!("/{name}"),
             None => request.path().to_owned(),
         };
-        let name = Path::new(path.trim_start_matches('/'));
-        // Names of the build have no escapes, so that what has one is none of them.
-        let plain = name.components().all(|c| matches!(c, Component::Normal(_)));
-        if !plain || name.as_os_str().is_empty() || path == "/_headers" {
-            return Err(ProblemCode::NotFound.into());
-        }
-        let bytes = files::read(&self.edge.page.join(name))
-            .await
-            .map_err(|_| ProblemCode::NotFound)?;
-        let mut headers = HeaderMap::new();
-        let kind = mime_guess::from_path(name).first_or_octet_stream();
-        if let Ok(kind) = HeaderValue::from_str(kind.as_ref()) {
-            headers.insert(http::header::CONTENT_TYPE, kind);
-        }
-        for more in self.edge.headers_of(&path) {
-            headers.extend(more.clone());
-        }
-        let file = StaticFile { headers, bytes };
+        let file = self.edge.page.file(&path, &request.headers).await;
+        let file = file.map_err(|_| ProblemCode::NotFound)?;
         let mut response = Response::new(edge_http::Body::StaticFile(file));
         *response.status_mut() = StatusCode::OK;
         Ok(response)
     }
 
     async fn built(&self, name: &'static str) -> Result<String, Failure> {
-        let bytes = files::read(&self.edge.page.join(name))
-            .await
-            .map_err(|e| Failure::Broken(format!("{name}: {e}")))?;
+        let bytes = self.edge.page.read(name).await;
+        let bytes = bytes.map_err(|e| Failure::Broken(format!("{name}: {e}")))?;
         String::from_utf8(bytes.into()).map_err(|e| Failure::Broken(format!("{name}: {e}")))
     }
 

@@ -1,10 +1,11 @@
 //! The links: each carries out its commands one after the other, and does by its alarm what is due.
 //!
-//! Safe under concurrency: a link's state is behind a lock that is held from the load to the commit.
+//! Safe under concurrency: a link's state is behind a lock that is held from the load to the commit, and its
+//! revision is checked where it is written, since another node may have gone ahead.
 //! Safe under a crash: what must happen later stands in a row, and the alarm with it.
 
-use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chatlift_edge::http::sse;
 use chatlift_edge::link::command::{Command, Reply};
-use chatlift_edge::link::decide::decide;
+use chatlift_edge::link::decide::{Decision, decide};
 use chatlift_edge::link::flow::Held;
 use chatlift_edge::link::lease;
 use chatlift_edge::link::lease::{Asked, Lease, Leases};
@@ -21,21 +22,24 @@ use chatlift_edge::link::serial::{SerialCommand, may_write};
 use chatlift_edge::link::stage;
 use chatlift_edge::link::stage::{Rows, Turns, offset_differs};
 use chatlift_edge::link::state::LinkState;
-use chatlift_edge::link::work::{next_alarm, wake_at};
+use chatlift_edge::log;
 use chatlift_edge::ports;
 use chatlift_edge::ports::{Begun, Chunk, Failure, Kept, Stage};
-use chatlift_shared::{LinkId, Problem, Timestamp, UploadId};
+use chatlift_shared::{LinkId, Problem, ProblemCode, UploadId};
 use futures_channel::mpsc::{UnboundedSender, unbounded};
-use futures_util::future::{Either, join_all, select};
+use futures_util::future::{Either, join, join_all, select};
 use futures_util::stream::{self, StreamExt as _};
-use sqlx::SqlitePool;
+use sqlx::AnyPool;
 use tokio::sync::{Mutex, MutexGuard, Notify};
-use tokio::time::sleep;
+use tokio::task::spawn_local;
+use tokio::time::{sleep, timeout};
 
 use crate::body::Body;
 use crate::clock::now;
+use crate::database::Database;
 use crate::error::Error;
-use crate::rows;
+use crate::nodes::Nodes;
+use crate::rows::{self, Added, Known, NewRow};
 
 /// How long a lease is held without a word. A holder that is alive holds it anew then.
 const LEASED_FOR: Duration = Duration::from_secs(20);
@@ -47,6 +51,12 @@ const HANDED_OVER_WITHIN: Duration = Duration::from_secs(3);
 const QUIET: Duration = Duration::from_secs(20);
 const STREAM_FOR: Duration = Duration::from_secs(5 * 60);
 
+/// How often is removed what other nodes have left.
+const TIDY_EVERY: Duration = Duration::from_secs(60);
+
+/// How often a decision is tried whose link has changed meanwhile, on another node.
+const TRIES: usize = 100;
+
 /// Links that are kept in memory; beyond it those that nobody uses are read again when they are.
 const CACHED_MAX: usize = 4096;
 
@@ -54,9 +64,7 @@ const CACHED_MAX: usize = 4096;
 #[derive(Default)]
 struct Entry {
     /// As it is stored, once it was read. Emptied when a write fails.
-    state: Mutex<Option<LinkState>>,
-    /// Until when failed work rests, whatever is asked meanwhile.
-    rest_until: Cell<Option<Timestamp>>,
+    state: Mutex<Option<Known>>,
     turns: RefCell<Turns>,
     leases: RefCell<Leases>,
     watchers: RefCell<Vec<UnboundedSender<String>>>,
@@ -77,7 +85,9 @@ impl Entry {
 }
 
 struct Inner {
-    pool: SqlitePool,
+    db: Database,
+    /// What is agreed with other nodes, where there are any.
+    nodes: Option<Nodes>,
     entries: RefCell<HashMap<LinkId, Rc<Entry>>>,
     /// Told when an alarm may be due sooner than it was.
     alarm: Notify,
@@ -101,13 +111,19 @@ struct Turn {
     overlap: u64,
     /// `None` where there is nothing to add.
     turn: Option<u64>,
+    /// The same among nodes, and where it is kept.
+    among_nodes: Option<(AnyPool, i64)>,
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
+        let Chunk { upload, n, .. } = self.chunk;
         if let Some(turn) = self.turn {
-            let mut turns = self.entry.turns.borrow_mut();
-            turns.end(self.chunk.upload, self.chunk.n, turn);
+            self.entry.turns.borrow_mut().end(upload, n, turn);
+        }
+        if let Some((pool, holder)) = self.among_nodes.take() {
+            // One that is not ended so ends by itself.
+            spawn_local(Nodes::end_turn(pool, upload, n, holder));
         }
     }
 }
@@ -132,10 +148,11 @@ impl Turn {
 }
 
 impl Links {
-    /// The links of a database.
-    pub(crate) fn new(pool: SqlitePool) -> Self {
+    /// The links of a database, which other nodes may share.
+    pub(crate) fn new(db: Database, nodes: Option<Nodes>) -> Self {
         Self(Rc::new(Inner {
-            pool,
+            db,
+            nodes,
             entries: RefCell::default(),
             alarm: Notify::new(),
         }))
@@ -159,43 +176,41 @@ impl Links {
         self.0.alarm.notify_one();
     }
 
-    /// The link whose alarm is due first, but for those that are `busy`, and when.
-    pub(crate) async fn first_alarm(
-        &self,
-        busy: &BTreeSet<LinkId>,
-    ) -> Result<Option<(LinkId, Timestamp)>, Error> {
-        let due = rows::first_alarms(&self.0.pool, busy.len() + 1).await?;
-        Ok(due.into_iter().find(|(link, _)| !busy.contains(link)))
-    }
-
     /// The link as it is stored.
     pub(crate) async fn state(&self, link: LinkId) -> Result<Option<LinkState>, Error> {
         let entry = self.entry(link);
         let mut state = entry.state.lock().await;
-        self.load(link, &mut state).await?;
-        Ok(state.clone())
+        self.load(link, &entry, &mut state).await?;
+        Ok(state.as_ref().map(|known| known.state.clone()))
     }
 
-    /// Has failed work rest until then, and sets the alarm for what is due next.
-    pub(crate) async fn rest(&self, link: LinkId, until: Option<Timestamp>) -> Result<(), Error> {
-        let entry = self.entry(link);
-        entry.rest_until.set(until);
-        let state = entry.state.lock().await;
-        let next = wake_at(state.as_ref().and_then(next_alarm), until);
-        rows::set_alarm(&self.0.pool, link, next).await?;
-        self.0.alarm.notify_one();
-        Ok(())
-    }
-
+    /// Reads the link, unless it is in memory as it is stored.
     async fn load(
         &self,
         link: LinkId,
-        state: &mut MutexGuard<'_, Option<LinkState>>,
+        entry: &Entry,
+        state: &mut MutexGuard<'_, Option<Known>>,
     ) -> Result<(), Error> {
-        if state.is_none() {
-            **state = rows::load(&self.0.pool, link).await?;
+        if let Some(known) = &**state
+            && (!self.0.db.shared
+                || rows::revision(&self.0.db, link).await? == Some(known.revision))
+        {
+            return Ok(());
         }
+        let stored = rows::load(&self.0.db, link).await?;
+        if let (Some(known), Some(stored)) = (&**state, &stored) {
+            entry.tell(Some(&known.state), &stored.state);
+        }
+        **state = stored;
         Ok(())
+    }
+
+    /// Notes that what is in memory is not what is stored.
+    fn outdated(&self, state: &mut MutexGuard<'_, Option<Known>>) {
+        // Among nodes the revision tells; what is known is kept, to tell those who watch what is new.
+        if !self.0.db.shared {
+            **state = None;
+        }
     }
 
     /// Carries out a command: load, decide, store.
@@ -206,10 +221,50 @@ impl Links {
         command: Command,
     ) -> Result<Result<Reply, Problem>, Error> {
         let mut state = entry.state.lock().await;
-        self.load(link, &mut state).await?;
-        // What the rules ask of parts is read when they have asked; then they decide again.
+        for _ in 0..TRIES {
+            self.load(link, entry, &mut state).await?;
+            let decision = match self.ask_rules(state.as_ref(), &command).await? {
+                Ok(decision) => decision,
+                Err(problem) => return Ok(Err(problem)),
+            };
+            if let (Reply::Forgotten, Some(known)) = (&decision.reply, state.as_ref()) {
+                if rows::forget(&self.0.db, known).await? {
+                    *state = None;
+                    return Ok(Ok(decision.reply));
+                }
+            } else {
+                let saved =
+                    rows::save(&self.0.db, state.as_ref(), &decision.next, &decision.parts).await;
+                match saved {
+                    Ok(Some(revision)) => {
+                        entry.tell(state.as_ref().map(|known| &known.state), &decision.next);
+                        *state = Some(Known {
+                            state: decision.next,
+                            revision,
+                        });
+                        self.0.alarm.notify_one();
+                        return Ok(Ok(decision.reply));
+                    }
+                    Ok(None) => {}
+                    Err(error) => {
+                        *state = None;
+                        return Err(error);
+                    }
+                }
+            }
+            self.outdated(&mut state);
+        }
+        Err(Error::Contended)
+    }
+
+    /// What the rules decide. What they ask of parts is read when they have asked; then they decide again.
+    async fn ask_rules(
+        &self,
+        state: Option<&Known>,
+        command: &Command,
+    ) -> Result<Result<Decision, Problem>, Error> {
         let known: RefCell<BTreeMap<UploadId, Held>> = RefCell::default();
-        let decision = loop {
+        loop {
             let missing = RefCell::new(Vec::new());
             let held = |upload| {
                 known.borrow().get(&upload).cloned().unwrap_or_else(|| {
@@ -217,59 +272,76 @@ impl Links {
                     Held::default()
                 })
             };
-            let decision = decide(state.as_ref(), command.clone(), &held, now());
+            let state = state.map(|known| &known.state);
+            let decision = decide(state, command.clone(), &held, now());
             let missing = missing.into_inner();
             if missing.is_empty() {
-                break decision;
+                return Ok(decision);
             }
             for upload in missing {
-                let held = rows::held(&self.0.pool, upload).await?;
+                let held = rows::held(&self.0.db, upload).await?;
                 known.borrow_mut().insert(upload, held);
-            }
-        };
-        let decision = match decision {
-            Ok(decision) => decision,
-            Err(problem) => return Ok(Err(problem)),
-        };
-        if decision.reply == Reply::Forgotten {
-            rows::forget(&self.0.pool, &decision.next).await?;
-            *state = None;
-            return Ok(Ok(decision.reply));
-        }
-        let alarm = wake_at(next_alarm(&decision.next), entry.rest_until.get());
-        let saved = rows::save(
-            &self.0.pool,
-            state.as_ref(),
-            &decision.next,
-            &decision.parts,
-            alarm,
-        )
-        .await;
-        match saved {
-            Ok(()) => {
-                entry.tell(state.as_ref(), &decision.next);
-                *state = Some(decision.next);
-                self.0.alarm.notify_one();
-                Ok(Ok(decision.reply))
-            }
-            Err(error) => {
-                *state = None;
-                Err(error)
             }
         }
     }
 
+    /// Looks at what other nodes have asked and decided, for ever.
+    pub(crate) async fn attend(&self) {
+        let Some(nodes) = &self.0.nodes else {
+            return;
+        };
+        let looking = nodes.listen(async |link| {
+            if let Err(error) = self.look_at_nodes(nodes, link).await {
+                log::error("nodes", &[("reason", error.to_string())]);
+            }
+        });
+        let tidying = async {
+            loop {
+                sleep(TIDY_EVERY).await;
+                if let Err(error) = nodes.tidy().await {
+                    log::error("nodes", &[("reason", error.to_string())]);
+                }
+            }
+        };
+        join(looking, tidying).await;
+    }
+
+    async fn look_at_nodes(&self, nodes: &Nodes, link: Option<LinkId>) -> Result<(), Error> {
+        for upload in nodes.asked().await? {
+            let waits = self.entry(upload.link()).leases.borrow_mut().ask(upload);
+            spawn_local(timeout(HANDED_OVER_WITHIN, join_all(waits)));
+        }
+        let watched: Vec<(LinkId, Rc<Entry>)> = {
+            let entries = self.0.entries.borrow();
+            let watched = entries.iter().filter(|(id, entry)| {
+                let mut watchers = entry.watchers.borrow_mut();
+                watchers.retain(|watcher| !watcher.is_closed());
+                !watchers.is_empty() && link.is_none_or(|link| link == **id)
+            });
+            watched.map(|(id, e)| (*id, Rc::clone(e))).collect()
+        };
+        for (link, entry) in watched {
+            let mut state = entry.state.lock().await;
+            self.load(link, &entry, &mut state).await?;
+        }
+        Ok(())
+    }
+
     /// Has the holders of leases stage the bytes that they have of an upload, and waits until they have.
-    async fn hand_over(&self, entry: &Entry, upload: UploadId) {
+    async fn hand_over(&self, entry: &Entry, upload: UploadId) -> Result<(), Error> {
         let waits = entry.leases.borrow_mut().ask(upload);
         if !waits.is_empty() {
             select(join_all(waits), pin!(sleep(HANDED_OVER_WITHIN))).await;
+        }
+        match &self.0.nodes {
+            Some(nodes) => nodes.ask(upload, HANDED_OVER_WITHIN).await,
+            None => Ok(()),
         }
     }
 
     async fn is_recorded(&self, chunk: &Chunk) -> Result<bool, Error> {
         let recorded = match chunk.sha256 {
-            Some(_) => rows::part(&self.0.pool, chunk.upload, chunk.n).await?,
+            Some(_) => rows::part(&self.0.db, chunk.upload, chunk.n).await?,
             None => None,
         };
         Ok(stage::is_recorded(
@@ -293,23 +365,41 @@ impl Links {
         if self.is_recorded(&chunk).await? {
             return Ok(None);
         }
-        let turn = if chunk.spilled {
-            let free = entry.turns.borrow_mut().take_if_free(chunk.upload, chunk.n);
-            if free.is_none() {
-                return Err(offset_differs(chunk.offset).into());
+        let mut turn = self.turn(entry, chunk).await?;
+        turn.overlap = self.overlap(&chunk).await?;
+        Ok(Some(turn))
+    }
+
+    /// The turn of a chunk. One of no bytes only asks, and what is put away takes over from nobody.
+    async fn turn(&self, entry: Rc<Entry>, chunk: Chunk) -> Result<Turn, Failure> {
+        let Chunk { upload, n, .. } = chunk;
+        let taken = {
+            let mut turns = entry.turns.borrow_mut();
+            match chunk.spilled {
+                true => turns.take_if_free(upload, n),
+                false => (chunk.length > 0).then(|| turns.take(upload, n)),
             }
-            free
-        } else {
-            (chunk.length > 0).then(|| entry.turns.borrow_mut().take(chunk.upload, chunk.n))
         };
         let mut turn = Turn {
             entry,
             chunk,
             overlap: 0,
-            turn,
+            turn: taken,
+            among_nodes: None,
         };
-        turn.overlap = self.overlap(&chunk).await?;
-        Ok(Some(turn))
+        if let (Some(nodes), Some(_)) = (&self.0.nodes, taken) {
+            let holder = match chunk.spilled {
+                true => nodes.take_turn_if_free(upload, n).await?,
+                false => Some(nodes.take_turn(upload, n).await?),
+            };
+            turn.among_nodes = holder.map(|holder| (self.0.db.pool.clone(), holder));
+        }
+        let has_none =
+            turn.turn.is_none() || (self.0.nodes.is_some() && turn.among_nodes.is_none());
+        if chunk.spilled && has_none {
+            return Err(offset_differs(chunk.offset).into());
+        }
+        Ok(turn)
     }
 
     /// Refuses a chunk that does not continue its part; answers how much of its beginning is held already.
@@ -322,7 +412,7 @@ impl Links {
             part_len,
             ..
         } = *chunk;
-        let held = rows::staged(&self.0.pool, upload, n).await?;
+        let held = rows::staged(&self.0.db.pool, upload, n).await?;
         // Where one request at a time adds, its offset is the protocol's own and exact.
         if chunk.writer.is_some() {
             stage::check(held, offset, length, part_len)?;
@@ -330,7 +420,7 @@ impl Links {
         }
         // What is put away goes on where the request's chunk was let begin.
         let begins_row = chunk.spilled
-            || rows::staged_row(&self.0.pool, upload, n, offset)
+            || rows::staged_row(&self.0.db, upload, n, offset)
                 .await?
                 .is_some();
         Ok(stage::overlap(held, offset, length, part_len, || {
@@ -357,35 +447,66 @@ impl Links {
             Some(row) => self.add(turn, kept, row).await,
             None => {
                 let state = turn.entry.state.lock().await;
-                turn.may_write(kept, state.as_ref())?;
+                turn.may_write(kept, state.as_ref().map(|known| &known.state))?;
                 Ok(kept)
             }
         }
     }
 
-    async fn add(&self, turn: &Turn, kept: u64, row: Vec<u8>) -> Result<u64, Failure> {
-        let state = turn.entry.state.lock().await;
-        turn.may_write(kept, state.as_ref())?;
-        let chunk = &turn.chunk;
-        let end = kept + row.len() as u64;
-        let held = rows::staged(&self.0.pool, chunk.upload, chunk.n).await?;
-        if end > chunk.part_len || held != kept {
-            return Err(offset_differs(held).into());
+    async fn add(&self, turn: &Turn, begin: u64, row: Vec<u8>) -> Result<u64, Failure> {
+        let Chunk {
+            upload,
+            n,
+            part_len,
+            ..
+        } = turn.chunk;
+        let end = begin + row.len() as u64;
+        let mut state = turn.entry.state.lock().await;
+        for _ in 0..TRIES {
+            if state.is_none() {
+                self.load(upload.link(), &turn.entry, &mut state).await?;
+            }
+            turn.may_write(begin, state.as_ref().map(|known| &known.state))?;
+            let Some(known) = state.as_mut() else {
+                return Err(ProblemCode::NotFound.into());
+            };
+            if end > part_len {
+                let held = rows::staged(&self.0.db.pool, upload, n).await?;
+                return Err(offset_differs(held).into());
+            }
+            let new = NewRow {
+                upload,
+                n,
+                begin,
+                bytes: &row,
+            };
+            let holder = turn.among_nodes.as_ref().map(|(_, holder)| *holder);
+            match rows::stage(&self.0.db, known.revision, holder, new).await? {
+                Added::At(revision) => {
+                    known.revision = revision;
+                    return Ok(end);
+                }
+                Added::Elsewhere(held) => return Err(offset_differs(held).into()),
+                Added::TakenOver => return Err(offset_differs(begin).into()),
+                Added::Changed => {
+                    self.outdated(&mut state);
+                    self.load(upload.link(), &turn.entry, &mut state).await?;
+                }
+            }
         }
-        rows::stage(&self.0.pool, chunk.upload, chunk.n, kept, &row).await?;
-        Ok(end)
+        Err(Error::Contended.into())
     }
 
     /// The first `length` bytes of a part, row by row. No row goes on beyond them.
     fn beginning(&self, upload: UploadId, n: u16, length: u64) -> Body {
-        let pool = self.0.pool.clone();
+        let db = self.0.db.clone();
         let rows = stream::unfold(0, move |offset| {
-            let pool = pool.clone();
+            let db = db.clone();
             async move {
                 if offset >= length {
                     return None;
                 }
-                let row = rows::staged_row(&pool, upload, n, offset).await;
+                let row = rows::staged_row(&db, upload, n, offset).await;
                 match row {
                     Ok(Some(bytes)) => {
                         let next = offset + bytes.len() as u64;
@@ -435,16 +556,20 @@ impl ports::Links for Links {
         let entry = self.entry(link);
         let asks_for = {
             let mut state = entry.state.lock().await;
-            self.load(link, &mut state).await?;
-            state.as_ref().and_then(|s| lease::asks_for(s, &command))
+            self.load(link, &entry, &mut state).await?;
+            let known = state.as_ref();
+            known.and_then(|known| lease::asks_for(&known.state, &command))
         };
         if let Some(upload) = asks_for {
-            self.hand_over(&entry, upload).await;
+            self.hand_over(&entry, upload).await?;
         }
         let puts_away = lease::puts_away(&command);
         let reply = self.decide(link, &entry, command).await?;
         if let Some((upload, n)) = puts_away {
             entry.leases.borrow_mut().end_part(upload, n);
+            if let Some(nodes) = &self.0.nodes {
+                nodes.end_part(upload, n).await?;
+            }
         }
         Ok(reply?)
     }
@@ -479,6 +604,9 @@ impl Stage for Links {
     async fn lease(&self, lease: Lease) -> Result<Asked, Failure> {
         let entry = self.entry(lease.upload.link());
         let asked = entry.leases.borrow_mut().hold(lease);
+        if let Some(nodes) = &self.0.nodes {
+            nodes.hold(lease).await?;
+        }
         Ok(match select(asked, pin!(sleep(LEASED_FOR))).await {
             Either::Left((Ok(()), _)) => Asked::Now,
             // It was ended: its holder has its answer, or will have it.
@@ -489,7 +617,10 @@ impl Stage for Links {
     async fn end_lease(&self, lease: Lease) -> Result<(), Failure> {
         let entry = self.entry(lease.upload.link());
         entry.leases.borrow_mut().end(lease);
-        Ok(())
+        match &self.0.nodes {
+            Some(nodes) => Ok(nodes.end(lease).await?),
+            None => Ok(()),
+        }
     }
 
     async fn staged(&self, upload: UploadId, n: u16, length: u64) -> Result<Body, Failure> {

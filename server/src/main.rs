@@ -1,28 +1,32 @@
-//! `chatlift-edge`: the edge as a native program, over SQLite and a folder.
-//!
-//! Its configuration is that of the Worker, in variables of the same names (docs/operating.md), and
-//! `CHATLIFT_EDGE_LISTEN` (127.0.0.1:8787), `CHATLIFT_EDGE_DATA` (the folder of its data, `edge-data`)
-//! and `CHATLIFT_EDGE_PAGE` (the built page, `dist`).
+//! `chatlift-edge [check] [--config edge.toml]`: the edge as a native program, over SQLite and a folder, or over
+//! PostgreSQL and S3 on many machines. docs/self-hosting.md has its settings.
 
 mod alarms;
 mod body;
 mod clock;
+mod database;
 mod directory;
+mod disk;
+mod due;
 mod edge;
 mod error;
 mod files;
 mod links;
+mod metrics;
+mod nodes;
+mod objects;
 mod outgoing;
+mod page;
 mod rows;
 mod serve;
+mod settings;
+mod store;
 mod world;
 
-use std::env;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use chatlift_edge::config::{Config, RawConfig};
 use chatlift_edge::log;
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
@@ -31,6 +35,8 @@ use tokio::task::{LocalSet, spawn_local};
 
 use edge::Native;
 use error::Error;
+use serve::Door;
+use settings::Settings;
 
 fn main() -> ExitCode {
     log::to(|_, line| println!("{line}"));
@@ -46,44 +52,62 @@ fn main() -> ExitCode {
 
 /// One thread runs it all, as on Workers; files and the database have threads of their own.
 fn run() -> Result<(), Error> {
+    // One of ours, before anybody asks for TLS.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let (check, file) = arguments().map_err(|e| Error::Config(e.to_string()))?;
+    let settings = Settings::read(file.as_deref())?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    LocalSet::new().block_on(&runtime, serve())
+    LocalSet::new().block_on(&runtime, serve(settings, check))
 }
 
-async fn serve() -> Result<(), Error> {
-    let config = Config::check(&raw()).map_err(|e| Error::Config(e.to_string()))?;
-    let data = PathBuf::from(variable("CHATLIFT_EDGE_DATA", "edge-data"));
-    let page = PathBuf::from(variable("CHATLIFT_EDGE_PAGE", "dist"));
-    let edge = Rc::new(Native::open(config, &data, page).await?);
-    let listener = TcpListener::bind(variable("CHATLIFT_EDGE_LISTEN", "127.0.0.1:8787")).await?;
-    let address = format!("http://{}", listener.local_addr()?);
+/// Whether settings are to be checked and nothing served, and the file that has them.
+fn arguments() -> Result<(bool, Option<PathBuf>), lexopt::Error> {
+    use lexopt::prelude::*;
+    let (mut check, mut file) = (false, None);
+    let mut arguments = lexopt::Parser::from_env();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Value(word) if word == "check" => check = true,
+            Long("config") => file = Some(arguments.value()?.into()),
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok((check, file))
+}
+
+async fn serve(settings: Settings, check: bool) -> Result<(), Error> {
+    let (listen, metrics) = (settings.listen, settings.metrics_listen);
+    let door = Door {
+        tls: settings.tls.as_ref().map(serve::tls).transpose()?,
+        trusted: settings.trusted_proxies.clone(),
+        connections: settings.connections,
+    };
+    let scheme = if door.tls.is_some() { "https" } else { "http" };
+    let edge = Rc::new(Native::open(settings).await?);
+    if check {
+        log::info(
+            "settings are right; database, store and page are there",
+            &[],
+        );
+        return Ok(());
+    }
+    let listener = TcpListener::bind(listen).await?;
+    if let Some(metrics) = metrics {
+        let listener = TcpListener::bind(metrics).await?;
+        spawn_local(edge.metrics.clone().serve(listener));
+    }
+    let address = format!("{scheme}://{}", listener.local_addr()?);
     log::info("listening", &[("address", address)]);
     spawn_local(alarms::run(Rc::clone(&edge)));
-    let mut stop = signal(SignalKind::terminate())?;
-    tokio::select! {
-        ended = serve::run(listener, edge) => Ok(ended?),
-        _ = stop.recv() => Ok(()),
-        stopped = tokio::signal::ctrl_c() => Ok(stopped?),
-    }
-}
-
-fn variable(name: &str, default: &str) -> String {
-    env::var(name).unwrap_or_else(|_| default.to_owned())
-}
-
-/// The Worker's own variables.
-fn raw() -> RawConfig {
-    let var = |name: &str| variable(name, "");
-    RawConfig {
-        link_keys: var("LINK_KEYS"),
-        apps: var("APPS"),
-        app_secrets: var("APP_SECRETS"),
-        bucket: variable("BUCKET_NAME", "files"),
-        public_url: var("PUBLIC_URL"),
-        faults: var("FAULTS"),
-        chat: var("CHAT"),
-        chat_secrets: var("CHAT_SECRETS"),
-        domain_files: var("DOMAIN_FILES"),
-        environment: var("ENVIRONMENT"),
-    }
+    let links = edge.links.clone();
+    spawn_local(async move { links.attend().await });
+    let mut terminated = signal(SignalKind::terminate())?;
+    serve::run(listener, edge, door, async move {
+        tokio::select! {
+            _ = terminated.recv() => {},
+            _ = tokio::signal::ctrl_c() => {},
+        }
+    })
+    .await;
+    Ok(())
 }

@@ -37,7 +37,6 @@ const PLATFORM_TIMEOUT: Duration = Duration::from_secs(5);
 /// # Errors
 /// When TLS cannot be set up.
 pub(crate) fn client() -> Result<reqwest::Client, Error> {
-    let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .redirect(Policy::none())
         .user_agent("Chatlift")

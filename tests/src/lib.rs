@@ -21,10 +21,13 @@ pub mod http;
 pub mod journey;
 mod meter;
 pub mod network;
+pub mod nodes;
 pub mod openapi;
 pub mod outside;
 pub mod platforms;
+pub mod postgres;
 pub mod receiver;
+pub mod s3;
 pub mod schemathesis;
 pub mod scratch;
 pub mod serial;
@@ -50,7 +53,8 @@ mod tests {
     fn every_file_of_scenarios_is_a_module_of_its_layer() {
         let folder = xtask::root::at("tests/tests");
         assert_eq!(rust_files(&folder), BTreeSet::new(), "in no layer");
-        for layer in [xtask::test::Layer::Edge, xtask::test::Layer::E2e] {
+        use xtask::test::Layer;
+        for layer in [Layer::Edge, Layer::Native, Layer::E2e] {
             let folder = folder.join(layer.name());
             let main = fs::read_to_string(folder.join("main.rs")).expect("main.rs");
             let modules: BTreeSet<String> = main

@@ -134,7 +134,7 @@ impl Group {
 
     /// Asks the group to end, and kills it when it has not within `patience`.
     pub fn stop(&mut self, patience: Duration) {
-        let _ = kill_process_group(self.pid, Signal::TERM);
+        self.terminate();
         let start = now();
         while start.elapsed() < patience && !self.members().is_empty() {
             if self.exited().is_some() && self.members().len() <= 1 {
@@ -143,6 +143,11 @@ impl Group {
             std::thread::sleep(Duration::from_millis(20));
         }
         self.kill();
+    }
+
+    /// Asks the group to end.
+    pub fn terminate(&self) {
+        let _ = kill_process_group(self.pid, Signal::TERM);
     }
 
     /// Kills the whole group at once (`kill -9`) and waits until it is gone.

@@ -169,17 +169,19 @@ fn edge(tally: &mut Tally) -> Result<(), Error> {
     tally.tests("edge", scenarios(Layer::Edge))
 }
 
-/// What of the edge's tests the native edge has nothing for: counters and memory of the Worker, and limits
-/// that wrangler.toml sets. ARCHITECTURE.md says why.
-const ONLY_ON_WORKERS: [&str; 9] = [
+/// What of the edge's tests the native edge has nothing for: counters, memory and storage of the Worker, and
+/// limits that wrangler.toml sets. ARCHITECTURE.md says why.
+const ONLY_ON_WORKERS: [&str; 11] = [
     "counts::",
     "floor::",
+    "forgotten::",
     "memory::",
     "openapi::every_documented_answer_is_reached_and_no_other",
     "operating::making_uploads_over_and_over_is_limited_and_their_bytes_are_not",
     "operating::too_many_requests_about_a_link_or_from_an_address_are_told_to_wait",
     "operating::wrong_keys_from_one_address_are_limited_and_the_right_one_is_not",
     "tus::a_file_of_many_parts_in_one_request_streams_with_bounded_memory",
+    "versions::an_object_does_nothing_for_a_worker_of_another_version",
     "conformance_",
 ];
 
@@ -210,8 +212,9 @@ fn native(tally: &mut Tally, all: bool) -> Result<(), Error> {
         command.args(EVERY_WAY_IN);
     }
     tally.tests("native", command)?;
-    tools::ensure_browser()?;
     tools::ensure_programs()?;
+    tally.tests("nodes and the embedded store", scenarios(Layer::Native))?;
+    tools::ensure_browser()?;
     tally.step("build of the backend", "", || {
         run(&mut cargo(&["build", "--package", "chatlift-backend"]))
     })?;

@@ -1,0 +1,30 @@
+CREATE TABLE link (id TEXT PRIMARY KEY, row TEXT NOT NULL) WITHOUT ROWID;
+-- How often all that is known of a link has changed.
+CREATE TABLE revision (link TEXT PRIMARY KEY, n BIGINT NOT NULL) WITHOUT ROWID;
+CREATE TABLE upload (
+    link TEXT NOT NULL, id TEXT NOT NULL, row TEXT NOT NULL, PRIMARY KEY (link, id)
+) WITHOUT ROWID;
+CREATE TABLE event (
+    link TEXT NOT NULL, id TEXT NOT NULL, row TEXT NOT NULL, PRIMARY KEY (link, id)
+) WITHOUT ROWID;
+CREATE TABLE cleanup (
+    link TEXT NOT NULL, id TEXT NOT NULL, row TEXT NOT NULL, PRIMARY KEY (link, id)
+) WITHOUT ROWID;
+CREATE TABLE part (
+    upload TEXT NOT NULL, n INTEGER NOT NULL, row TEXT NOT NULL, PRIMARY KEY (upload, n)
+) WITHOUT ROWID;
+CREATE TABLE stage (
+    upload TEXT NOT NULL, n INTEGER NOT NULL, "offset" BIGINT NOT NULL, bytes BLOB NOT NULL,
+    PRIMARY KEY (upload, n, "offset")
+);
+CREATE TABLE alarm (
+    link TEXT PRIMARY KEY, at BIGINT NOT NULL,
+    rest_until BIGINT NOT NULL DEFAULT 0, claimed_until BIGINT NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE INDEX alarm_at ON alarm (at);
+CREATE TABLE list (
+    app TEXT NOT NULL, shard INTEGER NOT NULL, created_at BIGINT NOT NULL, id TEXT NOT NULL,
+    subject TEXT, version BIGINT NOT NULL, row TEXT NOT NULL,
+    PRIMARY KEY (app, shard, created_at, id)
+) WITHOUT ROWID;
+CREATE TABLE endpoint (app TEXT PRIMARY KEY, disabled_at BIGINT NOT NULL) WITHOUT ROWID;

@@ -1,0 +1,95 @@
+//! Figures for Prometheus, on a listener of their own.
+
+use std::convert::Infallible;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use chatlift_edge::log;
+use http_body_util::Full;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus::{IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use tokio::net::TcpListener;
+use tokio::task::spawn_local;
+
+use crate::error::Error;
+
+/// What is counted.
+#[derive(Clone, Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    pub(crate) connections: IntGauge,
+}
+
+impl Metrics {
+    /// Figures that are all zero.
+    ///
+    /// # Errors
+    /// When two have one name.
+    pub(crate) fn new() -> Result<Self, Error> {
+        let failed = |e: prometheus::Error| Error::Config(format!("metrics: {e}"));
+        let requests = Opts::new(
+            "chatlift_edge_requests_total",
+            "Requests that were answered, by route, problem and status.",
+        );
+        let requests = IntCounterVec::new(requests, &["route", "problem", "status"]);
+        let gauge = |name, help| IntGauge::new(name, help).map_err(failed);
+        let metrics = Self {
+            registry: Registry::new(),
+            requests: requests.map_err(failed)?,
+            connections: gauge("chatlift_edge_connections", "Connections that are open.")?,
+        };
+        for collector in [
+            Box::new(metrics.requests.clone()) as Box<dyn prometheus::core::Collector>,
+            Box::new(metrics.connections.clone()),
+        ] {
+            metrics.registry.register(collector).map_err(failed)?;
+        }
+        Ok(metrics)
+    }
+
+    /// Counts an answered request.
+    pub(crate) fn count(&self, route: &str, problem: &str, status: u16) {
+        let status = status.to_string();
+        self.requests
+            .with_label_values(&[route, problem, &status])
+            .inc();
+    }
+
+    fn text(&self) -> String {
+        let text = TextEncoder::new().encode_to_string(&self.registry.gather());
+        text.unwrap_or_default()
+    }
+
+    /// Answers `/metrics`, for ever.
+    pub(crate) async fn serve(self, listener: TcpListener) {
+        let this = Rc::new(self);
+        loop {
+            let Ok((stream, _)) = listener.accept().await else {
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                continue;
+            };
+            let this = Rc::clone(&this);
+            let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
+                let mut answer = http::Response::new(Full::<Bytes>::default());
+                if request.uri().path() == "/metrics" {
+                    *answer.body_mut() = Full::from(this.text());
+                } else {
+                    *answer.status_mut() = http::StatusCode::NOT_FOUND;
+                }
+                std::future::ready(Ok::<_, Infallible>(answer))
+            });
+            spawn_local(async move {
+                let served = http1::Builder::new()
+                    .timer(TokioTimer::new())
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await;
+                if let Err(error) = served {
+                    log::error("metrics", &[("reason", error.to_string())]);
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! What only the native edge does: many nodes, its own store, how it is run. `cargo xtask test --only native`.
+
+mod nodes;
+mod operate;
+mod power;
+mod sender;
