@@ -15,6 +15,26 @@ use chatlift_shared::{Problem, ProblemCode, UploadId};
 /// little memory, and 64 of them make a usual part.
 pub const ROW_SIZE: usize = 128 * 1024;
 
+/// Most rows that a link has: 512 MiB, of the 10 GB of a Durable Object
+/// (<https://developers.cloudflare.com/durable-objects/platform/limits/>). Each part that has begun has
+/// fewer than 64 of them at the usual size of parts, and a page sends three parts at a time.
+pub const ROWS_MAX: u64 = 4096;
+
+/// Checks that a link of `rows` rows has room for a chunk of `length` bytes.
+///
+/// # Errors
+/// `rate-limited`: parts that are whole, and uploads that end, make room.
+pub fn check_room(rows: u64, length: u64) -> Result<(), Problem> {
+    if rows + length.div_ceil(ROW_SIZE as u64) <= ROWS_MAX {
+        return Ok(());
+    }
+    Err(Problem::new(ProblemCode::RateLimited)
+        .field("Content-Length")
+        .limit(ROWS_MAX * ROW_SIZE as u64)
+        .retry_after(60)
+        .detail("Too many parts of this link's uploads have begun: end them first."))
+}
+
 /// Gathers what arrives into rows.
 #[derive(Debug, Default)]
 pub struct Rows {
@@ -140,6 +160,28 @@ pub fn offset_differs(held: u64) -> Problem {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_link_has_room_for_as_many_parts_as_pages_send_and_not_for_all_that_can_be_begun() {
+        let part = 8 * 1024 * 1024;
+        assert_eq!(check_room(0, part - 1), Ok(()));
+        // Eight uploads with three parts each, all but a byte of them.
+        assert_eq!(check_room(8 * 3 * 64 - 1, part - 1), Ok(()));
+        assert_eq!(check_room(ROWS_MAX - 1, 1), Ok(()));
+        for (rows, length) in [
+            (ROWS_MAX, 1),
+            (ROWS_MAX - 1, ROW_SIZE as u64 + 1),
+            // More than there may be, as of before there was a limit.
+            (1_000_000, 1),
+        ] {
+            let problem = check_room(rows, length).expect_err("no room");
+            assert_eq!(problem.code, ProblemCode::RateLimited);
+            assert_eq!(problem.limit, Some(512 * 1024 * 1024));
+            assert!(problem.retry_after.is_some() && problem.field.is_some());
+        }
+        // Who only asks needs none.
+        assert_eq!(check_room(ROWS_MAX, 0), Ok(()));
+    }
 
     #[test]
     fn a_chunk_must_continue_its_part() {

@@ -11,7 +11,7 @@ use worker::{
 use super::counts;
 use super::read::Reader;
 use crate::link::serial::may_write;
-use crate::link::stage::{Rows, Turns, check, offset_differs, overlap};
+use crate::link::stage::{Rows, Turns, check, check_room, offset_differs, overlap};
 use crate::link::state::LinkState;
 use crate::ports::Chunk;
 
@@ -35,6 +35,15 @@ fn staged(storage: &Storage, upload: UploadId, n: u16) -> Result<u64> {
         )?
         .to_array()?;
     Ok(last.first().map_or(0, |end| end.held))
+}
+
+/// How many rows the link has of all parts.
+fn rows(storage: &Storage) -> Result<u64> {
+    let rows: Vec<End> = storage
+        .sql()
+        .exec("SELECT COUNT(*) AS held FROM stage", None)?
+        .to_array()?;
+    Ok(rows.first().map_or(0, |rows| rows.held))
 }
 
 /// Adds a row at `begin`, if the part is staged up to there and the chunk does not run over: another
@@ -144,6 +153,9 @@ impl Keeper {
             part_len,
             ..
         } = chunk;
+        if adds && let Err(problem) = check_room(rows(&keeper.storage)?, length) {
+            return Ok(Err(problem));
+        }
         // Where one request at a time adds, its offset is the protocol's own and exact.
         if chunk.writer.is_some() {
             return Ok(check(held, offset, length, part_len).map(|()| keeper));
