@@ -8,6 +8,7 @@ use core::time::Duration;
 use std::collections::VecDeque;
 
 use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use futures_channel::oneshot;
 use futures_util::StreamExt as _;
 use futures_util::future::{Either, join, select};
 
@@ -215,10 +216,15 @@ impl<F: Feed> Source<F> {
         let said = {
             let (pieces, arrived) = unbounded();
             let read = self.read(length, pieces, &kept, &keeping, &mut into);
-            let travel = join(
-                consume(body),
-                join(read, write::<F>(before, length, arrived, sink)),
-            );
+            let (consumed, ended) = oneshot::channel::<()>();
+            let consuming = async {
+                let said = consume(body).await;
+                // One that failed may have left the pipe full, and nobody would read it.
+                drop(consumed);
+                said
+            };
+            let writing = select(Box::pin(write::<F>(before, length, arrived, sink)), ended);
+            let travel = join(consuming, join(read, writing));
             let taken_over = async {
                 match keeping.yields {
                     true => (keeping.asked)().await,
