@@ -232,6 +232,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_container_has_every_program() {
+        let container = include_str!("../../Containerfile");
+        let installed: Vec<&str> = container.split_whitespace().collect();
+        for program in Program::ALL {
+            for package in program.packages().split(' ') {
+                assert!(installed.contains(&package), "{package}");
+            }
+        }
+    }
+
+    #[test]
     fn a_program_is_found_by_its_best_name_and_a_missing_one_names_its_package() {
         let folder = tempfile::tempdir().expect("a folder");
         for name in ["heif-convert", "heif-dec", "pdfinfo"] {
