@@ -252,7 +252,7 @@ impl Tags {
         if (0.98..1.02).contains(&aspect) || !(0.1..10.0).contains(&aspect) {
             return Ok(picture);
         }
-        let drawn = |side: u32, by: f64| (f64::from(side) * by).round() as u32;
+        let drawn = |side: u32, by: f64| (f64::from(side) * by).floor() as u32;
         let (width, height) = (picture.image.width(), picture.image.height());
         let (width, height) = match aspect > 1.0 {
             true => (drawn(width, aspect), height),
