@@ -11,8 +11,9 @@ use crate::chat::account::Account;
 use crate::chat::protocol::Call;
 use crate::checksum::Algorithm;
 use crate::json;
-use crate::link::command::{Command, Outcome, Reply};
-use crate::link::lease::{Asked, Lease};
+use crate::link::command::Outcome;
+use crate::link::decide::Decide;
+use crate::link::lease::{Lease, LeaseAnswer};
 use crate::link::listing::{Entry, Query, ShardPage};
 use crate::link::work::Send;
 
@@ -222,7 +223,7 @@ pub trait Stage {
 
     /// Holds a lease for a part on its way, until somebody asks for what has come of it or some
     /// seconds are over.
-    async fn lease(&self, lease: Lease) -> Result<Asked, Failure>;
+    async fn lease(&self, lease: Lease) -> Result<LeaseAnswer, Failure>;
 
     /// Ends a lease of a part that did not get to R2, when what had come is put away.
     async fn end_lease(&self, lease: Lease) -> Result<(), Failure>;
@@ -288,7 +289,7 @@ pub enum Begun<B> {
 #[expect(async_fn_in_trait, reason = "single-threaded, on Workers and in tests")]
 pub trait Links {
     /// Has a link carry out a command.
-    async fn execute(&self, link: LinkId, command: Command) -> Result<Reply, Failure>;
+    async fn execute<C: Decide>(&self, link: LinkId, command: C) -> Result<C::Reply, Failure>;
 }
 
 /// A file whose length is not known before its end.

@@ -1,9 +1,9 @@
 //! The edge on the ports of a platform: carries decisions out.
 
-use chatlift_shared::{FileId, UploadId};
+use chatlift_shared::UploadId;
 
-use crate::link::command::{Command, FoundFile, Reply};
-use crate::ports::{Bucket, Failure, Links, World};
+use crate::link::decide::Decide;
+use crate::ports::{Failure, Links};
 
 /// The ports together.
 #[derive(Debug)]
@@ -16,26 +16,13 @@ pub struct Service<L, B, W> {
     pub world: W,
 }
 
-impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
-    /// Has the link of `upload` carry out a command whose answer does not matter.
-    pub(crate) async fn tell(&self, upload: UploadId, command: Command) -> Result<(), Failure> {
-        self.links.execute(upload.link(), command).await.map(drop)
-    }
-
-    /// Has the link of `file` carry out a command that answers with a file.
-    pub(crate) async fn ask_for_file(
+impl<L: Links, B, W> Service<L, B, W> {
+    /// Has the link of `upload` carry out a command.
+    pub(crate) async fn ask<C: Decide>(
         &self,
-        file: FileId,
-        command: Command,
-    ) -> Result<FoundFile, Failure> {
-        match self.links.execute(file.link(), command).await? {
-            Reply::File(found) => Ok(*found),
-            other => Err(unexpected(&other)),
-        }
+        upload: UploadId,
+        command: C,
+    ) -> Result<C::Reply, Failure> {
+        self.links.execute(upload.link(), command).await
     }
-}
-
-/// An answer that does not belong to its command.
-pub(crate) fn unexpected(reply: &Reply) -> Failure {
-    Failure::Broken(format!("unexpected reply {}", reply.name()))
 }

@@ -30,7 +30,8 @@ use futures::executor::block_on;
 use self::bytes::Bytes;
 use self::memory::{Backend, Clock, Fault, List, Memory, Objects};
 use crate::config::{App, Config, tests as config};
-use crate::link::command::{Command, OpenUpload};
+use crate::link::command;
+use crate::link::reply::OpenUpload;
 use crate::link::work::{STUCK_AFTER, due};
 use crate::ports::{Failure, Links as _};
 use crate::service::Service;
@@ -166,7 +167,7 @@ impl Edge {
             self.service.links.now.set(now);
             let links: Vec<LinkId> = self.service.links.links.borrow().keys().copied().collect();
             for link in links {
-                block_on(self.service.links.execute(link, Command::Tick)).expect("a tick");
+                block_on(self.service.links.execute(link, command::Tick)).expect("a tick");
                 let state = self.service.links.links.borrow()[&link].clone();
                 for work in due(&state, now) {
                     let done = self.service.perform(

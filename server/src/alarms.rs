@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use chatlift_edge::link::command::Command;
+use chatlift_edge::link::command::Tick;
 use chatlift_edge::link::work::due;
 use chatlift_edge::log;
 use chatlift_edge::ports::{Failure, Links as _};
@@ -104,11 +104,11 @@ async fn work(edge: &Native, link: LinkId) {
 }
 
 async fn try_work(edge: &Native, link: LinkId) -> Result<bool, Failure> {
-    match edge.links.execute(link, Command::Tick).await {
+    match edge.links.execute(link, Tick).await {
         // It was erased as its work began.
         Err(Failure::Refused(_)) => return Ok(false),
         done => done?,
-    };
+    }
     let Some(state) = edge.links.state(link).await? else {
         return Ok(false);
     };

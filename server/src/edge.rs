@@ -14,7 +14,8 @@ use chatlift_edge::config::Config;
 use chatlift_edge::faults::R2_SILENT;
 use chatlift_edge::http as edge_http;
 use chatlift_edge::http::{Edge, Limit, Request, Response, Runtime};
-use chatlift_edge::link::command::Command;
+use chatlift_edge::link::command::ReadEvents;
+use chatlift_edge::link::message::For;
 use chatlift_edge::memory::Account;
 use chatlift_edge::ports::{Bucket as _, Failure};
 use chatlift_edge::service::Service;
@@ -269,7 +270,7 @@ impl Runtime for Answering {
         String::from_utf8(bytes.into()).map_err(|e| Failure::Broken(format!("{name}: {e}")))
     }
 
-    async fn watch(&self, link: LinkId, command: &Command) -> Result<Body, Failure> {
+    async fn watch(&self, link: LinkId, command: &For<ReadEvents>) -> Result<Body, Failure> {
         self.edge.links.watch(link, command.clone()).await
     }
 

@@ -13,12 +13,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chatlift_edge::http::sse;
-use chatlift_edge::link::command::{Command, Reply};
-use chatlift_edge::link::decide::{Decision, decide};
+use chatlift_edge::link::command;
+use chatlift_edge::link::command::ReadEvents;
+use chatlift_edge::link::decide::{Change, Decide, Decision, decide};
 use chatlift_edge::link::flow::Held;
-use chatlift_edge::link::lease;
-use chatlift_edge::link::lease::{Asked, Lease, Leases};
-use chatlift_edge::link::serial::{SerialCommand, may_write};
+use chatlift_edge::link::lease::{Lease, LeaseAnswer, Leases};
+use chatlift_edge::link::message::For;
+use chatlift_edge::link::serial;
+use chatlift_edge::link::serial::may_write;
 use chatlift_edge::link::stage;
 use chatlift_edge::link::stage::{Rows, Turns, offset_differs};
 use chatlift_edge::link::state::LinkState;
@@ -45,7 +47,7 @@ use crate::rows::{self, Added, Known, NewRow};
 const LEASED_FOR: Duration = Duration::from_secs(20);
 
 /// How long is waited for holders to put away what they have.
-const HANDED_OVER_WITHIN: Duration = Duration::from_secs(3);
+const COLLECTED_WITHIN: Duration = Duration::from_secs(3);
 
 /// How long a stream of events may be quiet, and how long it goes on.
 const QUIET: Duration = Duration::from_secs(20);
@@ -214,12 +216,12 @@ impl Links {
     }
 
     /// Carries out a command: load, decide, store.
-    async fn decide(
+    async fn decide<C: Decide>(
         &self,
         link: LinkId,
         entry: &Entry,
-        command: Command,
-    ) -> Result<Result<Reply, Problem>, Error> {
+        command: C,
+    ) -> Result<Result<C::Reply, Problem>, Error> {
         let mut state = entry.state.lock().await;
         for _ in 0..TRIES {
             self.load(link, entry, &mut state).await?;
@@ -227,19 +229,20 @@ impl Links {
                 Ok(decision) => decision,
                 Err(problem) => return Ok(Err(problem)),
             };
-            if let (Reply::Forgotten, Some(known)) = (&decision.reply, state.as_ref()) {
-                if rows::forget(&self.0.db, known).await? {
-                    *state = None;
-                    return Ok(Ok(decision.reply));
+            let Change { next, parts } = decision.change;
+            match (next, state.as_ref()) {
+                (None, None) => return Ok(Ok(decision.reply)),
+                (None, Some(known)) => {
+                    if rows::forget(&self.0.db, known).await? {
+                        *state = None;
+                        return Ok(Ok(decision.reply));
+                    }
                 }
-            } else {
-                let saved =
-                    rows::save(&self.0.db, state.as_ref(), &decision.next, &decision.parts).await;
-                match saved {
+                (Some(next), known) => match rows::save(&self.0.db, known, &next, &parts).await {
                     Ok(Some(revision)) => {
-                        entry.tell(state.as_ref().map(|known| &known.state), &decision.next);
+                        entry.tell(known.map(|known| &known.state), &next);
                         *state = Some(Known {
-                            state: decision.next,
+                            state: next,
                             revision,
                         });
                         self.0.alarm.notify_one();
@@ -250,7 +253,7 @@ impl Links {
                         *state = None;
                         return Err(error);
                     }
-                }
+                },
             }
             self.outdated(&mut state);
         }
@@ -258,11 +261,11 @@ impl Links {
     }
 
     /// What the rules decide. What they ask of parts is read when they have asked; then they decide again.
-    async fn ask_rules(
+    async fn ask_rules<C: Decide>(
         &self,
         state: Option<&Known>,
-        command: &Command,
-    ) -> Result<Result<Decision, Problem>, Error> {
+        command: &C,
+    ) -> Result<Result<Decision<C::Reply>, Problem>, Error> {
         let known: RefCell<BTreeMap<UploadId, Held>> = RefCell::default();
         loop {
             let missing = RefCell::new(Vec::new());
@@ -309,7 +312,7 @@ impl Links {
     async fn look_at_nodes(&self, nodes: &Nodes, link: Option<LinkId>) -> Result<(), Error> {
         for upload in nodes.asked().await? {
             let waits = self.entry(upload.link()).leases.borrow_mut().ask(upload);
-            spawn_local(timeout(HANDED_OVER_WITHIN, join_all(waits)));
+            spawn_local(timeout(COLLECTED_WITHIN, join_all(waits)));
         }
         let watched: Vec<(LinkId, Rc<Entry>)> = {
             let entries = self.0.entries.borrow();
@@ -328,13 +331,13 @@ impl Links {
     }
 
     /// Has the holders of leases stage the bytes that they have of an upload, and waits until they have.
-    async fn hand_over(&self, entry: &Entry, upload: UploadId) -> Result<(), Error> {
+    async fn collect(&self, entry: &Entry, upload: UploadId) -> Result<(), Error> {
         let waits = entry.leases.borrow_mut().ask(upload);
         if !waits.is_empty() {
-            select(join_all(waits), pin!(sleep(HANDED_OVER_WITHIN))).await;
+            select(join_all(waits), pin!(sleep(COLLECTED_WITHIN))).await;
         }
         match &self.0.nodes {
-            Some(nodes) => nodes.ask(upload, HANDED_OVER_WITHIN).await,
+            Some(nodes) => nodes.ask(upload, COLLECTED_WITHIN).await,
             None => Ok(()),
         }
     }
@@ -353,15 +356,19 @@ impl Links {
     /// Takes a part over for a chunk; `None` where the part is recorded, so that there is nothing to
     /// keep.
     async fn take_over(&self, chunk: Chunk) -> Result<Option<Turn>, Failure> {
-        let touch = match chunk.writer {
-            Some(writer) => Command::Serial(chunk.upload, SerialCommand::Touch { writer }),
-            None => Command::Touch {
-                upload: chunk.upload,
-            },
-        };
-        let link = chunk.upload.link();
+        let upload = chunk.upload;
+        let link = upload.link();
         let entry = self.entry(link);
-        self.decide(link, &entry, touch).await??;
+        match chunk.writer {
+            Some(writer) => {
+                let touch = serial::Touch { upload, writer };
+                self.decide(link, &entry, touch).await??;
+            }
+            None => {
+                let touch = command::Touch { upload };
+                self.decide(link, &entry, touch).await??;
+            }
+        }
         if self.is_recorded(&chunk).await? {
             return Ok(None);
         }
@@ -521,13 +528,11 @@ impl Links {
     }
 
     /// A link's events: those so far, and those to come for some minutes.
-    pub(crate) async fn watch(&self, link: LinkId, command: Command) -> Result<Body, Failure> {
+    pub(crate) async fn watch(&self, link: LinkId, read: For<ReadEvents>) -> Result<Body, Failure> {
         let entry = self.entry(link);
         // Nothing falls between: whoever watches is told twice rather than not.
         let (sender, receiver) = unbounded();
-        let Reply::Events(events) = self.decide(link, &entry, command).await?? else {
-            return Err(Failure::Broken("the answer is not events".to_owned()));
-        };
+        let events = self.decide(link, &entry, read).await??;
         entry.watchers.borrow_mut().push(sender);
         let mut beginning = sse::BEGINNING.to_owned();
         for logged in events {
@@ -552,20 +557,20 @@ impl Links {
 }
 
 impl ports::Links for Links {
-    async fn execute(&self, link: LinkId, command: Command) -> Result<Reply, Failure> {
+    async fn execute<C: Decide>(&self, link: LinkId, command: C) -> Result<C::Reply, Failure> {
         let entry = self.entry(link);
-        let asks_for = {
+        let collects = {
             let mut state = entry.state.lock().await;
             self.load(link, &entry, &mut state).await?;
             let known = state.as_ref();
-            known.and_then(|known| lease::asks_for(&known.state, &command))
+            known.and_then(|known| command.collects(&known.state))
         };
-        if let Some(upload) = asks_for {
-            self.hand_over(&entry, upload).await?;
+        if let Some(upload) = collects {
+            self.collect(&entry, upload).await?;
         }
-        let puts_away = lease::puts_away(&command);
+        let releases = command.releases();
         let reply = self.decide(link, &entry, command).await?;
-        if let Some((upload, n)) = puts_away {
+        if let Some((upload, n)) = releases {
             entry.leases.borrow_mut().end_part(upload, n);
             if let Some(nodes) = &self.0.nodes {
                 nodes.end_part(upload, n).await?;
@@ -601,16 +606,16 @@ impl Stage for Links {
         })
     }
 
-    async fn lease(&self, lease: Lease) -> Result<Asked, Failure> {
+    async fn lease(&self, lease: Lease) -> Result<LeaseAnswer, Failure> {
         let entry = self.entry(lease.upload.link());
         let asked = entry.leases.borrow_mut().hold(lease);
         if let Some(nodes) = &self.0.nodes {
             nodes.hold(lease).await?;
         }
         Ok(match select(asked, pin!(sleep(LEASED_FOR))).await {
-            Either::Left((Ok(()), _)) => Asked::Now,
+            Either::Left((Ok(()), _)) => LeaseAnswer::Collect,
             // It was ended: its holder has its answer, or will have it.
-            Either::Left((Err(_), _)) | Either::Right(_) => Asked::NotYet,
+            Either::Left((Err(_), _)) | Either::Right(_) => LeaseAnswer::Renew,
         })
     }
 

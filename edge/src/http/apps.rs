@@ -19,8 +19,9 @@ use super::runtime::{Body, Edge, Response, Runtime};
 use super::signed;
 use super::{content, respond};
 use crate::config::{App, Config};
-use crate::link::command::Command;
+use crate::link::command::ReadEvents;
 use crate::link::listing::{Place, Query};
+use crate::link::message::For;
 use crate::log;
 use crate::manage::overrides;
 use crate::page::qr;
@@ -172,12 +173,12 @@ async fn events<R: Runtime>(
         let events = service.events(app, id, after).await?;
         return respond::json(200, &EventLog { events });
     }
-    let command = Command::For {
+    let read = For {
         app: app.id.clone(),
         missing: ProblemCode::LinkNotFound,
-        command: Box::new(Command::ReadEvents { after }),
+        command: ReadEvents { after },
     };
-    let body = call.runtime.watch(id, &command).await?;
+    let body = call.runtime.watch(id, &read).await?;
     let headers = [
         ("content-type", "text/event-stream; charset=utf-8"),
         ("cache-control", "no-store"),

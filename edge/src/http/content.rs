@@ -8,8 +8,8 @@ use super::range::{matches_strongly, matches_weakly, range_is_current, select};
 use super::respond;
 use super::runtime::{Body, Edge, Response, Runtime};
 use crate::date;
-use crate::link::command::FoundFile;
 use crate::link::key::object_key;
+use crate::link::reply::FoundFile;
 use crate::link::state::upload_of;
 use crate::ports::{Bucket as _, Failure, Selection};
 

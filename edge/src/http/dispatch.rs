@@ -19,7 +19,7 @@ use super::request::{feed, invalid, own};
 use super::route::{PageRoute, Route};
 use super::runtime::{Edge, Response, Runtime};
 use super::{access, apps as manage, chat, content, form, page, password, respond, resumable, tus};
-use crate::link::command::FoundFile;
+use crate::link::reply::FoundFile;
 use crate::link::serial::LIFETIME;
 use crate::link::state::upload_of;
 use crate::log;

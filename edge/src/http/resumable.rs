@@ -21,7 +21,7 @@ use super::route::not_allowed;
 use super::runtime::{Body, Edge, Response, Runtime};
 use super::tus::{announced, log_stored};
 use crate::checksum::{Algorithm, Checksum};
-use crate::link::command::FoundFile;
+use crate::link::reply::FoundFile;
 use crate::link::serial::{
     BODY_MAX, Phase, Protocol, Role, SerialView, body_too_large, with_status,
 };

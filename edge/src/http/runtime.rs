@@ -7,7 +7,8 @@ use super::message::Request;
 use crate::chat::AccountId;
 use crate::chat::vault::Tickets;
 use crate::config::Config;
-use crate::link::command::Command;
+use crate::link::command::ReadEvents;
+use crate::link::message::For;
 use crate::memory::Account;
 use crate::ports::{Bucket, Directory, Failure, Feed, Links, Stage, World};
 use crate::service::Service;
@@ -127,8 +128,8 @@ pub trait Runtime: Sized {
     /// The text of a static file of the build.
     async fn built(&self, name: &'static str) -> Result<String, Failure>;
 
-    /// A link's events as they happen, for a command that reads those so far.
-    async fn watch(&self, link: LinkId, command: &Command) -> Result<Self::Body, Failure>;
+    /// A link's events as they happen, after those that the command reads.
+    async fn watch(&self, link: LinkId, command: &For<ReadEvents>) -> Result<Self::Body, Failure>;
 
     /// The tickets of an account on a chat platform.
     async fn tickets(&self, account: &AccountId) -> Result<Tickets, Failure>;

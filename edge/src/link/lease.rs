@@ -11,10 +11,6 @@ use chatlift_shared::UploadId;
 use futures_channel::oneshot::{Receiver, Sender, channel};
 use serde::{Deserialize, Serialize};
 
-use super::command::Command;
-use super::serial::SerialCommand;
-use super::state::{LinkState, UploadState};
-
 /// A part on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Lease {
@@ -28,11 +24,11 @@ pub struct Lease {
 
 /// The answer to a request that holds a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Asked {
+pub enum LeaseAnswer {
     /// Somebody waits for what it has. It puts that away, and then holds the lease anew or ends it.
-    Now,
+    Collect,
     /// Nobody asked yet. A holder that is alive holds the lease anew.
-    NotYet,
+    Renew,
 }
 
 #[derive(Debug)]
@@ -100,43 +96,6 @@ impl Held {
             Some(ask) => ask.is_canceled(),
             None => self.waiting.iter().all(Sender::is_canceled),
         }
-    }
-}
-
-/// The upload of which a command is to learn all that has arrived.
-#[must_use]
-pub fn asks_for(state: &LinkState, command: &Command) -> Option<UploadId> {
-    match command {
-        Command::For { command, .. } => asks_for(state, command),
-        Command::Announce {
-            name,
-            size,
-            earlier,
-        } => state.uploads.iter().find_map(|(id, row)| {
-            let same = row.serial.is_none() && row.name == *name && row.size == *size;
-            let own = earlier.as_ref().is_some_and(|(own, _)| own == id);
-            let found = match &row.state {
-                UploadState::Receiving { multipart, .. } => own || !multipart.alone,
-                _ => false,
-            };
-            (same && found).then_some(*id)
-        }),
-        Command::Serial(upload, SerialCommand::Look { .. } | SerialCommand::Begin { .. }) => {
-            Some(*upload)
-        }
-        _ => None,
-    }
-}
-
-/// The part that is put away with a command.
-#[must_use]
-pub fn puts_away(command: &Command) -> Option<(UploadId, u16)> {
-    match command {
-        Command::RecordPart { upload, n, .. } | Command::ForgetPart { upload, n } => {
-            Some((*upload, *n))
-        }
-        Command::Serial(upload, SerialCommand::Record { n, .. }) => Some((*upload, *n)),
-        _ => None,
     }
 }
 

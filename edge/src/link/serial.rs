@@ -34,124 +34,175 @@ pub const JOIN_PART_SIZE: u64 = 32 * MIB;
 /// Most partial uploads that one file is joined from.
 pub const PIECES_MAX: usize = 64;
 
-/// What a link is told about a serial upload.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum SerialCommand {
-    /// Is there room for a file of this size, or of unknown size?
-    Room {
-        /// Size in bytes.
-        size: Option<u64>,
-        /// What becomes of it.
-        role: Role,
-    },
-    /// R2 has a multipart upload for it: record the upload.
-    Open {
-        /// The safe name.
-        name: String,
-        /// Size in bytes, or the most that it may have.
-        size: u64,
-        /// R2's multipart upload.
-        multipart: Multipart,
-        /// The rest.
-        serial: Serial,
-    },
-    /// How far is it? No earlier request may add to it from here on.
-    Look {
-        /// The protocol that asks.
-        protocol: Protocol,
-    },
-    /// A request begins to add to it.
-    Begin {
-        /// The protocol that asks.
-        protocol: Protocol,
-        /// Drawn by the worker.
-        writer: u64,
-        /// Where the body begins.
-        offset: u64,
-        /// Length of the body, if it is announced.
-        length: Option<u64>,
-        /// Length of the whole, if this request tells it.
-        total: Option<u64>,
-        /// Whether the body has a checksum, without which it does not count.
-        checked: bool,
-    },
-    /// Bytes are about to be staged.
-    Touch {
-        /// Who stages.
-        writer: u64,
-    },
-    /// R2 has a part.
-    Record {
-        /// Who stored it.
-        writer: u64,
-        /// Its number, from 1.
-        n: u16,
-        /// The part.
-        part: Part,
-    },
-    /// More came than the upload can have: nothing of what was added counts.
-    Overrun {
-        /// Who added.
-        writer: u64,
-        /// Where it began to.
-        from: u64,
-    },
-    /// The checksum of what was added is right or wrong.
-    Checked {
-        /// Who added.
-        writer: u64,
-        /// Whether it is right.
-        right: bool,
-    },
-    /// The file has ended, and only that tells its length.
-    Ended {
-        /// Who added the last of it.
-        writer: u64,
-        /// Its length in bytes.
-        length: u64,
-    },
-    /// The sender changed their mind.
-    Abort {
-        /// The protocol that asks.
-        protocol: Protocol,
-    },
-    /// All of it is there: record the intent to complete.
-    Seal {
-        /// Drawn by the worker.
-        attempt: u64,
-        /// Digest of the whole, if it is known.
-        sha256: Option<Sha256>,
-    },
-    /// R2 has the object of a piece.
-    Keep {
-        /// The attempt that was sealed.
-        attempt: u64,
-    },
-    /// May these pieces be joined?
-    Pieces {
-        /// In order.
-        pieces: Vec<UploadId>,
-    },
-    /// R2 has a part of the file that they are joined to, and the attempt goes on.
-    RecordJoined {
-        /// The attempt that was reserved.
-        attempt: u64,
-        /// Its number, from 1.
-        n: u16,
-        /// The part.
-        part: Part,
-    },
-    /// They are being joined: record the intent.
-    Join {
-        /// Drawn by the worker.
-        attempt: u64,
-        /// The safe name.
-        name: String,
-        /// Where the joined parts go.
-        multipart: Multipart,
-        /// The rest, with the pieces.
-        serial: Serial,
-    },
+/// Is there room for a file of this size, or of unknown size?
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Room {
+    /// Size in bytes.
+    pub size: Option<u64>,
+    /// What becomes of it.
+    pub role: Role,
+}
+
+/// R2 has a multipart upload for it: record the upload.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Open {
+    /// The upload.
+    pub upload: UploadId,
+    /// The safe name.
+    pub name: String,
+    /// Size in bytes, or the most that it may have.
+    pub size: u64,
+    /// R2's multipart upload.
+    pub multipart: Multipart,
+    /// The rest.
+    pub serial: Serial,
+}
+
+/// How far is it? No earlier request may add to it from here on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Look {
+    /// The upload.
+    pub upload: UploadId,
+    /// The protocol that asks.
+    pub protocol: Protocol,
+}
+
+/// A request begins to add to it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Begin {
+    /// The upload.
+    pub upload: UploadId,
+    /// The protocol that asks.
+    pub protocol: Protocol,
+    /// Drawn by the worker.
+    pub writer: u64,
+    /// Where the body begins.
+    pub offset: u64,
+    /// Length of the body, if it is announced.
+    pub length: Option<u64>,
+    /// Length of the whole, if this request tells it.
+    pub total: Option<u64>,
+    /// Whether the body has a checksum, without which it does not count.
+    pub checked: bool,
+}
+
+/// Bytes are about to be staged.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Touch {
+    /// The upload.
+    pub upload: UploadId,
+    /// Who stages.
+    pub writer: u64,
+}
+
+/// R2 has a part.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Record {
+    /// The upload.
+    pub upload: UploadId,
+    /// Who stored it.
+    pub writer: u64,
+    /// Its number, from 1.
+    pub n: u16,
+    /// The part.
+    pub part: Part,
+}
+
+/// More came than the upload can have: nothing of what was added counts.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Overrun {
+    /// The upload.
+    pub upload: UploadId,
+    /// Who added.
+    pub writer: u64,
+    /// Where it began to.
+    pub from: u64,
+}
+
+/// The checksum of what was added is right or wrong.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Checked {
+    /// The upload.
+    pub upload: UploadId,
+    /// Who added.
+    pub writer: u64,
+    /// Whether it is right.
+    pub right: bool,
+}
+
+/// The file has ended, and only that tells its length.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Ended {
+    /// The upload.
+    pub upload: UploadId,
+    /// Who added the last of it.
+    pub writer: u64,
+    /// Its length in bytes.
+    pub length: u64,
+}
+
+/// The sender changed their mind.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Abort {
+    /// The upload.
+    pub upload: UploadId,
+    /// The protocol that asks.
+    pub protocol: Protocol,
+}
+
+/// All of it is there: record the intent to complete.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Seal {
+    /// The upload.
+    pub upload: UploadId,
+    /// Drawn by the worker.
+    pub attempt: u64,
+    /// Digest of the whole, if it is known.
+    pub sha256: Option<Sha256>,
+}
+
+/// R2 has the object of a piece.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Keep {
+    /// The upload.
+    pub upload: UploadId,
+    /// The attempt that was sealed.
+    pub attempt: u64,
+}
+
+/// May these pieces be joined?
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReadPieces {
+    /// In order.
+    pub pieces: Vec<UploadId>,
+}
+
+/// R2 has a part of the file that they are joined to, and the attempt goes on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RecordJoined {
+    /// The upload.
+    pub upload: UploadId,
+    /// The attempt that was reserved.
+    pub attempt: u64,
+    /// Its number, from 1.
+    pub n: u16,
+    /// The part.
+    pub part: Part,
+}
+
+/// They are being joined: record the intent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Join {
+    /// The upload.
+    pub upload: UploadId,
+    /// Drawn by the worker.
+    pub attempt: u64,
+    /// The safe name.
+    pub name: String,
+    /// Where the joined parts go.
+    pub multipart: Multipart,
+    /// The rest, with the pieces.
+    pub serial: Serial,
 }
 
 /// Where a serial upload is in its life.

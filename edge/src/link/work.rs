@@ -37,7 +37,7 @@ pub const WORKING_EVERY: Duration = Duration::from_secs(10);
 
 /// After this long without a word, a file in one request gives way to its own retry: its worker would have
 /// told of bytes that came meanwhile.
-pub const GIVES_WAY_AFTER: Duration = Duration::from_secs(15);
+pub const STALLED_AFTER: Duration = Duration::from_secs(15);
 
 /// Bytes in a second that R2 deals with at least, once it has all of a file.
 const SLOWEST: u64 = 16 * 1024;

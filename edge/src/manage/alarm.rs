@@ -6,8 +6,9 @@
 
 use chatlift_shared::LinkId;
 
-use crate::link::command::Command;
-use crate::link::serial::{Role, SerialCommand};
+use crate::link::command;
+use crate::link::serial;
+use crate::link::serial::Role;
 use crate::link::state::{Cleanup, Policy};
 use crate::link::work::{Settle, Work};
 use crate::ports::{Bucket, BucketError, Directory, Failure, Links, Webhooks, World};
@@ -27,35 +28,38 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         webhooks: &impl Webhooks,
         directory: &impl Directory,
     ) -> Result<(), Failure> {
-        let confirm = match work {
-            Work::Settle(settle) => return self.settle(policy, settle).await,
+        match work {
+            Work::Settle(settle) => self.settle(policy, settle).await,
             Work::Clean { name, what } => {
-                let done = self.clean(&what).await;
-                Command::Cleaned {
+                let done = self.clean(&what).await.is_ok();
+                let cleaned = command::Cleaned {
                     cleanup: name,
-                    done: done.is_ok(),
-                }
+                    done,
+                };
+                self.links.execute(link, cleaned).await
             }
             Work::Send(send) => {
-                let outcome = webhooks.send(&send).await;
-                Command::Tried {
+                let tried = command::Tried {
                     event: send.event,
                     attempt: send.attempt,
-                    outcome,
+                    outcome: webhooks.send(&send).await,
                     jitter: self.jitter(),
-                }
+                };
+                self.links.execute(link, tried).await.map(drop)
             }
             Work::Forget { app, entry } => {
                 directory.remove(&app, &entry).await?;
-                Command::Forget
+                self.links.execute(link, command::Forget).await
             }
-            Work::List { app, entry } => Command::Listed {
-                version: entry.version,
-                done: directory.put(&app, &entry).await.is_ok(),
-                jitter: self.jitter(),
-            },
-        };
-        self.links.execute(link, confirm).await.map(drop)
+            Work::List { app, entry } => {
+                let listed = command::Listed {
+                    version: entry.version,
+                    done: directory.put(&app, &entry).await.is_ok(),
+                    jitter: self.jitter(),
+                };
+                self.links.execute(link, listed).await
+            }
+        }
     }
 
     fn jitter(&self) -> u16 {
@@ -77,20 +81,16 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             upload, attempt, ..
         } = settle;
         if self.bucket.head(&settle.key).await?.is_none() {
-            return self
-                .tell(
-                    upload,
-                    Command::Reopen {
-                        upload,
-                        attempt,
-                        keep_parts: true,
-                    },
-                )
-                .await;
+            let reopen = command::Reopen {
+                upload,
+                attempt,
+                keep_parts: true,
+            };
+            return self.links.execute(upload.link(), reopen).await;
         }
         if matches!(&settle.serial, Some(s) if s.role == Role::Piece) {
-            let keep = SerialCommand::Keep { attempt };
-            return self.tell(upload, Command::Serial(upload, keep)).await;
+            let keep = serial::Keep { upload, attempt };
+            return self.links.execute(upload.link(), keep).await;
         }
         let announced = Announced {
             upload,

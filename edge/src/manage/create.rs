@@ -6,12 +6,14 @@ use chatlift_shared::{EventId, FileId, LinkId, Problem, ProblemCode, Timestamp};
 
 use super::{idempotency, overrides};
 use crate::config::{App, Config};
-use crate::link::command::{Command, FoundFile, Reply};
+use crate::link::command;
 use crate::link::listing::Listed;
+use crate::link::message::For;
+use crate::link::reply::FoundFile;
 use crate::link::state::{LinkRow, LinkView, Said};
 use crate::link::version;
 use crate::ports::{Bucket, Failure, Links, World};
-use crate::service::{Service, unexpected};
+use crate::service::Service;
 
 impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     /// Makes a link, or finds the one that was made with the same idempotency key.
@@ -43,8 +45,8 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
                 let candidates = idempotency::candidates(&config.keys, app, key, &request, now)?;
                 for candidate in &candidates.earlier {
                     let request = candidate.request;
-                    let recall = of(app, ProblemCode::LinkNotFound, Command::Recall { request });
-                    match self.ask_for_link(candidate.id, recall).await {
+                    let recall = of(app, ProblemCode::LinkNotFound, command::Recall { request });
+                    match self.links.execute(candidate.id, recall).await {
                         Err(Failure::Refused(p)) if p.code == ProblemCode::LinkNotFound => {}
                         other => return other,
                     }
@@ -88,7 +90,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             listed: Listed::default(),
             erased: false,
         };
-        self.ask_for_link(id, Command::Create(Box::new(row))).await
+        self.links.execute(id, command::Create(Box::new(row))).await
     }
 
     fn random_link_id(&self) -> LinkId {
@@ -98,23 +100,12 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         LinkId::from_bytes(id)
     }
 
-    pub(super) async fn ask_for_link(
-        &self,
-        id: LinkId,
-        command: Command,
-    ) -> Result<LinkView, Failure> {
-        match self.links.execute(id, command).await? {
-            Reply::Link(view) => Ok(*view),
-            other => Err(unexpected(&other)),
-        }
-    }
-
     /// Looks at a link.
     ///
     /// # Errors
     /// `link-not-found`.
     pub async fn read_link(&self, id: LinkId) -> Result<LinkView, Failure> {
-        self.ask_for_link(id, Command::Read).await
+        self.links.execute(id, command::Read).await
     }
 
     /// Looks at a link of `app`, and at how far its uploads are.
@@ -122,8 +113,9 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     /// # Errors
     /// `link-not-found`.
     pub async fn link_of(&self, app: &App, id: LinkId) -> Result<LinkView, Failure> {
-        let read = Command::ReadProgress;
-        self.ask_for_link(id, of(app, ProblemCode::LinkNotFound, read))
+        let read = command::ReadProgress;
+        self.links
+            .execute(id, of(app, ProblemCode::LinkNotFound, read))
             .await
     }
 
@@ -132,7 +124,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     /// # Errors
     /// `link-not-found`.
     pub async fn opened(&self, id: LinkId) -> Result<(), Failure> {
-        self.links.execute(id, Command::Opened).await.map(drop)
+        self.links.execute(id, command::Opened).await
     }
 
     /// The person has sent all that they want to send, picked in this order.
@@ -140,8 +132,8 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     /// # Errors
     /// `link-not-found`.
     pub async fn finish(&self, id: LinkId, order: Vec<FileId>) -> Result<(), Failure> {
-        let finish = Command::Finish { order };
-        self.links.execute(id, finish).await.map(drop)
+        let finish = command::Finish { order };
+        self.links.execute(id, finish).await
     }
 
     /// Takes a link back.
@@ -149,8 +141,8 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     /// # Errors
     /// `link-not-found`.
     pub async fn revoke(&self, app: &App, id: LinkId) -> Result<(), Failure> {
-        let revoke = of(app, ProblemCode::LinkNotFound, Command::Revoke);
-        self.links.execute(id, revoke).await.map(drop)
+        let revoke = of(app, ProblemCode::LinkNotFound, command::Revoke);
+        self.links.execute(id, revoke).await
     }
 
     /// Looks at a file.
@@ -158,8 +150,9 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     /// # Errors
     /// `file-not-found`.
     pub async fn read_file(&self, app: &App, file: FileId) -> Result<FoundFile, Failure> {
-        let read = Command::ReadFile { file };
-        self.ask_for_file(file, of(app, ProblemCode::FileNotFound, read))
+        let read = command::ReadFile { file };
+        self.links
+            .execute(file.link(), of(app, ProblemCode::FileNotFound, read))
             .await
     }
 
@@ -168,8 +161,8 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     /// # Errors
     /// `file-not-found`.
     pub async fn delete_file(&self, app: &App, file: FileId) -> Result<(), Failure> {
-        let delete = of(app, ProblemCode::FileNotFound, Command::DeleteFile { file });
-        self.links.execute(file.link(), delete).await.map(drop)
+        let delete = of(app, ProblemCode::FileNotFound, command::DeleteFile { file });
+        self.links.execute(file.link(), delete).await
     }
 
     /// Records what the backend says of a file.
@@ -182,8 +175,9 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         file: FileId,
         receipt: Receipt,
     ) -> Result<FoundFile, Failure> {
-        let record = Command::Receipt { file, receipt };
-        self.ask_for_file(file, of(app, ProblemCode::FileNotFound, record))
+        let record = command::RecordReceipt { file, receipt };
+        self.links
+            .execute(file.link(), of(app, ProblemCode::FileNotFound, record))
             .await
     }
 
@@ -195,20 +189,17 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         let again = of(
             app,
             ProblemCode::EventNotFound,
-            Command::Redeliver { event },
+            command::Redeliver { event },
         );
-        match self.links.execute(event.link(), again).await? {
-            Reply::Event(status) => Ok(status),
-            other => Err(unexpected(&other)),
-        }
+        self.links.execute(event.link(), again).await
     }
 }
 
 /// A command on behalf of `app`; on another app's link it finds nothing.
-pub(super) fn of(app: &App, missing: ProblemCode, command: Command) -> Command {
-    Command::For {
+pub(super) fn of<C>(app: &App, missing: ProblemCode, command: C) -> For<C> {
+    For {
         app: app.id.clone(),
         missing,
-        command: Box::new(command),
+        command,
     }
 }

@@ -7,13 +7,14 @@ use core::time::Duration;
 use super::create::of;
 use super::overrides::within;
 use crate::config::{App, LINK_LIFETIME_MAX};
-use crate::link::command::{Command, Erasure, Reply};
+use crate::link::command;
 use crate::link::listing;
 use crate::link::listing::Query;
 use crate::link::password::{Asker, Hash, ITERATIONS, Password};
+use crate::link::reply::Erasure;
 use crate::link::state::{LinkView, closed};
 use crate::ports::{Bucket, Directory, Failure, Links, World};
-use crate::service::{Service, unexpected};
+use crate::service::Service;
 
 impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     /// Gives a link more time, from now.
@@ -40,11 +41,12 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
                 .limit(self.world.now().until(last).as_secs())
                 .into());
         }
-        let extend = Command::Extend {
+        let extend = command::Extend {
             // Whole seconds, as the token has them.
             expires_at: Timestamp::from_secs(expires_at.secs()),
         };
-        self.ask_for_link(id, of(app, ProblemCode::LinkNotFound, extend))
+        self.links
+            .execute(id, of(app, ProblemCode::LinkNotFound, extend))
             .await
     }
 
@@ -65,7 +67,8 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     /// # Errors
     /// `link-not-found`, `link-expired`, `link-revoked`.
     pub async fn close(&self, app: &App, id: LinkId) -> Result<LinkView, Failure> {
-        self.ask_for_link(id, of(app, ProblemCode::LinkNotFound, Command::Close))
+        self.links
+            .execute(id, of(app, ProblemCode::LinkNotFound, command::Close))
             .await
     }
 
@@ -80,19 +83,16 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         id: LinkId,
         directory: &impl Directory,
     ) -> Result<Erased, Failure> {
-        let erase = of(app, ProblemCode::LinkNotFound, Command::Erase);
+        let erase = of(app, ProblemCode::LinkNotFound, command::Erase);
         let Erasure {
             mut erased,
             entry,
             cleanups,
-        } = match self.links.execute(id, erase).await? {
-            Reply::Erased(erasure) => *erasure,
-            other => return Err(unexpected(&other)),
-        };
+        } = self.links.execute(id, erase).await?;
         for (cleanup, what) in cleanups {
             // What fails stays due.
             if self.clean(&what).await.is_ok() {
-                let cleaned = Command::Cleaned {
+                let cleaned = command::Cleaned {
                     cleanup,
                     done: true,
                 };
@@ -101,8 +101,8 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             }
         }
         directory.remove(&app.id, &entry).await?;
-        match self.links.execute(id, Command::Forget).await {
-            Ok(_) => Ok(erased),
+        match self.links.execute(id, command::Forget).await {
+            Ok(()) => Ok(erased),
             // Its alarm was faster.
             Err(Failure::Refused(problem)) if problem.code == ProblemCode::LinkNotFound => {
                 Ok(erased)
@@ -121,15 +121,10 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         id: LinkId,
         after: Option<EventId>,
     ) -> Result<Vec<LoggedEvent>, Failure> {
-        let read = Command::ReadEvents { after };
-        match self
-            .links
+        let read = command::ReadEvents { after };
+        self.links
             .execute(id, of(app, ProblemCode::LinkNotFound, read))
-            .await?
-        {
-            Reply::Events(events) => Ok(events),
-            other => Err(unexpected(&other)),
-        }
+            .await
     }
 
     /// A page of an app's links.
@@ -180,14 +175,12 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         asker: Asker,
         password: &str,
     ) -> Result<(), Failure> {
-        let attempt = Command::TryPassword {
+        let attempt = command::TryPassword {
             asker: asker.clone(),
         };
-        let kept = match self.links.execute(link, attempt).await? {
-            Reply::Password(Some(kept)) => kept,
-            // A link without a password lets everybody in.
-            Reply::Password(None) => return Ok(()),
-            other => return Err(unexpected(&other)),
+        // A link without a password lets everybody in.
+        let Some(kept) = self.links.execute(link, attempt).await? else {
+            return Ok(());
         };
         let derived = self
             .world
@@ -199,8 +192,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
                 .into());
         }
         self.links
-            .execute(link, Command::PasswordRight { asker })
+            .execute(link, command::PasswordRight { asker })
             .await
-            .map(drop)
     }
 }

@@ -1,7 +1,7 @@
 //! Uploads of a sender that computes no digests, as a page in plain HTTP cannot.
 
 use super::*;
-use crate::link::command::FoundFile;
+use crate::link::reply::FoundFile;
 
 /// A file that was announced to be alone.
 struct Alone {

@@ -3,7 +3,7 @@
 use serde_json::{Value, to_value};
 
 use super::*;
-use crate::link::command::FoundFile;
+use crate::link::reply::FoundFile;
 
 const LIE: &[u8] = b"what the sender says that it is";
 

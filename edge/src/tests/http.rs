@@ -20,7 +20,8 @@ use crate::chat::vault::Tickets;
 use crate::config::Config;
 use crate::http as edge_http;
 use crate::http::{Body, FORM_MEMORY, Limit, Request, Response, Runtime};
-use crate::link::command::Command;
+use crate::link::command::ReadEvents;
+use crate::link::message::For;
 use crate::memory::Account;
 use crate::ports::{Failure, World as _};
 use crate::service::Service;
@@ -205,7 +206,7 @@ impl Runtime for InMemory {
         Err(Failure::Broken("no build".into()))
     }
 
-    async fn watch(&self, _: LinkId, _: &Command) -> Result<Flow<Vec<u8>>, Failure> {
+    async fn watch(&self, _: LinkId, _: &For<ReadEvents>) -> Result<Flow<Vec<u8>>, Failure> {
         Ok(Flow::of(Vec::new()))
     }
 

@@ -4,6 +4,7 @@ use chatlift_shared::mac::KeyRing;
 
 use super::flow::Flow;
 use super::*;
+use crate::link::command;
 use crate::link::listing::Query;
 use crate::link::password::Asker;
 use crate::link::work::next_alarm;
@@ -196,7 +197,7 @@ impl Edge {
                 return links.now.get();
             };
             links.now.set(links.now.get().max(at));
-            block_on(links.execute(link, Command::Tick)).expect("a tick");
+            block_on(links.execute(link, command::Tick)).expect("a tick");
             let state = links.links.borrow()[&link].clone();
             for work in due(&state, links.now.get()) {
                 let (policy, service) = (&state.link.policy, &self.service);
@@ -278,7 +279,7 @@ fn an_erased_link_waits_for_what_r2_may_still_be_given() {
     let edge = Edge::new();
     let (link, app) = (edge.link(), edge.app());
     let upload = edge.service.new_upload_id(link);
-    let reserve = Command::Reserve {
+    let reserve = command::Reserve {
         upload,
         attempt: 1,
         name: "a.pdf".into(),

@@ -12,13 +12,14 @@ use chatlift_shared::{AppId, LinkId, Timestamp, UploadId};
 
 use super::bytes::Bytes;
 use super::flow::Flow;
-use crate::link::command::{Command, Outcome, Reply};
-use crate::link::decide::{PartWrite, decide};
+use crate::link::command;
+use crate::link::command::Outcome;
+use crate::link::decide::{Decide, PartWrite, decide};
 use crate::link::flow::Held;
-use crate::link::lease::{Asked, Lease};
+use crate::link::lease::{Lease, LeaseAnswer};
 use crate::link::listing;
 use crate::link::listing::{Entry, Query, ShardPage};
-use crate::link::serial::SerialCommand;
+use crate::link::serial;
 use crate::link::stage;
 use crate::link::state::LinkState;
 use crate::link::work::Send;
@@ -247,7 +248,7 @@ pub(super) struct Objects {
 }
 
 impl Links for Objects {
-    async fn execute(&self, link: LinkId, command: Command) -> Result<Reply, Failure> {
+    async fn execute<C: Decide>(&self, link: LinkId, command: C) -> Result<C::Reply, Failure> {
         if self.left.get() == 0 {
             return Err(Failure::Broken("dead".into()));
         }
@@ -267,7 +268,7 @@ impl Links for Objects {
         };
         let state = self.links.borrow().get(&link).cloned();
         let decision = decide(state.as_ref(), command, &look, self.now.get())?;
-        for write in decision.parts {
+        for write in decision.change.parts {
             let mut staged = self.staged.borrow_mut();
             match &write {
                 PartWrite::Put(id, n, _) | PartWrite::Drop(id, n) => {
@@ -283,9 +284,10 @@ impl Links for Objects {
             }
             write.apply(&mut self.held.borrow_mut());
         }
-        match decision.reply {
-            Reply::Forgotten => drop(self.links.borrow_mut().remove(&link)),
-            _ => drop(self.links.borrow_mut().insert(link, decision.next)),
+        let mut links = self.links.borrow_mut();
+        match decision.change.next {
+            None => drop(links.remove(&link)),
+            Some(next) => drop(links.insert(link, next)),
         }
         Ok(decision.reply)
     }
@@ -304,13 +306,17 @@ impl Stage for Objects {
     type Body = Flow<Vec<u8>>;
 
     async fn stage(&self, chunk: Chunk, body: Option<Flow<Vec<u8>>>) -> Result<Kept, Failure> {
-        let touch = match chunk.writer {
-            Some(writer) => Command::Serial(chunk.upload, SerialCommand::Touch { writer }),
-            None => Command::Touch {
-                upload: chunk.upload,
-            },
-        };
-        self.execute(chunk.upload.link(), touch).await?;
+        let upload = chunk.upload;
+        match chunk.writer {
+            Some(writer) => {
+                let touch = serial::Touch { upload, writer };
+                self.execute(upload.link(), touch).await?;
+            }
+            None => {
+                let touch = command::Touch { upload };
+                self.execute(upload.link(), touch).await?;
+            }
+        }
         if self.is_recorded(&chunk) {
             return Ok(Kept::Recorded);
         }
@@ -338,7 +344,7 @@ impl Stage for Objects {
         }
     }
 
-    async fn lease(&self, _: Lease) -> Result<Asked, Failure> {
+    async fn lease(&self, _: Lease) -> Result<LeaseAnswer, Failure> {
         std::future::pending().await
     }
 

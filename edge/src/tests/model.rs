@@ -25,7 +25,7 @@ use proptest::prelude::*;
 use super::model::ports::{Machine, Port, pause};
 use super::model::senders::{Answered, DIALECTS, Dialect, Edge, Request, Sender};
 use crate::config::{Config, tests as config};
-use crate::link::command::Command;
+use crate::link::command;
 use crate::link::state::LinkState;
 use crate::link::work::{due, next_alarm};
 use crate::ports::{Failure, Links as _};
@@ -325,7 +325,7 @@ impl Model {
 /// The link's alarm: what is due, one after the other.
 fn alarm(edge: Rc<Edge>, link: LinkId) -> Request {
     Box::pin(async move {
-        edge.links.execute(link, Command::Tick).await?;
+        edge.links.execute(link, command::Tick).await?;
         let state = edge.links.0.link.borrow().get(&link).cloned();
         let Some(state) = state else {
             return Ok(Answered::Nothing);

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::bytes::{Bytes, fits};
 use super::{Edge, Fault, refusal};
 use crate::checksum::{Algorithm, Checksum};
-use crate::link::command::Command;
+use crate::link::serial;
 use crate::link::serial::{Phase, Protocol, Role, SerialView};
 use crate::ports::{Failure, Links as _};
 use crate::upload::serial::{Append, Grown, NewSerial};
@@ -130,26 +130,19 @@ fn a_later_request_takes_over_and_the_earlier_one_adds_nothing() {
     let edge = Edge::new();
     let link = edge.link();
     let upload = edge.open_serial(link, Role::File, Some(100)).expect("new");
-    let begin = |writer| {
-        Command::Serial(
-            upload.id,
-            crate::link::serial::SerialCommand::Begin {
-                protocol: Protocol::Tus,
-                writer,
-                offset: 0,
-                length: None,
-                total: None,
-                checked: false,
-            },
-        )
+    let begin = |writer| serial::Begin {
+        upload: upload.id,
+        protocol: Protocol::Tus,
+        writer,
+        offset: 0,
+        length: None,
+        total: None,
+        checked: false,
     };
     let touch = |writer| {
-        let touch = crate::link::serial::SerialCommand::Touch { writer };
-        block_on(
-            edge.service
-                .links
-                .execute(link, Command::Serial(upload.id, touch)),
-        )
+        let upload = upload.id;
+        let touch = serial::Touch { upload, writer };
+        block_on(edge.service.links.execute(link, touch))
     };
     block_on(edge.service.links.execute(link, begin(7))).expect("the first");
     assert!(touch(7).is_ok());

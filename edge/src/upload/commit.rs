@@ -11,13 +11,15 @@ use chatlift_shared::{AppId, Problem, ProblemCode, UploadId, kind};
 use futures_util::future::{Either, select};
 
 use super::source::Source;
-use crate::link::command::{Command, FoundFile, Reply, Seal, Sealed};
+use crate::link::command;
+use crate::link::command::Seal;
 use crate::link::decide::PARTS_NAMED;
 use crate::link::key::object_key;
+use crate::link::reply::{FoundFile, Sealed, Sealing};
 use crate::link::state::Policy;
 use crate::link::work::{WORKING_EVERY, workings};
 use crate::ports::{Bucket, CompleteError, Failure, Links, World};
-use crate::service::{Service, unexpected};
+use crate::service::Service;
 
 /// What a committed object was announced as.
 #[derive(Clone, Debug)]
@@ -58,14 +60,13 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         request: CompleteUpload,
         whole: Option<Sha256>,
     ) -> Result<FoundFile, Failure> {
-        let seal = Command::Seal {
+        let seal = command::SealUpload {
             upload,
             seal: self.seal(request),
         };
-        let sealed = match self.links.execute(upload.link(), seal).await? {
-            Reply::Sealed(sealed) => sealed,
-            Reply::File(found) => return Ok(*found),
-            other => return Err(unexpected(&other)),
+        let sealed = match self.ask(upload, seal).await? {
+            Sealing::Sealed(sealed) => *sealed,
+            Sealing::File(found) => return Ok(*found),
         };
         self.commit_sealed(app, upload, sealed, whole, None).await
     }
@@ -132,9 +133,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             }
             before = now;
             // What the link says to it, it says again at the end.
-            let _ = self
-                .tell(upload, Command::Working { upload, attempt })
-                .await;
+            let _ = self.ask(upload, command::Working { upload, attempt }).await;
         }
         work.await
     }
@@ -178,16 +177,16 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         }
         if matches!(&error, CompleteError::Bucket(error) if error.gone) {
             // Nothing that is sent will make a file of it any more; a new upload will.
-            self.tell(upload, Command::Withdraw { upload, attempt })
+            self.ask(upload, command::Withdraw { upload, attempt })
                 .await?;
             return Err(ProblemCode::UploadAborted.into());
         }
         // Two requests for one part that crossed leave R2 with the part of one and the link with
         // the tag of the other. Nothing tells which part it was, so all are asked for again.
         let keep_parts = error != CompleteError::Parts;
-        self.tell(
+        self.ask(
             upload,
-            Command::Reopen {
+            command::Reopen {
                 upload,
                 attempt,
                 keep_parts,
@@ -257,14 +256,14 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
                 .field("Repr-Digest")
                 .into());
         }
-        let commit = Command::Commit {
+        let commit = command::Commit {
             upload,
             attempt,
             media_type,
             sha256,
             etag: head.etag,
         };
-        match self.ask_for_file(upload.into(), commit).await {
+        match self.ask(upload, commit).await {
             Err(Failure::Refused(problem)) => {
                 // Busy is what a later attempt has: the object is that one's. All else is that the
                 // upload was ended meanwhile. The link removes the object too, later, should this
@@ -313,7 +312,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         attempt: u64,
         key: &str,
     ) -> Result<(), Failure> {
-        self.tell(upload, Command::Withdraw { upload, attempt })
+        self.ask(upload, command::Withdraw { upload, attempt })
             .await?;
         let _ = self.bucket.delete(key).await;
         Ok(())
@@ -324,7 +323,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     /// # Errors
     /// `upload-not-found`; `upload-busy` when it is being stored, or is.
     pub async fn abort_upload(&self, upload: UploadId) -> Result<(), Failure> {
-        self.tell(upload, Command::Abort { upload }).await
+        self.ask(upload, command::Abort { upload }).await
     }
 
     /// Ends an upload, or withdraws the file that it became, for who sent it. Again is fine.
@@ -332,7 +331,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     /// # Errors
     /// `upload-not-found`; `file-taken` once the app has it; `too-many-withdrawn`.
     pub async fn withdraw_file(&self, upload: UploadId) -> Result<(), Failure> {
-        self.tell(upload, Command::WithdrawFile { upload }).await
+        self.ask(upload, command::WithdrawFile { upload }).await
     }
 }
 

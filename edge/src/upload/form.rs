@@ -11,7 +11,8 @@ use chatlift_shared::{AppId, LinkId, Problem, ProblemCode};
 use sha2::Digest as _;
 
 use super::receive::{By, Target};
-use crate::link::command::{Command, FoundFile, OpenUpload};
+use crate::link::command;
+use crate::link::reply::{FoundFile, OpenUpload};
 use crate::ports::{Bucket, Failure, Incoming, Links, World};
 use crate::service::Service;
 
@@ -70,11 +71,11 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
                 return Err(failure);
             }
         };
-        let resize = Command::Resize {
+        let resize = command::Resize {
             upload: opened.id,
             size: gathered.size,
         };
-        self.tell(opened.id, resize).await?;
+        self.ask(opened.id, resize).await?;
         let request = CompleteUpload {
             sha256: None,
             parts_sha256: Some(Sha256::of_parts(gathered.parts)),

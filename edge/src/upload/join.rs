@@ -13,12 +13,12 @@ use chatlift_shared::{AppId, LinkId, Problem, ProblemCode, UploadId};
 use super::commit::{Announced, check_beginning};
 use super::source::Source;
 use crate::checksum::Algorithm;
-use crate::link::command::{Command, Reply};
 use crate::link::key::object_key;
-use crate::link::serial::{JOIN_PART_SIZE, Pieces, Protocol, Role, Serial, SerialCommand};
+use crate::link::serial;
+use crate::link::serial::{JOIN_PART_SIZE, Pieces, Protocol, Role, Serial};
 use crate::link::state::{Multipart, Part};
 use crate::ports::{Bucket, BucketError, Failure, Links, World};
-use crate::service::{Service, unexpected};
+use crate::service::Service;
 
 impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     /// Joins pieces into a file; answers the upload that it is. Joined before: the same.
@@ -35,18 +35,14 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         ids: Vec<UploadId>,
     ) -> Result<UploadId, Failure> {
         let upload = self.new_upload_id(link);
-        let ask = SerialCommand::Pieces {
+        let read = serial::ReadPieces {
             pieces: ids.clone(),
         };
-        let ask = Command::Serial(upload, ask);
         let Pieces {
             policy,
             pieces,
             joined,
-        } = match self.links.execute(link, ask).await? {
-            Reply::Pieces(pieces) => pieces,
-            other => return Err(unexpected(&other)),
-        };
+        } = self.links.execute(link, read).await?;
         if let Some(joined) = joined {
             return Ok(joined);
         }
@@ -71,7 +67,8 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             r2_upload_id: self.bucket.create(&key, part_size).await?,
             part_size,
         };
-        let join = SerialCommand::Join {
+        let join = serial::Join {
+            upload,
             attempt,
             name: name.clone(),
             multipart: multipart.clone(),
@@ -85,11 +82,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
                 sha256: None,
             },
         };
-        if let Err(failure) = self
-            .links
-            .execute(link, Command::Serial(upload, join))
-            .await
-        {
+        if let Err(failure) = self.ask(upload, join).await {
             let _ = self.bucket.abort(&key, &multipart.r2_upload_id).await;
             return Err(failure);
         }
@@ -154,12 +147,13 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
                 etag: put.etag,
                 sha256: put.sha256,
             };
-            let record = SerialCommand::RecordJoined {
+            let record = serial::RecordJoined {
+                upload,
                 attempt,
                 n: number,
                 part,
             };
-            self.tell(upload, Command::Serial(upload, record)).await?;
+            self.ask(upload, record).await?;
         }
         let digest = feed.digest().await?;
         self.bucket

@@ -5,11 +5,12 @@ use chatlift_shared::{AppId, LinkId, ProblemCode, UploadId};
 
 use super::commit::check_beginning;
 use super::ticket::Ticket;
-use crate::link::command::{Command, OpenUpload, Reply};
+use crate::link::command;
 use crate::link::key::object_key;
+use crate::link::reply::{Announced, OpenUpload};
 use crate::link::state::{Multipart, Policy};
 use crate::ports::{Bucket, Failure, Links, World};
-use crate::service::{Service, unexpected};
+use crate::service::Service;
 
 /// Which upload an announcement goes on with, beside one of the same name and size.
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,7 +41,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         head: &[u8],
         Joins { earlier, alone }: Joins<'_>,
     ) -> Result<(OpenUpload, bool), Failure> {
-        let announce = Command::Announce {
+        let announce = command::Announce {
             name: name.clone(),
             size,
             earlier: earlier.map(|ticket| {
@@ -53,11 +54,10 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             }),
         };
         let policy = match self.links.execute(link, announce).await? {
-            Reply::Upload(known) if known.multipart.alone == alone => return Ok((known, false)),
+            Announced::Known(known) if known.multipart.alone == alone => return Ok((known, false)),
             // One that others may join as well.
-            Reply::Upload(_) => self.read_link(link).await?.link.policy,
-            Reply::Room(policy) => policy,
-            other => return Err(unexpected(&other)),
+            Announced::Known(_) => self.read_link(link).await?.link.policy,
+            Announced::Room(policy) => policy,
         };
         check_beginning(&policy.accept, head, size, &name)?;
         self.open(app, link, name, size, alone).await
@@ -100,7 +100,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             part_size,
             alone,
         };
-        let open = Command::Open {
+        let open = command::Open {
             upload,
             name,
             size,
@@ -108,11 +108,10 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         };
         match self.links.execute(link, open).await {
             // A twin was announced at the same moment: the link has seen to ours.
-            Ok(Reply::Upload(opened)) => {
+            Ok(opened) => {
                 let new = opened.id == upload;
                 Ok((opened, new))
             }
-            Ok(other) => Err(unexpected(&other)),
             Err(failure) => {
                 // The link does not know of it, so nobody else would. R2 drops it after 7 days
                 // if this fails.

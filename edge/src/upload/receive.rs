@@ -13,16 +13,17 @@ use chatlift_shared::limits::part_len;
 use chatlift_shared::{AppId, Problem, ProblemCode, UploadId};
 
 use super::source::{Keeping, Source};
-use crate::link::command::{Command, FoundFile, Reply};
+use crate::link::command;
 use crate::link::flow::{Segment, Way};
 use crate::link::key::object_key;
-use crate::link::lease::{Asked, Lease};
-use crate::link::serial::SerialCommand;
+use crate::link::lease::{Lease, LeaseAnswer};
+use crate::link::reply::{FoundFile, Sealing};
+use crate::link::serial;
 use crate::link::state::{Multipart, Part};
 use crate::ports::{
     Begun, Bucket, BucketError, Chunk, Failure, Feed, Kept, Links, Put, Stage, World,
 };
-use crate::service::{Service, unexpected};
+use crate::service::Service;
 
 /// Bytes on their way from which on a lease is held for them. Fewer are sent again sooner than the link
 /// is asked.
@@ -216,8 +217,8 @@ where
         }
         loop {
             match self.links.lease(lease).await {
-                Ok(Asked::Now) => return,
-                Ok(Asked::NotYet) => {}
+                Ok(LeaseAnswer::Collect) => return,
+                Ok(LeaseAnswer::Renew) => {}
                 // What is sent again then is the price of an object that cannot be reached.
                 Err(_) => return pending().await,
             }
@@ -260,32 +261,36 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         let (sha256, complete) = match target.by {
             By::Parts { sha256, complete } => (sha256, complete),
             By::Serial { writer } => {
-                let record = SerialCommand::Record { writer, n, part };
-                self.tell(upload, Command::Serial(upload, record)).await?;
+                let record = serial::Record {
+                    upload,
+                    writer,
+                    n,
+                    part,
+                };
+                self.ask(upload, record).await?;
                 return Ok(Held::Part);
             }
         };
         if sha256.is_some_and(|said| said != put.sha256) {
             // R2 took the wrong bytes in place of any right ones.
-            self.tell(upload, Command::ForgetPart { upload, n }).await?;
+            self.ask(upload, command::ForgetPart { upload, n }).await?;
             return Err(wrong_digest().into());
         }
-        let record = Command::RecordPart {
+        let record = command::RecordPart {
             upload,
             n,
             part,
             seal: complete.map(|request| self.seal(request)),
         };
-        match self.links.execute(upload.link(), record).await? {
-            Reply::Done => Ok(Held::Part),
-            Reply::File(found) => Ok(Held::File(found)),
-            Reply::Sealed(sealed) => {
+        match self.ask(upload, record).await? {
+            None => Ok(Held::Part),
+            Some(Sealing::File(found)) => Ok(Held::File(found)),
+            Some(Sealing::Sealed(sealed)) => {
                 let found = self
-                    .commit_sealed(target.app, upload, sealed, None, None)
+                    .commit_sealed(target.app, upload, *sealed, None, None)
                     .await?;
                 Ok(Held::File(Box::new(found)))
             }
-            other => Err(unexpected(&other)),
         }
     }
 
@@ -293,9 +298,9 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     /// One that R2 has dropped is ended, so that the file can be announced anew.
     async fn not_put(&self, target: &Target<'_>, error: BucketError) -> Failure {
         let upload = target.upload;
-        let ended = self.tell(upload, Command::Touch { upload }).await;
+        let ended = self.ask(upload, command::Touch { upload }).await;
         let ended = match ended {
-            Ok(()) if error.gone => self.tell(upload, Command::Abort { upload }).await,
+            Ok(()) if error.gone => self.ask(upload, command::Abort { upload }).await,
             other => other,
         };
         match ended {

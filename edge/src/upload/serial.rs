@@ -14,13 +14,15 @@ use super::commit::check_beginning;
 use super::receive::{By, Held, Target};
 use super::source::Source;
 use crate::checksum::{Algorithm, Checksum};
-use crate::link::command::{Command, FoundFile, Reply};
+use crate::link::command;
 use crate::link::flow::segment;
 use crate::link::key::object_key;
-use crate::link::serial::{Phase, Protocol, Role, Serial, SerialCommand, SerialView};
+use crate::link::reply::{FoundFile, Sealing};
+use crate::link::serial;
+use crate::link::serial::{Phase, Protocol, Role, Serial, SerialView};
 use crate::link::state::Multipart;
 use crate::ports::{Bucket, Failure, Feed, Links, Stage, World};
-use crate::service::{Service, unexpected};
+use crate::service::Service;
 
 /// A serial upload to open.
 #[derive(Clone, Debug)]
@@ -109,19 +111,6 @@ where
     B: Bucket,
     W: World,
 {
-    /// Has the link carry out a command about a serial upload that answers with it.
-    async fn ask(&self, upload: UploadId, command: SerialCommand) -> Result<SerialView, Failure> {
-        let command = Command::Serial(upload, command);
-        match self.links.execute(upload.link(), command).await? {
-            Reply::Serial(view) => Ok(*view),
-            other => Err(unexpected(&other)),
-        }
-    }
-
-    async fn say(&self, upload: UploadId, command: SerialCommand) -> Result<(), Failure> {
-        self.tell(upload, Command::Serial(upload, command)).await
-    }
-
     /// Opens a serial upload.
     ///
     /// # Errors
@@ -133,20 +122,17 @@ where
         new: NewSerial,
     ) -> Result<SerialView, Failure> {
         let upload = self.new_upload_id(link);
-        let room = SerialCommand::Room {
+        let room = serial::Room {
             size: new.length,
             role: new.role.clone(),
         };
-        let room = Command::Serial(upload, room);
-        let policy = match self.links.execute(link, room).await? {
-            Reply::Room(policy) => policy,
-            other => return Err(unexpected(&other)),
-        };
+        let policy = self.links.execute(link, room).await?;
         let size = new.length.unwrap_or(policy.max_file_size);
         let key = object_key(app, upload);
         let part_size = part_size(size);
         let r2_upload_id = self.bucket.create(&key, part_size).await?;
-        let open = SerialCommand::Open {
+        let open = serial::Open {
+            upload,
             name: new.name,
             size,
             multipart: Multipart {
@@ -184,7 +170,7 @@ where
         upload: UploadId,
         protocol: Protocol,
     ) -> Result<SerialView, Failure> {
-        let view = self.ask(upload, SerialCommand::Look { protocol }).await?;
+        let view = self.ask(upload, serial::Look { upload, protocol }).await?;
         if protocol == Protocol::Resumable || !view.is_full() {
             return Ok(view);
         }
@@ -200,7 +186,7 @@ where
             self.pass_on_all(&mut walk).await?;
             self.complete_serial(app, &walk.view, None).await?;
         }
-        self.ask(upload, SerialCommand::Look { protocol }).await
+        self.ask(upload, serial::Look { upload, protocol }).await
     }
 
     /// Takes over the upload for a request.
@@ -212,7 +198,8 @@ where
     ) -> Result<Begun<'a>, Failure> {
         let writer = self.world.random().max(1);
         let checked = append.checksum.is_some();
-        let begin = SerialCommand::Begin {
+        let begin = serial::Begin {
+            upload,
             protocol: append.protocol,
             writer,
             offset: append.offset,
@@ -235,7 +222,7 @@ where
             return Ok(Begun::Before(Grown::Piece(view.size), view.expires_at));
         }
         let file = upload.into();
-        let found = self.ask_for_file(file, Command::ReadFile { file }).await?;
+        let found = self.ask(upload, command::ReadFile { file }).await?;
         Ok(Begun::Before(Grown::File(Box::new(found)), view.expires_at))
     }
 
@@ -301,7 +288,8 @@ where
         };
         if let Some(checksum) = &append.checksum {
             let right = !cut && digest.as_ref() == Some(&checksum.digest);
-            let checked = SerialCommand::Checked {
+            let checked = serial::Checked {
+                upload,
                 writer: walk.writer,
                 right,
             };
@@ -362,11 +350,12 @@ where
             let Some(segment) = segment.filter(|segment| segment.length > 0) else {
                 // More than was announced, or than the upload can have: what comes after the end of
                 // a file shows that what came before is not it.
-                let over = SerialCommand::Overrun {
+                let over = serial::Overrun {
+                    upload: walk.view.id,
                     writer: walk.writer,
                     from: append.offset,
                 };
-                self.say(walk.view.id, over).await?;
+                self.ask(walk.view.id, over).await?;
                 return Err(Problem::new(ProblemCode::BodyTooLarge)
                     .field("Upload-Length")
                     .limit(size)
@@ -410,7 +399,11 @@ where
     ) -> Result<Grown, Failure> {
         let (upload, writer) = (walk.view.id, walk.writer);
         if append.last == Some(true) && walk.view.length().is_none() {
-            let ended = SerialCommand::Ended { writer, length: at };
+            let ended = serial::Ended {
+                upload,
+                writer,
+                length: at,
+            };
             walk.view = self.ask(upload, ended).await?;
         }
         let full = walk.view.length() == Some(at);
@@ -437,20 +430,19 @@ where
         whole: Option<Sha256>,
     ) -> Result<Grown, Failure> {
         let (upload, attempt) = (view.id, self.world.random());
-        let seal = SerialCommand::Seal {
+        let seal = serial::Seal {
+            upload,
             attempt,
             sha256: whole,
         };
-        let command = Command::Serial(upload, seal);
-        let sealed = match self.links.execute(upload.link(), command).await? {
-            Reply::Sealed(sealed) => sealed,
-            Reply::File(found) => return Ok(Grown::File(found)),
-            Reply::Serial(view) => return Ok(Grown::Piece(view.size)),
-            other => return Err(unexpected(&other)),
+        let sealed = match self.ask(upload, seal).await? {
+            Some(Sealing::Sealed(sealed)) => *sealed,
+            Some(Sealing::File(found)) => return Ok(Grown::File(found)),
+            None => return Ok(Grown::Piece(view.size)),
         };
         if view.serial.role == Role::Piece {
             self.complete_in_r2(app, upload, &sealed).await?;
-            self.say(upload, SerialCommand::Keep { attempt }).await?;
+            self.ask(upload, serial::Keep { upload, attempt }).await?;
             return Ok(Grown::Piece(sealed.size));
         }
         let expected = view.serial.sha256;
@@ -465,6 +457,6 @@ where
     /// # Errors
     /// `upload-not-found`; `upload-busy` when it is being stored, or is.
     pub async fn abort_serial(&self, upload: UploadId, protocol: Protocol) -> Result<(), Failure> {
-        self.say(upload, SerialCommand::Abort { protocol }).await
+        self.ask(upload, serial::Abort { upload, protocol }).await
     }
 }

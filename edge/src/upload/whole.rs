@@ -9,11 +9,13 @@ use chatlift_shared::{AppId, LinkId, Problem, ProblemCode, UploadId};
 use super::commit::Announced;
 use super::receive::{ended_early, wrong_digest};
 use super::source::Source;
-use crate::link::command::{Command, FoundFile, Reply};
+use crate::link::command;
 use crate::link::key::object_key;
+use crate::link::reply;
+use crate::link::reply::FoundFile;
 use crate::link::state::Policy;
 use crate::ports::{Bucket, Failure, Feed, Links, Put, PutError, World};
-use crate::service::{Service, unexpected};
+use crate::service::Service;
 
 /// What came of the wish to store a file in one request.
 enum Reserved {
@@ -117,7 +119,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         }
         let upload = self.new_upload_id(link);
         let attempt = self.world.random();
-        let reserve = Command::Reserve {
+        let reserve = command::Reserve {
             upload,
             attempt,
             name: name.to_owned(),
@@ -125,13 +127,12 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             sha256,
         };
         match self.links.execute(link, reserve).await? {
-            Reply::Room(policy) => Ok(Reserved::Room(Reservation {
+            reply::Reserved::Room(policy) => Ok(Reserved::Room(Reservation {
                 upload,
                 attempt,
                 policy,
             })),
-            Reply::File(found) => Ok(Reserved::Stored(found)),
-            other => Err(unexpected(&other)),
+            reply::Reserved::Stored(found) => Ok(Reserved::Stored(found)),
         }
     }
 

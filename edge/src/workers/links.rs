@@ -9,8 +9,10 @@ use worker::{Env, Headers, Method, ObjectNamespace, Request, RequestInit, Respon
 
 use super::counts;
 use super::setup::{away, broken};
-use crate::link::command::{Answer, Command, Reply};
-use crate::link::lease::{Asked, Lease};
+use crate::link::command::ReadEvents;
+use crate::link::decide::Decide;
+use crate::link::lease::{Lease, LeaseAnswer};
+use crate::link::message::For;
 use crate::link::version;
 use crate::ports::{Begun, Chunk, Failure, Kept, Links, Stage};
 
@@ -31,6 +33,9 @@ impl Stubs {
         })
     }
 }
+
+/// Path by which a command reaches its link's object.
+const PATH_COMMAND: &str = "/";
 
 /// Paths by which a chunk reaches its link's object, by which a whole part leaves it, and by which
 /// what is held of a part does, for the chunk that ends it.
@@ -98,20 +103,31 @@ impl Stubs {
 }
 
 impl Stubs {
-    /// A link's events as they happen, for a command that reads those so far.
-    pub(super) async fn watch(
+    /// Sends a command.
+    async fn ask(
         &self,
         link: LinkId,
-        command: &Command,
-    ) -> Result<ReadableStream, Failure> {
+        path: &str,
+        command: &impl Serialize,
+    ) -> Result<Response, Failure> {
         let json =
             serde_json::to_string(command).map_err(|e| Failure::unreadable("command", &e))?;
         let mut init = RequestInit::new();
         init.with_method(Method::Post)
             .with_body(Some(JsValue::from_str(&json)));
-        let request = Request::new_with_init(&format!("https://link{PATH_WATCH}"), &init)
-            .map_err(broken("watch"))?;
-        let mut response = self.send(link, request).await?;
+        // The host is never resolved: the request goes to the object by its binding.
+        let request = Request::new_with_init(&format!("https://link{path}"), &init)
+            .map_err(broken("command"))?;
+        self.send(link, request).await
+    }
+
+    /// A link's events as they happen, after those that the command reads.
+    pub(super) async fn watch(
+        &self,
+        link: LinkId,
+        command: &For<ReadEvents>,
+    ) -> Result<ReadableStream, Failure> {
+        let mut response = self.ask(link, PATH_WATCH, command).await?;
         let refused = response.headers().has("chatlift-refused").unwrap_or(false);
         if refused {
             let problem: Problem = response.json().await.map_err(broken("watch"))?;
@@ -173,7 +189,7 @@ impl Stage for Stubs {
         }
     }
 
-    async fn lease(&self, lease: Lease) -> Result<Asked, Failure> {
+    async fn lease(&self, lease: Lease) -> Result<LeaseAnswer, Failure> {
         let request = request_about(PATH_LEASE, &lease, None)?;
         let mut response = self.send(lease.upload.link(), request).await?;
         response.json().await.map_err(broken("link object"))
@@ -206,17 +222,10 @@ impl Stage for Stubs {
 }
 
 impl Links for Stubs {
-    async fn execute(&self, link: LinkId, command: Command) -> Result<Reply, Failure> {
-        let json =
-            serde_json::to_string(&command).map_err(|e| Failure::unreadable("command", &e))?;
-        let mut init = RequestInit::new();
-        init.with_method(Method::Post)
-            .with_body(Some(JsValue::from_str(&json)));
-        // The host is never resolved: the request goes to the object by its binding.
-        let request = Request::new_with_init("https://link/", &init).map_err(broken("command"))?;
-        let mut response = self.send(link, request).await?;
+    async fn execute<C: Decide>(&self, link: LinkId, command: C) -> Result<C::Reply, Failure> {
+        let mut response = self.ask(link, PATH_COMMAND, &command.message()).await?;
         let text = response.text().await.map_err(broken("link object"))?;
-        let answer: Answer =
+        let answer: Result<C::Reply, Problem> =
             serde_json::from_str(&text).map_err(|e| Failure::unreadable("link object", &e))?;
         answer.map_err(Failure::Refused)
     }

@@ -10,7 +10,9 @@ use std::rc::Rc;
 
 use chatlift_shared::{LinkId, Problem, ProblemCode, Timestamp, UploadId};
 use futures_util::future::{Either, join_all, select};
-use worker::{Delay, DurableObject, Env, Request, Response, Result, State, durable_object};
+use worker::{
+    Delay, DurableObject, Env, Request, Response, Result, State, Storage, durable_object,
+};
 
 use super::directory::Directories;
 use super::r2::R2;
@@ -20,12 +22,15 @@ use super::watch::Watchers;
 use super::webhooks::Endpoints;
 use super::world::{Workers, now};
 use super::{counts, links, log, setup, stage, store};
-use crate::link::command::{Answer, Command, Reply};
-use crate::link::decide::decide;
-use crate::link::lease;
-use crate::link::lease::{Asked, Lease, Leases};
-use crate::link::serial::SerialCommand;
+use crate::link::command;
+use crate::link::command::ReadEvents;
+use crate::link::decide::{Change, Decide, Visitor, decide};
+use crate::link::flow::Held;
+use crate::link::lease::{Lease, LeaseAnswer, Leases};
+use crate::link::message::{For, Message};
+use crate::link::serial;
 use crate::link::stage as rules;
+use crate::link::state::LinkState;
 use crate::link::version;
 use crate::link::version::OtherVersion;
 use crate::link::work::{due, next_alarm, wake_at};
@@ -44,7 +49,7 @@ const LEASED_FOR: Duration = Duration::from_secs(20);
 
 /// How long is waited for holders to put away what they have: more than a part takes to get from a
 /// worker to here. A holder that has died lets a request wait that long, once.
-const HANDED_OVER_WITHIN: Duration = Duration::from_secs(3);
+const COLLECTED_WITHIN: Duration = Duration::from_secs(3);
 
 /// One link.
 #[durable_object]
@@ -57,6 +62,8 @@ pub struct LinkObject {
     alarm_at: Cell<Option<Timestamp>>,
     /// Until when failed work rests, whatever is asked meanwhile.
     rest_until: Cell<Option<Timestamp>>,
+    /// Whether the link was forgotten, and what the object has is still to be dropped.
+    over: Cell<bool>,
     watchers: Watchers,
     turns: Rc<RefCell<rules::Turns>>,
     leases: RefCell<Leases>,
@@ -70,6 +77,7 @@ impl DurableObject for LinkObject {
             cached: Cached::default(),
             alarm_at: Cell::new(None),
             rest_until: Cell::new(None),
+            over: Cell::new(false),
             watchers: Watchers::default(),
             turns: Rc::default(),
             leases: RefCell::default(),
@@ -136,30 +144,39 @@ impl LinkObject {
             links::PATH_WATCH => return self.watch(request).await,
             _ => {}
         }
-        let command: Command = serde_json::from_str(&request.text().await?)?;
-        let asks_for = match self.cached.borrow().as_ref() {
-            Some(state) => lease::asks_for(state, &command),
+        let Message { owner, command } = serde_json::from_str(&request.text().await?)?;
+        let collects = match self.cached.borrow().as_ref() {
+            Some(state) => command.collects(state),
             // An object that just began holds no leases.
             None => None,
         };
-        if let Some(upload) = asks_for {
-            self.hand_over(upload).await;
+        if let Some(upload) = collects {
+            self.collect(upload).await;
         }
-        let puts_away = lease::puts_away(&command);
-        let answer = self.execute(command)?;
-        if let Some((upload, n)) = puts_away {
-            self.leases.borrow_mut().end_part(upload, n);
-        }
-        if answer == Ok(Reply::Forgotten) {
-            self.forget().await?;
-        }
+        self.load_known()?;
+        let allowed = owner.map_or(Ok(()), |owner| owner.check(self.cached.borrow().as_ref()));
+        let answer = match allowed {
+            Err(problem) => serde_json::to_vec(&Err::<(), _>(problem))?,
+            Ok(()) => {
+                let releases = command.releases();
+                let answer = command.visit(Execute(self))?;
+                if let Some((upload, n)) = releases {
+                    self.leases.borrow_mut().end_part(upload, n);
+                }
+                answer
+            }
+        };
+        self.forget_if_over().await?;
         self.set_alarm().await?;
-        Response::from_bytes(serde_json::to_vec(&answer)?)
+        Response::from_bytes(answer)
     }
 
-    /// Drops everything that the object has, so that nothing of it is kept or paid for.
-    async fn forget(&self) -> Result<()> {
-        *self.cached.borrow_mut() = None;
+    /// Drops everything that the object has once its link is forgotten, so that nothing of it is kept or
+    /// paid for.
+    async fn forget_if_over(&self) -> Result<()> {
+        if !self.over.take() {
+            return Ok(());
+        }
         self.rest_until.set(None);
         let storage = self.state.storage();
         storage.delete_alarm().await?;
@@ -171,51 +188,55 @@ impl LinkObject {
     async fn lease(&self, lease: Lease) -> Result<Response> {
         let asked = self.leases.borrow_mut().hold(lease);
         let asked = match select(asked, Delay::from(LEASED_FOR)).await {
-            Either::Left((Ok(()), _)) => Asked::Now,
+            Either::Left((Ok(()), _)) => LeaseAnswer::Collect,
             // It was ended: its holder has its answer, or will have it.
-            Either::Left((Err(_), _)) => Asked::NotYet,
-            Either::Right(_) => Asked::NotYet,
+            Either::Left((Err(_), _)) => LeaseAnswer::Renew,
+            Either::Right(_) => LeaseAnswer::Renew,
         };
         Response::from_json(&asked)
     }
 
     /// Has the holders of leases stage the bytes that they have of an upload, and waits until they have.
-    async fn hand_over(&self, upload: UploadId) {
+    async fn collect(&self, upload: UploadId) {
         let waits = self.leases.borrow_mut().ask(upload);
         if !waits.is_empty() {
-            select(join_all(waits), Delay::from(HANDED_OVER_WITHIN)).await;
+            select(join_all(waits), Delay::from(COLLECTED_WITHIN)).await;
         }
     }
 
-    /// Carries out a command: load, decide, store.
-    fn execute(&self, command: Command) -> Result<Answer> {
-        if let Err(newer) = self.load()? {
-            return Err(worker::Error::RustError(newer.to_string()));
-        }
-        let storage = self.state.storage();
+    /// Reads the link, unless it was read.
+    fn load_known(&self) -> Result<()> {
+        let newer = |newer: OtherVersion| worker::Error::RustError(newer.to_string());
+        self.load()?.map_err(newer)
+    }
+
+    /// Carries out a command: load, decide, store. What is to be awaited after it is
+    /// [`Self::forget_if_over`].
+    fn execute<C: Decide>(&self, command: C) -> Result<core::result::Result<C::Reply, Problem>> {
+        self.load_known()?;
         let mut cached = self.cached.borrow_mut();
-        let unreadable = RefCell::new(None);
-        let held = |upload| {
-            store::held(&storage, upload).unwrap_or_else(|error| {
-                *unreadable.borrow_mut() = Some(error);
-                Default::default()
-            })
-        };
-        let decision = decide(cached.as_ref(), command, &held, now());
-        if let Some(error) = unreadable.into_inner() {
-            return Err(error);
+        let rows = Rows::new(&self.state);
+        let decision = decide(cached.as_ref(), command, &|upload| rows.held(upload), now());
+        rows.were_read()?;
+        match decision {
+            Ok(decision) => {
+                self.store(&mut cached, decision.change)?;
+                Ok(Ok(decision.reply))
+            }
+            Err(problem) => Ok(Err(problem)),
         }
-        let decision = match decision {
-            Ok(decision) => decision,
-            Err(problem) => return Ok(Err(problem)),
+    }
+
+    fn store(&self, cached: &mut Option<LinkState>, change: Change) -> Result<()> {
+        let before = cached.take();
+        let Some(next) = change.next else {
+            self.over.set(true);
+            return Ok(());
         };
-        let saved = store::save(&storage, cached.as_ref(), &decision.next, &decision.parts);
-        if saved.is_ok() {
-            self.watchers.tell(cached.as_ref(), &decision.next);
-        }
-        *cached = saved.is_ok().then_some(decision.next);
-        saved?;
-        Ok(Ok(decision.reply))
+        store::save(&self.state.storage(), before.as_ref(), &next, &change.parts)?;
+        self.watchers.tell(before.as_ref(), &next);
+        *cached = Some(next);
+        Ok(())
     }
 
     /// Keeps what arrives of a chunk. Every row is written as soon as it is full, and the last one
@@ -270,15 +291,14 @@ impl LinkObject {
     /// What keeps a chunk from here on; `None` where the part is recorded, so that there is nothing
     /// to keep.
     fn take_over(&self, chunk: Chunk) -> Result<core::result::Result<Option<Keeper>, Problem>> {
-        let touch = match chunk.writer {
-            Some(writer) => Command::Serial(chunk.upload, SerialCommand::Touch { writer }),
-            None => Command::Touch {
-                upload: chunk.upload,
-            },
+        let upload = chunk.upload;
+        let touched = match chunk.writer {
+            Some(writer) => self.execute(serial::Touch { upload, writer })?,
+            None => self.execute(command::Touch { upload })?,
         };
-        match self.execute(touch)? {
-            Ok(_) if self.is_recorded(&chunk)? => Ok(Ok(None)),
-            Ok(_) => Ok(self.keeper(chunk)?.map(Some)),
+        match touched {
+            Ok(()) if self.is_recorded(&chunk)? => Ok(Ok(None)),
+            Ok(()) => Ok(self.keeper(chunk)?.map(Some)),
             Err(problem) => Ok(Err(problem)),
         }
     }
@@ -306,10 +326,9 @@ impl LinkObject {
 
     /// The link's events as they happen.
     async fn watch(&self, mut request: Request) -> Result<Response> {
-        let command: Command = serde_json::from_str(&request.text().await?)?;
-        match self.execute(command)? {
-            Ok(Reply::Events(events)) => Response::from_stream(self.watchers.watch(&events)?),
-            Ok(_) => Err(worker::Error::RustError("the answer is not events".into())),
+        let read: For<ReadEvents> = serde_json::from_str(&request.text().await?)?;
+        match self.execute(read)? {
+            Ok(events) => Response::from_stream(self.watchers.watch(&events)?),
             Err(problem) => {
                 let mut response = Response::from_json(&problem)?;
                 response.headers_mut().set("chatlift-refused", "1")?;
@@ -338,7 +357,7 @@ impl LinkObject {
     }
 
     async fn work(&self) -> Result<()> {
-        if let Err(problem) = self.execute(Command::Tick)? {
+        if let Err(problem) = self.execute(command::Tick)? {
             // The object was never given a link.
             log::error(
                 "alarm without a link",
@@ -388,17 +407,53 @@ impl LinkObject {
 struct Local<'a>(&'a LinkObject);
 
 impl Links for Local<'_> {
-    async fn execute(
+    async fn execute<C: Decide>(
         &self,
         _link: LinkId,
-        command: Command,
-    ) -> core::result::Result<Reply, Failure> {
+        command: C,
+    ) -> core::result::Result<C::Reply, Failure> {
         let broken = |error| Failure::Broken(log::text(&error));
         let answer = self.0.execute(command).map_err(broken)?;
-        if answer == Ok(Reply::Forgotten) {
-            self.0.forget().await.map_err(broken)?;
-        }
+        self.0.forget_if_over().await.map_err(broken)?;
         answer.map_err(Failure::Refused)
+    }
+}
+
+/// Carries out a command that came as a message; what comes of it is the answer, as JSON.
+struct Execute<'a>(&'a LinkObject);
+
+impl Visitor for Execute<'_> {
+    type Output = Result<Vec<u8>>;
+
+    fn visit<C: Decide>(self, command: C) -> Result<Vec<u8>> {
+        Ok(serde_json::to_vec(&self.0.execute(command)?)?)
+    }
+}
+
+/// The rows of parts, as a decision asks for them.
+struct Rows {
+    storage: Storage,
+    unreadable: RefCell<Option<worker::Error>>,
+}
+
+impl Rows {
+    fn new(state: &State) -> Self {
+        Self {
+            storage: state.storage(),
+            unreadable: RefCell::default(),
+        }
+    }
+
+    fn held(&self, upload: UploadId) -> Held {
+        store::held(&self.storage, upload).unwrap_or_else(|error| {
+            *self.unreadable.borrow_mut() = Some(error);
+            Held::default()
+        })
+    }
+
+    /// Fails when one could not be read: what was decided then is decided on nothing.
+    fn were_read(self) -> Result<()> {
+        self.unreadable.into_inner().map_or(Ok(()), Err)
     }
 }
 

@@ -27,7 +27,8 @@ use crate::chat::AccountId;
 use crate::chat::vault::Tickets;
 use crate::config::Config;
 use crate::http::{Body, Limit, Request, Response, Runtime};
-use crate::link::command::Command;
+use crate::link::command::ReadEvents;
+use crate::link::message::For;
 use crate::memory::Account;
 use crate::ports::Failure;
 
@@ -187,7 +188,11 @@ impl Runtime for Bindings<'_> {
         Ok(text)
     }
 
-    async fn watch(&self, link: LinkId, command: &Command) -> Result<ReadableStream, Failure> {
+    async fn watch(
+        &self,
+        link: LinkId,
+        command: &For<ReadEvents>,
+    ) -> Result<ReadableStream, Failure> {
         Stubs::new(self.env)?.watch(link, command).await
     }
 

@@ -4,31 +4,71 @@
 use chatlift_shared::api::{DeletedReason, Join, LinkState as Status, UnderWay};
 use chatlift_shared::limits::part_len;
 use chatlift_shared::webhook::{EventKind, LinkEnded};
-use chatlift_shared::{FileId, UploadId};
+use chatlift_shared::{FileId, Problem, UploadId};
 
-use super::Step;
-use crate::link::command::{Answer, Reply};
-use crate::link::state::UploadState;
+use super::{Decide, Step};
+use crate::link::command::{Finish, Opened, ReadProgress};
+use crate::link::state::{LinkView, UploadState};
+
+/// Notes the first time; whoever opens the link later changes nothing.
+impl Decide for Opened {
+    fn decide(self, step: &mut Step<'_>) -> Result<(), Problem> {
+        if step.state.link.opened_at.is_none() {
+            step.state.link.opened_at = Some(step.now);
+        }
+        Ok(())
+    }
+}
+
+/// Completes a link whose files are joined, if it has any. A file that is being committed at
+/// this moment is committed all the same.
+impl Decide for Finish {
+    fn decide(self, step: &mut Step<'_>) -> Result<(), Problem> {
+        let Self { order } = self;
+        let joins = step.state.link.policy.join == Some(Join::Pdf);
+        if joins && step.state.link.status == Status::Active && step.state.files_stored() > 0 {
+            step.complete(&order);
+        }
+        Ok(())
+    }
+}
+
+/// The link with how far its uploads are.
+impl Decide for ReadProgress {
+    fn decide(self, step: &mut Step<'_>) -> Result<LinkView, Problem> {
+        let mut view = step.state.view();
+        let mut under_way: Vec<_> = step
+            .state
+            .uploads
+            .iter()
+            .filter_map(|(id, row)| {
+                let held = match &row.state {
+                    UploadState::Receiving { multipart, .. } => {
+                        step.bytes_held(*id, row.size, multipart.part_size)
+                    }
+                    // All parts are there; a file in one request is there or not.
+                    UploadState::Completing { multipart, .. } => {
+                        multipart.as_ref().map_or(0, |_| row.size)
+                    }
+                    UploadState::Piece { .. } => row.size,
+                    UploadState::Stored(_) | UploadState::Aborted { .. } => return None,
+                };
+                let shown = UnderWay {
+                    id: *id,
+                    name: row.name.clone(),
+                    size: row.size,
+                    held,
+                };
+                Some((row.created_at, shown))
+            })
+            .collect();
+        under_way.sort_by_key(|(at, shown)| (*at, shown.id));
+        view.under_way = under_way.into_iter().map(|(_, shown)| shown).collect();
+        Ok(view)
+    }
+}
 
 impl Step<'_> {
-    /// Notes the first time; whoever opens the link later changes nothing.
-    pub(super) fn opened(&mut self) -> Reply {
-        if self.state.link.opened_at.is_none() {
-            self.state.link.opened_at = Some(self.now);
-        }
-        Reply::Done
-    }
-
-    /// Completes a link whose files are joined, if it has any. A file that is being committed at
-    /// this moment is committed all the same.
-    pub(super) fn finish(&mut self, order: &[FileId]) -> Answer {
-        let joins = self.state.link.policy.join == Some(Join::Pdf);
-        if joins && self.state.link.status == Status::Active && self.state.files_stored() > 0 {
-            self.complete(order);
-        }
-        Ok(self.link())
-    }
-
     /// The link takes no more files.
     pub(super) fn complete(&mut self, order: &[FileId]) {
         self.state.link.status = Status::Completed;
@@ -67,39 +107,6 @@ impl Step<'_> {
             files,
             order: ids,
         }
-    }
-
-    /// The link with how far its uploads are.
-    pub(super) fn progress(&self) -> Reply {
-        let mut view = self.state.view();
-        let mut under_way: Vec<_> = self
-            .state
-            .uploads
-            .iter()
-            .filter_map(|(id, row)| {
-                let held = match &row.state {
-                    UploadState::Receiving { multipart, .. } => {
-                        self.bytes_held(*id, row.size, multipart.part_size)
-                    }
-                    // All parts are there; a file in one request is there or not.
-                    UploadState::Completing { multipart, .. } => {
-                        multipart.as_ref().map_or(0, |_| row.size)
-                    }
-                    UploadState::Piece { .. } => row.size,
-                    UploadState::Stored(_) | UploadState::Aborted { .. } => return None,
-                };
-                let shown = UnderWay {
-                    id: *id,
-                    name: row.name.clone(),
-                    size: row.size,
-                    held,
-                };
-                Some((row.created_at, shown))
-            })
-            .collect();
-        under_way.sort_by_key(|(at, shown)| (*at, shown.id));
-        view.under_way = under_way.into_iter().map(|(_, shown)| shown).collect();
-        Reply::Link(Box::new(view))
     }
 
     fn bytes_held(&self, upload: UploadId, size: u64, part_size: u64) -> u64 {

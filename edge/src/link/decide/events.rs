@@ -4,8 +4,8 @@ use chatlift_shared::api::{EventState, EventStatus, LoggedEvent};
 use chatlift_shared::webhook::{Event, EventKind};
 use chatlift_shared::{EventId, Problem, ProblemCode};
 
-use super::Step;
-use crate::link::command::{Answer, Outcome, Reply};
+use super::{Decide, Step};
+use crate::link::command::{Outcome, ReadEvents, Redeliver, Tried};
 use crate::link::outbox;
 use crate::link::state::EventRow;
 
@@ -18,6 +18,70 @@ pub(crate) fn logged(id: EventId, row: &EventRow) -> Option<LoggedEvent> {
         attempts: row.attempts,
         next_attempt_at: (row.state == EventState::Pending).then_some(row.next_at),
     })
+}
+
+impl Decide for Redeliver {
+    fn decide(self, step: &mut Step<'_>) -> Result<EventStatus, Problem> {
+        let Self { event } = self;
+        let now = step.now;
+        let row = step.event_mut(event)?;
+        row.state = EventState::Pending;
+        row.round_at = now;
+        row.round_attempts = 0;
+        row.next_at = now;
+        step.event_status(event)
+    }
+}
+
+/// What happened, oldest first: ids of a link's events grow.
+impl Decide for ReadEvents {
+    fn decide(self, step: &mut Step<'_>) -> Result<Vec<LoggedEvent>, Problem> {
+        let Self { after } = self;
+        let events = step
+            .state
+            .events
+            .iter()
+            .filter(|(id, _)| after.is_none_or(|after| **id > after))
+            .filter_map(|(id, row)| logged(*id, row))
+            .collect();
+        Ok(events)
+    }
+}
+
+impl Decide for Tried {
+    fn decide(self, step: &mut Step<'_>) -> Result<EventStatus, Problem> {
+        let Self {
+            event,
+            attempt,
+            outcome,
+            jitter,
+        } = self;
+        let now = step.now;
+        let row = step.event_mut(event)?;
+        // A try that was reported before counts once.
+        if row.state == EventState::Pending && attempt == row.attempts + 1 {
+            if outcome != Outcome::Held {
+                row.attempts = attempt;
+                row.round_attempts += 1;
+            }
+            let (tries, round_at) = (row.round_attempts, row.round_at);
+            let next = match outcome {
+                Outcome::Acknowledged => {
+                    row.state = EventState::Acknowledged;
+                    return step.event_status(event);
+                }
+                Outcome::Gone | Outcome::Held => outbox::held_until(round_at, now, jitter),
+                Outcome::Failed { retry_after } => {
+                    outbox::next_attempt(tries, round_at, now, jitter, retry_after)
+                }
+            };
+            match next {
+                Some(next) => row.next_at = next,
+                None => row.state = EventState::Parked,
+            }
+        }
+        step.event_status(event)
+    }
 }
 
 impl Step<'_> {
@@ -48,80 +112,24 @@ impl Step<'_> {
         );
     }
 
-    pub(super) fn redeliver(&mut self, event: EventId) -> Answer {
-        let now = self.now;
-        let row = self.event_mut(event)?;
-        row.state = EventState::Pending;
-        row.round_at = now;
-        row.round_attempts = 0;
-        row.next_at = now;
-        self.event_status(event)
-    }
-
-    /// What happened, oldest first: ids of a link's events grow.
-    pub(super) fn read_events(&self, after: Option<EventId>) -> Answer {
-        let events = self
-            .state
-            .events
-            .iter()
-            .filter(|(id, _)| after.is_none_or(|after| **id > after))
-            .filter_map(|(id, row)| logged(*id, row))
-            .collect();
-        Ok(Reply::Events(events))
-    }
-
-    pub(super) fn event_mut(&mut self, event: EventId) -> Result<&mut EventRow, Problem> {
+    fn event_mut(&mut self, event: EventId) -> Result<&mut EventRow, Problem> {
         self.state
             .events
             .get_mut(&event)
             .ok_or_else(|| ProblemCode::EventNotFound.into())
     }
 
-    pub(super) fn event_status(&self, event: EventId) -> Answer {
+    fn event_status(&self, event: EventId) -> Result<EventStatus, Problem> {
         let row = self
             .state
             .events
             .get(&event)
             .ok_or_else(|| Problem::new(ProblemCode::EventNotFound))?;
-        Ok(Reply::Event(EventStatus {
+        Ok(EventStatus {
             id: event,
             attempts: row.attempts,
             state: row.state,
             next_attempt_at: (row.state == EventState::Pending).then_some(row.next_at),
-        }))
-    }
-
-    pub(super) fn tried(
-        &mut self,
-        event: EventId,
-        attempt: u32,
-        outcome: Outcome,
-        jitter: u16,
-    ) -> Answer {
-        let now = self.now;
-        let row = self.event_mut(event)?;
-        // A try that was reported before counts once.
-        if row.state == EventState::Pending && attempt == row.attempts + 1 {
-            if outcome != Outcome::Held {
-                row.attempts = attempt;
-                row.round_attempts += 1;
-            }
-            let (tries, round_at) = (row.round_attempts, row.round_at);
-            let next = match outcome {
-                Outcome::Acknowledged => {
-                    row.state = EventState::Acknowledged;
-                    return self.event_status(event);
-                }
-                Outcome::Gone | Outcome::Held => outbox::held_until(round_at, now, jitter),
-                Outcome::Failed { retry_after } => {
-                    outbox::next_attempt(tries, round_at, now, jitter, retry_after)
-                }
-            };
-            match next {
-                Some(next) => row.next_at = next,
-                None => row.state = EventState::Parked,
-            }
-        }
-        self.event_status(event)
+        })
     }
 }

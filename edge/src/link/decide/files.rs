@@ -9,13 +9,94 @@ use chatlift_shared::limits::{REASON_MAX, RECEIPT_CODE_MAX, WITHDRAWN_MAX};
 use chatlift_shared::webhook::{EventKind, FileDeleted};
 use chatlift_shared::{FileId, Problem, ProblemCode, UploadId};
 
-use super::{PartWrite, Step};
-use crate::link::command::{Answer, FoundFile, Reply};
+use super::{Decide, PartWrite, Step};
+use crate::link::command::{DeleteFile, ReadFile, RecordReceipt, WithdrawFile};
+use crate::link::reply::FoundFile;
 use crate::link::serial::with_status;
 use crate::link::state::{Cleanup, StoredFile, UploadState, upload_of};
 
+impl Decide for ReadFile {
+    fn decide(self, step: &mut Step<'_>) -> Result<FoundFile, Problem> {
+        step.found_file(self.file)
+    }
+}
+
+impl Decide for RecordReceipt {
+    fn decide(self, step: &mut Step<'_>) -> Result<FoundFile, Problem> {
+        let Self { file, mut receipt } = self;
+        for (field, text, limit) in [
+            ("reason", &receipt.reason, REASON_MAX),
+            ("code", &receipt.code, RECEIPT_CODE_MAX),
+        ] {
+            if text.as_ref().is_some_and(|t| t.chars().count() > limit) {
+                return Err(Problem::new(ProblemCode::InvalidRequest)
+                    .field(field)
+                    .limit(limit as u64));
+            }
+        }
+        let whole = step.state.whole_digest(upload_of(file));
+        let stored = step.stored_mut(file)?;
+        let told = stored.receipt.as_ref().and_then(|known| known.sha256);
+        if receipt.sha256.is_some() && whole.is_some() && receipt.sha256 != whole {
+            // No content came with it that could be wrong: what the two say differs.
+            let problem = Problem::new(ProblemCode::DigestMismatch).field("sha256");
+            return Err(with_status(problem, 409));
+        }
+        receipt.sha256 = receipt.sha256.or(told);
+        match &stored.receipt {
+            Some(known) if *known == receipt => {}
+            Some(known) if !follows(known, &receipt) => {
+                return Err(Problem::new(ProblemCode::ReceiptOutOfOrder).field("status"));
+            }
+            _ => stored.receipt = Some(receipt),
+        }
+        step.found_file(file)
+    }
+}
+
+impl Decide for DeleteFile {
+    fn decide(self, step: &mut Step<'_>) -> Result<(), Problem> {
+        let Self { file } = self;
+        step.stored_mut(file)?;
+        step.delete(upload_of(file), DeletedReason::Requested);
+        Ok(())
+    }
+}
+
+/// Ends an upload for who sent it, stored or not. An attempt to commit it hears that it has ended,
+/// and removes its object. A link that was completed by having all its files takes one in its place,
+/// but for one whose files are joined: its backend joins what is left.
+impl Decide for WithdrawFile {
+    fn decide(self, step: &mut Step<'_>) -> Result<(), Problem> {
+        let Self { upload } = self;
+        let UploadState::Stored(file) = &step.upload(upload)?.state else {
+            step.end_upload(upload);
+            return Ok(());
+        };
+        if file.deleted_at.is_some() {
+            return Ok(());
+        }
+        let taken = |receipt: &Receipt| receipt.status == ReceiptStatus::Delivered;
+        if file.receipt.as_ref().is_some_and(taken) {
+            return Err(ProblemCode::FileTaken.into());
+        }
+        if step.state.files_withdrawn() >= WITHDRAWN_MAX {
+            return Err(Problem::new(ProblemCode::TooManyWithdrawn).limit(WITHDRAWN_MAX.into()));
+        }
+        let link = &step.state.link;
+        let was_full =
+            link.status == Status::Completed && step.state.files_stored() >= link.policy.max_files;
+        let takes_another = was_full && link.policy.join.is_none() && link.expires_at > step.now;
+        step.delete(upload, DeletedReason::Withdrawn);
+        if takes_another {
+            step.state.link.status = Status::Active;
+        }
+        Ok(())
+    }
+}
+
 impl Step<'_> {
-    pub(super) fn stored_mut(&mut self, file: FileId) -> Result<&mut StoredFile, Problem> {
+    fn stored_mut(&mut self, file: FileId) -> Result<&mut StoredFile, Problem> {
         match self
             .state
             .uploads
@@ -27,19 +108,17 @@ impl Step<'_> {
         }
     }
 
-    pub(super) fn found_file(&self, file: FileId) -> Answer {
+    pub(super) fn found_file(&self, file: FileId) -> Result<FoundFile, Problem> {
         let upload = upload_of(file);
         match (
             self.file_with_parts(upload),
             self.state.uploads.get(&upload).map(|u| &u.state),
         ) {
-            (Some(file), Some(UploadState::Stored(stored))) => {
-                Ok(Reply::File(Box::new(FoundFile {
-                    app: self.state.link.app.clone(),
-                    file,
-                    stored: stored.clone(),
-                })))
-            }
+            (Some(file), Some(UploadState::Stored(stored))) => Ok(FoundFile {
+                app: self.state.link.app.clone(),
+                file,
+                stored: stored.clone(),
+            }),
             _ => Err(ProblemCode::FileNotFound.into()),
         }
     }
@@ -60,71 +139,6 @@ impl Step<'_> {
             });
         }
         Some(file)
-    }
-
-    pub(super) fn receipt(&mut self, file: FileId, mut receipt: Receipt) -> Answer {
-        for (field, text, limit) in [
-            ("reason", &receipt.reason, REASON_MAX),
-            ("code", &receipt.code, RECEIPT_CODE_MAX),
-        ] {
-            if text.as_ref().is_some_and(|t| t.chars().count() > limit) {
-                return Err(Problem::new(ProblemCode::InvalidRequest)
-                    .field(field)
-                    .limit(limit as u64));
-            }
-        }
-        let whole = self.state.whole_digest(upload_of(file));
-        let stored = self.stored_mut(file)?;
-        let told = stored.receipt.as_ref().and_then(|known| known.sha256);
-        if receipt.sha256.is_some() && whole.is_some() && receipt.sha256 != whole {
-            // No content came with it that could be wrong: what the two say differs.
-            let problem = Problem::new(ProblemCode::DigestMismatch).field("sha256");
-            return Err(with_status(problem, 409));
-        }
-        receipt.sha256 = receipt.sha256.or(told);
-        match &stored.receipt {
-            Some(known) if *known == receipt => {}
-            Some(known) if !follows(known, &receipt) => {
-                return Err(Problem::new(ProblemCode::ReceiptOutOfOrder).field("status"));
-            }
-            _ => stored.receipt = Some(receipt),
-        }
-        self.found_file(file)
-    }
-
-    pub(super) fn delete_file(&mut self, file: FileId) -> Answer {
-        self.stored_mut(file)?;
-        self.delete(upload_of(file), DeletedReason::Requested);
-        Ok(Reply::Done)
-    }
-
-    /// Ends an upload for who sent it, stored or not. An attempt to commit it hears that it has ended,
-    /// and removes its object. A link that was completed by having all its files takes one in its place,
-    /// but for one whose files are joined: its backend joins what is left.
-    pub(super) fn withdraw_file(&mut self, upload: UploadId) -> Answer {
-        let UploadState::Stored(file) = &self.upload(upload)?.state else {
-            self.end_upload(upload);
-            return Ok(Reply::Done);
-        };
-        if file.deleted_at.is_some() {
-            return Ok(Reply::Done);
-        }
-        let taken = |receipt: &Receipt| receipt.status == ReceiptStatus::Delivered;
-        if file.receipt.as_ref().is_some_and(taken) {
-            return Err(ProblemCode::FileTaken.into());
-        }
-        if self.state.files_withdrawn() >= WITHDRAWN_MAX {
-            return Err(Problem::new(ProblemCode::TooManyWithdrawn).limit(WITHDRAWN_MAX.into()));
-        }
-        let link = &self.state.link;
-        let was_full =
-            link.status == Status::Completed && self.state.files_stored() >= link.policy.max_files;
-        let takes_another = was_full && link.policy.join.is_none() && link.expires_at > self.now;
-        self.delete(upload, DeletedReason::Withdrawn);
-        if takes_another {
-            self.state.link.status = Status::Active;
-        }
-        Ok(Reply::Done)
     }
 
     pub(super) fn delete(&mut self, upload: UploadId, reason: DeletedReason) {

@@ -5,6 +5,8 @@
 //! state as a row until it has happened, so a crash at any moment loses none. Repeating a command
 //! that has succeeded succeeds again and changes nothing.
 
+mod commit;
+mod dispatch;
 mod ending;
 mod events;
 mod files;
@@ -13,16 +15,19 @@ mod pieces;
 mod serial;
 mod uploads;
 
+pub use dispatch::Visitor;
+
 use core::time::Duration;
 
 use chatlift_shared::api::{DeletedReason, LinkState as Status};
 use chatlift_shared::webhook::EventKind;
 use chatlift_shared::{Problem, ProblemCode, Timestamp, UploadId};
 
-use super::command::{Answer, Command, Reply};
+use super::command::Cleaned;
 use super::flow::Held;
+use super::message::{Command, For, Owner};
 use super::state::{
-    Cleanup, CleanupRow, LinkRow, LinkState, Multipart, Part, UploadRow, UploadState, refusal,
+    Cleanup, CleanupRow, LinkState, Multipart, Part, UploadRow, UploadState, refusal,
 };
 use super::version;
 use super::work::retained_until;
@@ -82,179 +87,106 @@ impl PartWrite {
 
 /// What a command makes of a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decision {
-    /// The state to store.
-    pub next: LinkState,
+pub struct Decision<R> {
+    /// What to store.
+    pub change: Change,
+    /// What to answer.
+    pub reply: R,
+}
+
+/// What is to be stored of a decision, in one go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The link's state from here on; `None` when it is forgotten: whoever keeps it drops all of it.
+    pub next: Option<LinkState>,
     /// Rows of the parts table to write with it.
     pub parts: Vec<PartWrite>,
-    /// What to answer.
-    pub reply: Reply,
 }
 
 /// Looks up what is held of an upload.
 pub type Lookup<'a> = &'a dyn Fn(UploadId) -> Held;
 
+/// A command whose rules are known.
+pub trait Decide: Command {
+    /// What it makes of a link.
+    ///
+    /// # Errors
+    /// The problem to answer with.
+    fn decide(self, step: &mut Step<'_>) -> Result<Self::Reply, Problem>;
+
+    /// What it makes of no link.
+    ///
+    /// # Errors
+    /// The problem to answer with: what is not found, for all commands but the one that makes a link.
+    fn without_link(self, _now: Timestamp) -> Result<Decision<Self::Reply>, Problem> {
+        Err(ProblemCode::LinkNotFound.into())
+    }
+
+    /// The upload of which the holders of leases are to stage what has arrived, before this is decided.
+    fn collects(&self, _state: &LinkState) -> Option<UploadId> {
+        None
+    }
+
+    /// The part whose leases are over with this.
+    fn releases(&self) -> Option<(UploadId, u16)> {
+        None
+    }
+}
+
 /// Decides what `command` makes of `state`, which is `None` before the link is made.
 ///
 /// # Errors
 /// The problem to answer with; nothing changes then.
-pub fn decide(
+pub fn decide<C: Decide>(
     state: Option<&LinkState>,
-    command: Command,
+    command: C,
     held: Lookup<'_>,
     now: Timestamp,
-) -> Result<Decision, Problem> {
+) -> Result<Decision<C::Reply>, Problem> {
     let Some(state) = state else {
-        return match command {
-            Command::Create(mut row) => {
-                row.listed.change(now);
-                let next = LinkState::new(*row);
-                let reply = Reply::Link(Box::new(next.view()));
-                Ok(Decision {
-                    next,
-                    parts: vec![],
-                    reply,
-                })
-            }
-            Command::For { missing, .. } => Err(missing.into()),
-            _ => Err(ProblemCode::LinkNotFound.into()),
-        };
+        return command.without_link(now);
     };
-    let mut step = Step {
-        state: state.clone(),
-        parts: Vec::new(),
-        held,
-        now,
-    };
-    // What an older version of this code wrote is this one's from here on.
-    step.state.link.version = version::ROWS;
-    // Whatever is asked, it is asked of a link whose clock is right.
-    step.tick();
-    let reply = step.apply(command)?;
-    step.note_for_list(state);
-    Ok(Decision {
-        next: step.state,
-        parts: step.parts,
-        reply,
-    })
+    let mut step = Step::begin(state, held, now);
+    let reply = command.decide(&mut step)?;
+    let change = step.end(state);
+    Ok(Decision { change, reply })
 }
 
-struct Step<'a> {
+/// A decision that is being made.
+pub struct Step<'a> {
     state: LinkState,
+    forgotten: bool,
     parts: Vec<PartWrite>,
     held: Lookup<'a>,
     now: Timestamp,
 }
 
+impl<'a> Step<'a> {
+    fn begin(state: &LinkState, held: Lookup<'a>, now: Timestamp) -> Self {
+        let mut step = Self {
+            state: state.clone(),
+            forgotten: false,
+            parts: Vec::new(),
+            held,
+            now,
+        };
+        // What an older version of this code wrote is this one's from here on.
+        step.state.link.version = version::ROWS;
+        // Whatever is asked, it is asked of a link whose clock is right.
+        step.tick();
+        step
+    }
+
+    fn end(mut self, before: &LinkState) -> Change {
+        self.note_for_list(before);
+        Change {
+            next: (!self.forgotten).then_some(self.state),
+            parts: self.parts,
+        }
+    }
+}
+
 impl Step<'_> {
-    fn apply(&mut self, command: Command) -> Answer {
-        match command {
-            Command::For {
-                app,
-                missing,
-                command,
-            } => {
-                if app != self.state.link.app {
-                    return Err(missing.into());
-                }
-                self.apply(*command)
-            }
-            Command::Create(row) => self.create_again(&row),
-            Command::Read => Ok(self.link()),
-            Command::ReadProgress => Ok(self.progress()),
-            Command::Opened => Ok(self.opened()),
-            Command::Finish { order } => self.finish(&order),
-            Command::Recall { request } => self.recall(request),
-            Command::Revoke => self.revoke(),
-            Command::Erase => Ok(self.erase()),
-            Command::Forget => Ok(self.forget()),
-            Command::Extend { expires_at } => self.extend(expires_at),
-            Command::Close => self.close(),
-            Command::TryPassword { asker } => self.try_password(asker),
-            Command::PasswordRight { asker } => Ok(self.password_right(&asker)),
-            Command::Listed {
-                version,
-                done,
-                jitter,
-            } => Ok(self.listed(version, done, jitter)),
-            Command::ReadEvents { after } => self.read_events(after),
-            Command::Announce {
-                name,
-                size,
-                earlier,
-            } => self.announce(&name, size, earlier),
-            Command::Open {
-                upload,
-                name,
-                size,
-                multipart,
-            } => self.open(upload, name, size, multipart),
-            Command::RecordPart {
-                upload,
-                n,
-                part,
-                seal,
-            } => self.record_part(upload, n, part, seal),
-            Command::Resize { upload, size } => self.resize(upload, size),
-            Command::Touch { upload } => self.take_parts(upload).map(|()| Reply::Done),
-            Command::ForgetPart { upload, n } => self.forget_part(upload, n),
-            Command::Reserve {
-                upload,
-                attempt,
-                name,
-                size,
-                sha256,
-            } => self.reserve(upload, attempt, name, size, sha256),
-            Command::Seal { upload, seal } => {
-                let parts = (self.held)(upload).parts;
-                self.seal(upload, seal, parts)
-            }
-            Command::Working { upload, attempt } => self.working(upload, attempt),
-            Command::Commit {
-                upload,
-                attempt,
-                media_type,
-                sha256,
-                etag,
-            } => self.commit(upload, attempt, media_type, sha256, etag),
-            Command::Withdraw { upload, attempt } => self.withdraw(upload, attempt),
-            Command::Reopen {
-                upload,
-                attempt,
-                keep_parts,
-            } => self.reopen(upload, attempt, keep_parts),
-            Command::Abort { upload } => self.abort(upload),
-            Command::WithdrawFile { upload } => self.withdraw_file(upload),
-            Command::Serial(upload, command) => self.serial(upload, command),
-            Command::Receipt { file, receipt } => self.receipt(file, receipt),
-            Command::ReadFile { file } => self.found_file(file),
-            Command::DeleteFile { file } => self.delete_file(file),
-            Command::Redeliver { event } => self.redeliver(event),
-            Command::Tried {
-                event,
-                attempt,
-                outcome,
-                jitter,
-            } => self.tried(event, attempt, outcome, jitter),
-            Command::Cleaned { cleanup, done } => Ok(self.cleaned(&cleanup, done)),
-            Command::Tick => Ok(Reply::Done),
-        }
-    }
-
-    fn link(&self) -> Reply {
-        Reply::Link(Box::new(self.state.view()))
-    }
-
-    fn create_again(&self, row: &LinkRow) -> Answer {
-        let known = &self.state.link;
-        // Without an idempotency key the id is random: meeting a link of the same id would be one
-        // chance in 2^96, and joining it would be worse than failing.
-        match known.request {
-            Some(request) if Some(request) == row.request => Ok(self.link()),
-            _ => Err(Problem::new(ProblemCode::IdempotencyKeyReused).field("Idempotency-Key")),
-        }
-    }
-
     /// Refuses when the link takes no more files.
     fn open_for_files(&self) -> Result<(), Problem> {
         match refusal(self.state.link.status) {
@@ -298,20 +230,6 @@ impl Step<'_> {
             .filter(|(_, u)| select(&u.state))
             .map(|(id, _)| *id)
             .collect()
-    }
-
-    fn revoke(&mut self) -> Answer {
-        if self.state.link.status == Status::Active {
-            self.state.link.status = Status::Revoked;
-            self.end_receiving();
-            let completing: Vec<_> = self.ids(|s| matches!(s, UploadState::Completing { .. }));
-            for id in completing {
-                self.end_upload(id);
-            }
-            let ended = self.ended(&[]);
-            self.tell(EventKind::LinkRevoked(ended));
-        }
-        Ok(Reply::Done)
     }
 
     /// Expires the link and its files when their time is over.
@@ -426,17 +344,44 @@ impl Step<'_> {
             },
         );
     }
+}
 
-    fn cleaned(&mut self, cleanup: &str, done: bool) -> Reply {
+impl<C: Decide> Decide for For<C> {
+    fn decide(self, step: &mut Step<'_>) -> Result<C::Reply, Problem> {
+        let Self {
+            app,
+            missing,
+            command,
+        } = self;
+        Owner { app, missing }.check(Some(&step.state))?;
+        command.decide(step)
+    }
+
+    fn without_link(self, _now: Timestamp) -> Result<Decision<C::Reply>, Problem> {
+        Err(self.missing.into())
+    }
+
+    fn collects(&self, state: &LinkState) -> Option<UploadId> {
+        self.command.collects(state)
+    }
+
+    fn releases(&self) -> Option<(UploadId, u16)> {
+        self.command.releases()
+    }
+}
+
+impl Decide for Cleaned {
+    fn decide(self, step: &mut Step<'_>) -> Result<(), Problem> {
+        let Self { cleanup, done } = self;
         if done {
-            self.state.cleanups.remove(cleanup);
-        } else if let Some(row) = self.state.cleanups.get_mut(cleanup) {
+            step.state.cleanups.remove(&cleanup);
+        } else if let Some(row) = step.state.cleanups.get_mut(&cleanup) {
             row.attempts += 1;
-            row.due = self
+            row.due = step
                 .now
                 .plus(CLEANUP_RETRY * row.attempts.min(CLEANUP_RETRY_MAX));
         }
-        Reply::Done
+        Ok(())
     }
 }
 

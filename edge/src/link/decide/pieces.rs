@@ -2,14 +2,59 @@
 
 use chatlift_shared::{Problem, ProblemCode, UploadId};
 
-use super::Step;
-use crate::link::command::{Answer, Reply};
-use crate::link::serial::{PIECES_MAX, Pieces, Role, Serial};
-use crate::link::state::{Multipart, UploadState};
+use super::{Decide, PartWrite, Step};
+use crate::link::serial::{Join, Keep, PIECES_MAX, Pieces, ReadPieces, RecordJoined, Role};
+use crate::link::state::UploadState;
 use crate::link::work::busy_since;
 
+impl Decide for Keep {
+    fn decide(self, step: &mut Step<'_>) -> Result<(), Problem> {
+        let Self { upload, attempt } = self;
+        if step.awaited(upload, attempt)? {
+            step.keep_piece(upload);
+            step.parts.push(PartWrite::DropAll(upload));
+        }
+        Ok(())
+    }
+}
+
+impl Decide for ReadPieces {
+    fn decide(self, step: &mut Step<'_>) -> Result<Pieces, Problem> {
+        step.pieces(&self.pieces)
+    }
+}
+
+impl Decide for Join {
+    fn decide(self, step: &mut Step<'_>) -> Result<(), Problem> {
+        let Role::Join(ids) = &self.serial.role else {
+            return Err(ProblemCode::InvalidRequest.into());
+        };
+        let pieces = step.pieces(ids)?;
+        if pieces.joined.is_some() {
+            return Err(ProblemCode::UploadBusy.into());
+        }
+        let state = UploadState::Completing {
+            attempt: self.attempt,
+            since: step.now,
+            sha256: None,
+            multipart: Some(self.multipart),
+        };
+        let size = sum(&pieces.pieces);
+        step.add(self.upload, self.name, size, state, Some(self.serial))
+    }
+}
+
+impl Decide for RecordJoined {
+    fn decide(self, step: &mut Step<'_>) -> Result<(), Problem> {
+        step.working(self.upload, self.attempt)?;
+        step.parts
+            .push(PartWrite::Put(self.upload, self.n, self.part));
+        Ok(())
+    }
+}
+
 impl Step<'_> {
-    pub(super) fn pieces(&self, ids: &[UploadId]) -> Answer {
+    fn pieces(&self, ids: &[UploadId]) -> Result<Pieces, Problem> {
         let wrong = |detail: &str| {
             Problem::new(ProblemCode::InvalidRequest)
                 .field("Upload-Concat")
@@ -24,11 +69,11 @@ impl Step<'_> {
             if let UploadState::Completing { since, .. } = row.state {
                 return Err(busy_since(since, self.now));
             }
-            return Ok(Reply::Pieces(Pieces {
+            return Ok(Pieces {
                 policy: self.state.link.policy.clone(),
                 pieces: vec![],
                 joined: Some(*id),
-            }));
+            });
         }
         if ids.is_empty() || ids.len() > PIECES_MAX {
             return Err(wrong("Name 1 to 64 partial uploads.").limit(PIECES_MAX as u64));
@@ -50,40 +95,19 @@ impl Step<'_> {
             }
         }
         self.room_for(sum(&pieces))?;
-        Ok(Reply::Pieces(Pieces {
+        Ok(Pieces {
             policy: self.state.link.policy.clone(),
             pieces,
             joined: None,
-        }))
+        })
     }
 
-    pub(super) fn join(
-        &mut self,
-        upload: UploadId,
-        attempt: u64,
-        name: String,
-        multipart: Multipart,
-        serial: Serial,
-    ) -> Answer {
-        let Role::Join(ids) = &serial.role else {
-            return Err(ProblemCode::InvalidRequest.into());
+    /// Makes a whole piece of an upload.
+    pub(super) fn keep_piece(&mut self, upload: UploadId) {
+        let state = UploadState::Piece {
+            touched_at: self.now,
         };
-        let size = match self.pieces(ids)? {
-            Reply::Pieces(Pieces {
-                pieces,
-                joined: None,
-                ..
-            }) => sum(&pieces),
-            _ => return Err(ProblemCode::UploadBusy.into()),
-        };
-        let state = UploadState::Completing {
-            attempt,
-            since: self.now,
-            sha256: None,
-            multipart: Some(multipart),
-        };
-        self.add(upload, name, size, state, Some(serial))?;
-        Ok(self.room())
+        self.set(upload, state);
     }
 
     /// Ends the pieces of a file that was joined.

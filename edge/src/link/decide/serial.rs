@@ -1,115 +1,189 @@
 //! Serial uploads: opened, grown, sealed; and pieces, kept and joined.
 
 use chatlift_shared::api::LinkState as Status;
-use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::part_count;
 use chatlift_shared::{Problem, ProblemCode, UploadId};
 
-use super::{PartWrite, Step};
-use crate::link::command::{Answer, Reply, Sealed};
+use super::{Decide, PartWrite, Step};
 use crate::link::flow::{Held, offset, place, whole_staged};
+use crate::link::reply::Sealing;
 use crate::link::serial::{
-    Phase, Protocol, Role, Serial, SerialCommand, SerialView, expires_at, may_write, with_status,
+    Abort, Begin, Checked, Ended, Look, Open, Overrun, Phase, Protocol, Record, Role, Room, Seal,
+    SerialView, Touch, expires_at, may_write, with_status,
 };
 use crate::link::stage::offset_differs;
-use crate::link::state::{Multipart, UploadRow, UploadState};
+use crate::link::state::{LinkState, Policy, UploadRow, UploadState};
 use crate::link::work::busy_since;
 
 /// Nobody: what a writer is before the first request, and after one that only looked.
 const NOBODY: u64 = 0;
 
-impl Step<'_> {
-    pub(super) fn serial(&mut self, upload: UploadId, command: SerialCommand) -> Answer {
-        match command {
-            SerialCommand::Room { size, role } => {
-                self.room_for_serial(size, &role)?;
-                self.room_for_a_row()?;
-                Ok(self.room())
-            }
-            SerialCommand::Open {
-                name,
-                size,
-                multipart,
-                serial,
-            } => self.open_serial(upload, name, size, multipart, serial),
-            SerialCommand::Look { protocol } => self.look(upload, protocol),
-            SerialCommand::Begin {
-                protocol,
-                writer,
-                offset,
-                length,
-                total,
-                checked,
-            } => {
-                self.begin(upload, protocol, offset, length, total)?;
-                if let Some(serial) = self.serial_row(upload)?.serial.as_mut() {
-                    serial.writer = writer;
-                    serial.unchecked = checked.then_some(offset);
-                }
-                self.touch(upload);
-                self.view_serial(upload)
-            }
-            SerialCommand::Touch { writer } => {
-                self.writes(upload, writer)?;
-                Ok(Reply::Done)
-            }
-            SerialCommand::Record { writer, n, part } => {
-                self.writes(upload, writer)?;
-                self.parts.push(PartWrite::Put(upload, n, part));
-                Ok(Reply::Done)
-            }
-            SerialCommand::Checked { writer, right } => {
-                self.writes(upload, writer)?;
-                if !right {
-                    self.roll_back(upload)?;
-                }
-                if let Some(serial) = self.serial_row(upload)?.serial.as_mut() {
-                    serial.unchecked = None;
-                }
-                self.view_serial(upload)
-            }
-            SerialCommand::Overrun { writer, from } => {
-                self.writes(upload, writer)?;
-                self.drop_from(upload, from)?;
-                Ok(Reply::Done)
-            }
-            SerialCommand::Ended { writer, length } => {
-                self.writes(upload, writer)?;
-                self.set_length(upload, length)?;
-                self.view_serial(upload)
-            }
-            SerialCommand::Abort { protocol } => {
-                self.of_protocol(upload, protocol)?;
-                self.abort(upload)
-            }
-            SerialCommand::Seal { attempt, sha256 } => self.seal_serial(upload, attempt, sha256),
-            SerialCommand::Keep { attempt } => {
-                if self.awaited(upload, attempt)? {
-                    self.set(
-                        upload,
-                        UploadState::Piece {
-                            touched_at: self.now,
-                        },
-                    );
-                    self.parts.push(PartWrite::DropAll(upload));
-                }
-                Ok(Reply::Done)
-            }
-            SerialCommand::RecordJoined { attempt, n, part } => {
-                let working = self.working(upload, attempt)?;
-                self.parts.push(PartWrite::Put(upload, n, part));
-                Ok(working)
-            }
-            SerialCommand::Pieces { pieces } => self.pieces(&pieces),
-            SerialCommand::Join {
-                attempt,
-                name,
-                multipart,
-                serial,
-            } => self.join(upload, attempt, name, multipart, serial),
+impl Decide for Room {
+    fn decide(self, step: &mut Step<'_>) -> Result<Policy, Problem> {
+        step.room_for_serial(self.size, &self.role)?;
+        step.room_for_a_row()?;
+        Ok(step.policy())
+    }
+}
+
+impl Decide for Open {
+    fn decide(self, step: &mut Step<'_>) -> Result<SerialView, Problem> {
+        let Self {
+            upload,
+            name,
+            size,
+            multipart,
+            serial,
+        } = self;
+        step.room_for_serial(Some(size), &serial.role)?;
+        step.make_room_for_one_upload();
+        let state = UploadState::Receiving {
+            multipart,
+            touched_at: step.now,
+        };
+        step.add(upload, name, size, state, Some(serial))?;
+        step.view_serial(upload)
+    }
+}
+
+/// Nobody may write any more, so that what is answered stays true.
+impl Decide for Look {
+    fn decide(self, step: &mut Step<'_>) -> Result<SerialView, Problem> {
+        let Self { upload, protocol } = self;
+        step.of_protocol(upload, protocol)?;
+        if let UploadState::Aborted { .. } = step.serial_row(upload)?.state {
+            // The link's own end says more than that of the upload.
+            step.not_ended()?;
+            return Err(ProblemCode::UploadAborted.into());
         }
+        step.roll_back(upload)?;
+        if let Some(serial) = step.serial_row(upload)?.serial.as_mut() {
+            serial.writer = NOBODY;
+            serial.unchecked = None;
+        }
+        step.view_serial(upload)
     }
 
+    fn collects(&self, _state: &LinkState) -> Option<UploadId> {
+        Some(self.upload)
+    }
+}
+
+impl Decide for Begin {
+    fn decide(self, step: &mut Step<'_>) -> Result<SerialView, Problem> {
+        let upload = self.upload;
+        step.begin_request(&self)?;
+        if let Some(serial) = step.serial_row(upload)?.serial.as_mut() {
+            serial.writer = self.writer;
+            serial.unchecked = self.checked.then_some(self.offset);
+        }
+        step.touch(upload);
+        step.view_serial(upload)
+    }
+
+    fn collects(&self, _state: &LinkState) -> Option<UploadId> {
+        Some(self.upload)
+    }
+}
+
+impl Decide for Touch {
+    fn decide(self, step: &mut Step<'_>) -> Result<(), Problem> {
+        step.writes(self.upload, self.writer)
+    }
+}
+
+impl Decide for Record {
+    fn decide(self, step: &mut Step<'_>) -> Result<(), Problem> {
+        step.writes(self.upload, self.writer)?;
+        step.parts
+            .push(PartWrite::Put(self.upload, self.n, self.part));
+        Ok(())
+    }
+
+    fn releases(&self) -> Option<(UploadId, u16)> {
+        Some((self.upload, self.n))
+    }
+}
+
+impl Decide for Checked {
+    fn decide(self, step: &mut Step<'_>) -> Result<SerialView, Problem> {
+        let upload = self.upload;
+        step.writes(upload, self.writer)?;
+        if !self.right {
+            step.roll_back(upload)?;
+        }
+        if let Some(serial) = step.serial_row(upload)?.serial.as_mut() {
+            serial.unchecked = None;
+        }
+        step.view_serial(upload)
+    }
+}
+
+impl Decide for Overrun {
+    fn decide(self, step: &mut Step<'_>) -> Result<(), Problem> {
+        step.writes(self.upload, self.writer)?;
+        step.drop_from(self.upload, self.from)
+    }
+}
+
+impl Decide for Ended {
+    fn decide(self, step: &mut Step<'_>) -> Result<SerialView, Problem> {
+        step.writes(self.upload, self.writer)?;
+        step.set_length(self.upload, self.length)?;
+        step.view_serial(self.upload)
+    }
+}
+
+impl Decide for Abort {
+    fn decide(self, step: &mut Step<'_>) -> Result<(), Problem> {
+        step.of_protocol(self.upload, self.protocol)?;
+        step.abort(self.upload)
+    }
+}
+
+impl Decide for Seal {
+    fn decide(self, step: &mut Step<'_>) -> Result<Option<Sealing>, Problem> {
+        let Self {
+            upload,
+            attempt,
+            sha256,
+        } = self;
+        let row = step.serial_row(upload)?.clone();
+        let serial = row.serial.ok_or(ProblemCode::UploadNotFound)?;
+        let multipart = match row.state {
+            UploadState::Stored(_) => return step.sealed_before(upload).map(Some),
+            UploadState::Piece { .. } => return Ok(None),
+            UploadState::Aborted { .. } => {
+                step.not_ended()?;
+                return Err(ProblemCode::UploadAborted.into());
+            }
+            // No other attempt may come between: the alarm settles it should this one have died.
+            UploadState::Completing { since, .. } => {
+                return Err(busy_since(since.to_owned(), step.now));
+            }
+            UploadState::Receiving { multipart, .. } => multipart,
+        };
+        step.room_for_serial(Some(row.size), &serial.role)?;
+        if row.size == 0 {
+            // R2 completes nothing without parts, and an empty piece needs no object.
+            step.abort_multipart(upload, &multipart);
+            step.keep_piece(upload);
+            return Ok(None);
+        }
+        let held = (step.held)(upload).parts;
+        let count = part_count(row.size, multipart.part_size);
+        if !serial.length_known || held.len() as u64 != count {
+            return Err(ProblemCode::PartsMissing.into());
+        }
+        // The digest of an only part is that of the file.
+        let only = (count == 1).then(|| held.values().next().map(|p| p.sha256));
+        let sha256 = sha256.or(only.flatten());
+        step.sealed(upload, attempt, multipart, held, sha256)
+            .map(Some)
+    }
+}
+
+impl Step<'_> {
     fn serial_row(&mut self, upload: UploadId) -> Result<&mut UploadRow, Problem> {
         self.state
             .uploads
@@ -124,40 +198,6 @@ impl Step<'_> {
             (Some(0), Role::Piece) => self.room_for(1),
             (size, _) => self.room_for(size.unwrap_or(1)),
         }
-    }
-
-    fn open_serial(
-        &mut self,
-        upload: UploadId,
-        name: String,
-        size: u64,
-        multipart: Multipart,
-        serial: Serial,
-    ) -> Answer {
-        self.room_for_serial(Some(size), &serial.role)?;
-        self.make_room_for_one_upload();
-        let state = UploadState::Receiving {
-            multipart,
-            touched_at: self.now,
-        };
-        self.add(upload, name, size, state, Some(serial))?;
-        self.view_serial(upload)
-    }
-
-    /// Looks: nobody may write any more, so that what is answered stays true.
-    fn look(&mut self, upload: UploadId, protocol: Protocol) -> Answer {
-        self.of_protocol(upload, protocol)?;
-        if let UploadState::Aborted { .. } = self.serial_row(upload)?.state {
-            // The link's own end says more than that of the upload.
-            self.not_ended()?;
-            return Err(ProblemCode::UploadAborted.into());
-        }
-        self.roll_back(upload)?;
-        if let Some(serial) = self.serial_row(upload)?.serial.as_mut() {
-            serial.writer = NOBODY;
-            serial.unchecked = None;
-        }
-        self.view_serial(upload)
     }
 
     pub(super) fn not_ended(&self) -> Result<(), Problem> {
@@ -175,14 +215,16 @@ impl Step<'_> {
         }
     }
 
-    fn begin(
-        &mut self,
-        upload: UploadId,
-        protocol: Protocol,
-        at: u64,
-        length: Option<u64>,
-        total: Option<u64>,
-    ) -> Result<(), Problem> {
+    /// Refuses a request that cannot add to its upload from where it begins.
+    fn begin_request(&mut self, begin: &Begin) -> Result<(), Problem> {
+        let Begin {
+            upload,
+            protocol,
+            offset: at,
+            length,
+            total,
+            ..
+        } = *begin;
         self.of_protocol(upload, protocol)?;
         let row = self.serial_row(upload)?;
         let size = row.size;
@@ -297,7 +339,7 @@ impl Step<'_> {
         Ok(())
     }
 
-    pub(super) fn view_serial(&self, upload: UploadId) -> Answer {
+    fn view_serial(&self, upload: UploadId) -> Result<SerialView, Problem> {
         let row = self.upload(upload)?;
         let serial = row.serial.clone().ok_or(ProblemCode::UploadNotFound)?;
         let mut view = SerialView {
@@ -331,64 +373,7 @@ impl Step<'_> {
             }
             UploadState::Aborted { .. } => return Err(ProblemCode::UploadAborted.into()),
         }
-        Ok(Reply::Serial(Box::new(view)))
-    }
-
-    fn seal_serial(&mut self, upload: UploadId, attempt: u64, sha256: Option<Sha256>) -> Answer {
-        let row = self.serial_row(upload)?.clone();
-        let serial = row.serial.ok_or(ProblemCode::UploadNotFound)?;
-        let multipart = match row.state {
-            UploadState::Stored(_) => return self.found_file(upload.into()),
-            UploadState::Piece { .. } => return self.view_serial(upload),
-            UploadState::Aborted { .. } => {
-                self.not_ended()?;
-                return Err(ProblemCode::UploadAborted.into());
-            }
-            // No other attempt may come between: the alarm settles it should this one have died.
-            UploadState::Completing { since, .. } => {
-                return Err(busy_since(since.to_owned(), self.now));
-            }
-            UploadState::Receiving { multipart, .. } => multipart,
-        };
-        self.room_for_serial(Some(row.size), &serial.role)?;
-        if row.size == 0 {
-            // R2 completes nothing without parts, and an empty piece needs no object.
-            self.abort_multipart(upload, &multipart);
-            self.set(
-                upload,
-                UploadState::Piece {
-                    touched_at: self.now,
-                },
-            );
-            return self.view_serial(upload);
-        }
-        let held = (self.held)(upload).parts;
-        let count = part_count(row.size, multipart.part_size);
-        if !serial.length_known || held.len() as u64 != count {
-            return Err(ProblemCode::PartsMissing.into());
-        }
-        // The digest of an only part is that of the file.
-        let only = (count == 1).then(|| held.values().next().map(|p| p.sha256));
-        let sha256 = sha256.or(only.flatten());
-        let etags = held.into_values().map(|p| p.etag).collect();
-        self.set(
-            upload,
-            UploadState::Completing {
-                attempt,
-                since: self.now,
-                sha256,
-                multipart: Some(multipart.clone()),
-            },
-        );
-        Ok(Reply::Sealed(Sealed {
-            policy: self.state.link.policy.clone(),
-            name: row.name,
-            size: row.size,
-            multipart,
-            etags,
-            sha256,
-            attempt,
-        }))
+        Ok(view)
     }
 
     /// Whether an upload must not go back to taking parts: the offset of a serial one never goes

@@ -18,9 +18,12 @@ use chatlift_shared::limits::{part_count, part_size};
 use chatlift_shared::{AppId, LinkId};
 
 use super::*;
+use crate::link::command;
 use crate::link::command::Seal;
 use crate::link::listing::Listed;
-use crate::link::state::{Policy, Words};
+use crate::link::message::AnyCommand;
+use crate::link::reply::{Announced, Sealing};
+use crate::link::state::{LinkRow, Policy, Words};
 use crate::link::work::{STUCK_AFTER, Work, due, next_alarm};
 
 const MIB: u64 = 1024 * 1024;
@@ -77,10 +80,10 @@ impl Kept {
             held: RefCell::default(),
             now: START,
         };
-        kept.run(Command::Create(Box::new(row(max_files))))
+        kept.run(command::Create(Box::new(row(max_files))))
             .expect("a new link");
         // What the list is told has tests of its own.
-        kept.run(Command::Listed {
+        kept.run(command::Listed {
             version: 1,
             done: true,
             jitter: 0,
@@ -89,17 +92,22 @@ impl Kept {
         kept
     }
 
-    fn run(&mut self, command: Command) -> Answer {
+    fn run<C: Decide>(&mut self, command: C) -> Result<C::Reply, Problem> {
         let look = |id| self.held.borrow().get(&id).cloned().unwrap_or_default();
         let decision = decide(self.state.as_ref(), command, &look, self.now)?;
-        for write in decision.parts {
+        for write in decision.change.parts {
             write.apply(&mut self.held.borrow_mut());
         }
-        self.state = Some(decision.next);
+        self.state = decision.change.next;
         Ok(decision.reply)
     }
 
-    fn refused(&mut self, command: Command) -> ProblemCode {
+    /// Runs a command, whichever it is.
+    fn run_any(&mut self, command: AnyCommand) -> Result<(), Problem> {
+        command.visit(Run(self))
+    }
+
+    fn refused<C: Decide<Reply: std::fmt::Debug>>(&mut self, command: C) -> ProblemCode {
         let before = self.state.clone();
         let code = self.run(command).expect_err("a refusal").code;
         assert_eq!(self.state, before, "a refusal changes nothing");
@@ -115,11 +123,7 @@ impl Kept {
     }
 
     fn open(&mut self, n: u8, size: u64) -> UploadId {
-        let opened = self.run(open(n, size)).expect("an upload");
-        match opened {
-            Reply::Upload(upload) => upload.id,
-            other => panic!("{other:?}"),
-        }
+        self.run(open(n, size)).expect("an upload").id
     }
 
     fn send_parts(&mut self, n: u8, size: u64) {
@@ -149,7 +153,7 @@ impl Kept {
     fn clean_due(&mut self) {
         for work in due(self.state(), self.now) {
             if let Work::Clean { name, .. } = work {
-                let cleanup = Command::Cleaned {
+                let cleanup = command::Cleaned {
                     cleanup: name,
                     done: true,
                 };
@@ -163,6 +167,16 @@ impl Kept {
         events
             .filter(|e| e.body.contains(&format!("\"type\":\"{kind}\"")))
             .count()
+    }
+}
+
+struct Run<'a>(&'a mut Kept);
+
+impl Visitor for Run<'_> {
+    type Output = Result<(), Problem>;
+
+    fn visit<C: Decide>(self, command: C) -> Result<(), Problem> {
+        self.0.run(command).map(drop)
     }
 }
 
@@ -182,8 +196,8 @@ fn parts_digest(size: u64) -> Sha256 {
     Sha256::of_parts((1..=count).map(|n| part_of(n).sha256))
 }
 
-fn open(n: u8, size: u64) -> Command {
-    Command::Open {
+fn open(n: u8, size: u64) -> command::Open {
+    command::Open {
         upload: id(n),
         name: format!("file-{n}.pdf"),
         size,
@@ -203,8 +217,8 @@ fn seal_of(size: u64, attempt: u64) -> Seal {
     }
 }
 
-fn record(upload: u8, n: u16) -> Command {
-    Command::RecordPart {
+fn record(upload: u8, n: u16) -> command::RecordPart {
+    command::RecordPart {
         upload: id(upload),
         n,
         part: part_of(n),
@@ -212,8 +226,8 @@ fn record(upload: u8, n: u16) -> Command {
     }
 }
 
-fn record_last(upload: u8, n: u16, size: u64, attempt: u64) -> Command {
-    Command::RecordPart {
+fn record_last(upload: u8, n: u16, size: u64, attempt: u64) -> command::RecordPart {
+    command::RecordPart {
         upload: id(upload),
         n,
         part: part_of(n),
@@ -221,15 +235,15 @@ fn record_last(upload: u8, n: u16, size: u64, attempt: u64) -> Command {
     }
 }
 
-fn seal(n: u8, size: u64, attempt: u64) -> Command {
-    Command::Seal {
+fn seal(n: u8, size: u64, attempt: u64) -> command::SealUpload {
+    command::SealUpload {
         upload: id(n),
         seal: seal_of(size, attempt),
     }
 }
 
-fn commit(n: u8, attempt: u64) -> Command {
-    Command::Commit {
+fn commit(n: u8, attempt: u64) -> command::Commit {
+    command::Commit {
         upload: id(n),
         attempt,
         media_type: "application/pdf".into(),
@@ -238,8 +252,8 @@ fn commit(n: u8, attempt: u64) -> Command {
     }
 }
 
-fn reserve(n: u8, size: u64) -> Command {
-    Command::Reserve {
+fn reserve(n: u8, size: u64) -> command::Reserve {
+    command::Reserve {
         upload: id(n),
         attempt: 1,
         name: "a.pdf".into(),

@@ -10,18 +10,19 @@ use std::task::Poll;
 use std::time::Duration;
 
 use chatlift_shared::api::StagedPart;
-use chatlift_shared::{AppId, LinkId, Timestamp, UploadId};
+use chatlift_shared::{AppId, LinkId, Problem, Timestamp, UploadId};
 
 use super::bucket::R2Upload;
 use super::feed::Body;
 use super::rope::Rope;
-use crate::link::command::{Answer, Command, Outcome, Reply};
-use crate::link::decide::{PartWrite, decide};
+use crate::link::command;
+use crate::link::command::Outcome;
+use crate::link::decide::{Decide, PartWrite, decide};
 use crate::link::flow::Held;
-use crate::link::lease;
-use crate::link::lease::{Asked, Lease, Leases};
+use crate::link::lease::{Lease, LeaseAnswer, Leases};
 use crate::link::listing::{Entry, Query, ShardPage};
-use crate::link::serial::{SerialCommand, may_write};
+use crate::link::serial;
+use crate::link::serial::may_write;
 use crate::link::stage;
 use crate::link::stage::{Turns, offset_differs};
 use crate::link::state::LinkState;
@@ -31,7 +32,7 @@ use crate::tests::flow::Flow;
 
 /// How often a command is looked at again that waits for the holders of leases, before it goes on
 /// without them.
-const HANDED_OVER_WITHIN: u32 = 12;
+const COLLECTED_WITHIN: u32 = 12;
 
 #[derive(Debug)]
 pub(super) struct Machine {
@@ -92,7 +93,7 @@ impl Machine {
     }
 
     /// Carries a command out, as the object does between two waits.
-    fn run(&self, link: LinkId, command: Command) -> Answer {
+    fn run<C: Decide>(&self, link: LinkId, command: C) -> Result<C::Reply, Problem> {
         let look = |id| {
             let mut held = self.held.borrow().get(&id).cloned().unwrap_or_default();
             let staged = self.staged.borrow();
@@ -107,7 +108,7 @@ impl Machine {
         };
         let state = self.link.borrow().get(&link).cloned();
         let decision = decide(state.as_ref(), command, &look, self.now.get())?;
-        for write in decision.parts {
+        for write in decision.change.parts {
             let mut staged = self.staged.borrow_mut();
             match &write {
                 PartWrite::Put(id, n, _) | PartWrite::Drop(id, n) => {
@@ -124,26 +125,24 @@ impl Machine {
             staged.retain(|_, bytes| bytes.len() > 0);
             write.apply(&mut self.held.borrow_mut());
         }
-        match decision.reply {
-            Reply::Forgotten => {
+        match decision.change.next {
+            None => {
                 self.link.borrow_mut().remove(&link);
                 self.held.borrow_mut().clear();
                 self.staged.borrow_mut().clear();
             }
-            _ => drop(self.link.borrow_mut().insert(link, decision.next)),
+            Some(next) => drop(self.link.borrow_mut().insert(link, next)),
         }
         Ok(decision.reply)
     }
 
     /// The turn of a chunk, where there is something of it to keep.
     fn take_over(&self, chunk: Chunk) -> Result<Option<Turn<'_>>, Failure> {
-        let touch = match chunk.writer {
-            Some(writer) => Command::Serial(chunk.upload, SerialCommand::Touch { writer }),
-            None => Command::Touch {
-                upload: chunk.upload,
-            },
-        };
-        self.run(chunk.upload.link(), touch)?;
+        let upload = chunk.upload;
+        match chunk.writer {
+            Some(writer) => self.run(upload.link(), serial::Touch { upload, writer })?,
+            None => self.run(upload.link(), command::Touch { upload })?,
+        }
         if self.is_recorded(&chunk) {
             return Ok(None);
         }
@@ -263,16 +262,16 @@ pub(super) async fn pause() {
 }
 
 impl Links for Port {
-    async fn execute(&self, link: LinkId, command: Command) -> Result<Reply, Failure> {
+    async fn execute<C: Decide>(&self, link: LinkId, command: C) -> Result<C::Reply, Failure> {
         pause().await;
         if self.0.fails() {
             return Err(Failure::Away("before".into()));
         }
         let state = self.0.link.borrow().get(&link).cloned();
-        let asks_for = state.and_then(|state| lease::asks_for(&state, &command));
-        if let Some(upload) = asks_for {
+        let collects = state.and_then(|state| command.collects(&state));
+        if let Some(upload) = collects {
             let mut waits = self.0.leases.borrow_mut().ask(upload);
-            for _ in 0..HANDED_OVER_WITHIN {
+            for _ in 0..COLLECTED_WITHIN {
                 waits.retain_mut(|wait| matches!(wait.try_recv(), Ok(None)));
                 if waits.is_empty() {
                     break;
@@ -280,9 +279,9 @@ impl Links for Port {
                 pause().await;
             }
         }
-        let puts_away = lease::puts_away(&command);
+        let releases = command.releases();
         let answer = self.0.run(link, command);
-        if let Some((upload, n)) = puts_away {
+        if let Some((upload, n)) = releases {
             self.0.leases.borrow_mut().end_part(upload, n);
         }
         pause().await;
@@ -331,12 +330,12 @@ impl Stage for Port {
         Ok(begun)
     }
 
-    async fn lease(&self, lease: Lease) -> Result<Asked, Failure> {
+    async fn lease(&self, lease: Lease) -> Result<LeaseAnswer, Failure> {
         pause().await;
         let asked = self.0.leases.borrow_mut().hold(lease);
         match asked.await {
-            Ok(()) => Ok(Asked::Now),
-            Err(_) => Ok(Asked::NotYet),
+            Ok(()) => Ok(LeaseAnswer::Collect),
+            Err(_) => Ok(LeaseAnswer::Renew),
         }
     }
 

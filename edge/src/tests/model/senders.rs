@@ -14,7 +14,7 @@ use super::feed::{FormFile, Sending, sending};
 use super::ports::Port;
 use super::rope::{Rope, form_file};
 use crate::checksum::{Algorithm, Checksum};
-use crate::link::command::{FoundFile, OpenUpload};
+use crate::link::reply::{FoundFile, OpenUpload};
 use crate::link::serial::{Protocol, Role, SerialView};
 use crate::ports::Failure;
 use crate::service::Service;

@@ -7,8 +7,8 @@ use super::*;
 use crate::link::command::Outcome;
 
 /// A receipt for file 1.
-fn receipt(status: ReceiptStatus, attempt: u32) -> Command {
-    Command::Receipt {
+fn receipt(status: ReceiptStatus, attempt: u32) -> command::RecordReceipt {
+    command::RecordReceipt {
         file: id(1).into(),
         receipt: Receipt {
             status,
@@ -21,11 +21,9 @@ fn receipt(status: ReceiptStatus, attempt: u32) -> Command {
 }
 
 /// A receipt for file 1 that tells the digest of the whole.
-fn receipt_with(status: ReceiptStatus, digest: Sha256) -> Command {
+fn receipt_with(status: ReceiptStatus, digest: Sha256) -> command::RecordReceipt {
     let mut command = receipt(status, 0);
-    if let Command::Receipt { receipt, .. } = &mut command {
-        receipt.sha256 = Some(digest);
-    }
+    command.receipt.sha256 = Some(digest);
     command
 }
 
@@ -56,7 +54,7 @@ fn an_event_is_tried_until_acknowledged_or_parked_with_one_id() {
     let mut kept = Kept::new(2);
     kept.store(1, MIB);
     let event = *kept.state().events.keys().next().expect("an event");
-    let tried = |attempt, outcome| Command::Tried {
+    let tried = |attempt, outcome| command::Tried {
         event,
         attempt,
         outcome,
@@ -76,7 +74,7 @@ fn an_event_is_tried_until_acknowledged_or_parked_with_one_id() {
     kept.run(tried(2, Outcome::Acknowledged))
         .expect("acknowledged");
     assert!(due(kept.state(), kept.now).is_empty());
-    kept.run(Command::Redeliver { event }).expect("again");
+    kept.run(command::Redeliver { event }).expect("again");
     assert_eq!(due(kept.state(), kept.now).len(), 1);
     // A disabled endpoint is not the event's fault: it waits.
     kept.run(tried(3, Outcome::Gone)).expect("gone");
@@ -129,19 +127,19 @@ fn a_file_is_deleted_once_and_when_its_time_is_over() {
     let mut kept = Kept::new(2);
     kept.store(1, MIB);
     kept.store(2, MIB);
-    kept.run(Command::DeleteFile { file: id(1).into() })
+    kept.run(command::DeleteFile { file: id(1).into() })
         .expect("deleted");
     assert_eq!(kept.state().cleanups.len(), 1);
-    kept.run(Command::Cleaned {
+    kept.run(command::Cleaned {
         cleanup: format!("object:{}", id(1)),
         done: true,
     })
     .expect("gone");
-    kept.run(Command::DeleteFile { file: id(1).into() })
+    kept.run(command::DeleteFile { file: id(1).into() })
         .expect("deleted already");
     assert!(kept.state().cleanups.is_empty());
     kept.pass(7_200);
-    kept.run(Command::Tick).expect("time passes");
+    kept.run(command::Tick).expect("time passes");
     assert!(kept.state().files().iter().all(|f| f.deleted_at.is_some()));
     assert_eq!(kept.state().cleanups.len(), 1);
 }

@@ -29,14 +29,14 @@ fn of_a_file_that_differs_beyond_32_bits_another_upload_is_begun() {
     let link = &mut kept.state.as_mut().expect("a link").link;
     link.policy.max_file_size = SIZE;
     kept.open(1, SIZE);
-    let announce = |size| Command::Announce {
+    let announce = |size| command::Announce {
         name: "file-1.pdf".into(),
         size,
         earlier: None,
     };
     let again = kept.run(announce(SIZE)).expect("the upload");
-    assert!(matches!(again, Reply::Upload(upload) if upload.id == id(1)));
+    assert!(matches!(again, Announced::Known(upload) if upload.id == id(1)));
     // The same lower 32 bits.
     let other = kept.run(announce(SIZE - (1 << 32)));
-    assert!(!matches!(other, Ok(Reply::Upload(_))), "{other:?}");
+    assert!(!matches!(other, Ok(Announced::Known(_))), "{other:?}");
 }

@@ -9,15 +9,23 @@ use super::*;
 #[test]
 fn an_ended_link_takes_nothing_and_aborts_what_is_under_way() {
     for (end, code, event) in [
-        (Command::Revoke, ProblemCode::LinkRevoked, "none"),
-        (Command::Tick, ProblemCode::LinkExpired, "link.expired"),
+        (
+            AnyCommand::from(command::Revoke),
+            ProblemCode::LinkRevoked,
+            "none",
+        ),
+        (
+            command::Tick.into(),
+            ProblemCode::LinkExpired,
+            "link.expired",
+        ),
     ] {
         let mut kept = Kept::new(3);
         kept.fill(1, MIB);
-        if end == Command::Tick {
+        if matches!(end, AnyCommand::Tick(_)) {
             kept.pass(LIFETIME);
         }
-        kept.run(end).expect("the end");
+        kept.run_any(end).expect("the end");
         assert_eq!(kept.refused(reserve(2, 1)), code);
         assert_eq!(kept.refused(seal(1, MIB, 1)), code);
         assert_eq!(kept.refused(record(1, 1)), code);
@@ -51,7 +59,7 @@ fn a_commit_that_was_sealed_in_time_outlives_the_link() {
 fn a_commit_under_way_when_the_link_is_revoked_leaves_no_object() {
     let mut kept = Kept::new(1);
     kept.run(reserve(1, 1)).expect("reserved");
-    kept.run(Command::Revoke).expect("revoked");
+    kept.run(command::Revoke).expect("revoked");
     assert_eq!(kept.refused(commit(1, 1)), ProblemCode::LinkRevoked);
     let due_at = kept
         .state()
@@ -70,11 +78,11 @@ fn a_commit_under_way_when_the_link_is_revoked_leaves_no_object() {
 #[test]
 fn a_preview_is_no_opening_and_the_first_opening_stays() {
     let mut kept = Kept::new(1);
-    kept.run(Command::Read).expect("a preview");
+    kept.run(command::Read).expect("a preview");
     assert_eq!(kept.state().link.opened_at, None);
-    kept.run(Command::Opened).expect("a person");
+    kept.run(command::Opened).expect("a person");
     kept.pass(60);
-    kept.run(Command::Opened).expect("again");
+    kept.run(command::Opened).expect("again");
     assert_eq!(kept.state().link.opened_at, Some(START));
 }
 
@@ -82,7 +90,7 @@ fn a_preview_is_no_opening_and_the_first_opening_stays() {
 fn a_link_that_joins_is_completed_when_the_person_is_done_in_the_order_of_the_pick() {
     let mut plain = Kept::new(3);
     plain.store(1, MIB);
-    let done = |order: &[u8]| Command::Finish {
+    let done = |order: &[u8]| command::Finish {
         order: order.iter().map(|n| id(*n).into()).collect(),
     };
     plain.run(done(&[1])).expect("nothing");
@@ -117,10 +125,10 @@ fn a_link_that_joins_is_completed_when_the_person_is_done_in_the_order_of_the_pi
 #[test]
 fn another_apps_link_is_not_there() {
     let mut kept = Kept::new(1);
-    let command = |app: &str| Command::For {
+    let command = |app: &str| For {
         app: app.parse().expect("an app id"),
         missing: ProblemCode::FileNotFound,
-        command: Box::new(Command::Read),
+        command: command::Read,
     };
     assert_eq!(kept.refused(command("other")), ProblemCode::FileNotFound);
     kept.run(command("demo")).expect("the link");

@@ -29,17 +29,17 @@ fn listed(kept: &Kept) -> Option<u64> {
 fn an_extended_link_lives_until_its_new_end() {
     let mut kept = Kept::new(2);
     let end = START.plus(Duration::from_secs(2 * LIFETIME));
-    kept.run(Command::Extend { expires_at: end })
+    kept.run(command::Extend { expires_at: end })
         .expect("more time");
     kept.pass(LIFETIME + 1);
-    kept.run(Command::Tick).expect("a tick");
+    kept.run(command::Tick).expect("a tick");
     assert_eq!(kept.state().link.status, Status::Active);
-    let earlier = Command::Extend {
+    let earlier = command::Extend {
         expires_at: START.plus(Duration::from_secs(LIFETIME + 60)),
     };
     assert_eq!(kept.refused(earlier), ProblemCode::InvalidRequest);
     kept.pass(LIFETIME);
-    let later = Command::Extend {
+    let later = command::Extend {
         expires_at: kept.now.plus(Duration::from_secs(60)),
     };
     assert_eq!(kept.refused(later), ProblemCode::LinkExpired);
@@ -50,8 +50,8 @@ fn a_closed_link_keeps_its_files_ends_what_is_under_way_and_is_told_once() {
     let mut kept = Kept::new(5);
     kept.store(1, MIB);
     kept.open(2, 9 * MIB);
-    kept.run(Command::Close).expect("closed");
-    kept.run(Command::Close).expect("closed already");
+    kept.run(command::Close).expect("closed");
+    kept.run(command::Close).expect("closed already");
     assert_eq!(kept.state().link.status, Status::Completed);
     assert_eq!(kept.state().files().len(), 1);
     assert!(matches!(
@@ -60,7 +60,7 @@ fn a_closed_link_keeps_its_files_ends_what_is_under_way_and_is_told_once() {
     ));
     assert_eq!(kinds(&kept), ["file.stored", "link.completed"]);
     assert_eq!(kept.refused(reserve(3, MIB)), ProblemCode::LinkFull);
-    kept.run(Command::Revoke).expect("too late, no error");
+    kept.run(command::Revoke).expect("too late, no error");
     assert_eq!(kept.state().link.status, Status::Completed);
 }
 
@@ -68,25 +68,25 @@ fn a_closed_link_keeps_its_files_ends_what_is_under_way_and_is_told_once() {
 fn revoking_and_deleting_are_told() {
     let mut kept = Kept::new(5);
     kept.store(1, MIB);
-    let delete = Command::DeleteFile { file: id(1).into() };
+    let delete = command::DeleteFile { file: id(1).into() };
     kept.run(delete.clone()).expect("deleted");
     kept.run(delete).expect("deleted already");
-    kept.run(Command::Revoke).expect("revoked");
-    kept.run(Command::Revoke).expect("revoked already");
+    kept.run(command::Revoke).expect("revoked");
+    kept.run(command::Revoke).expect("revoked already");
     assert_eq!(
         kinds(&kept),
         ["file.stored", "file.deleted", "link.revoked"]
     );
-    assert_eq!(kept.refused(Command::Close), ProblemCode::LinkRevoked);
+    assert_eq!(kept.refused(command::Close), ProblemCode::LinkRevoked);
 }
 
 #[test]
 fn the_event_log_goes_on_after_the_last_that_was_seen() {
     let mut kept = Kept::new(1);
     kept.store(1, MIB);
-    let read = |kept: &mut Kept, after| match kept.run(Command::ReadEvents { after }) {
-        Ok(Reply::Events(events)) => events,
-        other => panic!("{other:?}"),
+    let read = |kept: &mut Kept, after| {
+        let read = command::ReadEvents { after };
+        kept.run(read).expect("the log")
     };
     let all = read(&mut kept, None);
     let names: Vec<_> = all.iter().map(|e| e.event.kind.name()).collect();
@@ -99,9 +99,9 @@ fn the_event_log_goes_on_after_the_last_that_was_seen() {
 fn the_list_is_told_of_every_change_until_it_knows() {
     let mut kept = Kept::new(1);
     assert_eq!(listed(&kept), None, "known since it was made");
-    kept.run(Command::Revoke).expect("revoked");
+    kept.run(command::Revoke).expect("revoked");
     assert_eq!(listed(&kept), Some(2));
-    let tell = |version, done| Command::Listed {
+    let tell = |version, done| command::Listed {
         version,
         done,
         jitter: 0,
@@ -128,10 +128,10 @@ fn asker(n: u8) -> Asker {
 
 #[test]
 fn each_asker_tries_a_few_passwords_at_once() {
-    let attempt = |n: u8| Command::TryPassword { asker: asker(n) };
+    let attempt = |n: u8| command::TryPassword { asker: asker(n) };
     let mut kept = Kept::new(1);
     let none = kept.run(attempt(1)).expect("no password");
-    assert_eq!(none, Reply::Password(None));
+    assert_eq!(none, None);
     let hash = Hash {
         salt: [1; 16],
         iterations: 1,
@@ -141,7 +141,7 @@ fn each_asker_tries_a_few_passwords_at_once() {
     state.link.password = Some(Password::new(hash.clone()));
     for _ in 0..5 {
         let told = kept.run(attempt(1)).expect("a try");
-        assert_eq!(told, Reply::Password(Some(hash.clone())));
+        assert_eq!(told, Some(hash.clone()));
     }
     let problem = kept.run(attempt(1)).expect_err("locked");
     assert_eq!(
@@ -151,7 +151,7 @@ fn each_asker_tries_a_few_passwords_at_once() {
     kept.run(attempt(2)).expect("another one's");
     kept.pass(60);
     kept.run(attempt(1)).expect("a try");
-    kept.run(Command::PasswordRight { asker: asker(1) })
+    kept.run(command::PasswordRight { asker: asker(1) })
         .expect("right");
     kept.run(attempt(1)).expect("the first again");
 }
@@ -161,14 +161,14 @@ fn a_request_is_recalled_for_a_day() {
     let mut kept = Kept::new(1);
     let request = Sha256::of(b"request");
     kept.state.as_mut().expect("a link").link.request = Some(request);
-    kept.run(Command::Recall { request }).expect("the link");
-    let other = Command::Recall {
+    kept.run(command::Recall { request }).expect("the link");
+    let other = command::Recall {
         request: Sha256::of(b"other"),
     };
     assert_eq!(kept.refused(other), ProblemCode::IdempotencyKeyReused);
     kept.pass(24 * 60 * 60);
     assert_eq!(
-        kept.refused(Command::Recall { request }),
+        kept.refused(command::Recall { request }),
         ProblemCode::LinkNotFound
     );
 }

@@ -33,7 +33,7 @@ fn a_links_record_stays_readable_after_two_hundred_thousand_refused_announcement
         match n % 3 {
             // More than the link takes.
             0 => {
-                let announce = Command::Announce {
+                let announce = command::Announce {
                     name: "a.pdf".into(),
                     size: 21 * MIB,
                     earlier: None,
@@ -45,7 +45,7 @@ fn a_links_record_stays_readable_after_two_hundred_thousand_refused_announcement
             }
             // Announced in parts, and cancelled.
             1 => {
-                let open = Command::Open {
+                let open = command::Open {
                     upload,
                     name: format!("{n}.pdf"),
                     size: MIB,
@@ -56,11 +56,11 @@ fn a_links_record_stays_readable_after_two_hundred_thousand_refused_announcement
                     },
                 };
                 kept.run(open).expect("an upload");
-                kept.run(Command::Abort { upload }).expect("cancelled");
+                kept.run(command::Abort { upload }).expect("cancelled");
             }
             // Sent in one request, and refused for what it is.
             _ => {
-                let reserve = Command::Reserve {
+                let reserve = command::Reserve {
                     upload,
                     attempt: n,
                     name: format!("{n}.exe"),
@@ -68,7 +68,7 @@ fn a_links_record_stays_readable_after_two_hundred_thousand_refused_announcement
                     sha256: None,
                 };
                 kept.run(reserve).expect("room");
-                kept.run(Command::Withdraw { upload, attempt: n })
+                kept.run(command::Withdraw { upload, attempt: n })
                     .expect("withdrawn");
             }
         }
@@ -82,13 +82,11 @@ fn a_links_record_stays_readable_after_two_hundred_thousand_refused_announcement
     assert!(bytes < 2 * READ_MAX, "{bytes} bytes");
     kept.pass(3_600);
     kept.clean_due();
-    kept.run(Command::Tick).expect("a tick");
+    kept.run(command::Tick).expect("a tick");
     let (count, bytes) = rows(kept.state());
     assert!(count <= 1 + ENDED_KEPT, "{count} rows");
     assert!(bytes < READ_MAX, "{bytes} bytes");
-    let Ok(Reply::Link(view)) = kept.run(Command::Read) else {
-        panic!("it cannot be read");
-    };
+    let view = kept.run(command::Read).expect("it can be read");
     assert_eq!((view.files.len(), view.files_left), (0, 1));
     let _ = kept.open(7, MIB);
 }

@@ -4,7 +4,8 @@ use chatlift_shared::FileId;
 use proptest::prelude::*;
 
 use super::*;
-use crate::link::serial::{Protocol, Role, Serial, SerialCommand};
+use crate::link::serial;
+use crate::link::serial::{Protocol, Role, Serial};
 use crate::link::state::EventRow;
 
 fn is_aborted(upload: &UploadRow) -> bool {
@@ -12,7 +13,7 @@ fn is_aborted(upload: &UploadRow) -> bool {
 }
 
 /// About serial uploads 20 to 23, of which the odd ones are pieces, and about joining those to 24.
-fn serial_command() -> impl Strategy<Value = Command> {
+fn serial_command() -> impl Strategy<Value = AnyCommand> {
     let role = |n: u8| if n % 2 == 1 { Role::Piece } else { Role::File };
     let serial = |role| Serial {
         protocol: Protocol::Tus,
@@ -28,109 +29,106 @@ fn serial_command() -> impl Strategy<Value = Command> {
         r2_upload_id: format!("r2-{n}"),
         part_size: part_size(size),
     };
-    let pieces = || vec![id(21), id(23)];
-    let command = prop_oneof![
-        prop_oneof![Just(0), Just(1), Just(9 * MIB)].prop_map(move |size| {
-            (
-                None,
-                SerialCommand::Open {
-                    name: "a".into(),
-                    size,
-                    multipart: multipart(20, size),
-                    serial: serial(Role::File),
-                },
-            )
+    let n = 20_u8..24;
+    prop_oneof![
+        (n.clone(), prop_oneof![Just(0), Just(1), Just(9 * MIB)]).prop_map(move |(n, size)| {
+            AnyCommand::from(serial::Open {
+                upload: id(n),
+                name: "a".into(),
+                size,
+                multipart: multipart(20, size),
+                serial: serial(role(n)),
+            })
         }),
-        (0_u64..3, any::<bool>()).prop_map(|(writer, checked)| {
-            (
-                None,
-                SerialCommand::Begin {
-                    protocol: Protocol::Tus,
-                    writer,
-                    offset: 0,
-                    length: None,
-                    total: None,
-                    checked,
-                },
-            )
+        (n.clone(), 0_u64..3, any::<bool>()).prop_map(|(n, writer, checked)| {
+            AnyCommand::from(serial::Begin {
+                upload: id(n),
+                protocol: Protocol::Tus,
+                writer,
+                offset: 0,
+                length: None,
+                total: None,
+                checked,
+            })
         }),
-        (0_u64..3, 1_u16..3).prop_map(|(writer, n)| {
-            (
-                None,
-                SerialCommand::Record {
-                    writer,
-                    n,
-                    part: part_of(n),
-                },
-            )
+        (n.clone(), 0_u64..3, 1_u16..3).prop_map(|(n, writer, part)| {
+            AnyCommand::from(serial::Record {
+                upload: id(n),
+                writer,
+                n: part,
+                part: part_of(part),
+            })
         }),
-        (0_u64..3).prop_map(|attempt| (
-            None,
-            SerialCommand::Seal {
+        (n.clone(), 0_u64..3).prop_map(|(n, attempt)| {
+            AnyCommand::from(serial::Seal {
+                upload: id(n),
                 attempt,
-                sha256: None
-            }
-        )),
-        (0_u64..3).prop_map(|attempt| (None, SerialCommand::Keep { attempt })),
-        Just((
-            None,
-            SerialCommand::Look {
-                protocol: Protocol::Tus
-            }
-        )),
-        (0_u64..3).prop_map(move |attempt| {
-            (
-                Some(24),
-                SerialCommand::Join {
-                    attempt,
-                    name: "b".into(),
-                    multipart: multipart(24, 9 * MIB),
-                    serial: serial(Role::Join(pieces())),
-                },
-            )
+                sha256: None,
+            })
         }),
-    ];
-    (20_u8..24, command).prop_map(move |(n, (joined, mut command))| {
-        if let SerialCommand::Open { serial, .. } = &mut command {
-            serial.role = role(n);
-        }
-        Command::Serial(id(joined.unwrap_or(n)), command)
-    })
+        (n.clone(), 0_u64..3).prop_map(|(n, attempt)| {
+            AnyCommand::from(serial::Keep {
+                upload: id(n),
+                attempt,
+            })
+        }),
+        n.prop_map(|n| {
+            AnyCommand::from(serial::Look {
+                upload: id(n),
+                protocol: Protocol::Tus,
+            })
+        }),
+        (0_u64..3).prop_map(move |attempt| {
+            AnyCommand::from(serial::Join {
+                upload: id(24),
+                attempt,
+                name: "b".into(),
+                multipart: multipart(24, 9 * MIB),
+                serial: serial(Role::Join(vec![id(21), id(23)])),
+            })
+        }),
+    ]
 }
 
-fn any_command() -> impl Strategy<Value = Command> {
+fn any_command() -> impl Strategy<Value = AnyCommand> {
     let n = 0_u8..5;
     let size = prop_oneof![Just(0), Just(1), Just(MIB), Just(20 * MIB), Just(21 * MIB)];
     prop_oneof![
-        (n.clone(), size.clone()).prop_map(|(n, size)| open(n, size)),
-        (n.clone(), 1_u16..4).prop_map(|(n, part)| record(n, part)),
+        (n.clone(), size.clone()).prop_map(|(n, size)| AnyCommand::from(open(n, size))),
+        (n.clone(), 1_u16..4).prop_map(|(n, part)| AnyCommand::from(record(n, part))),
         (n.clone(), 1_u16..4, size.clone(), 0_u64..3)
-            .prop_map(|(n, part, size, attempt)| record_last(n, part, size, attempt)),
-        (n.clone(), size.clone()).prop_map(|(n, size)| reserve(n + 10, size)),
-        (n.clone(), size, 0_u64..3).prop_map(|(n, size, attempt)| seal(n, size, attempt)),
-        (0_u8..25, 0_u64..3).prop_map(|(n, attempt)| Command::Working {
-            upload: id(n),
-            attempt,
+            .prop_map(|(n, part, size, attempt)| record_last(n, part, size, attempt).into()),
+        (n.clone(), size.clone()).prop_map(|(n, size)| AnyCommand::from(reserve(n + 10, size))),
+        (n.clone(), size, 0_u64..3).prop_map(|(n, size, attempt)| seal(n, size, attempt).into()),
+        (0_u8..25, 0_u64..3).prop_map(|(n, attempt)| {
+            AnyCommand::from(command::Working {
+                upload: id(n),
+                attempt,
+            })
         }),
-        (0_u8..25, 0_u64..3).prop_map(|(n, attempt)| commit(n, attempt)),
-        (0_u8..25, 0_u64..3).prop_map(|(n, attempt)| Command::Withdraw {
-            upload: id(n),
-            attempt
+        (0_u8..25, 0_u64..3).prop_map(|(n, attempt)| AnyCommand::from(commit(n, attempt))),
+        (0_u8..25, 0_u64..3).prop_map(|(n, attempt)| {
+            AnyCommand::from(command::Withdraw {
+                upload: id(n),
+                attempt,
+            })
         }),
-        (0_u8..25, 0_u64..3, any::<bool>()).prop_map(|(n, attempt, keep_parts)| Command::Reopen {
-            upload: id(n),
-            attempt,
-            keep_parts
+        (0_u8..25, 0_u64..3, any::<bool>()).prop_map(|(n, attempt, keep_parts)| {
+            AnyCommand::from(command::Reopen {
+                upload: id(n),
+                attempt,
+                keep_parts,
+            })
         }),
-        (0_u8..25).prop_map(|n| Command::Abort { upload: id(n) }),
-        (0_u8..15).prop_map(|n| Command::DeleteFile { file: id(n).into() }),
+        (0_u8..25).prop_map(|n| AnyCommand::from(command::Abort { upload: id(n) })),
+        (0_u8..15).prop_map(|n| AnyCommand::from(command::DeleteFile { file: id(n).into() })),
         serial_command(),
         serial_command(),
-        Just(Command::Revoke),
-        Just(Command::Finish { order: vec![] }),
-        Just(Command::Opened),
-        Just(Command::Tick),
-        Just(Command::Read),
+        Just(command::Revoke.into()),
+        Just(command::Finish { order: vec![] }.into()),
+        Just(command::Opened.into()),
+        Just(command::Tick.into()),
+        Just(command::Read.into()),
     ]
 }
 
@@ -145,7 +143,7 @@ proptest! {
         for (command, wait) in steps {
             kept.pass(wait);
             let before = kept.state.clone().expect("a link");
-            let _ = kept.run(command);
+            let _ = kept.run_any(command);
             let state = kept.state();
             // Never more files than the link takes.
             prop_assert!(state.places_taken() <= max_files);

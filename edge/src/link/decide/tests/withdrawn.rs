@@ -7,12 +7,12 @@ use proptest::prelude::*;
 use super::*;
 use crate::link::state::EventRow;
 
-fn withdraw(n: u8) -> Command {
-    Command::WithdrawFile { upload: id(n) }
+fn withdraw(n: u8) -> command::WithdrawFile {
+    command::WithdrawFile { upload: id(n) }
 }
 
-fn receipt(n: u8, status: ReceiptStatus) -> Command {
-    Command::Receipt {
+fn receipt(n: u8, status: ReceiptStatus) -> command::RecordReceipt {
+    command::RecordReceipt {
         file: id(n).into(),
         receipt: Receipt::new(status),
     }
@@ -39,7 +39,7 @@ fn a_withdrawn_file_gives_its_place_back_and_is_told_of_once() {
     assert_eq!(kept.refused(seal(1, MIB, 2)), late);
     assert_eq!(kept.refused(record_last(1, 1, MIB, 2)), late);
     assert_eq!(kept.refused(commit(1, 1)), late);
-    kept.run(Command::Abort { upload: id(1) }).expect("ended");
+    kept.run(command::Abort { upload: id(1) }).expect("ended");
     kept.store(2, MIB);
     kept.store(3, MIB);
     assert_eq!(kept.state().link.status, Status::Completed);
@@ -63,7 +63,7 @@ fn a_full_link_takes_a_file_in_place_of_a_withdrawn_one() {
 fn only_a_link_that_was_full_takes_another_file() {
     let mut closed = Kept::new(2);
     closed.store(1, MIB);
-    closed.run(Command::Close).expect("closed");
+    closed.run(command::Close).expect("closed");
     closed.run(withdraw(1)).expect("withdrawn");
     assert_eq!(closed.state().link.status, Status::Completed);
 
@@ -104,7 +104,7 @@ fn a_file_that_the_app_has_is_not_withdrawn() {
 fn a_file_that_was_deleted_otherwise_keeps_its_place_and_its_reason() {
     let mut kept = Kept::new(1);
     kept.store(1, MIB);
-    kept.run(Command::DeleteFile { file: id(1).into() })
+    kept.run(command::DeleteFile { file: id(1).into() })
         .expect("deleted");
     kept.run(withdraw(1)).expect("gone already");
     assert_eq!(reason(&kept, 1), Some(DeletedReason::Requested));
@@ -113,7 +113,7 @@ fn a_file_that_was_deleted_otherwise_keeps_its_place_and_its_reason() {
     let mut kept = Kept::new(1);
     kept.store(1, MIB);
     kept.pass(7_200);
-    kept.run(Command::Tick).expect("time passes");
+    kept.run(command::Tick).expect("time passes");
     assert_eq!(reason(&kept, 1), Some(DeletedReason::Expired));
 }
 
@@ -140,23 +140,27 @@ fn a_sender_cannot_grow_a_link_by_withdrawing() {
     assert_eq!(kept.state().link.status, Status::Completed);
 }
 
-fn any_command() -> impl Strategy<Value = Command> {
+fn any_command() -> impl Strategy<Value = AnyCommand> {
     let n = 0_u8..4;
     prop_oneof![
-        n.clone().prop_map(|n| open(n, MIB)),
-        n.clone().prop_map(|n| record_last(n, 1, MIB, 1)),
-        (n.clone(), 1_u64..3).prop_map(|(n, attempt)| seal(n, MIB, attempt)),
-        (n.clone(), 1_u64..3).prop_map(|(n, attempt)| commit(n, attempt)),
-        n.clone().prop_map(|n| reserve(n + 10, MIB)),
-        (10_u8..14).prop_map(|n| commit(n, 1)),
-        prop_oneof![n.clone(), 10_u8..14].prop_map(withdraw),
-        prop_oneof![n.clone(), 10_u8..14].prop_map(withdraw),
-        n.clone().prop_map(|n| receipt(n, ReceiptStatus::Delivered)),
-        n.clone().prop_map(|n| receipt(n, ReceiptStatus::Received)),
-        n.prop_map(|n| Command::DeleteFile { file: id(n).into() }),
-        Just(Command::Close),
-        Just(Command::Revoke),
-        Just(Command::Tick),
+        n.clone().prop_map(|n| AnyCommand::from(open(n, MIB))),
+        n.clone()
+            .prop_map(|n| AnyCommand::from(record_last(n, 1, MIB, 1))),
+        (n.clone(), 1_u64..3).prop_map(|(n, attempt)| AnyCommand::from(seal(n, MIB, attempt))),
+        (n.clone(), 1_u64..3).prop_map(|(n, attempt)| AnyCommand::from(commit(n, attempt))),
+        n.clone()
+            .prop_map(|n| AnyCommand::from(reserve(n + 10, MIB))),
+        (10_u8..14).prop_map(|n| AnyCommand::from(commit(n, 1))),
+        prop_oneof![n.clone(), 10_u8..14].prop_map(|n| withdraw(n).into()),
+        prop_oneof![n.clone(), 10_u8..14].prop_map(|n| withdraw(n).into()),
+        n.clone()
+            .prop_map(|n| AnyCommand::from(receipt(n, ReceiptStatus::Delivered))),
+        n.clone()
+            .prop_map(|n| AnyCommand::from(receipt(n, ReceiptStatus::Received))),
+        n.prop_map(|n| AnyCommand::from(command::DeleteFile { file: id(n).into() })),
+        Just(command::Close.into()),
+        Just(command::Revoke.into()),
+        Just(command::Tick.into()),
     ]
 }
 
@@ -172,7 +176,7 @@ proptest! {
         for (command, wait) in steps {
             kept.pass(wait);
             let before = kept.state.clone().expect("a link");
-            let _ = kept.run(command);
+            let _ = kept.run_any(command);
             let state = kept.state();
             prop_assert!(state.places_taken() <= max_files);
             for id in before.uploads.keys() {

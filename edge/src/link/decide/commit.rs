@@ -1,0 +1,394 @@
+//! Commits: reserved or sealed, committed, or ended.
+
+use std::collections::BTreeMap;
+
+use chatlift_shared::api::{LinkState as Status, PartDigests};
+use chatlift_shared::digest::Sha256;
+use chatlift_shared::limits::{EVENT_PARTS_MAX, part_count};
+use chatlift_shared::webhook::{EventKind, FileStored};
+use chatlift_shared::{Problem, ProblemCode, UploadId};
+
+use super::{Decide, PARTS_NAMED, PartWrite, Step};
+use crate::link::command::{Commit, Reopen, Reserve, Seal, SealUpload, Withdraw, Working};
+use crate::link::reply::{FoundFile, Reserved, Sealed, Sealing};
+use crate::link::state::{Multipart, Part, StoredFile, UploadRow, UploadState};
+use crate::link::work::{STALLED_AFTER, STUCK_AFTER, busy_for, busy_since};
+
+impl Decide for Reserve {
+    fn decide(self, step: &mut Step<'_>) -> Result<Reserved, Problem> {
+        let Self {
+            upload,
+            attempt,
+            name,
+            size,
+            sha256,
+        } = self;
+        if let Some(known) = step.find_same(&name, size, sha256) {
+            match step.upload(known)?.state {
+                UploadState::Stored(_) => {
+                    let file = step.found_file(known.into())?;
+                    return Ok(Reserved::Stored(Box::new(file)));
+                }
+                _ => step.end_stalled_attempt(&name, size, sha256).map(drop)?,
+            }
+        }
+        if let Err(problem) = step.room_for(size) {
+            if problem.code != ProblemCode::LinkFull
+                || !step.end_stalled_attempt(&name, size, sha256)?
+            {
+                return Err(problem);
+            }
+            step.room_for(size)?;
+        }
+        let state = UploadState::Completing {
+            attempt,
+            since: step.now,
+            sha256,
+            multipart: None,
+        };
+        step.add(upload, name, size, state, None)?;
+        Ok(Reserved::Room(step.policy()))
+    }
+}
+
+impl Decide for SealUpload {
+    fn decide(self, step: &mut Step<'_>) -> Result<Sealing, Problem> {
+        let parts = (step.held)(self.upload).parts;
+        step.seal(self.upload, self.seal, parts)
+    }
+}
+
+impl Decide for Working {
+    fn decide(self, step: &mut Step<'_>) -> Result<(), Problem> {
+        step.working(self.upload, self.attempt)
+    }
+}
+
+impl Decide for Commit {
+    fn decide(self, step: &mut Step<'_>) -> Result<FoundFile, Problem> {
+        let Self {
+            upload,
+            attempt,
+            media_type,
+            sha256,
+            etag,
+        } = self;
+        let row = step.kept_upload(upload)?;
+        let size = row.size;
+        let multipart = match &row.state {
+            UploadState::Stored(_) => return step.found_file(upload.into()),
+            UploadState::Completing {
+                attempt: awaited,
+                multipart,
+                ..
+            } if *awaited == attempt => multipart.clone(),
+            // R2 took longer than the link waited, and has put the parts together: there is nothing
+            // left to send, and the file is whole.
+            UploadState::Receiving { multipart, .. } => {
+                step.room_for(size)?;
+                Some(multipart.clone())
+            }
+            UploadState::Aborted { .. } => {
+                step.open_for_files()?;
+                return Err(ProblemCode::UploadAborted.into());
+            }
+            // The object is a later attempt's too, which sees to it.
+            UploadState::Completing { since, .. } => return Err(busy_since(*since, step.now)),
+            UploadState::Piece { .. } => return Err(ProblemCode::UploadBusy.into()),
+        };
+        let parts = (step.held)(upload).parts;
+        let part_size = multipart
+            .map(|multipart| multipart.part_size)
+            .filter(|part_size| part_count(size, *part_size) == parts.len() as u64);
+        let only = parts.values().next().filter(|_| parts.len() == 1);
+        let stored = StoredFile {
+            media_type,
+            sha256: sha256.or(only.map(|part| part.sha256)),
+            part_size,
+            etag,
+            stored_at: step.now,
+            deleted_at: None,
+            deleted_reason: None,
+            receipt: None,
+        };
+        step.parts.push(match stored.in_parts(size) {
+            // Their digests are what the file is checked by.
+            true => PartWrite::Truncate(upload, 1, 0),
+            false => PartWrite::DropAll(upload),
+        });
+        step.set(upload, UploadState::Stored(stored));
+        step.end_pieces(upload);
+        if let Some(mut file) = step.file_with_parts(upload) {
+            file.parts = file
+                .parts
+                .filter(|parts| parts.sha256.len() <= EVENT_PARTS_MAX);
+            let link = step.state.link_ref();
+            step.tell(EventKind::FileStored(FileStored { file, link }));
+        }
+        if step.state.link.status == Status::Active
+            && step.state.files_stored() >= step.state.link.policy.max_files
+        {
+            step.complete(&[]);
+        }
+        step.found_file(upload.into())
+    }
+}
+
+impl Decide for Withdraw {
+    fn decide(self, step: &mut Step<'_>) -> Result<(), Problem> {
+        let Self { upload, attempt } = self;
+        if step.awaited(upload, attempt)? {
+            step.end_upload(upload);
+        }
+        match step.upload(upload)?.state {
+            UploadState::Aborted { .. } => Ok(()),
+            // The object is a later attempt's too, which sees to it.
+            UploadState::Completing { since, .. } => Err(busy_since(since, step.now)),
+            _ => Err(ProblemCode::UploadBusy.into()),
+        }
+    }
+}
+
+impl Decide for Reopen {
+    fn decide(self, step: &mut Step<'_>) -> Result<(), Problem> {
+        let Self {
+            upload,
+            attempt,
+            keep_parts,
+        } = self;
+        if !step.awaited(upload, attempt)? {
+            return Ok(());
+        }
+        if step.cannot_reopen(upload, keep_parts) {
+            step.end_upload(upload);
+            return Ok(());
+        }
+        match (&step.upload(upload)?.state, step.state.link.status) {
+            (
+                UploadState::Completing {
+                    multipart: Some(multipart),
+                    ..
+                },
+                Status::Active,
+            ) => {
+                let state = UploadState::Receiving {
+                    multipart: multipart.clone(),
+                    touched_at: step.now,
+                };
+                step.set(upload, state);
+                if !keep_parts {
+                    step.parts.push(PartWrite::DropAll(upload));
+                }
+            }
+            _ => step.end_upload(upload),
+        }
+        Ok(())
+    }
+}
+
+impl Step<'_> {
+    /// A file in one request that was stored, or is being stored, with this name, size and digest.
+    fn find_same(&self, name: &str, size: u64, sha256: Option<Sha256>) -> Option<UploadId> {
+        let sha256 = sha256?;
+        let is_same = |id: UploadId, row: &UploadRow| match &row.state {
+            UploadState::Stored(file) => {
+                file.deleted_at.is_none() && self.state.whole_digest(id) == Some(sha256)
+            }
+            UploadState::Completing {
+                sha256: expected,
+                multipart: None,
+                ..
+            } => *expected == Some(sha256),
+            _ => false,
+        };
+        let mut rows = self.state.uploads.iter();
+        rows.find(|(id, row)| row.name == name && row.size == size && is_same(**id, row))
+            .map(|(id, _)| *id)
+    }
+
+    /// A stored file with this name and these parts.
+    fn find_same_parts(&self, name: &str, parts: &PartDigests, size: u64) -> Option<UploadId> {
+        let mut rows = self.state.uploads.iter();
+        rows.find(|(id, row)| {
+            matches!(&row.state, UploadState::Stored(file) if file.deleted_at.is_none())
+                && row.name == name
+                && row.size == size
+                && self
+                    .file_with_parts(**id)
+                    .and_then(|file| file.parts)
+                    .as_ref()
+                    == Some(parts)
+        })
+        .map(|(id, _)| *id)
+    }
+
+    /// Ends a file in one request that may be this one, sent before, if nothing has come of it lately.
+    /// Answers whether there was one; that it is busy while something comes.
+    fn end_stalled_attempt(
+        &mut self,
+        name: &str,
+        size: u64,
+        sha256: Option<Sha256>,
+    ) -> Result<bool, Problem> {
+        let earlier = self.state.uploads.iter().find_map(|(id, row)| {
+            let UploadState::Completing {
+                since,
+                sha256: announced,
+                multipart: None,
+                ..
+            } = &row.state
+            else {
+                return None;
+            };
+            let differs = sha256.is_some() && announced.is_some() && *announced != sha256;
+            let same = row.serial.is_none() && row.name == name && row.size == size && !differs;
+            same.then_some((*id, *since))
+        });
+        let Some((id, since)) = earlier else {
+            return Ok(false);
+        };
+        if self.now < since.plus(STALLED_AFTER) {
+            let wait = self.now.until(since.plus(STALLED_AFTER));
+            return Err(busy_for(wait));
+        }
+        self.end_upload(id);
+        Ok(true)
+    }
+
+    /// Seals an upload of which these `parts` are held. A refusal changes nothing.
+    pub(super) fn seal(
+        &mut self,
+        upload: UploadId,
+        seal: Seal,
+        parts: BTreeMap<u16, Part>,
+    ) -> Result<Sealing, Problem> {
+        let row = self.kept_upload(upload)?;
+        if row.serial.is_some() {
+            return Err(ProblemCode::UploadNotFound.into());
+        }
+        let (name, size) = (row.name.clone(), row.size);
+        let multipart = match &row.state {
+            UploadState::Stored(_) => {
+                // A file of before the digests of parts were kept is told apart by its id alone.
+                let parts = self.file_with_parts(upload).and_then(|file| file.parts);
+                parts.map_or(Ok(()), |parts| check_digests(&seal, &parts.sha256))?;
+                return self.sealed_before(upload);
+            }
+            UploadState::Aborted { .. } => {
+                self.open_for_files()?;
+                return Err(ProblemCode::UploadAborted.into());
+            }
+            UploadState::Completing {
+                since,
+                multipart: Some(multipart),
+                ..
+            } if since.plus(STUCK_AFTER) <= self.now => multipart.clone(),
+            UploadState::Completing { since, .. } => return Err(busy_since(*since, self.now)),
+            UploadState::Piece { .. } => return Err(ProblemCode::UploadBusy.into()),
+            UploadState::Receiving { multipart, .. } => {
+                self.room_for(size)?;
+                multipart.clone()
+            }
+        };
+        let count = part_count(size, multipart.part_size);
+        let missing: Vec<u16> = (1..=count)
+            .filter_map(|n| u16::try_from(n).ok())
+            .filter(|n| !parts.contains_key(n))
+            .take(PARTS_NAMED)
+            .collect();
+        if !missing.is_empty() {
+            let mut problem = Problem::new(ProblemCode::PartsMissing);
+            problem.parts = missing;
+            return Err(problem);
+        }
+        let digests = PartDigests {
+            size: multipart.part_size.min(size),
+            sha256: parts.values().map(|part| part.sha256).collect(),
+        };
+        if seal.parts_sha256.is_none() && !multipart.alone {
+            return Err(Problem::new(ProblemCode::InvalidRequest)
+                .field("parts_sha256")
+                .detail("Only an upload that was announced to be alone is completed without it."));
+        }
+        check_digests(&seal, &digests.sha256)?;
+        if let Some(known) = self.find_same_parts(&name, &digests, size) {
+            // The page was reloaded, and what the page before had under way was stored meanwhile.
+            self.end_upload(upload);
+            return self.sealed_before(known);
+        }
+        self.sealed(upload, seal.attempt, multipart, parts, None)
+    }
+
+    /// Has an attempt complete an upload of these parts in R2.
+    pub(super) fn sealed(
+        &mut self,
+        upload: UploadId,
+        attempt: u64,
+        multipart: Multipart,
+        parts: BTreeMap<u16, Part>,
+        sha256: Option<Sha256>,
+    ) -> Result<Sealing, Problem> {
+        let row = self.upload(upload)?;
+        let sealed = Sealed {
+            policy: self.policy(),
+            name: row.name.clone(),
+            size: row.size,
+            multipart: multipart.clone(),
+            etags: parts.into_values().map(|part| part.etag).collect(),
+            sha256,
+            attempt,
+        };
+        let state = UploadState::Completing {
+            attempt,
+            since: self.now,
+            sha256,
+            multipart: Some(multipart),
+        };
+        self.set(upload, state);
+        Ok(Sealing::Sealed(Box::new(sealed)))
+    }
+
+    /// The file that an upload has become.
+    pub(super) fn sealed_before(&self, upload: UploadId) -> Result<Sealing, Problem> {
+        let found = self.found_file(upload.into())?;
+        Ok(Sealing::File(Box::new(found)))
+    }
+
+    /// Whether `attempt` is the one that the upload waits for.
+    pub(super) fn awaited(&self, upload: UploadId, attempt: u64) -> Result<bool, Problem> {
+        Ok(matches!(
+            self.upload(upload)?.state,
+            UploadState::Completing { attempt: awaited, .. } if awaited == attempt
+        ))
+    }
+
+    pub(super) fn working(&mut self, upload: UploadId, attempt: u64) -> Result<(), Problem> {
+        if !self.awaited(upload, attempt)? {
+            self.open_for_files()?;
+            return Err(ProblemCode::UploadAborted.into());
+        }
+        let now = self.now;
+        if let Some(UploadRow {
+            state: UploadState::Completing { since, .. },
+            ..
+        }) = self.state.uploads.get_mut(&upload)
+        {
+            *since = now;
+        }
+        Ok(())
+    }
+}
+
+/// Refuses to complete with digests that are not those of the parts. That of the whole is the only
+/// part's; what else is said of it cannot be compared.
+fn check_digests(seal: &Seal, parts: &[Sha256]) -> Result<(), Problem> {
+    let differ = |field: &str| Err(Problem::new(ProblemCode::PartsDiffer).field(field));
+    let of_parts = Sha256::of_parts(parts.iter().copied());
+    if seal.parts_sha256.is_some_and(|said| said != of_parts) {
+        return differ("parts_sha256");
+    }
+    match (parts, seal.sha256) {
+        ([only], Some(said)) if *only != said => differ("sha256"),
+        _ => Ok(()),
+    }
+}
