@@ -21,18 +21,28 @@ const EARLY_PROBLEMS: [&str; 8] = [
     "too-large-here",
 ];
 
-/// Problems of routes that are for backends: no page meets them.
-const FOR_BACKENDS: [&str; 10] = [
+/// Problems of routes that the page's program does not ask: those for backends, the form's and the
+/// password's.
+const ELSEWHERE: [&str; 19] = [
     "api-key-missing",
     "api-key-unknown",
     "beyond-scene",
+    "digest-missing",
     "download-url-invalid",
     "event-not-found",
+    "file-deleted",
+    "file-missing",
+    "file-not-found",
     "idempotency-key-reused",
+    "length-required",
     "method-not-allowed",
+    "not-found",
+    "password-locked",
+    "password-wrong",
     "precondition-failed",
     "range-not-satisfiable",
     "receipt-out-of-order",
+    "scene-unknown",
 ];
 
 /// The texts that the page needs at its start, of all of `data`, for the browser that asks.
@@ -70,7 +80,7 @@ pub fn texts(data: &PageData, user_agent: &str) -> BTreeMap<String, String> {
 /// page of whoever needs it, and the edge writes others itself.
 fn may_come(key: &str) -> bool {
     match key.split_once('.') {
-        Some(("problem", code)) => !FOR_BACKENDS.contains(&code),
+        Some(("problem", code)) => !ELSEWHERE.contains(&code),
         Some(("inapp" | "form" | "lang", _)) => false,
         _ => true,
     }
@@ -188,8 +198,8 @@ mod tests {
     }
 
     #[test]
-    fn problems_of_backends_are_codes_that_there_are() {
-        for code in FOR_BACKENDS {
+    fn problems_met_elsewhere_are_codes_that_there_are() {
+        for code in ELSEWHERE {
             assert!(ProblemCode::ALL.iter().any(|p| p.code() == code), "{code}");
         }
     }

@@ -349,14 +349,14 @@ fn ask(
     Some(match job {
         Job::Whole => api::send_whole(whose, &name, digest, file, loaded),
         Job::Announce => {
-            let (own, alone) = read(key, |_, transfer| {
-                let own = transfer.upload().map(|upload| upload.ticket.clone());
-                (own, !transfer.has_digests())
+            let (first, own, alone) = read(key, |_, transfer| {
+                let own = transfer.earlier().map(str::to_owned);
+                (transfer.upload().is_none(), own, !transfer.has_digests())
             })?;
-            let ticket = match own {
-                None => dom::recall(&ticket_of(file)),
-                // What comes of an upload that others join may be of another file.
-                own => own.filter(|_| alone),
+            let ticket = if first {
+                dom::recall(&ticket_of(file))
+            } else {
+                own
             };
             api::announce(patience, &name, file.size(), &bytes.to_vec(), ticket, alone)
         }

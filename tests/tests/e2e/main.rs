@@ -32,6 +32,7 @@ mod journey;
 mod keyboard;
 mod looks;
 mod reads;
+mod tabs;
 mod truth;
 mod waits;
 mod ways_out;

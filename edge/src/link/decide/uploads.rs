@@ -320,6 +320,10 @@ impl Step<'_> {
 
     /// Refuses unless the upload takes parts.
     pub(super) fn take_parts(&mut self, upload: UploadId) -> Result<(), Problem> {
+        // Whatever became of its link by that: who sends it too, in another tab, asks and finds it.
+        if let UploadState::Stored(_) = self.kept_upload(upload)?.state {
+            return Err(ProblemCode::UploadBusy.into());
+        }
         self.open_for_files()?;
         match &self.kept_upload(upload)?.state {
             UploadState::Receiving { .. } => {

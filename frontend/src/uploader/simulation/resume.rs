@@ -142,6 +142,43 @@ fn a_beginning_that_shrinks_and_grows_again_is_given_up() {
     assert!(matches!(state, State::Failed(_)), "{state:?}");
 }
 
+/// Two tabs send one file, and the other one's last part comes first. All of it was sent again, to be told at the
+/// end that it is there.
+#[test]
+fn a_file_that_another_page_completes_is_read_and_not_sent_again() {
+    let size = 4 * PART;
+    let (mut batch, mut edge) = (one(size), Edge::default());
+    let (mut now, mut completed) = (0.0, false);
+    while batch.is_live() {
+        let Some((key, run, job)) = batch.next(now) else {
+            now = batch.wakes_at(now).expect("a wait");
+            continue;
+        };
+        let busy = || Event::Failed(job, refusal(ProblemCode::UploadBusy, Vec::new()));
+        let (_, transfer) = batch.get(key).expect("the file");
+        let event = match job {
+            Job::Send(chunk) if chunk.n > 1 => {
+                if !completed {
+                    completed = true;
+                    edge = Edge {
+                        carried: edge.carried,
+                        ..sealed(key, size)
+                    };
+                }
+                busy()
+            }
+            Job::Announce if completed => {
+                assert!(transfer.earlier().is_some(), "the edge is not told which");
+                edge.answer(key, size, job)
+            }
+            _ => edge.answer(key, size, job),
+        };
+        batch.on(key, run, event, now, true, 0.5);
+    }
+    assert_eq!(state(&batch), State::Stored);
+    assert!(edge.carried <= PART, "{}", edge.carried);
+}
+
 /// As in plain HTTP, where browsers compute no digests.
 fn undigested(size: u64) -> Batch {
     let mut batch = Batch::default();

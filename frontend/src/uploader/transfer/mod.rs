@@ -234,6 +234,14 @@ impl Transfer {
         self.upload.as_deref()
     }
 
+    /// The ticket to announce it again with: its own upload may be sealed meanwhile, by another page. None if
+    /// that is known to be of another file.
+    #[must_use]
+    pub fn earlier(&self) -> Option<&str> {
+        let own = self.upload()?;
+        (!own.sealed || !self.has_digests()).then_some(&own.ticket)
+    }
+
     /// The digest of part `n`, once it is known.
     #[must_use]
     pub fn part_digest(&self, n: u16) -> Option<Sha256> {
