@@ -21,10 +21,10 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// Names that the platform reads from its environment.
+/// Names that the Worker reads from its environment.
 fn names_read() -> BTreeSet<String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/platform");
-    let files = std::fs::read_dir(folder).expect("the platform's sources");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/workers");
+    let files = std::fs::read_dir(folder).expect("the sources of what runs on Workers");
     let mut names = BTreeSet::new();
     for file in files.flatten() {
         let source = std::fs::read_to_string(file.path()).expect("a source");
