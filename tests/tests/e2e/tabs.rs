@@ -16,9 +16,6 @@ const NETWORK: Profile = Profile {
     round_trip: Duration::from_millis(20),
 };
 
-/// Most that lies in the kernel's buffers of a browser's connections when a chunk on them is refused, in bytes.
-const BUFFERED: u64 = 2_500_000;
-
 const FILE: Random = Random {
     seed: 970,
     size: 12_000_000,
@@ -47,10 +44,10 @@ fn two_tabs_that_send_one_file_both_end_with_it() {
         let stored = app.get_link(link.id);
         assert_eq!((stored.files.len(), stored.uploads), (1, 0));
         assert_eq!(app.sha256(stored.files[0].id), FILE.sha256());
-        // Neither knows of the other, so both may send all of it, and neither sends it again.
+        // Neither knows of the other, so both may send all of it, with what each has on its way when the other
+        // goes ahead; neither sends it again.
         let sent = network.sent();
         println!("two tabs, 12.0 MB: {:.1} MB sent", sent as f64 / 1e6);
-        let most = 2 * FILE.size + NETWORK.second() + BUFFERED;
-        assert!(sent <= most, "{sent} bytes were sent");
+        assert!(sent < 3 * FILE.size, "{sent} bytes were sent");
     }
 }
