@@ -14,7 +14,7 @@ use super::bytes::Bytes;
 use super::flow::Flow;
 use crate::link::command;
 use crate::link::command::Outcome;
-use crate::link::decide::{Decide, PartWrite, decide};
+use crate::link::decide::{Decide, decide};
 use crate::link::flow::Held;
 use crate::link::lease::{Lease, LeaseAnswer};
 use crate::link::listing;
@@ -270,18 +270,9 @@ impl Links for Objects {
         let decision = decide(state.as_ref(), command, &look, self.now.get())?;
         for write in decision.change.parts {
             let mut staged = self.staged.borrow_mut();
-            match &write {
-                PartWrite::Put(id, n, _) | PartWrite::Drop(id, n) => {
-                    drop(staged.remove(&(*id, *n)));
-                }
-                PartWrite::DropAll(id) => staged.retain(|(upload, _), _| upload != id),
-                PartWrite::Truncate(id, n, begin) => {
-                    staged.retain(|(upload, part), _| upload != id || part <= n);
-                    if let Some(bytes) = staged.get_mut(&(*id, *n)) {
-                        bytes.truncate(usize::try_from(*begin).expect("fits"));
-                    }
-                }
-            }
+            write.unstage(&mut staged, |bytes, begin| {
+                bytes.truncate(usize::try_from(begin).expect("fits"));
+            });
             write.apply(&mut self.held.borrow_mut());
         }
         let mut links = self.links.borrow_mut();

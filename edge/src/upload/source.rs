@@ -13,7 +13,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::{Either, join, select};
 
 use crate::checksum::Algorithm;
-use crate::ports::{BucketError, Feed, Hash as _, Piece, Sink as _};
+use crate::ports::{BucketError, Feed, Hash as _, Piece, Sink};
 
 /// How long nothing may come of a part before what came is staged: a network that goes away without a word
 /// must not hide it.
@@ -197,7 +197,7 @@ impl<F: Feed> Source<F> {
     }
 
     /// Has `consume` take the next `length` bytes, after `before`, as one body. What comes is kept until the
-    /// end, however fast the consumer reads. `spill` gets it, with its place among these bytes and its
+    /// end, however fast the consumer reads. `into` gets it, with its place among these bytes and its
     /// length, when somebody asks for it, when nothing more comes for a while, and when the consumer fails;
     /// it answers whether it takes more. `None` where memory is short; an error of `None` where all that came
     /// was left to who asked.
@@ -339,25 +339,27 @@ async fn write<F: Feed>(
     mut sink: F::Sink,
 ) {
     if let Some((body, held)) = before {
-        let (mut feed, mut given) = (F::of(body), 0);
-        while let Some(piece) = feed.next().await {
-            given += piece.length();
-            if !sink.write(piece).await {
-                return;
-            }
-        }
-        if given != held {
+        let mut feed = F::of(body);
+        if pour(&mut sink, async || feed.next().await).await != Some(held) {
             return;
         }
     }
-    let mut given = 0;
-    while let Some(piece) = arrived.next().await {
-        given += piece.length();
-        if !sink.write(piece).await {
-            return;
-        }
-    }
-    if given == length {
+    if pour(&mut sink, async || arrived.next().await).await == Some(length) {
         sink.close();
     }
+}
+
+/// Writes all that `next` gives; answers how many bytes, or `None` where no more is wanted.
+async fn pour<S: Sink<Piece: Piece>>(
+    sink: &mut S,
+    mut next: impl AsyncFnMut() -> Option<S::Piece>,
+) -> Option<u64> {
+    let mut given = 0;
+    while let Some(piece) = next().await {
+        given += piece.length();
+        if !sink.write(piece).await {
+            return None;
+        }
+    }
+    Some(given)
 }

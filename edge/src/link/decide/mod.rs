@@ -65,6 +65,25 @@ pub enum PartWrite {
 }
 
 impl PartWrite {
+    /// Carries the write out on bytes that are staged in memory, of which `truncate` keeps the first.
+    #[cfg(test)]
+    pub(crate) fn unstage<B>(
+        &self,
+        staged: &mut std::collections::BTreeMap<(UploadId, u16), B>,
+        truncate: impl FnOnce(&mut B, u64),
+    ) {
+        match self {
+            Self::Put(id, n, _) | Self::Drop(id, n) => drop(staged.remove(&(*id, *n))),
+            Self::DropAll(id) => staged.retain(|(upload, _), _| upload != id),
+            Self::Truncate(id, n, begin) => {
+                staged.retain(|(upload, part), _| upload != id || part <= n);
+                if let Some(bytes) = staged.get_mut(&(*id, *n)) {
+                    truncate(bytes, *begin);
+                }
+            }
+        }
+    }
+
     /// Carries the write out on what is held in memory; the shell does the same on its tables.
     #[cfg(test)]
     pub(crate) fn apply(self, held: &mut std::collections::BTreeMap<UploadId, Held>) {

@@ -17,7 +17,7 @@ use super::feed::Body;
 use super::rope::Rope;
 use crate::link::command;
 use crate::link::command::Outcome;
-use crate::link::decide::{Decide, PartWrite, decide};
+use crate::link::decide::{Decide, decide};
 use crate::link::flow::Held;
 use crate::link::lease::{Lease, LeaseAnswer, Leases};
 use crate::link::listing::{Entry, Query, ShardPage};
@@ -110,18 +110,7 @@ impl Machine {
         let decision = decide(state.as_ref(), command, &look, self.now.get())?;
         for write in decision.change.parts {
             let mut staged = self.staged.borrow_mut();
-            match &write {
-                PartWrite::Put(id, n, _) | PartWrite::Drop(id, n) => {
-                    drop(staged.remove(&(*id, *n)));
-                }
-                PartWrite::DropAll(id) => staged.retain(|(upload, _), _| upload != id),
-                PartWrite::Truncate(id, n, begin) => {
-                    staged.retain(|(upload, part), _| upload != id || part <= n);
-                    if let Some(bytes) = staged.get_mut(&(*id, *n)) {
-                        *bytes = bytes.slice(0, *begin);
-                    }
-                }
-            }
+            write.unstage(&mut staged, |bytes, begin| *bytes = bytes.slice(0, begin));
             staged.retain(|_, bytes| bytes.len() > 0);
             write.apply(&mut self.held.borrow_mut());
         }
