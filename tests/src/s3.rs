@@ -66,7 +66,10 @@ impl S3 {
                         let query = request.uri().query().unwrap_or_default();
                         let aborts =
                             request.method() == Method::DELETE && query.contains("uploadId=");
-                        let mut answer = service.call(request.map(s3s::Body::from)).await?;
+                        // As S3 does, it ends what it began although nobody waits any more: its client may
+                        // have been killed, and an object is there whole or not at all.
+                        let call = async move { service.call(request.map(s3s::Body::from)).await };
+                        let mut answer = tokio::spawn(call).await.expect("no panic")?;
                         if aborts && answer.status() == StatusCode::FORBIDDEN {
                             // As S3 answers of an upload that is gone.
                             *answer.status_mut() = StatusCode::NOT_FOUND;

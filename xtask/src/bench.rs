@@ -3,12 +3,15 @@
 
 use std::ffi::OsString;
 
-use crate::root::at;
-use crate::run::{cargo, run};
+use crate::run::{Target, built, run};
 use crate::{Error, page, tools, worker};
 
 /// What can be measured, each by an example of the tests' crate, `bench_<name>`.
-const SUBJECTS: [&str; 3] = ["page", "network", "again"];
+const SUBJECTS: [(&str, &str); 3] = [
+    ("page", "bench_page"),
+    ("network", "bench_network"),
+    ("again", "bench_again"),
+];
 
 /// Builds, and measures what the first argument names, or all; the rest goes to the measuring
 /// program.
@@ -16,10 +19,10 @@ const SUBJECTS: [&str; 3] = ["page", "network", "again"];
 /// # Errors
 /// When the name is unknown, or a build or a measurement fails.
 pub fn bench(args: &[OsString]) -> Result<(), Error> {
-    let (subjects, rest): (Vec<&str>, &[OsString]) = match args.split_first() {
+    let (subjects, rest): (Vec<_>, &[OsString]) = match args.split_first() {
         None => (SUBJECTS.to_vec(), &[]),
         Some((name, rest)) => {
-            let known = SUBJECTS.into_iter().find(|subject| name == subject);
+            let known = SUBJECTS.into_iter().find(|(subject, _)| name == subject);
             let known = known.ok_or_else(|| {
                 let name = name.to_string_lossy();
                 Error::Usage(format!(
@@ -29,10 +32,10 @@ pub fn bench(args: &[OsString]) -> Result<(), Error> {
             (vec![known], rest)
         }
     };
-    built()?;
+    page_and_worker()?;
     subjects
         .into_iter()
-        .try_for_each(|subject| example(&format!("bench_{subject}"), rest))
+        .try_for_each(|(_, example)| run(built(Target::Example(example))?.args(rest)))
 }
 
 /// Builds, and draws every state of the page into target/screenshots.
@@ -40,24 +43,15 @@ pub fn bench(args: &[OsString]) -> Result<(), Error> {
 /// # Errors
 /// When a build fails, or the page does not come into a state.
 pub fn screenshots() -> Result<(), Error> {
-    built()?;
-    example("screenshots", &[])
+    page_and_worker()?;
+    run(&mut built(Target::Example("screenshots"))?)
 }
 
 /// Page and worker as they are shipped, and a browser.
-fn built() -> Result<(), Error> {
+fn page_and_worker() -> Result<(), Error> {
     tools::ensure_build()?;
     tools::ensure_browser()?;
     page::build()?;
     worker::build()?;
     Ok(())
-}
-
-fn example(name: &str, args: &[OsString]) -> Result<(), Error> {
-    let package = ["run", "--quiet", "--package", "chatlift-tests"];
-    run(cargo()
-        .current_dir(at(""))
-        .args(package)
-        .args(["--example", name, "--"])
-        .args(args))
 }

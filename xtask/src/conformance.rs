@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::fs;
 
 use crate::root::at;
-use crate::run::{cargo, run};
+use crate::run::{run, workspace};
 use crate::test::Layer;
 use crate::{Error, page, tools, worker};
 
@@ -53,10 +53,9 @@ pub fn conformance(named: &[String]) -> Result<(), Error> {
     }
     page::build()?;
     worker::build()?;
-    let mut command = cargo();
+    let mut command = workspace("test");
     command
-        .current_dir(at(""))
-        .args(["test", "--package", "chatlift-tests", "--no-fail-fast"])
+        .arg("--no-fail-fast")
         .args(["--test", Layer::Edge.name(), "--test", Layer::E2e.name()])
         .env(FULL, "1")
         .args(["--", "--nocapture"]);

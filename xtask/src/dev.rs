@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::process::Group;
 use crate::root::{at, target};
-use crate::run::{cargo, now, run};
+use crate::run::{Target, build, now};
 use crate::secrets::{AppSecrets, app_secrets, app_token, link_keys, read_env, write_env};
 use crate::{Error, native, page, tools, worker, wrangler};
 
@@ -91,16 +91,15 @@ fn run_until(options: Options, stop: &AtomicBool) -> Result<(), Error> {
     }
     let secrets = secrets()?;
     page::build()?;
-    let mut programs = cargo();
-    programs
-        .current_dir(at(""))
-        .args(["build", "--package", "chatlift-backend"]);
     if options.native {
-        programs.args(["--package", "chatlift-server"]);
+        build(&[
+            Target::Bin("chatlift-backend"),
+            Target::Bin("chatlift-edge"),
+        ])?;
     } else {
         worker::build()?;
+        build(&[Target::Bin("chatlift-backend")])?;
     }
-    run(&mut programs)?;
     if stop.load(Ordering::Relaxed) {
         return Err(Error::Stopped);
     }

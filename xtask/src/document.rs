@@ -3,15 +3,12 @@
 
 use crate::Error;
 use crate::root::at;
-use crate::run::{cargo, run};
+use crate::run::{Target, built, run};
 
 /// Writes both. Takes the time of a cargo build that has nothing to do, when nothing has changed.
 ///
 /// # Errors
 /// When the document's crate does not build.
 pub fn build() -> Result<(), Error> {
-    run(cargo()
-        .current_dir(at(""))
-        .args(["run", "--quiet", "--package", "chatlift-openapi", "--"])
-        .arg(at("dist")))
+    run(built(Target::Bin("chatlift-openapi"))?.arg(at("dist")))
 }

@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Instant;
 
 use crate::Error;
+use crate::root::{at, target};
 
 /// Now, for telling how long a step took.
 #[must_use]
@@ -72,6 +74,61 @@ pub fn cargo() -> Command {
         }
     }
     command
+}
+
+/// A command of `cargo` on all crates, natively, to be narrowed by targets alone: a selection of crates or
+/// features of its own would unify the features of dependencies anew, and build these again.
+#[must_use]
+pub fn workspace(command: &str) -> Command {
+    let mut cargo = cargo();
+    cargo.current_dir(at("")).args([
+        command,
+        "--workspace",
+        "--features",
+        "chatlift-backend/programs",
+    ]);
+    cargo
+}
+
+/// A program or an example of one of the crates.
+#[derive(Clone, Copy, Debug)]
+pub enum Target {
+    /// A program.
+    Bin(&'static str),
+    /// An example.
+    Example(&'static str),
+}
+
+/// Builds targets. An example among them brings in the dependencies of tests, with whose features all the
+/// other steps build.
+///
+/// # Errors
+/// When one does not build.
+pub fn build(targets: &[Target]) -> Result<(), Error> {
+    let mut command = workspace("build");
+    command.args(["--example", "served"]);
+    for built in targets {
+        command.args(match built {
+            Target::Bin(name) => ["--bin", name],
+            Target::Example(name) => ["--example", name],
+        });
+    }
+    run(&mut command)
+}
+
+/// Builds a target, and answers the command that runs it.
+///
+/// # Errors
+/// When it does not build.
+pub fn built(built: Target) -> Result<Command, Error> {
+    build(&[built])?;
+    let path = match built {
+        Target::Bin(name) => PathBuf::from(name),
+        Target::Example(name) => Path::new("examples").join(name),
+    };
+    let mut command = Command::new(target().join("debug").join(path));
+    command.current_dir(at(""));
+    Ok(command)
 }
 
 /// Runs a program with its output shown.

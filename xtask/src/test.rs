@@ -3,9 +3,11 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::page::Page;
 use crate::root::{at, npm_bin};
-use crate::run::{self, now, quiet, run, watched};
+use crate::run::{self, Target, built, now, quiet, run, watched, workspace};
 use crate::tools::WASM_TARGET;
 use crate::worker::Worker;
 use crate::{Error, deploy, imports, native, page, sizes, tools, worker};
@@ -35,7 +37,7 @@ impl Layer {
         Self::E2e,
     ];
 
-    /// Its name on the command line; for edge and e2e also of its test binary in tests/tests.
+    /// Its name on the command line, and of its test binary; unit has none of its own.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -85,16 +87,7 @@ fn unit(tally: &mut Tally) -> Result<(), Error> {
         run(&mut cargo(&["fmt", "--all", "--check"]))
     })?;
     tally.step("clippy, native", "clippy native", || {
-        run(&mut cargo(&[
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--features",
-            "chatlift-backend/programs",
-            "--",
-            "-D",
-            "warnings",
-        ]))
+        run(workspace("clippy").args(["--all-targets", "--", "-D", "warnings"]))
     })?;
     tally.step("clippy, wasm32", "clippy wasm32", || {
         let crates = [
@@ -122,15 +115,30 @@ fn unit(tally: &mut Tally) -> Result<(), Error> {
         "no import circle in the backend",
         imports::check_backend,
     )?;
-    tally.tests(
-        "unit",
-        cargo(&["test", "--workspace", "--exclude", "chatlift-tests"]),
-    )?;
-    // Of that crate, what needs no edge: the tests of the harness itself.
-    tally.tests(
-        "harness",
-        cargo(&["test", "--package", "chatlift-tests", "--lib"]),
-    )
+    let mut units = workspace("test");
+    units.args(["--lib", "--bins"]);
+    for name in alone()? {
+        units.args(["--test", &name]);
+    }
+    tally.tests("unit", units)?;
+    let mut documents = workspace("test");
+    documents.arg("--doc");
+    tally.tests("doc", documents)
+}
+
+/// The test binaries that need nothing but cargo: all that are not a layer of their own.
+fn alone() -> Result<Vec<String>, Error> {
+    let metadata = ["metadata", "--no-deps", "--format-version", "1"];
+    let metadata: Value = serde_json::from_str(&quiet(&mut cargo(&metadata))?)
+        .map_err(|e| Error::Project(format!("cargo metadata: {e}")))?;
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    Ok(list(&metadata["packages"])
+        .iter()
+        .flat_map(|package| list(&package["targets"]))
+        .filter(|target| target["kind"][0] == "test")
+        .filter_map(|target| target["name"].as_str().map(str::to_owned))
+        .filter(|name| Layer::ALL.iter().all(|layer| layer.name() != name))
+        .collect())
 }
 
 /// Natively, where the core is tested, the edge must not have the platform in its graph.
@@ -198,8 +206,11 @@ const EVERY_WAY_IN: [&str; 6] = [
 /// The edge's tests against the native edge; `all` of them, or those of every way in.
 fn native(tally: &mut Tally, all: bool) -> Result<(), Error> {
     build(tally)?;
-    tally.step("build of the native edge", "", || {
-        run(&mut cargo(&["build", "--package", "chatlift-server"]))
+    tally.step("build of the native edge and the backend", "", || {
+        run::build(&[
+            Target::Bin("chatlift-edge"),
+            Target::Bin("chatlift-backend"),
+        ])
     })?;
     let mut command = scenarios(Layer::Edge);
     command
@@ -215,9 +226,6 @@ fn native(tally: &mut Tally, all: bool) -> Result<(), Error> {
     tools::ensure_programs()?;
     tally.tests("nodes and the embedded store", scenarios(Layer::Native))?;
     tools::ensure_browser()?;
-    tally.step("build of the backend", "", || {
-        run(&mut cargo(&["build", "--package", "chatlift-backend"]))
-    })?;
     let mut journey = scenarios(Layer::E2e);
     journey
         .env("CHATLIFT_TESTS_NATIVE", native::program())
@@ -250,18 +258,7 @@ fn scripts() -> Result<(), Error> {
 
 fn programs(tally: &mut Tally) -> Result<(), Error> {
     tools::ensure_programs()?;
-    tally.tests(
-        "programs",
-        cargo(&[
-            "test",
-            "--package",
-            "chatlift-backend",
-            "--features",
-            "programs",
-            "--test",
-            "programs",
-        ]),
-    )?;
+    tally.tests("programs", scenarios(Layer::Programs))?;
     tally.step("samples", "samples", samples)
 }
 
@@ -271,16 +268,7 @@ fn programs(tally: &mut Tally) -> Result<(), Error> {
 /// When a program is missing, or a result is not what it must be.
 pub fn samples() -> Result<(), Error> {
     tools::ensure_programs()?;
-    run(&mut cargo(&[
-        "run",
-        "--quiet",
-        "--package",
-        "chatlift-backend",
-        "--features",
-        "programs",
-        "--example",
-        "samples",
-    ]))
+    run(&mut built(Target::Example("samples"))?)
 }
 
 /// How two backends are killed while they work.
@@ -300,18 +288,8 @@ pub struct Chaos {
 /// When a program is missing, or a file was lost, doubled or left over.
 pub fn chaos(chaos: &Chaos) -> Result<(), Error> {
     tools::ensure_programs()?;
-    let mut command = cargo(&[
-        "test",
-        "--package",
-        "chatlift-backend",
-        "--features",
-        "programs",
-        "--test",
-        "programs",
-        "--",
-        "--nocapture",
-        "machines::two_backends",
-    ]);
+    let mut command = scenarios(Layer::Programs);
+    command.args(["--", "--nocapture", "machines::two_backends"]);
     for (variable, number) in [
         ("CHATLIFT_CHAOS_JOBS", chaos.jobs),
         ("CHATLIFT_CHAOS_KILLS", chaos.kills),
@@ -329,7 +307,7 @@ fn e2e(tally: &mut Tally) -> Result<(), Error> {
     // The journey ends with documents that LibreOffice has converted.
     tools::ensure_programs()?;
     tally.step("build of the backend", "", || {
-        run(&mut cargo(&["build", "--package", "chatlift-backend"]))
+        run::build(&[Target::Bin("chatlift-backend")])
     })?;
     tally.tests("e2e", scenarios(Layer::E2e))
 }
@@ -360,12 +338,12 @@ fn build(tally: &mut Tally) -> Result<(), Error> {
     Ok(())
 }
 
-/// Runs the scenarios of the layer, which are one binary.
+/// Runs the test binary of a layer.
 fn scenarios(layer: Layer) -> Command {
-    let mut command = cargo(&["test", "--package", "chatlift-tests", "--no-fail-fast"]);
+    let mut command = workspace("test");
     // A scenario that fails says what it saw; the way there through the harness says nothing.
     command.env("RUST_BACKTRACE", "0");
-    command.args(["--test", layer.name()]);
+    command.args(["--no-fail-fast", "--test", layer.name()]);
     command
 }
 
