@@ -76,7 +76,7 @@ fn view(data: &Js) -> Option<AnyView> {
     };
     let title = [&link.title, " · ", &link.app_name].concat();
     dom::set(&dom::document(), "title", title);
-    let page = page::open(link, code);
+    let page = page::open(link, code.unwrap_or_default());
     Some(view! { <LinkPage page languages/> }.into_any())
 }
 

@@ -1,5 +1,7 @@
 //! The bar at the bottom: confirmation, progress in all, and what to do when some file failed.
 
+use std::sync::Arc;
+
 use chatlift_frontend::format;
 use leptos::prelude::*;
 
@@ -11,28 +13,32 @@ use crate::page::{Page, Phase, RowState, Sum, cancel_all, confirm, pause, retry,
 #[component]
 pub(super) fn Bar() -> impl IntoView {
     let page = expect_context::<Page>();
-    let (phase, rows) = (page.phase, page.rows);
-    let shown = Memo::new(move |_| {
+    let phase = page.phase;
+    let shown = move || {
         let phase = phase.get();
         // Nothing is on its way while all that is left is being taken back.
         let idle = phase == Phase::Sending && page.sum.with(|sum| sum.files == 0);
-        (phase != Phase::Done && !idle && !rows.with(Vec::is_empty)).then_some(phase)
-    });
-    move || {
-        shown.get().map(|phase| {
-            let content = match phase {
-                Phase::Picking => view! { <Confirm/> }.into_any(),
-                Phase::Sending => view! {
-                    <When condition=Signal::derive(move || page.count(RowState::Ready) > 0)>
-                        <Confirm/>
-                    </When>
+        phase != Phase::Done && !idle && !page.rows.with(Vec::is_empty)
+    };
+    let confirm = move || match phase.get() {
+        Phase::Picking => true,
+        Phase::Sending => page.count(RowState::Ready) > 0,
+        Phase::Settled | Phase::Done => false,
+    };
+    view! {
+        <When condition=Signal::derive(shown)>
+            <section class="bar" tabindex="-1">
+                <When condition=Signal::derive(confirm)>
+                    <Confirm/>
+                </When>
+                <When condition=Signal::derive(move || phase.get() == Phase::Sending)>
                     <Progress/>
-                }
-                .into_any(),
-                Phase::Settled | Phase::Done => view! { <Failed/> }.into_any(),
-            };
-            view! { <section class="bar" tabindex="-1">{content}</section> }
-        })
+                </When>
+                <When condition=Signal::derive(move || phase.get() == Phase::Settled)>
+                    <Failed/>
+                </When>
+            </section>
+        </When>
     }
 }
 
@@ -40,7 +46,7 @@ pub(super) fn Bar() -> impl IntoView {
 fn Confirm() -> impl IntoView {
     let page = expect_context::<Page>();
     let ready = move || {
-        let open = page.trouble.with(Option::is_none);
+        let open = page.trouble.with(String::is_empty);
         if open { page.count(RowState::Ready) } else { 0 }
     };
     let note = move || {
@@ -68,13 +74,13 @@ fn Confirm() -> impl IntoView {
 fn Progress() -> impl IntoView {
     let sum = expect_context::<Page>().sum;
     let paused = move || sum.with(|sum| sum.paused);
-    let percent = Signal::derive(move || sum.with(|sum| (sum.percent, sum.reach)));
+    let percent = move || sum.with(|sum| (sum.percent, sum.reach));
     view! {
         <p class="sum">
             <span>{move || tn("progress.title", sum.with(|sum| sum.files), &[])}</span>
-            <span>{move || [&*format::decimal(percent.get().0.into()), "%"].concat()}</span>
+            <span>{move || [&*format::decimal(percent().0.into()), "%"].concat()}</span>
         </p>
-        <Track name="progress-all" label=t("progress.label") percent/>
+        <Track name="progress-all" label=t("progress.label") percent=Arc::new(percent)/>
         <p class="small">{move || sum.with(note)}</p>
         <div class="pair">
             <button

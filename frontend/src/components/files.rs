@@ -14,11 +14,11 @@ use crate::page::{Page, Phase};
 #[component]
 pub(super) fn Files() -> impl IntoView {
     let Page {
-        phase, rows, files, ..
+        phase, rows, held, ..
     } = expect_context();
     let shown = move || {
         let busy = matches!(phase.get(), Phase::Sending | Phase::Settled);
-        !busy && rows.with(Vec::is_empty) && !files.with(Vec::is_empty)
+        !busy && rows.with(Vec::is_empty) && !held.with(|held| held.files.is_empty())
     };
     view! {
         <When condition=Signal::derive(shown)>
@@ -26,14 +26,17 @@ pub(super) fn Files() -> impl IntoView {
                 <h2 class="sub">{t("files.label")}</h2>
                 <ul class="rows">
                     {move || {
-                        let files = files.get().into_iter();
+                        let files = held.with(|held| held.files.clone()).into_iter();
                         files.map(|file| view! { <Stored file/> }).collect_view()
                     }}
                 </ul>
                 <details>
                     <summary>{t("success.details")}</summary>
                     <dl>
-                        {move || files.get().into_iter().map(address).collect_view()}
+                        {move || {
+                            let files = held.with(|held| held.files.clone()).into_iter();
+                            files.map(|file| view! { <Address file/> }).collect_view()
+                        }}
                     </dl>
                 </details>
             </section>
@@ -41,7 +44,8 @@ pub(super) fn Files() -> impl IntoView {
     }
 }
 
-fn address(file: StoredFile) -> impl IntoView {
+#[component]
+fn Address(file: StoredFile) -> impl IntoView {
     view! {
         <dt dir="auto">{file.name}</dt>
         <dd data-testid="address">{file.address}</dd>
@@ -63,9 +67,9 @@ fn Stored(file: StoredFile) -> impl IntoView {
     let marks = ["mark.uploaded", "mark.received", "mark.ready"];
     let marks = marks.iter().enumerate().map(|(at, key)| {
         let on = at < done;
-        let tick = on.then(|| view! { <span aria-hidden="true" class="tick" inner_html=TICK/> });
-        let pending = (!on).then(|| view! { <span class="vh">{t("mark.pending")}</span> });
-        view! { <li class:on=on>{tick}<span>{tf(key, &[app])}</span>{pending}</li> }
+        let tick = on.then(|| view! { <span aria-hidden="true" class="tick" inner_html=TICK/> }.into_any());
+        let pending = (!on).then(|| view! { <span class="vh">{t("mark.pending")}</span> }.into_any());
+        view! { <li class=if on { "on" } else { "" }>{tick}<span>{tf(key, &[app])}</span>{pending}</li> }.into_any()
     });
     let said = if is_rejected(&file) {
         Some(rejection(file.receipt.as_ref(), app))
@@ -73,7 +77,8 @@ fn Stored(file: StoredFile) -> impl IntoView {
         // Of a file that the app has: what of it was left out.
         file.receipt.and_then(|receipt| receipt.reason)
     };
-    let said = said.map(|said| view! { <p class="why" data-testid="receipt-reason">{said}</p> });
+    let said = said
+        .map(|said| view! { <p class="why" data-testid="receipt-reason">{said}</p> }.into_any());
     view! {
         <li class="row kept" data-testid="file-receipt" data-status=status data-id=file.id>
             <Glyph name=file.name.clone()/>

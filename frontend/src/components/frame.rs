@@ -35,6 +35,7 @@ pub(super) fn Foot(
             <p>{tf("foot.to", &[("app", &link.app_name)])}</p>
             <p>{tf("foot.until", &[("date", &moment(&link.expires_at))])}</p>
         }
+        .into_any()
     });
     let own = lang();
     let languages = languages.into_iter().map(|(tag, name)| {

@@ -16,25 +16,29 @@ pub(super) fn Hero() -> impl IntoView {
         if phase.get() == Phase::Done {
             return Some(view! { <Success/> }.into_any());
         }
-        let code = trouble.get()?;
-        Some(view! { <Problem code/> }.into_any())
+        let code = trouble.get();
+        (!code.is_empty()).then(|| view! { <Problem code/> }.into_any())
     }
 }
 
 #[component]
 fn Success() -> impl IntoView {
-    let Page {
-        link, files, left, ..
-    } = expect_context();
+    let Page { link, held, .. } = expect_context();
     let until = moment(&link.expires_at);
     let now = dom::iso_now();
     // Drawn as one, in place: files and what became of them change once in a while only.
     move || {
-        let (count, rejected, number) = files.with(|files| {
+        let (count, rejected, number, left) = held.with(|held| {
+            let files = &held.files;
             let number = files.first().and_then(|file| receipt_number(&file.id));
             // What has arrived and cannot be used is no success.
             let rejected = files.iter().any(is_rejected);
-            (files.len(), rejected, number.unwrap_or_default().to_owned())
+            (
+                files.len(),
+                rejected,
+                number.unwrap_or_default().to_owned(),
+                held.left as usize,
+            )
         });
         let (class, icon, title, next) = if rejected {
             (
@@ -51,9 +55,8 @@ fn Success() -> impl IntoView {
                 "success.next",
             )
         };
-        let left = left.get() as usize;
         let more = (left > 0).then(|| tn("success.more", left, &[("date", &until)]));
-        view! {
+        let view = view! {
             <section class="card hero" data-testid="success" data-code="stored" role="status" tabindex="-1">
                 <span aria-hidden="true" class=class inner_html=icon/>
                 <h2>{title}</h2>
@@ -61,10 +64,11 @@ fn Success() -> impl IntoView {
                     {tf("success.receipt", &[("number", &number), ("date", &moment(&now))])}
                 </p>
                 <p>{tf(next, &[("app", &link.app_name)])}</p>
-                {more.map(|more| view! { <p>{more}</p> })}
+                {more.map(|more| view! { <p>{more}</p> }.into_any())}
                 <Back/>
             </section>
-        }
+        };
+        Some(view.into_any())
     }
 }
 
@@ -74,7 +78,7 @@ fn Back() -> impl IntoView {
     let page = use_context::<Page>()?;
     let url = page.link.return_url.clone()?;
     let back = tf("success.back", &[("app", &page.link.app_name)]);
-    Some(view! { <a class="btn" data-testid="back" href=url>{back}</a> })
+    Some(view! { <a class="btn" data-testid="back" href=url>{back}</a> }.into_any())
 }
 
 /// The link takes no files.
@@ -82,8 +86,8 @@ fn Back() -> impl IntoView {
 pub(super) fn Problem(code: String) -> impl IntoView {
     let page = use_context::<Page>();
     let rejected = page.is_some_and(|page| {
-        page.files
-            .with_untracked(|files| files.iter().any(is_rejected))
+        page.held
+            .with_untracked(|held| held.files.iter().any(is_rejected))
     });
     let (icon, class) = match code.as_str() {
         // The files are in, and nothing is wrong with them.

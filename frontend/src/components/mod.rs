@@ -50,9 +50,9 @@ pub(crate) fn LinkPage(page: Page, languages: Languages) -> impl IntoView {
     let Page {
         link, phase, live, ..
     } = page;
-    frame::fill_head(link, page.trouble.with_untracked(Option::is_some));
+    frame::fill_head(link, page.trouble.with_untracked(|code| !code.is_empty()));
     view! {
-        <main data-phase=move || (phase.get() == Phase::Done).then_some("done")>
+        <main data-phase=move || if phase.get() == Phase::Done { "done" } else { "" }>
             <div class="piece"><hero::Hero/></div>
             <div class="piece"><rows::Rows/></div>
             <div class="piece"><zone::Zone/></div>

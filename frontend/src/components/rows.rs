@@ -1,5 +1,7 @@
 //! The picked files.
 
+use std::sync::Arc;
+
 use chatlift_frontend::format;
 use chatlift_frontend::uploader::Key;
 use leptos::prelude::*;
@@ -62,7 +64,10 @@ fn FileRow(row: Row) -> impl IntoView {
     let state = move || view.with(|view| view.state);
     let size = format::size(size);
     // The size is in the note while bytes move, so that the line keeps its length.
-    let size = move || (state() != RowState::Uploading).then(|| size.clone());
+    let size = move || {
+        let said = state() != RowState::Uploading;
+        if said { size.clone() } else { String::new() }
+    };
     let label = tf("row.progress", &[("name", &name)]);
     view! {
         <li
@@ -110,7 +115,7 @@ fn FileRow(row: Row) -> impl IntoView {
                     <Track
                         name="file-progress"
                         label=label.clone()
-                        percent=Signal::derive(move || view.with(|view| (view.percent, view.reach)))
+                        percent=Arc::new(move || view.with(|view| (view.percent, view.reach)))
                     />
                 </When>
             </div>
@@ -172,6 +177,10 @@ fn Buttons(key: Key, name: String, view: RwSignal<View>) -> impl IntoView {
     }
 }
 
+/// How far something is in percent, and the same with what is on its way. Shared, and no `Signal`: one of a type of its
+/// own is 1 kB of brotli.
+type Percent = Arc<dyn Fn() -> (u8, u8) + Send + Sync>;
+
 /// A progress bar: what the edge has, and lighter what is on its way.
 #[component]
 pub(super) fn Track(
@@ -179,8 +188,10 @@ pub(super) fn Track(
     name: &'static str,
     label: String,
     /// What the edge has, and the same with what is on its way.
-    percent: Signal<(u8, u8)>,
+    percent: Percent,
 ) -> impl IntoView {
+    let reach = percent.clone();
+    let own = percent.clone();
     view! {
         <div
             class="track"
@@ -189,10 +200,10 @@ pub(super) fn Track(
             aria-label=label
             aria-valuemin="0"
             aria-valuemax="100"
-            aria-valuenow=move || format::decimal(percent.get().0.into())
+            aria-valuenow=move || format::decimal(own().0.into())
         >
-            <div class="fill way" style=move || width(percent.get().1)/>
-            <div class="fill" style=move || width(percent.get().0)/>
+            <div class="fill way" style=move || width(reach().1)/>
+            <div class="fill" style=move || width(percent().0)/>
         </div>
     }
 }

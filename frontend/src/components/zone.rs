@@ -17,16 +17,17 @@ pub(super) fn Zone() -> impl IntoView {
         link,
         phase,
         rows,
-        left,
         notice,
         ..
     } = page;
     let again = move || !rows.with(Vec::is_empty) || phase.get() == Phase::Done;
     let name = move || t(if again() { "pick.more" } else { "pick.button" });
     // The label opens the input, so the two change together.
-    Effect::new(move |_| {
-        pickers::set_accept(&link.accept, left.get() > 1, &name(), page.takes());
-    });
+    // It lives as long as the page, like the zone.
+    std::mem::forget(RenderEffect::new(move |_| {
+        let several = page.left() > 1;
+        pickers::set_accept(&link.accept, several, &name(), page.takes());
+    }));
     let shown = move || page.takes() && (rows.with(Vec::is_empty) || page.room() > 0);
     view! {
         <When condition=Signal::derive(move || notice.with(|said| !said.is_empty()))>
@@ -34,11 +35,11 @@ pub(super) fn Zone() -> impl IntoView {
         </When>
         <When condition=Signal::derive(shown)>
             <div class="zone" data-testid="drop-zone">
-                <label class="btn pick" class=("soft", again) class=("less", again) for="pick" data-testid="pick-button">
+                <label class=move || if again() { "btn pick soft less" } else { "btn pick" } for="pick" data-testid="pick-button">
                     <span aria-hidden="true" class="plus" inner_html=PLUS/>
                     <span>{name}</span>
                 </label>
-                <p class="rules">{move || rules(link, left.get())}</p>
+                <p class="rules">{move || rules(link, page.left())}</p>
                 <When condition=Signal::derive(move || !again())>
                     <p class="drop">{t("pick.drop")}</p>
                     <Help/>

@@ -6,7 +6,7 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::JsFuture;
 
-use super::{Phase, RowState, follow, page, show, wake};
+use super::{ARRIVED, Phase, REPLACED, RowState, follow, page, show, wake};
 use crate::i18n::t;
 use crate::{dom, engine, pickers};
 
@@ -69,8 +69,7 @@ pub(crate) fn gone(key: Key) {
 
 /// Lets another file be picked in place of one that cannot be sent.
 pub(crate) fn choose_another(key: Key) {
-    let Some(s) = page() else { return };
-    s.replaced.set_value(Some(key));
+    REPLACED.set(Some(key));
     pickers::open();
 }
 
@@ -121,7 +120,7 @@ pub(crate) fn confirm() {
     }
     s.notice.set(String::new());
     if untrack(|| s.count(RowState::Stored)) == 0 {
-        s.arrived.set_value(false);
+        ARRIVED.set(false);
     }
     s.phase.set(Phase::Sending);
     engine::pump();

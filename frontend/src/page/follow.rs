@@ -7,7 +7,7 @@ use chatlift_shared::api::ReceiptStatus;
 
 use leptos::prelude::*;
 
-use super::{Phase, page};
+use super::{Held, Phase, page};
 use crate::i18n::complete;
 use crate::{api, dom};
 
@@ -32,8 +32,8 @@ pub(super) fn poll_receipts() {
     dom::spawn(async move {
         let (mut wait, mut polls) = (POLL_MS.0, 0);
         let some_open_ended = || {
-            let files = s.files;
-            files.with_untracked(|files| files.iter().any(is_open_ended))
+            s.held
+                .with_untracked(|held| held.files.iter().any(is_open_ended))
         };
         while polls < POLLS_MAX && some_open_ended() {
             dom::sleep(wait).await;
@@ -53,9 +53,12 @@ pub(super) fn poll_receipts() {
             if let Some(link) = link
                 && s.phase.get_untracked() != Phase::Sending
             {
-                s.left.set(link.files_left);
-                if s.files.with_untracked(|files| *files != link.files) {
-                    s.files.set(link.files);
+                let held = Held {
+                    files: link.files,
+                    left: link.files_left,
+                };
+                if s.held.with_untracked(|old| *old != held) {
+                    s.held.set(held);
                 }
             }
         }

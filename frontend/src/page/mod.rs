@@ -127,6 +127,15 @@ pub(crate) struct Sum {
     pub(crate) left: Option<u32>,
 }
 
+/// What the link has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// Oldest first.
+    pub(crate) files: Vec<StoredFile>,
+    /// How many more it takes.
+    pub(crate) left: u32,
+}
+
 /// The link, and what changes on its page. In the context of every component, and at hand for the
 /// machine by [`page`]. There is one for as long as the program runs.
 #[derive(Clone, Copy)]
@@ -135,16 +144,9 @@ pub(crate) struct Page {
     pub(crate) phase: RwSignal<Phase>,
     pub(crate) rows: RwSignal<Vec<Row>>,
     pub(crate) sum: RwSignal<Sum>,
-    /// What the link has, oldest first.
-    pub(crate) files: RwSignal<Vec<StoredFile>>,
-    /// Whether some of them came from this visit's last pick.
-    pub(crate) arrived: StoredValue<bool>,
-    /// How many more the link takes.
-    pub(crate) left: RwSignal<u32>,
-    /// The file that the next pick takes the place of.
-    pub(crate) replaced: StoredValue<Option<Key>>,
-    /// Why the link takes none, by its problem's code.
-    pub(crate) trouble: RwSignal<Option<String>>,
+    pub(crate) held: RwSignal<Held>,
+    /// Why the link takes none, by its problem's code; empty if it takes some.
+    pub(crate) trouble: RwSignal<String>,
     /// What came of the last pick, if it is worth a word.
     pub(crate) notice: RwSignal<String>,
     /// For screen readers.
@@ -153,18 +155,22 @@ pub(crate) struct Page {
 
 thread_local! {
     static PAGE: Cell<Option<Page>> = const { Cell::new(None) };
+    /// Whether some of the link's files came from this visit's last pick.
+    static ARRIVED: Cell<bool> = const { Cell::new(false) };
+    /// The file that the next pick takes the place of.
+    static REPLACED: Cell<Option<Key>> = const { Cell::new(None) };
 }
 
 /// Takes the link over.
-pub(crate) fn open(link: Link, trouble: Option<String>) -> Page {
+pub(crate) fn open(link: Link, trouble: String) -> Page {
     let page = Page {
         phase: RwSignal::default(),
         rows: RwSignal::default(),
         sum: RwSignal::default(),
-        files: RwSignal::new(link.files.clone()),
-        arrived: StoredValue::new(false),
-        left: RwSignal::new(link.files_left),
-        replaced: StoredValue::new(None),
+        held: RwSignal::new(Held {
+            files: link.files.clone(),
+            left: link.files_left,
+        }),
         trouble: RwSignal::new(trouble),
         notice: RwSignal::default(),
         live: RwSignal::default(),
@@ -185,9 +191,14 @@ pub(crate) fn is_open() -> bool {
 }
 
 impl Page {
+    /// How many more files the link takes; tracked.
+    pub(crate) fn left(&self) -> u32 {
+        self.held.with(|held| held.left)
+    }
+
     /// Whether files can be picked now, whatever else goes on; tracked by the caller's view.
     pub(crate) fn takes(&self) -> bool {
-        self.trouble.with(Option::is_none) && self.left.get() > 0
+        self.trouble.with(String::is_empty) && self.left() > 0
     }
 
     /// How many files can be picked besides those that are ready or on their way; tracked.
@@ -196,7 +207,7 @@ impl Page {
             let takes = |view: &View| view.state == RowState::Ready || view.state.is_under_way();
             rows.iter().filter(|row| row.view.with(takes)).count()
         });
-        (self.left.get() as usize).saturating_sub(taken)
+        (self.left() as usize).saturating_sub(taken)
     }
 
     /// How many rows are in `state`; tracked.

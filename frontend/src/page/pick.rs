@@ -9,7 +9,7 @@ use leptos::prelude::*;
 use web_sys::File;
 
 use super::words::too_large;
-use super::{Phase, Row, RowState, View, page};
+use super::{Phase, REPLACED, Row, RowState, View, page};
 use crate::i18n::{complete, problem, t};
 use crate::{dom, engine};
 
@@ -39,7 +39,7 @@ fn take(files: Vec<File>) {
     if !untrack(|| s.takes()) {
         return;
     }
-    if let Some(key) = s.replaced.try_update_value(Option::take).flatten() {
+    if let Some(key) = REPLACED.take() {
         super::remove(&[key]);
     }
     let mut room = untrack(|| s.room());

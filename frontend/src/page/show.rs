@@ -8,7 +8,7 @@ use chatlift_frontend::wire::File as StoredFile;
 use leptos::prelude::*;
 
 use super::words::{self, view};
-use super::{Page, Phase, RowState, Sum, follow, page, wake};
+use super::{ARRIVED, Held, Page, Phase, RowState, Sum, follow, page, wake};
 use crate::i18n::tf;
 use crate::{dom, engine};
 
@@ -22,14 +22,14 @@ thread_local! {
 pub(crate) fn stored(file: StoredFile) {
     let Some(s) = page() else { return };
     // The same file twice is one that was retried after its answer got lost.
-    if !s
-        .files
-        .with_untracked(|files| files.iter().any(|known| known.id == file.id))
-    {
-        s.files.update(|files| files.push(file));
-        s.left.update(|left| *left = left.saturating_sub(1));
+    let known = |held: &Held| held.files.iter().any(|known| known.id == file.id);
+    if !s.held.with_untracked(known) {
+        s.held.update(|held| {
+            held.files.push(file);
+            held.left = held.left.saturating_sub(1);
+        });
     }
-    s.arrived.set_value(true);
+    ARRIVED.set(true);
 }
 
 /// Shows how the machine stands.
@@ -56,9 +56,9 @@ pub(crate) fn sync() {
         files += usize::from(state.is_under_way() || state == RowState::Stored);
     }
     if let Some(code) = ended
-        && s.trouble.with_untracked(Option::is_none)
+        && s.trouble.with_untracked(String::is_empty)
     {
-        s.trouble.set(Some(code.code().to_owned()));
+        s.trouble.set(code.code().to_owned());
     }
     let (progress, live, carried) = engine::progress();
     let count = |state| untrack(|| s.count(state));
@@ -122,7 +122,7 @@ fn settle(s: Page, was: Phase) {
         Phase::Picking
     } else if failed > 0 {
         Phase::Settled
-    } else if s.arrived.get_value() {
+    } else if ARRIVED.get() {
         Phase::Done
     } else {
         Phase::Picking
@@ -138,7 +138,7 @@ fn settle(s: Page, was: Phase) {
         s.rows.set(Vec::new());
         s.live.set(crate::i18n::tn(
             "success.title",
-            s.files.with_untracked(Vec::len),
+            s.held.with_untracked(|held| held.files.len()),
             &[],
         ));
         dom::window().scroll_to_with_x_and_y(0.0, 0.0);
