@@ -30,6 +30,11 @@ pub(super) enum Digest {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Sending {
     Todo,
+    /// A request was cut, so the edge may hold more of it: it is asked before anything is sent.
+    Cut {
+        /// That request would have ended the part, so the edge may have all of it.
+        ends: bool,
+    },
     /// A chunk is under way.
     Under {
         chunk: Chunk,
@@ -47,10 +52,6 @@ pub(super) struct Part {
     /// Bytes of its beginning that the edge holds.
     pub(super) offset: u64,
     pub(super) sending: Sending,
-    /// A request was cut, so the edge may hold more: it is asked before anything is sent.
-    pub(super) unsure: bool,
-    /// That request would have ended the part, so the edge may have it.
-    pub(super) unheard: bool,
     /// Times that what arrived had another digest.
     pub(super) mismatches: u8,
 }
@@ -63,8 +64,6 @@ impl Part {
             held: None,
             offset: 0,
             sending: Sending::Todo,
-            unsure: false,
-            unheard: false,
             mismatches: 0,
         }
     }
@@ -82,7 +81,7 @@ impl Part {
     /// Whether its beginning can be sent now. It takes a digest to tell whether what the edge holds
     /// is the same, and to end it.
     pub(super) fn may_begin(&self) -> bool {
-        !self.unsure && self.sending == Sending::Todo && self.held.is_none_or(|_| self.is_read())
+        self.sending == Sending::Todo && self.held.is_none_or(|_| self.is_read())
     }
 
     /// Whether the edge has all of it, or may have.
@@ -90,19 +89,28 @@ impl Part {
         match self.sending {
             Sending::Held => true,
             Sending::Under { chunk, .. } => chunk.ends,
-            Sending::Todo => self.unheard,
+            Sending::Cut { ends } => ends,
+            Sending::Todo => false,
         }
     }
 
     /// Goes by what the edge said that it holds.
     pub(super) fn compare(&mut self) {
-        if !matches!(self.sending, Sending::Under { .. }) {
-            let same = match self.digest {
-                Digest::Unknown => false,
-                Digest::Known(digest) => self.held == Some(digest),
-                Digest::None => self.held.is_some(),
-            };
-            self.sending = if same { Sending::Held } else { Sending::Todo };
+        let same = match self.digest {
+            Digest::Unknown => false,
+            Digest::Known(digest) => self.held == Some(digest),
+            Digest::None => self.held.is_some(),
+        };
+        match self.sending {
+            Sending::Under { .. } => {}
+            _ if same => self.sending = Sending::Held,
+            Sending::Held => self.sending = Sending::Todo,
+            Sending::Todo | Sending::Cut { .. } => {}
         }
+    }
+
+    /// Whether a request that would have ended it was cut.
+    pub(super) fn is_unheard(&self) -> bool {
+        self.sending == Sending::Cut { ends: true }
     }
 }

@@ -18,7 +18,8 @@ impl Transfer {
             State::Queued | State::Stored | State::Cancelled | State::Failed(_) => false,
             State::Cancelling { .. } | State::Completing => true,
             State::Uploading => {
-                self.whole || (self.upload.is_some() && self.parts.iter().all(Part::may_be_held))
+                self.is_whole()
+                    || (self.upload.is_some() && self.parts.iter().all(Part::may_be_held))
             }
         };
         if may_be_stored && !matches!(self.state, State::Cancelling { .. }) {
@@ -34,8 +35,8 @@ impl Transfer {
         if waits || !self.busy.is_idle() || self.under_way() > 0 {
             return None;
         }
-        self.busy = Work::Running;
-        Some(if self.whole && !stored {
+        self.busy = Work::Running(());
+        Some(if self.is_whole() && !stored {
             Job::Whole
         } else {
             Job::Cancel

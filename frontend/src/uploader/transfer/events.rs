@@ -7,7 +7,7 @@ use chatlift_shared::limits::{PARTS_MAX, part_count};
 use super::super::pace::CHUNK_MIN;
 use super::super::part::{Digest, Part, Sending};
 use super::super::retry::{Failure, Refusal};
-use super::{Event, Job, State, Transfer, Work};
+use super::{Announcement, Event, Job, State, Transfer, Way, Work};
 
 impl Transfer {
     /// Takes in what happened. `online`: whether the device says that it has a connection.
@@ -39,13 +39,15 @@ impl Transfer {
             Event::Cancelled => {}
             Event::Announced(upload) => {
                 self.busy = Work::Idle;
-                self.ask = false;
                 self.announced(upload);
                 self.gain(false, now);
             }
             Event::Digested { n, digest } => {
-                self.digesting = Work::Idle;
-                if std::mem::take(&mut self.stale) {
+                let by = std::mem::replace(&mut self.digesting, Work::Idle);
+                // Parts are of another size since.
+                if let Work::Running(size) | Work::Stalled(size) = by
+                    && size != self.part_size()
+                {
                     return None;
                 }
                 if let Some(part) = self.part_mut(n) {
@@ -62,7 +64,7 @@ impl Transfer {
             Event::Sent(n) => {
                 let measured = self.measure(n, now, true);
                 self.set(n, Sending::Held);
-                self.ticket_worked = true;
+                self.ticket_worked();
                 self.gain(true, now);
                 return measured;
             }
@@ -86,7 +88,10 @@ impl Transfer {
     fn loaded(&mut self, job: Job, bytes: u64) {
         match job {
             Job::Whole => {
-                self.loaded = bytes.min(self.size);
+                let loaded = bytes.min(self.size);
+                if self.is_whole() {
+                    self.way = Way::Whole { loaded };
+                }
                 if bytes >= self.size {
                     self.state = State::Completing;
                 }
@@ -127,7 +132,7 @@ impl Transfer {
         let taken = offset.saturating_sub(part.offset);
         part.offset = offset;
         part.sending = Sending::Todo;
-        self.ticket_worked = true;
+        self.ticket_worked();
         self.state = State::Uploading;
         self.gain(true, now);
         if taken < sent.min(CHUNK_MIN) {
@@ -158,13 +163,14 @@ impl Transfer {
         }
         if self.parts.len() != usize::from(count) || upload.part_size != self.part_size() {
             self.parts = vec![Part::new(self.unread); usize::from(count)];
-            self.stale = !self.digesting.is_idle();
         }
         for part in &mut self.parts {
             // One that is under way says by itself what comes of it.
             if !matches!(part.sending, Sending::Under { .. }) {
                 (part.held, part.offset) = (None, 0);
-                (part.unsure, part.unheard) = (false, false);
+            }
+            if let Sending::Cut { .. } = part.sending {
+                part.sending = Sending::Todo;
             }
         }
         for held in &upload.parts {
@@ -180,9 +186,19 @@ impl Transfer {
             }
         }
         self.parts.iter_mut().for_each(Part::compare);
-        self.ticket_worked = false;
         self.upload = Some(upload);
-        self.announced = true;
+        if !self.is_outdated() {
+            self.way = Way::Parts(Announcement::Holds {
+                ticket_worked: false,
+            });
+        }
+    }
+
+    /// A part was stored under the ticket in use.
+    fn ticket_worked(&mut self) {
+        if let Way::Parts(Announcement::Holds { ticket_worked }) = &mut self.way {
+            *ticket_worked = true;
+        }
     }
 
     /// The edge's answer makes no sense for this file.

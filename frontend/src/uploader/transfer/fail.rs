@@ -5,7 +5,7 @@ use chatlift_shared::ProblemCode;
 use super::super::pace::CHUNK_MIN;
 use super::super::part::{Part, Sending};
 use super::super::retry::{Failure, Remedy};
-use super::{Job, State, Transfer, Work};
+use super::{Announcement, Job, State, Transfer, Way, Work};
 
 /// New announcements of one run, beyond the first, that an aborted or mixed-up upload is worth.
 const ANNOUNCEMENTS_MAX: u8 = 1;
@@ -32,11 +32,12 @@ impl Transfer {
                 self.chunk_trial = Some(((chunk.to - chunk.from) / 2).max(CHUNK_MIN));
                 let cut = code.is_none();
                 if let Some(part) = self.part_mut(chunk.n) {
-                    part.sending = Sending::Todo;
-                    part.unsure = cut;
                     // Also when it was not seen to leave whole: browsers report what has left
                     // late, or not at all before a cut.
-                    part.unheard = cut && chunk.ends;
+                    part.sending = match cut {
+                        true => Sending::Cut { ends: chunk.ends },
+                        false => Sending::Todo,
+                    };
                     if code == Some(ProblemCode::DigestMismatch) {
                         part.offset = 0;
                         part.mismatches += 1;
@@ -47,13 +48,17 @@ impl Transfer {
                 }
                 // What is held is asked for before anything is repeated: another page may send
                 // it, or the file may be stored.
-                self.ask |= cut || code == Some(ProblemCode::UploadBusy);
+                if cut || code == Some(ProblemCode::UploadBusy) {
+                    self.ask();
+                }
                 self.state = State::Uploading;
             }
-            Job::Digest(_) => (self.digesting, self.stale) = (Work::Idle, false),
+            Job::Digest(_) => self.digesting = Work::Idle,
             Job::Whole | Job::Announce | Job::Complete | Job::Cancel => {
                 self.busy = Work::Idle;
-                self.loaded = 0;
+                if self.is_whole() {
+                    self.way = Way::Whole { loaded: 0 };
+                }
                 self.state = State::Uploading;
             }
         }
@@ -69,9 +74,15 @@ impl Transfer {
     ) {
         let changed = |part: &Part| part.mismatches > MISMATCHES_MAX;
         let remedy = failure.remedy();
-        let unheard = self.parts.iter().any(|part| part.unheard);
+        let worked = Way::Parts(Announcement::Holds {
+            ticket_worked: true,
+        });
+        let is_old = self.way == worked && failure.code() == Some(ProblemCode::UploadTicketInvalid);
+        let unheard = self.parts.iter().any(Part::is_unheard);
         if matches!(remedy, Remedy::Resend | Remedy::Announce) {
-            self.parts.iter_mut().for_each(|part| part.unheard = false);
+            for part in self.parts.iter_mut().filter(|part| part.is_unheard()) {
+                part.sending = Sending::Cut { ends: false };
+            }
         }
         match remedy {
             Remedy::Retry if self.parts.iter().any(changed) => self.state = State::Failed(failure),
@@ -80,32 +91,33 @@ impl Transfer {
             Remedy::Shrink if self.shrink(job) => {}
             Remedy::Shrink => self.state = State::Failed(failure),
             // It is no file yet; what is held of the parts that were cut is to be heard.
-            Remedy::Resend if unheard => self.ask = true,
+            Remedy::Resend if unheard => self.ask(),
             Remedy::Resend if self.resends < RESENDS_MAX => {
                 self.resends += 1;
                 let named = failure.refusal().map_or(&[][..], |r| r.parts.as_slice());
                 for &n in named {
                     // One that is under way arrives by itself.
-                    if let Some(part) = self.part_mut(n)
-                        && !matches!(part.sending, Sending::Under { .. })
-                    {
-                        (part.sending, part.offset) = (Sending::Todo, 0);
+                    let Some(part) = self.part_mut(n) else {
+                        continue;
+                    };
+                    match part.sending {
+                        Sending::Under { .. } => {}
+                        Sending::Cut { .. } => part.offset = 0,
+                        Sending::Todo | Sending::Held => {
+                            (part.sending, part.offset) = (Sending::Todo, 0);
+                        }
                     }
                 }
                 // Nothing named that the file has: only a new announcement tells what is held.
-                self.renew |= !named.iter().any(|&n| self.part(n).is_some());
-            }
-            Remedy::Announce
-                if self.ticket_worked
-                    && failure.code() == Some(ProblemCode::UploadTicketInvalid) =>
-            {
-                self.renew = true;
+                if !named.iter().any(|&n| self.part(n).is_some()) {
+                    self.way = Way::Parts(Announcement::Outdated);
+                }
             }
             // Several parts can fail for one reason; that is one announcement.
-            Remedy::Announce if self.renew => {}
-            Remedy::Announce if self.announcements < ANNOUNCEMENTS_MAX => {
-                self.announcements += 1;
-                self.renew = true;
+            Remedy::Announce if self.is_outdated() => {}
+            Remedy::Announce if self.announcements < ANNOUNCEMENTS_MAX || is_old => {
+                self.announcements += u8::from(!is_old);
+                self.way = Way::Parts(Announcement::Outdated);
             }
             Remedy::Announce | Remedy::Resend | Remedy::GiveUp => {
                 self.state = State::Failed(failure)
@@ -119,7 +131,7 @@ impl Transfer {
             Job::Send(chunk) => chunk.to - chunk.from,
             Job::Whole => {
                 // Announced, it goes in chunks.
-                self.whole = false;
+                self.way = Way::Parts(Announcement::Due);
                 self.parts = vec![Part::new(self.unread); usize::from(self.size > 0)];
                 self.size
             }

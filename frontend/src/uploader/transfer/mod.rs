@@ -114,26 +114,55 @@ pub enum State {
     Failed(Failure),
 }
 
-/// Work that the shell does for a file, one of a kind at a time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Work {
-    #[default]
+/// Work that the shell does for a file, one of a kind at a time; `T` is what it is done by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Work<T = ()> {
     Idle,
-    Running,
+    Running(T),
     /// The device gives nothing of what is read for it.
-    Stalled,
+    Stalled(T),
 }
 
-impl Work {
-    fn is_idle(self) -> bool {
-        self == Self::Idle
+impl<T: Copy> Work<T> {
+    fn is_idle(&self) -> bool {
+        matches!(self, Self::Idle)
+    }
+
+    fn is_running(&self) -> bool {
+        matches!(self, Self::Running(_))
     }
 
     fn stall(&mut self) {
-        if *self == Self::Running {
-            *self = Self::Stalled;
+        if let Self::Running(by) = *self {
+            *self = Self::Stalled(by);
         }
     }
+}
+
+/// How a file goes to the edge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// In one request.
+    Whole {
+        /// Bytes of it that have left.
+        loaded: u64,
+    },
+    /// Announced, and in parts.
+    Parts(Announcement),
+}
+
+/// Whether what the edge answered to the latest announcement still holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Announcement {
+    /// Not known: the file is announced as soon as a request may begin, also while parts are under way.
+    Due,
+    /// It holds.
+    Holds {
+        /// A part was stored under its ticket, so a refusal of that means that it is old.
+        ticket_worked: bool,
+    },
+    /// It does not: the file is announced once no part is under way.
+    Outdated,
 }
 
 /// One file on its way.
@@ -142,28 +171,19 @@ pub struct Transfer {
     size: u64,
     /// What is known of the bytes of its parts at first.
     unread: Digest,
-    whole: bool,
+    way: Way,
     state: State,
     /// What the edge answered to the latest announcement.
     upload: Option<Box<Upload>>,
-    /// That answer still holds.
-    announced: bool,
     parts: Vec<Part>,
-    digesting: Work,
-    /// The digest under way is of a part that was thought to be of another size.
-    stale: bool,
-    /// [`Job::Whole`], [`Job::Announce`] or [`Job::Complete`] is under way.
+    /// A digest is under way, by the size that parts had when it began.
+    digesting: Work<u64>,
+    /// [`Job::Whole`], [`Job::Announce`], [`Job::Complete`] or [`Job::Cancel`] is under way.
     busy: Work,
-    loaded: u64,
-    /// Announce again as soon as no part is under way.
-    renew: bool,
-    /// Announce again at once, to hear what the edge has of the parts that were cut.
-    ask: bool,
+    /// Its user holds it, in whatever state it is.
     paused: bool,
     announcements: u8,
     resends: u8,
-    /// A part was stored under the ticket in use, so a refusal of the ticket means that it is old.
-    ticket_worked: bool,
     retry: Retry,
     /// The most bytes that the edge has been known to hold of it.
     furthest: u64,
@@ -194,21 +214,18 @@ impl Transfer {
         Self {
             size,
             unread,
-            whole: size <= single_max,
+            way: match size <= single_max {
+                true => Way::Whole { loaded: 0 },
+                false => Way::Parts(Announcement::Due),
+            },
             state: State::Queued,
             upload: None,
-            announced: false,
             parts: vec![Part::new(unread); count],
             digesting: Work::Idle,
-            stale: false,
             busy: Work::Idle,
-            loaded: 0,
-            renew: false,
-            ask: false,
             paused: false,
             announcements: 0,
             resends: 0,
-            ticket_worked: false,
             retry: Retry::default(),
             furthest: 0,
             chunk_max: u64::MAX,
@@ -295,11 +312,14 @@ impl Transfer {
     #[must_use]
     pub fn progress(&self) -> Progress {
         let finished = self.state == State::Stored;
-        let (mut done, mut moving) = (0, self.loaded);
+        let (mut done, mut moving) = match self.way {
+            Way::Whole { loaded } => (0, loaded),
+            Way::Parts(_) => (0, 0),
+        };
         for (n, part) in (1..).zip(&self.parts) {
             match part.sending {
                 Sending::Held => done += self.range(n).map_or(0, |(start, end)| end - start),
-                Sending::Todo => done += part.offset,
+                Sending::Todo | Sending::Cut { .. } => done += part.offset,
                 Sending::Under { loaded, .. } => {
                     done += part.offset;
                     moving += loaded;
@@ -392,13 +412,34 @@ impl Transfer {
         if !self.is_live() {
             return 0;
         }
-        self.under_way()
-            + usize::from(self.busy == Work::Running && self.state != State::Completing)
+        self.under_way() + usize::from(self.busy.is_running() && self.state != State::Completing)
     }
 
     /// Whether a digest is under way that holds up those of other files.
     pub(super) fn is_digesting(&self) -> bool {
-        self.digesting == Work::Running
+        self.digesting.is_running()
+    }
+
+    /// Whether it goes in one request.
+    fn is_whole(&self) -> bool {
+        matches!(self.way, Way::Whole { .. })
+    }
+
+    /// Whether what the edge answered to the latest announcement holds.
+    fn is_announced(&self) -> bool {
+        matches!(self.way, Way::Parts(Announcement::Holds { .. }))
+    }
+
+    /// Whether the answer to the latest announcement is known not to hold.
+    fn is_outdated(&self) -> bool {
+        self.way == Way::Parts(Announcement::Outdated)
+    }
+
+    /// What is held of it is to be heard at once; what is outdated is announced in any case.
+    fn ask(&mut self) {
+        if self.is_announced() {
+            self.way = Way::Parts(Announcement::Due);
+        }
     }
 
     fn under_way(&self) -> usize {

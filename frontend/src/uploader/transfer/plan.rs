@@ -2,7 +2,7 @@
 
 use super::super::pace::CHUNK_MIN;
 use super::super::part::{Chunk, Part, Sending};
-use super::{Grant, Job, State, Transfer, Work};
+use super::{Announcement, Grant, Job, State, Transfer, Way, Work};
 
 /// Parts that are digested ahead of sending: enough that a free request never waits.
 const AHEAD: usize = 2;
@@ -14,7 +14,8 @@ impl Transfer {
         if let State::Cancelling { stored } = self.state {
             return self.next_of_cancelled(stored, grant);
         }
-        let finishing = !self.busy.is_idle() && (self.whole || self.state == State::Completing);
+        let finishing =
+            !self.busy.is_idle() && (self.is_whole() || self.state == State::Completing);
         if !self.is_live() || self.paused || finishing {
             return None;
         }
@@ -22,9 +23,9 @@ impl Transfer {
             // The line is idle: what is read now need not be read when it is back.
             return self.digest(grant, usize::MAX);
         }
-        if self.whole {
+        if self.is_whole() {
             if slot {
-                self.busy = Work::Running;
+                self.busy = Work::Running(());
             }
             return slot.then(|| self.begin(Job::Whole));
         }
@@ -32,20 +33,19 @@ impl Transfer {
         if self.may_be_stored() {
             return (self.under_way() == 0 && self.busy.is_idle()).then(|| self.complete());
         }
-        if self.renew && self.under_way() == 0 {
-            self.renew = false;
-            self.announced = false;
+        if self.is_outdated() {
+            if self.under_way() > 0 {
+                return None;
+            }
+            self.way = Way::Parts(Announcement::Due);
         }
         if self.is_of_another_file() {
-            self.announced = false;
+            self.way = Way::Parts(Announcement::Due);
         }
-        let announce = !self.announced || self.ask;
+        let announce = !self.is_announced();
         if announce && self.busy.is_idle() && slot {
-            self.busy = Work::Running;
+            self.busy = Work::Running(());
             return Some(self.begin(Job::Announce));
-        }
-        if !announce && self.renew {
-            return None;
         }
         if !announce && self.is_sealed() {
             return match self.is_read() {
@@ -78,7 +78,7 @@ impl Transfer {
             return None;
         }
         let n = self.find(|part| !part.is_read())?;
-        self.digesting = Work::Running;
+        self.digesting = Work::Running(self.part_size());
         Some(Job::Digest(n))
     }
 
@@ -100,7 +100,7 @@ impl Transfer {
     /// Whether the edge may have completed the file without this page having heard of it.
     fn may_be_stored(&self) -> bool {
         self.is_read()
-            && self.parts.iter().any(|part| part.unheard)
+            && self.parts.iter().any(Part::is_unheard)
             && self.parts.iter().all(Part::may_be_held)
     }
 
@@ -112,11 +112,11 @@ impl Transfer {
 
     fn is_of_another_file(&self) -> bool {
         let differs = |part: &Part| part.is_read() && part.sending != Sending::Held;
-        self.announced && self.is_sealed() && self.parts.iter().any(differs)
+        self.is_announced() && self.is_sealed() && self.parts.iter().any(differs)
     }
 
     fn complete(&mut self) -> Job {
-        self.busy = Work::Running;
+        self.busy = Work::Running(());
         self.state = State::Completing;
         Job::Complete
     }
@@ -147,7 +147,6 @@ impl Transfer {
             direct: from == 0 && to == len,
             ends: to == len,
         };
-        part.unheard = false;
         part.sending = Sending::Under {
             chunk,
             loaded: 0,
