@@ -1,6 +1,7 @@
 //! A file in one request: its bytes alone, or a form.
 
 use chatlift_shared::api::File;
+use futures_util::FutureExt as _;
 
 use super::*;
 use crate::ports::Incoming;
@@ -52,6 +53,31 @@ fn a_file_of_a_form_is_stored_whatever_its_length() {
         );
         edge.settled(link, 1);
     }
+}
+
+/// What was read of a file before its worker was killed.
+struct UntilKilled(Pieces);
+
+impl Incoming for UntilKilled {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        match self.0.next().await? {
+            Some(piece) => Ok(Some(piece)),
+            None => core::future::pending().await,
+        }
+    }
+}
+
+/// It was busy until the upload of the worker that was killed had expired.
+#[test]
+fn a_form_whose_worker_was_killed_is_sent_again_at_once() {
+    let edge = Edge::new();
+    let link = edge.link();
+    let content = large_pdf();
+    let most = content.len() as u64 + 300;
+    let (app, read) = (&edge.app().id, UntilKilled(Pieces(vec![content.clone()])));
+    let put = (edge.service).put_incoming(app, link, "a.pdf".into(), most, read);
+    assert!(put.now_or_never().is_none(), "it waits for the rest");
+    edge.put_form(link, &content).expect("a file");
 }
 
 #[test]

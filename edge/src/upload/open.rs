@@ -1,7 +1,7 @@
 //! Announcing a file that comes in parts.
 
 use chatlift_shared::limits::part_size;
-use chatlift_shared::{AppId, LinkId, ProblemCode, UploadId};
+use chatlift_shared::{AppId, LinkId, UploadId};
 
 use super::commit::check_beginning;
 use super::ticket::Ticket;
@@ -63,7 +63,8 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         self.open(app, link, name, size, alone).await
     }
 
-    /// Announces a file that is never resumed, so that no other upload is joined.
+    /// Announces a file that nobody goes on with: it joins no other upload, and none joins it, not even one
+    /// whose worker was killed.
     ///
     /// # Errors
     /// As [`Self::announce`].
@@ -77,10 +78,8 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         head: &[u8],
     ) -> Result<OpenUpload, Failure> {
         check_beginning(&policy.accept, head, size, &name)?;
-        match self.open(app, link, name, size, false).await? {
-            (opened, true) => Ok(opened),
-            (_, false) => Err(ProblemCode::UploadBusy.into()),
-        }
+        let (opened, _) = self.open(app, link, name, size, true).await?;
+        Ok(opened)
     }
 
     async fn open(
