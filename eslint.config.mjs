@@ -27,7 +27,7 @@ export default [
     files: ["miniprogram/**/*.js"],
     languageOptions: {
       sourceType: "commonjs",
-      globals: names("wx App Page Component"),
+      globals: names("wx App Page Component setTimeout clearTimeout"),
     },
     rules,
   },

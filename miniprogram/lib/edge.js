@@ -3,8 +3,9 @@
 /**
  * @typedef {{ code: string }} Problem
  * @typedef {{ name: string, file?: { id: string, sha256?: string }, problem?: Problem }} FormFile
- * @typedef {{ app_name: string, title: string, hint: string, max_file_size: number, files_left: number }} Link
- * @typedef {{ link?: Link, problem?: Problem, messages: Record<string, string> }} PageData
+ * @typedef {{ id: string, size: number }} LinkFile
+ * @typedef {{ app_name: string, title: string, hint: string, max_file_size: number, files_left: number, files?: LinkFile[] }} Link
+ * @typedef {{ link?: Link, problem?: Problem, messages?: Record<string, string>, code?: string }} PageData
  */
 
 /**
@@ -28,6 +29,32 @@ const dataAddress = (edge, token, lang) => `${edge}/u/${token}/page?lang=${lang}
  * @param {string} name
  */
 const uploadAddress = (edge, token, name) => `${edge}/u/${token}?name=${encodeURIComponent(name)}`;
+
+/**
+ * Where a link's password is entered.
+ * @param {string} edge
+ * @param {string} token
+ */
+const passwordAddress = (edge, token) => `${edge}/u/${token}/password`;
+
+/**
+ * The header of whoever has entered the password.
+ * @param {string} pass empty where the link has none
+ * @returns {Record<string, string>}
+ */
+const credentials = (pass) => (pass ? { "link-pass": pass } : {});
+
+/**
+ * The file of a form's answer, if it is stored.
+ * @param {unknown} body
+ */
+function stored(body) {
+  try {
+    return /** @type {{ files?: FormFile[] }} */ (JSON.parse(String(body)))?.files?.[0]?.file?.id;
+  } catch {
+    return undefined;
+  }
+}
 
 /**
  * What became of the one file of a form: nothing, if it is stored.
@@ -59,4 +86,4 @@ function size(bytes) {
   return `${at && value < 100 ? Math.round(value * 10) / 10 : Math.round(value)} ${units[at]}`;
 }
 
-module.exports = { isToken, dataAddress, uploadAddress, refusal, size };
+module.exports = { isToken, dataAddress, uploadAddress, passwordAddress, credentials, stored, refusal, size };

@@ -15,24 +15,23 @@ const bytes = await readFile(path);
 
 globalThis.wx = {
   getAppBaseInfo: () => ({ language: "zh_CN" }),
-  request({ url, success, fail }) {
+  request({ url, header, success, fail }) {
     sent.push(url);
-    fetch(url)
+    fetch(url, { headers: header })
       .then(async (answer) => success({ data: await answer.json(), statusCode: answer.status }))
       .catch((error) => fail({ errMsg: `request:fail ${error}` }));
   },
   chooseMessageFile({ success }) {
     success({ tempFiles: [{ path, name, size: bytes.length, type: "file", time: 1700000000 }] });
   },
-  uploadFile({ url, filePath, name: field, header, formData, success, fail, complete }) {
+  uploadFile({ url, filePath, name: field, header, formData, success, fail }) {
     sent.push(url);
     const form = new FormData();
     for (const [key, value] of Object.entries(formData || {})) form.append(key, String(value));
     form.append(field, new File([bytes], filePath.split("/").pop()));
     fetch(url, { method: "POST", headers: header, body: form })
       .then(async (answer) => success({ data: await answer.text(), statusCode: answer.status }))
-      .catch((error) => fail({ errMsg: `uploadFile:fail ${error}` }))
-      .finally(complete);
+      .catch((error) => fail({ errMsg: `uploadFile:fail ${error}` }));
     return { onProgressUpdate() {}, abort() {} };
   },
 };
@@ -41,6 +40,8 @@ const component = open(pathname.split("/").pop());
 await until(() => component.data.state !== "loading");
 if (component.data.state === "open") {
   component.instance.choose();
+  await until(() => component.data.rows.length);
+  component.instance.confirm();
   await until(() => component.data.rows.length && component.data.rows.every((row) => /stored|failed/.test(row.state)));
 }
 const { state, title, message, rows } = component.data;

@@ -9,18 +9,21 @@ import { open, until } from "./stage.mjs";
 const require = createRequire(import.meta.url);
 const texts = require("../lib/texts.js");
 const edge = require("../lib/edge.js");
+const retry = require("../lib/retry.js");
 
 const TOKEN = "AQEAAAAAAAAAAAAAAAAEZGVtbw";
 
 const LINK = { app_name: "Harbour Insurance", title: "Documents", hint: "A hint.", max_file_size: 1048576, files_left: 3 };
 
 /** What the edge would answer, and WeChat do. */
-function wechat({ language = "en", page = { link: LINK, messages: { "problem.link-expired": "It is over." } }, status = 200, picked, upload }) {
-  const seen = { requests: [], uploads: [], counts: [] };
+function wechat({ language = "en", page = { link: LINK, messages: { "problem.link-expired": "It is over." } }, status = 200, picked, upload, request }) {
+  const seen = { requests: [], uploads: [], counts: [], aborted: 0, awake: [] };
   globalThis.wx = {
     getAppBaseInfo: () => ({ language }),
-    request({ url, success, fail }) {
+    setKeepScreenOn: ({ keepScreenOn }) => seen.awake.push(keepScreenOn),
+    request({ url, success, fail, ...options }) {
       seen.requests.push(url);
+      if (request) return setTimeout(() => success(request({ url, ...options })), 1);
       setTimeout(() => (page ? success({ data: page, statusCode: status }) : fail({ errMsg: "request:fail" })), 1);
     },
     chooseMessageFile({ count, type, success, fail }) {
@@ -34,31 +37,48 @@ function wechat({ language = "en", page = { link: LINK, messages: { "problem.lin
       setTimeout(() => {
         progress({ progress: 40, totalBytesSent: 4, totalBytesExpectedToSend: 10 });
         const answer = upload(seen.uploads.length);
+        // One that is neither goes on until it is aborted.
+        if (answer === "hangs") return;
         if (answer) options.success({ data: answer, statusCode: 200 });
         else options.fail({ errMsg: "uploadFile:fail" });
-        options.complete();
       }, 1);
-      return { onProgressUpdate: (then) => (progress = then), abort() {} };
+      const abort = () => {
+        seen.aborted += 1;
+        options.fail({ errMsg: "uploadFile:fail abort" });
+      };
+      return { onProgressUpdate: (then) => (progress = then), abort };
     },
   };
   return seen;
 }
 
-const stored = JSON.stringify({ files: [{ name: "a.pdf", file: { id: "fil_1", sha256: "00" } }] });
+const storedAs = (id) => JSON.stringify({ files: [{ name: "a.pdf", file: { id, sha256: "00" } }] });
+const stored = storedAs("fil_1");
 const refused = JSON.stringify({ files: [{ name: "a.exe", problem: { code: "file-type-not-accepted" } }] });
 
 const file = (name, size = 10) => ({ name, size, path: `http://tmp/${name}` });
 
+/** A tap on something of a row. */
+const of = (component, at) => ({ currentTarget: { dataset: { id: component.data.rows[at].id } } });
+
 const shown = (component) => component.dom.textContent.replace(/\s+/g, " ");
 
 test("files are picked from chats, sent one after the other, and told of", async () => {
-  const seen = wechat({ picked: [file("合同.pdf"), file("b.pdf")], upload: () => stored });
+  const seen = wechat({ picked: [file("合同.pdf"), file("b.pdf")], upload: (n) => storedAs(`fil_${n}`) });
   const component = open(TOKEN);
   await until(() => component.data.state === "open");
   assert.match(seen.requests[0], /^https:\/\/files\.example\.com\/u\/AQEA[^?]+\/page\?lang=en$/);
   assert.match(shown(component), /Harbour Insurance asks you for files.*Documents.*A hint\./);
   component.querySelector(".choose").dispatchEvent("tap");
+  await until(() => component.data.rows.length === 2);
+  // Nothing leaves before it is confirmed.
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.deepEqual(seen.uploads, []);
+  assert.match(shown(component), /合同\.pdf.*Ready.*Remove.*Upload \(2\)/);
+  component.querySelector(".confirm").dispatchEvent("tap");
   await until(() => component.data.message);
+  assert.ok(seen.awake.includes(true), "the screen was not kept on");
+  assert.equal(seen.awake.at(-1), false);
   assert.deepEqual(seen.counts, [3]);
   const addresses = seen.uploads.map((upload) => upload.url);
   assert.equal(addresses[0], `https://files.example.com/u/${TOKEN}?name=${encodeURIComponent("合同.pdf")}`);
@@ -70,19 +90,117 @@ test("files are picked from chats, sent one after the other, and told of", async
   assert.equal(component.data.left, 1);
 });
 
-test("a refusal is said in the edge's words, and a cut upload can be tried again", async () => {
+test("a refusal is said in the edge's words, and can be tried again", async () => {
   const page = { link: LINK, messages: { "problem.file-type-not-accepted": "Not this type." } };
-  wechat({ page, picked: [file("a.exe"), file("big.pdf", 2e6), file("c.pdf")], upload: (n) => [refused, "", stored][n - 1] });
+  const full = JSON.stringify({ files: [{ name: "c.pdf", problem: { code: "digest-mismatch" } }] });
+  wechat({ page, picked: [file("a.exe"), file("big.pdf", 2e6), file("c.pdf")], upload: (n) => [refused, full, stored][n - 1] });
   const component = open(TOKEN);
   await until(() => component.data.state === "open");
   component.instance.choose();
-  await until(() => component.data.rows.length === 3 && component.data.rows.every((row) => row.state === "failed"));
+  await until(() => component.data.rows.length === 3);
+  component.instance.confirm();
+  await until(() => component.data.rows.every((row) => row.state === "failed"));
   const notes = component.data.rows.map((row) => row.note);
   assert.equal(notes[0], "Not this type.");
   assert.equal(notes[1], "big.pdf is 1.9 MB; at most 1 MB is accepted.");
-  assert.match(notes[2], /does not answer/);
-  component.instance.retry({ currentTarget: { dataset: { at: 2 } } });
+  component.instance.retry(of(component, 2));
   await until(() => component.data.rows[2].state === "stored");
+});
+
+test("an upload that is cut is tried again by itself, later and later, for a quarter of an hour", async () => {
+  const seen = wechat({ picked: [file("a.pdf")], upload: (n) => ["", "<html>", stored][n - 1] });
+  const component = open(TOKEN);
+  await until(() => component.data.state === "open");
+  component.instance.choose();
+  await until(() => component.data.rows.length);
+  component.instance.confirm();
+  await until(() => component.data.rows[0].state === "retrying");
+  assert.match(shown(component), /trying again.*Cancel/);
+  assert.equal(seen.awake.at(-1), true);
+  await until(() => component.data.rows[0].state === "stored");
+  assert.equal(seen.uploads.length, 3);
+  for (let n = 1; n < 40; n++) {
+    assert.ok(retry.wait(n, 0) >= 250 && retry.wait(n, 1) <= retry.LONGEST_MS, String(n));
+    assert.ok(retry.wait(n + 1, 1) >= retry.wait(n, 1));
+  }
+  // Its time is over.
+  const { now } = Date;
+  wechat({ picked: [file("b.pdf")], upload: () => "" });
+  component.instance.choose();
+  await until(() => component.data.rows.length === 2);
+  component.instance.confirm();
+  await until(() => component.data.rows[1].state === "retrying");
+  Date.now = () => now() + retry.BUDGET_MS;
+  try {
+    await until(() => component.data.rows[1].state === "failed");
+  } finally {
+    Date.now = now;
+  }
+  assert.match(component.data.rows[1].note, /does not answer/);
+});
+
+test("what is removed is not sent, and what is cancelled is gone once the edge has said so", async () => {
+  let files;
+  const request = () => (files ? { data: { link: { ...LINK, files }, messages: {} }, statusCode: 200 } : { data: "", statusCode: 502 });
+  files = [{ id: "fil_old", size: 10 }];
+  const seen = wechat({ request, picked: [file("a.pdf"), file("b.pdf"), file("c.pdf")], upload: () => "hangs" });
+  const component = open(TOKEN);
+  await until(() => component.data.state === "open");
+  component.instance.choose();
+  await until(() => component.data.rows.length === 3);
+  component.instance.remove(of(component, 0));
+  assert.equal(component.data.rows.length, 2);
+  component.instance.confirm();
+  await until(() => component.data.rows[0].percent === 40);
+  // No answer: it is not said to be gone.
+  files = undefined;
+  component.instance.remove(of(component, 0));
+  assert.equal(seen.aborted, 1);
+  await until(() => seen.requests.length > 2);
+  assert.equal(component.data.rows[0].state, "cancelling");
+  files = [{ id: "fil_old", size: 10 }];
+  await until(() => component.data.rows.length === 1);
+  await until(() => component.data.rows[0].percent === 40);
+  // The second had arrived.
+  files = [...files, { id: "fil_new", size: 10 }];
+  component.instance.remove(of(component, 0));
+  await until(() => component.data.rows[0].state === "stored");
+  assert.match(shown(component), /c\.pdf had arrived before it was cancelled/);
+  assert.equal(component.data.left, 2);
+  assert.equal(seen.awake.at(-1), false);
+});
+
+test("a password is asked for, and what it was exchanged for is sent along", async () => {
+  const passes = [];
+  const request = ({ url, method, data, header }) => {
+    if (method === "POST") {
+      assert.match(url, /\/password$/);
+      return data.password === "right"
+        ? { data: { pass: "p4ss" }, statusCode: 200 }
+        : { data: { code: "password-wrong" }, statusCode: 401 };
+    }
+    passes.push(header["link-pass"]);
+    return header["link-pass"] === "p4ss"
+      ? { data: { link: LINK, messages: {} }, statusCode: 200 }
+      : { data: { code: "password-required" }, statusCode: 401 };
+  };
+  const seen = wechat({ request, picked: [file("a.pdf")], upload: () => stored });
+  const component = open(TOKEN);
+  await until(() => component.data.state === "password");
+  assert.match(shown(component), /has a password/);
+  component.instance.type({ detail: { value: "wrong" } });
+  component.instance.enter();
+  await until(() => component.data.message === texts.all.en.wrong);
+  component.instance.type({ detail: { value: "right" } });
+  component.instance.enter();
+  await until(() => component.data.state === "open");
+  assert.equal(component.data.password, "");
+  component.instance.choose();
+  await until(() => component.data.rows.length);
+  component.instance.confirm();
+  await until(() => component.data.rows[0].state === "stored");
+  assert.deepEqual(passes, [undefined, "p4ss"]);
+  assert.equal(seen.uploads[0].header["link-pass"], "p4ss");
 });
 
 test("each way of failing has its sentence, in both languages", async () => {

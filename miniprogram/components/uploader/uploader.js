@@ -1,21 +1,53 @@
-// Shows what a link asks for, picks files from the chats, and uploads them one after the other.
+// Shows what a link asks for, picks files from the chats, and uploads them one after the other once the
+// person has confirmed them.
 
 const config = require("../../config");
-const { dataAddress, isToken, refusal, size, uploadAddress } = require("../../lib/edge");
+const { credentials, dataAddress, isToken, passwordAddress, refusal, size, stored, uploadAddress } = require("../../lib/edge");
+const { BUDGET_MS, REQUEST_MS, STALL_MS, passes, wait } = require("../../lib/retry");
 const { fill, language, texts } = require("../../lib/texts");
 
 /** Most files that `wx.chooseMessageFile` gives at once. */
 const COUNT_MAX = 100;
 
+/** How often an upload is looked at for a stall, in milliseconds. */
+const LOOK_MS = 5000;
+
 /**
  * @typedef {object} Row
+ * @property {number} id
  * @property {string} name
  * @property {string} path
  * @property {number} size
- * @property {"waiting" | "sending" | "stored" | "failed"} state
+ * @property {"ready" | "waiting" | "sending" | "retrying" | "cancelling" | "stored" | "failed"} state
  * @property {number} percent
  * @property {string} note
+ * @property {boolean} fits whether the link takes a file of this size
+ * @property {number} since when its first try failed, in milliseconds; 0 before
+ * @property {number} tries that failed
  */
+
+/** Tells rows apart, also of the same file picked twice. */
+let rows = 0;
+
+/**
+ * What is under way for a row: a request that can be aborted, and timers.
+ * @type {Map<number, { task?: WechatMiniprogram.UploadTask, timer?: ReturnType<typeof setTimeout> }>}
+ */
+const underWay = new Map();
+
+/**
+ * Nothing is under way for a row any more.
+ * @param {number} id
+ */
+function done(id) {
+  const work = underWay.get(id);
+  underWay.delete(id);
+  if (work?.timer) clearTimeout(work.timer);
+  return work;
+}
+
+/** @param {number} id */
+const stop = (id) => done(id)?.task?.abort();
 
 Component({
   properties: {
@@ -23,7 +55,7 @@ Component({
   },
 
   data: {
-    /** `loading`, `open`, `closed` (the link takes no files) or `lost` (no answer). */
+    /** `loading`, `password`, `open`, `closed` (the link takes no files) or `lost` (no answer). */
     state: "loading",
     t: texts("en"),
     asks: "",
@@ -31,10 +63,17 @@ Component({
     hint: "",
     rules: "",
     message: "",
+    confirm: "",
     left: 0,
+    room: 0,
     largest: 0,
     app: "",
-    busy: false,
+    lang: "en",
+    password: "",
+    /** What the link's password was exchanged for. */
+    pass: "",
+    /** @type {string[]} ids of the link's files */
+    known: [],
     /** @type {Row[]} */
     rows: [],
     /** @type {Record<string, string>} */
@@ -48,30 +87,73 @@ Component({
     },
   },
 
+  lifetimes: {
+    detached() {
+      for (const row of this.data.rows) stop(row.id);
+      this.keepAwake(false);
+    },
+  },
+
   methods: {
     /** Asks the edge what the link is for. */
     load() {
       const system = wx.getAppBaseInfo ? wx.getAppBaseInfo().language : "en";
       const lang = language(system);
       const t = texts(lang);
-      this.setData({ t });
-      const { token } = this.data;
-      if (!isToken(token)) {
+      this.setData({ t, lang });
+      if (!isToken(this.data.token)) {
         this.setData({ state: "closed", message: t.broken });
         return;
       }
       this.setData({ state: "loading", message: "" });
+      this.ask((page) => {
+        if (page?.code === "password-required") this.setData({ state: "password", pass: "", message: t.password });
+        else if (page?.messages) this.show(page);
+        else this.setData({ state: "lost", message: t.unreachable });
+      });
+    },
+
+    /**
+     * Asks for the link's data.
+     * @param {(page: import("../../lib/edge").PageData | undefined) => void} then given nothing where no edge answered
+     */
+    ask(then) {
+      const { token, lang, pass } = this.data;
       wx.request({
         url: dataAddress(config.edge, token, lang),
+        header: credentials(pass),
         success: ({ data, statusCode }) => {
-          const page = /** @type {import("../../lib/edge").PageData} */ (data);
-          if (statusCode !== 200 || !page.messages) {
-            this.setData({ state: "lost", message: t.unreachable });
+          const answered = statusCode === 200 || statusCode === 401;
+          then(answered && data && typeof data === "object" ? /** @type {any} */ (data) : undefined);
+        },
+        fail: () => then(undefined),
+      });
+    },
+
+    /** @param {WechatMiniprogram.Input} event */
+    type(event) {
+      this.setData({ password: event.detail.value });
+    },
+
+    /** Enters the link's password. */
+    enter() {
+      const { token, password, t } = this.data;
+      if (!password) return;
+      wx.request({
+        url: passwordAddress(config.edge, token),
+        method: "POST",
+        data: { password },
+        success: ({ data }) => {
+          const { pass, code } = /** @type {{ pass?: string, code?: string }} */ (Object(data));
+          if (pass) {
+            this.setData({ pass, password: "" });
+            this.load();
           } else {
-            this.show(page);
+            const said = { "password-wrong": t.wrong, "password-locked": t.locked }[code || ""];
+            this.setData({ message: said || t.unreachable });
           }
         },
-        fail: () => this.setData({ state: "lost", message: t.unreachable }),
+        fail: () => this.setData({ message: t.unreachable }),
       });
     },
 
@@ -91,13 +173,9 @@ Component({
         hint: link.hint,
         left: link.files_left,
         largest: link.max_file_size,
+        known: (link.files || []).map((file) => file.id),
       });
-      this.showRules();
-    },
-
-    showRules() {
-      const { t, largest, left } = this.data;
-      this.setData({ rules: fill(t.rules, { size: size(largest), n: left }) });
+      this.set([]);
     },
 
     /**
@@ -111,15 +189,15 @@ Component({
 
     /** Picks files from the chats. */
     choose() {
-      const { t, left, busy } = this.data;
-      if (busy || left < 1) return;
+      const { t, room } = this.data;
+      if (room < 1) return;
       this.setData({ message: "" });
       if (!wx.chooseMessageFile) {
         this.setData({ message: t.old });
         return;
       }
       wx.chooseMessageFile({
-        count: Math.min(left, COUNT_MAX),
+        count: Math.min(room, COUNT_MAX),
         type: "all",
         success: ({ tempFiles }) => this.take(tempFiles),
         fail: ({ errMsg }) => {
@@ -131,85 +209,217 @@ Component({
 
     /** @param {{ name: string, path: string, size: number }[]} files */
     take(files) {
-      const { t, largest, rows } = this.data;
+      const { t, largest } = this.data;
       const added = files.map((file) => {
         const fits = file.size <= largest;
         const values = { name: file.name, size: size(file.size), limit: size(largest) };
         return /** @type {Row} */ ({
+          id: ++rows,
           name: file.name,
           path: file.path,
           size: file.size,
-          state: fits ? "waiting" : "failed",
+          state: fits ? "ready" : "failed",
           percent: 0,
-          note: fits ? t.waiting : fill(t.large, values),
+          note: fits ? t.ready : fill(t.large, values),
+          fits,
+          since: 0,
+          tries: 0,
         });
       });
-      this.setData({ rows: rows.concat(added) });
+      this.set(this.data.rows.concat(added));
+    },
+
+    /** Sends what was picked. */
+    confirm() {
+      const { t } = this.data;
+      this.setData({ message: "" });
+      this.set(this.data.rows.map((row) => (row.state === "ready" ? { ...row, state: "waiting", note: t.waiting } : row)));
       this.next();
+    },
+
+    /** Takes a file off the list, or gives it up. */
+    remove(/** @type {WechatMiniprogram.BaseEvent} */ event) {
+      const row = this.row(Number(event.currentTarget.dataset.id));
+      if (!row) return;
+      if (row.state !== "sending" && row.state !== "retrying") {
+        if (row.state !== "cancelling" && row.state !== "stored") this.drop(row.id);
+        return;
+      }
+      this.change(row.id, { state: "cancelling", note: this.data.t.cancelling, since: Date.now(), tries: 0 });
+      stop(row.id);
+      this.settle(row.id);
+    },
+
+    /**
+     * Looks whether a file that was given up had arrived: nothing is said to be gone before the edge has
+     * said that it is not there.
+     * @param {number} id
+     */
+    settle(id) {
+      this.ask((page) => {
+        const row = this.row(id);
+        if (row?.state !== "cancelling") return;
+        const files = page?.link?.files;
+        if (!files) {
+          this.again(row, () => this.settle(id));
+          return;
+        }
+        const arrived = files.find((file) => file.size === row.size && !this.data.known.includes(file.id));
+        if (arrived) {
+          this.arrived(id, arrived.id);
+          this.setData({ message: fill(this.data.t.late, { name: row.name }) });
+        } else {
+          this.drop(id);
+        }
+        this.next();
+      });
+    },
+
+    /**
+     * Does something once more after a wait; gives up when the time is over.
+     * @param {Row} row
+     * @param {() => void} then
+     */
+    again(row, then) {
+      const { t } = this.data;
+      const since = row.since || Date.now();
+      if (Date.now() - since >= BUDGET_MS) {
+        this.change(row.id, { state: "failed", note: t.unreachable });
+        this.next();
+        return;
+      }
+      const tries = row.tries + 1;
+      this.change(row.id, { since, tries });
+      underWay.set(row.id, { timer: setTimeout(then, wait(tries, Math.random())) });
     },
 
     /** Begins the next file, if none is on its way. */
     next() {
-      const { rows, busy, t, app, left } = this.data;
-      if (busy) return;
-      const at = rows.findIndex((row) => row.state === "waiting");
-      if (at >= 0) {
-        this.upload(at);
-        return;
+      const { rows, t, app } = this.data;
+      if (rows.some((row) => /sending|retrying|cancelling/.test(row.state))) return;
+      const row = rows.find((row) => row.state === "waiting");
+      if (row) this.upload(row.id);
+      else if (rows.length > 0 && rows.every((row) => row.state === "stored") && !this.data.message) {
+        this.setData({ message: fill(t.arrived, { app }) });
       }
-      const done = rows.length > 0 && rows.every((row) => row.state === "stored");
-      if (done) this.setData({ message: fill(t.arrived, { app }) });
-      if (left < 1 && !done) this.setData({ message: this.sentence({ code: "link-full" }) });
     },
 
-    /** @param {number} at */
-    upload(at) {
-      const { token, t, rows } = this.data;
-      const row = rows[at];
-      this.setData({ busy: true });
-      this.change(at, { state: "sending", note: fill(t.sending, { percent: 0 }) });
+    /** @param {number} id */
+    upload(id) {
+      const { token, t, pass } = this.data;
+      const row = this.row(id);
+      if (!row) return;
+      this.change(id, { state: "sending", percent: 0, note: fill(t.sending, { percent: 0 }) });
+      let moved = Date.now();
+      const own = () => underWay.get(id)?.task === task;
       const task = wx.uploadFile({
         url: uploadAddress(config.edge, token, row.name),
         filePath: row.path,
         name: "file",
-        header: { Accept: "application/json" },
-        success: ({ data }) => {
-          const problem = refusal(data);
-          if (problem) {
-            this.change(at, { state: "failed", note: this.sentence(problem) });
-          } else {
-            this.change(at, { state: "stored", percent: 100, note: t.stored });
-            this.setData({ left: Math.max(0, this.data.left - 1) });
-            this.showRules();
-          }
-        },
-        fail: () => this.change(at, { state: "failed", note: t.unreachable }),
-        complete: () => {
-          this.setData({ busy: false });
-          this.next();
-        },
+        header: { Accept: "application/json", ...credentials(pass) },
+        timeout: REQUEST_MS,
+        success: ({ data }) => own() && this.ended(id, refusal(data), stored(data)),
+        fail: () => own() && this.ended(id, { code: "edge-down" }),
       });
+      const look = () => {
+        if (!own()) return;
+        if (Date.now() - moved > STALL_MS) task.abort();
+        else underWay.set(id, { task, timer: setTimeout(look, LOOK_MS) });
+      };
+      underWay.set(id, { task, timer: setTimeout(look, LOOK_MS) });
       task.onProgressUpdate(({ progress }) => {
-        if (this.data.rows[at].state === "sending") {
-          this.change(at, { percent: progress, note: fill(t.sending, { percent: progress }) });
+        moved = Date.now();
+        if (own() && this.row(id)?.state === "sending") {
+          this.change(id, { percent: progress, note: fill(t.sending, { percent: progress }) });
         }
       });
+    },
+
+    /**
+     * An upload has come to an end.
+     * @param {number} id
+     * @param {import("../../lib/edge").Problem} [problem]
+     * @param {string} [file]
+     */
+    ended(id, problem, file) {
+      const row = this.row(id);
+      done(id);
+      if (!row) return;
+      if (!problem) {
+        this.arrived(id, file);
+      } else if (passes(problem)) {
+        this.change(id, { state: "retrying", note: this.data.t.retrying });
+        // The same again is the same file for the edge, if it had arrived.
+        this.again(row, () => this.upload(id));
+        return;
+      } else {
+        this.change(id, { state: "failed", note: this.sentence(problem) });
+      }
+      this.next();
+    },
+
+    /**
+     * The edge has a file.
+     * @param {number} id
+     * @param {string} [file]
+     */
+    arrived(id, file) {
+      const { left, known, t } = this.data;
+      // The same file twice takes one place.
+      if (file && !known.includes(file)) this.setData({ left: Math.max(0, left - 1), known: known.concat(file) });
+      this.change(id, { state: "stored", percent: 100, note: t.stored });
     },
 
     /** Tries a file that failed once more. */
     retry(/** @type {WechatMiniprogram.BaseEvent} */ event) {
       const { t } = this.data;
-      this.change(Number(event.currentTarget.dataset.at), { state: "waiting", percent: 0, note: t.waiting });
+      this.change(Number(event.currentTarget.dataset.id), { state: "waiting", percent: 0, note: t.waiting, since: 0, tries: 0 });
       this.next();
     },
 
+    /** @param {number} id */
+    row(id) {
+      return this.data.rows.find((row) => row.id === id);
+    },
+
+    /** @param {number} id */
+    drop(id) {
+      stop(id);
+      this.set(this.data.rows.filter((row) => row.id !== id));
+    },
+
     /**
-     * @param {number} at
+     * @param {number} id
      * @param {Partial<Row>} change
      */
-    change(at, change) {
-      const rows = this.data.rows.map((row, n) => (n === at ? { ...row, ...change } : row));
-      this.setData({ rows });
+    change(id, change) {
+      this.set(this.data.rows.map((row) => (row.id === id ? { ...row, ...change } : row)));
+    },
+
+    /**
+     * Shows rows, and what follows from them.
+     * @param {Row[]} rows
+     */
+    set(rows) {
+      const { t, largest, left } = this.data;
+      const ready = rows.filter((row) => row.state === "ready").length;
+      const live = rows.filter((row) => /waiting|sending|retrying|cancelling/.test(row.state)).length;
+      const room = Math.max(0, left - ready - live);
+      this.setData({
+        rows,
+        room,
+        rules: fill(t.rules, { size: size(largest), n: room }),
+        confirm: ready ? fill(t.confirm, { n: ready }) : "",
+      });
+      this.keepAwake(live > 0);
+    },
+
+    /**
+     * Keeps the screen on while files are on their way, where WeChat can.
+     * @param {boolean} on
+     */
+    keepAwake(on) {
+      wx.setKeepScreenOn?.({ keepScreenOn: on });
     },
   },
 });
