@@ -43,7 +43,11 @@ fn write_all(built: &str, folder: &Path) -> Result<(), Box<dyn std::error::Error
         for (browser, user_agent) in BROWSERS {
             let data = data(lang);
             let address = format!("https://files.example.com/u/{}", data.token);
-            let html = page::fill(&built, &data, &address, user_agent)?;
+            let card = page::Card {
+                address: &address,
+                image: None,
+            };
+            let html = page::fill(&built, &data, card, user_agent)?;
             fs::write(folder.join(format!("{lang}.{browser}.html")), html)?;
             let rest = serde_json::to_vec(&first::rest(&data, user_agent))?;
             fs::write(folder.join(format!("{lang}.{browser}.json")), rest)?;

@@ -79,6 +79,8 @@ pub struct Scene {
     pub hint: LocalizedText,
     /// Where "back to the app" leads.
     pub return_url: Option<Url>,
+    /// The picture of a preview card, over https: chat apps fetch it, and the edge does not.
+    pub card_image: Option<Url>,
     /// Longest lifetime of a link.
     pub link_lifetime: Duration,
     /// The rules that a link takes with it.
@@ -155,6 +157,8 @@ struct RawScene {
     join: Option<Join>,
     #[serde(default)]
     return_url: Option<Url>,
+    #[serde(default)]
+    card_image: Option<Url>,
     #[serde(default = "default_retention")]
     file_retention: u64,
     #[serde(default)]
@@ -426,11 +430,19 @@ fn check_scene(raw: RawScene) -> Result<Scene, (SceneId, String)> {
         let reason = format!("return_url must not be {}:", url.scheme());
         return Err((id, reason));
     }
+    if raw
+        .card_image
+        .as_ref()
+        .is_some_and(|url| url.scheme() != "https")
+    {
+        return Err((id, "card_image must be https".to_owned()));
+    }
     Ok(Scene {
         id,
         title: raw.title,
         hint: raw.hint,
         return_url: raw.return_url,
+        card_image: raw.card_image,
         link_lifetime: Duration::from_secs(raw.link_lifetime),
         policy: Policy {
             accept: raw.accept,
@@ -508,6 +520,13 @@ pub(crate) mod tests {
                 .replace("604800", "604800,\"return_url\":\"javascript:alert(1)\""))
             .contains("return_url must not be javascript:")
         );
+        for address in ["http://app.test/card.png", "data:image/png;base64,AA"] {
+            let image = format!("604800,\"card_image\":\"{address}\"");
+            assert!(
+                error(|r| r.apps = r.apps.replace("604800", &image))
+                    .contains("card_image must be https")
+            );
+        }
         assert!(error(|r| r.apps = r.apps.replace("max_files", "maxfiles")).contains("maxfiles"));
         let join = "604800,\"join\":\"pdf\",\"formats\":[\"image/jpeg\"]";
         assert!(

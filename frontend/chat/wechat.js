@@ -4,7 +4,7 @@
 // <https://developers.weixin.qq.com/doc/offiaccount/OA_Web_Apps/Wechat_Open_Tag.html>,
 // <https://developers.weixin.qq.com/miniprogram/dev/framework/open-ability/url-scheme.html>
 
-import { register } from "@wecom/jssdk";
+import { register, updateAppMessageShareData } from "@wecom/jssdk";
 
 import { PREPARE_MS, Trouble, address, link, signed, within } from "./picker.js";
 
@@ -25,12 +25,14 @@ export async function tag(program, label, failed) {
     register({
       corpId: config.id,
       openTagList: [TAG],
+      jsApiList: ["updateAppMessageShareData"],
       getConfigSignature: () => ({ timestamp, nonceStr, signature }),
       onConfigSuccess: resolve,
       onConfigFail: () => reject(new Trouble("chat.permission")),
     });
   });
   await within(PREPARE_MS, accepted);
+  share();
   const element = document.createElement(TAG);
   element.setAttribute("appid", program.app_id);
   element.setAttribute("username", program.original_id);
@@ -44,6 +46,18 @@ export async function tag(program, label, failed) {
   element.append(template);
   element.addEventListener("error", () => failed(new Trouble("chat.failed")));
   return element;
+}
+
+/**
+ * What a card of this page says when it is passed on: what the page's own preview card says. Where the account
+ * may not set it, WeChat draws the card by itself.
+ * <https://developers.weixin.qq.com/doc/offiaccount/OA_Web_Apps/JS-SDK.html>, "自定义“分享给朋友”"
+ */
+function share() {
+  const said = (/** @type {string} */ name) =>
+    document.querySelector(`meta[property="og:${name}"]`)?.getAttribute("content") || "";
+  const card = { title: said("title"), desc: said("description"), link: address(), imgUrl: said("image") };
+  Promise.resolve(updateAppMessageShareData(card)).catch(() => {});
 }
 
 /**

@@ -137,7 +137,13 @@ pub(super) async fn html<R: Runtime>(
     let user_agent = header(request, "user-agent").unwrap_or_default();
     let address = link_url(config, request, &data.token);
     let wrong = |e: page::NoMark| Failure::Broken(e.to_string());
-    let html = page::fill(&built, &data, &address, &user_agent).map_err(wrong)?;
+    let claims = call.token()?.genuine().ok();
+    let scene = claims.and_then(|claims| config.scene(&claims.app, &claims.scene));
+    let card = page::Card {
+        address: &address,
+        image: scene.and_then(|scene| Some(scene.card_image.as_ref()?.as_str())),
+    };
+    let html = page::fill(&built, &data, card, &user_agent).map_err(wrong)?;
     let (html, more) = match picker(call, &data) {
         None => (html, csp::More::default()),
         Some(picker) => {

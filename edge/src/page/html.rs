@@ -20,7 +20,16 @@ const HTML_MARK: &str = "<html lang=\"en\" dir=\"ltr\">";
 #[error("the built page lacks its mark `{0}`")]
 pub struct NoMark(pub &'static str);
 
-/// Fills the built page; of the texts, with those that it needs at its start. `address` is the link's own, for the preview card; some chat apps, told by
+/// What a chat's preview card has besides the link's words.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Card<'a> {
+    /// The link's own address.
+    pub address: &'a str,
+    /// The address of its picture, if the scene has one.
+    pub image: Option<&'a str>,
+}
+
+/// Fills the built page; of the texts, with those that it needs at its start. Some chat apps, told by
 /// the `User-Agent`, have file inputs with limits of their own.
 ///
 /// # Errors
@@ -28,7 +37,7 @@ pub struct NoMark(pub &'static str);
 pub fn fill(
     built: &str,
     data: &PageData,
-    address: &str,
+    card: Card<'_>,
     user_agent: &str,
 ) -> Result<String, NoMark> {
     let early = PageData {
@@ -46,7 +55,7 @@ pub fn fill(
         escape_json(&json)
     );
     let built = replace(built, HTML_MARK, &html)?;
-    let built = replace(&built, HEAD_MARK, &head(data, address))?;
+    let built = replace(&built, HEAD_MARK, &head(data, card))?;
     let built = replace(&built, INPUT_MARK, &input(data, user_agent))?;
     let mut built = replace(&built, DATA_MARK, &script)?;
     for (mark, text) in shell(data) {
@@ -122,7 +131,7 @@ fn replace(text: &str, mark: &'static str, by: &str) -> Result<String, NoMark> {
 }
 
 /// Title and Open Graph tags (<https://ogp.me/>): what a chat draws its preview card from.
-fn head(data: &PageData, address: &str) -> String {
+fn head(data: &PageData, card: Card<'_>) -> String {
     let (title, text, site) = match &data.link {
         Some(link) => (
             link.title.as_str(),
@@ -137,7 +146,8 @@ fn head(data: &PageData, address: &str) -> String {
         ("og:title", title),
         ("og:description", text),
         ("og:site_name", site),
-        ("og:url", address),
+        ("og:url", card.address),
+        ("og:image", card.image.unwrap_or_default()),
         ("og:locale", &data.lang.replace('-', "_")),
     ] {
         if !content.is_empty() {
@@ -202,6 +212,26 @@ mod tests {
         }
     }
 
+    fn card(address: &str) -> Card<'_> {
+        Card {
+            address,
+            image: None,
+        }
+    }
+
+    #[test]
+    fn a_card_has_the_scenes_picture_and_else_none() {
+        let card = Card {
+            address: "https://edge.test/u/t",
+            image: Some("https://app.test/card.png?a=1&b=2"),
+        };
+        let html = fill(&built(), &data("x"), card, "").expect("a page");
+        let tag = "<meta property=\"og:image\" content=\"https://app.test/card.png?a=1&amp;b=2\">";
+        assert_eq!(html.matches(tag).count(), 1, "{html}");
+        let without = fill(&built(), &data("x"), Card::default(), "").expect("a page");
+        assert!(!without.contains("og:image"), "{without}");
+    }
+
     fn built() -> String {
         let shell = shell(&data("")).map(|(mark, _)| mark).concat();
         format!(
@@ -211,7 +241,7 @@ mod tests {
 
     #[test]
     fn the_page_says_what_it_is_for_in_its_language() {
-        let html = fill(&built(), &data("理赔材料"), "https://edge/u/t", "").expect("a page");
+        let html = fill(&built(), &data("理赔材料"), card("https://edge/u/t"), "").expect("a page");
         assert!(html.contains("<html lang=\"zh-CN\" dir=\"ltr\">"), "{html}");
         assert!(html.contains("<title>理赔材料 · App</title>"), "{html}");
         assert!(
@@ -227,7 +257,7 @@ mod tests {
             let mut data = data("Documents: \"yours\"");
             data.lang = lang.into();
             data.link.as_mut().expect("a link").hint = "Photos & invoices".into();
-            let html = fill(&built(), &data, "https://edge.test/u/t", "").expect("a page");
+            let html = fill(&built(), &data, card("https://edge.test/u/t"), "").expect("a page");
             for (property, content) in [
                 ("og:type", "website"),
                 ("og:title", "Documents: &quot;yours&quot;"),
@@ -250,7 +280,7 @@ mod tests {
         ] {
             let mut data = data("x");
             data.link.as_mut().expect("a link").return_url = Some(address.into());
-            let html = fill(&built(), &data, "", "").expect("a page");
+            let html = fill(&built(), &data, Card::default(), "").expect("a page");
             assert!(
                 html.contains(&format!("\"return_url\":\"{address}\"")),
                 "{html}"
@@ -260,13 +290,22 @@ mod tests {
 
     #[test]
     fn no_text_breaks_out_of_the_page() {
-        let html = fill(&built(), &data("\"><script>x</script><!--"), "", "").expect("a page");
+        let html = fill(
+            &built(),
+            &data("\"><script>x</script><!--"),
+            Card::default(),
+            "",
+        )
+        .expect("a page");
         assert!(!html.contains("<script>x"), "{html}");
         assert_eq!(html.matches("</script>").count(), 1, "{html}");
     }
 
     #[test]
     fn a_page_that_is_not_ours_is_noticed() {
-        assert_eq!(fill("<html>", &data(""), "", ""), Err(NoMark(HTML_MARK)));
+        assert_eq!(
+            fill("<html>", &data(""), Card::default(), ""),
+            Err(NoMark(HTML_MARK))
+        );
     }
 }

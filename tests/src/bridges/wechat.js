@@ -25,7 +25,8 @@
   window.WeixinJSBridge = {
     invoke(api, params, callback) {
       window.bridgeCalls.push({ api, params });
-      const refused = mode === "refused" || !(params.verifyOpenTagList || []).includes("wx-open-launch-weapp");
+      const tags = params.verifyOpenTagList || [];
+      const refused = mode === "refused" || (api === "preVerifyJSAPI" && !tags.includes("wx-open-launch-weapp"));
       setTimeout(() => {
         callback({ err_msg: refused ? `${api}:invalid signature` : `${api}:ok` });
         if (mode === "notags") document.dispatchEvent(new CustomEvent("WeixinOpenTagsError", { detail: { errMsg: "system version" } }));

@@ -306,6 +306,11 @@ fn wechat_opens_the_companys_mini_program_with_the_link() {
     let names = ["verifyTimestamp", "verifyNonceStr", "verifySignature"];
     check_signature(&verified[0], names, seen.ticket("company"), &link);
     check_input_is_usable(&phone);
+    // Who passes the page on passes on the card that the edge wrote.
+    let card = called(&phone, "updateAppMessageShareData");
+    let card = card.first().unwrap_or(&Value::Null);
+    assert_eq!(card["title"], "Documents for your claim", "{card}");
+    assert_eq!(card["link"], json!(link.url), "{card}");
 
     // Where the tag does not work, the plain scheme is offered, with a sentence.
     for (mood, code) in [
