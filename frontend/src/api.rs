@@ -83,6 +83,11 @@ pub(crate) fn set_token(token: String) {
     TOKEN.with(|own| own.replace(token));
 }
 
+/// The link's token.
+pub(crate) fn token() -> String {
+    TOKEN.with(|token| token.borrow().clone())
+}
+
 /// The page's data anew. `query` is empty or `?lang=...`.
 pub(crate) fn page(query: &str) -> Answer {
     call(

@@ -3,7 +3,7 @@
 
 use std::pin::Pin;
 
-use js_sys::{Function, Promise, Reflect};
+use js_sys::{Array, Function, Object, Promise, Reflect};
 use wasm_bindgen::prelude::*;
 use web_sys::{Document, Element, Event, EventTarget, Window};
 
@@ -22,6 +22,13 @@ pub(crate) fn remember(name: &str, value: &str) {
     if let Ok(Some(kept)) = window().session_storage() {
         // A full one remembers nothing more, and the file is sent again.
         let _ = kept.set_item(name, value);
+    }
+}
+
+/// See [`recall`].
+pub(crate) fn forget(name: &str) {
+    if let Ok(Some(kept)) = window().session_storage() {
+        let _ = kept.remove_item(name);
     }
 }
 
@@ -103,6 +110,16 @@ pub(crate) fn listen(target: &EventTarget, name: &str, with: impl FnMut(Event) +
 pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) {
     let task: Pin<Box<dyn Future<Output = ()>>> = Box::pin(task);
     wasm_bindgen_futures::spawn_local(task);
+}
+
+/// The names and values of an object whose values are texts.
+pub(crate) fn entries(object: &JsValue) -> Vec<(String, String)> {
+    let entries = Object::entries(object.unchecked_ref());
+    let pair = |entry: JsValue| {
+        let pair = Array::from(&entry);
+        Some((pair.get(0).as_string()?, pair.get(1).as_string()?))
+    };
+    entries.iter().filter_map(pair).collect()
 }
 
 /// What the browser says that it is.

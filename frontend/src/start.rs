@@ -4,13 +4,13 @@
 //! the token comes from the address, `/#<token>`, and the data from the edge behind the proxy.
 
 use chatlift_frontend::wire::{self, Value as _};
-use js_sys::{JSON, Object};
+use js_sys::JSON;
 use leptos::mount::mount_to;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast as _;
 
 use crate::api::{self, Js};
-use crate::components::{Languages, LinkPage, NoAnswer, NoLink};
+use crate::components::{LinkPage, NoAnswer, NoLink};
 use crate::{dom, focus, i18n, page, pickers};
 
 /// Begins.
@@ -63,7 +63,7 @@ fn view(data: &Js) -> Option<AnyView> {
     api::set_token(text("token")?);
     let _ = dom::html().set_attribute("lang", &lang);
     i18n::set(lang, data.get("messages")?.0);
-    let languages = languages(&data.get("languages")?);
+    let languages = dom::entries(&data.get("languages")?.0);
     let code = data
         .get("problem")
         .and_then(|problem| problem.get("code")?.text());
@@ -78,15 +78,4 @@ fn view(data: &Js) -> Option<AnyView> {
     dom::set(&dom::document(), "title", title);
     let page = page::open(link, code.unwrap_or_default());
     Some(view! { <LinkPage page languages/> }.into_any())
-}
-
-fn languages(value: &Js) -> Languages {
-    let entries = Object::entries(value.0.unchecked_ref());
-    entries
-        .iter()
-        .filter_map(|entry| {
-            let mut pair = Js(entry).items().into_iter();
-            Some((pair.next()?.text()?, pair.next()?.text()?))
-        })
-        .collect()
 }

@@ -72,8 +72,8 @@ impl InApp {
     }
 }
 
-/// Whether the picker may be told to take several files. WeChat for Android then never says that
-/// something was picked.
+/// Whether the form may tell the picker to take several files. WeChat for Android is said never to tell
+/// then that something was picked; the page's program tries, and the form, which has no script, does not.
 #[must_use]
 pub fn takes_several(user_agent: &str) -> bool {
     !(contains(user_agent, "MicroMessenger/") && contains(user_agent, "Android"))

@@ -19,7 +19,7 @@ use crate::stage::Stage;
 pub const LANGUAGES: [&str; 6] = ["en", "zh-CN", "zh-TW", "ja", "es", "ar"];
 
 /// The states, in the order of the tour.
-pub const STATES: [&str; 19] = [
+pub const STATES: [&str; 21] = [
     "empty",
     "expired",
     "unknown",
@@ -31,6 +31,7 @@ pub const STATES: [&str; 19] = [
     "finishing",
     "done",
     "details",
+    "take-back",
     "loading",
     "picked",
     "uploading",
@@ -39,6 +40,7 @@ pub const STATES: [&str; 19] = [
     "offline",
     "failed",
     "revoked",
+    "again",
 ];
 
 /// The browser of WeChat on an Android phone.
@@ -208,6 +210,9 @@ impl Tour<'_> {
         look("done");
         self.phone.click("section.card details summary");
         look("details");
+        self.phone.click(&mark("take-back"));
+        self.phone.sees(&mark("take-back-confirm"), 1);
+        look("take-back");
     }
 
     /// A pick before the program, and an upload with all that can happen to it.
@@ -281,5 +286,14 @@ impl Tour<'_> {
         self.open(&link.url);
         let _ = phone.problem();
         look("revoked");
+        self.network.set(SLOW);
+        let link = app.link(ANY_FILE);
+        self.open(&link.url);
+        phone.pick(&others[3..]);
+        phone.click(&mark("confirm"));
+        phone.sees_within(&row("uploading"), 1, WITHIN);
+        phone.session().reload();
+        phone.sees_within(&mark("waiting"), 1, WITHIN);
+        look("again");
     }
 }

@@ -9,7 +9,7 @@ use super::icons::TICK;
 use super::rows::{Glyph, Name};
 use super::when::When;
 use crate::i18n::{find, t, tf};
-use crate::page::{Page, Phase};
+use crate::page::{Page, Phase, TakeBack, answer_take_back, ask_take_back, can_be_taken_back};
 
 #[component]
 pub(super) fn Files() -> impl IntoView {
@@ -56,6 +56,12 @@ fn Address(file: StoredFile) -> impl IntoView {
 fn Stored(file: StoredFile) -> impl IntoView {
     let page = expect_context::<Page>();
     let app = ("app", &*page.link.app_name);
+    let back = can_be_taken_back(&file).then(|| {
+        page.held.with(|held| {
+            let own = held.back.as_ref().filter(|(id, _)| *id == file.id);
+            own.map(|(_, back)| back.clone())
+        })
+    });
     let (status, done) = match file.receipt.as_ref().map(|receipt| receipt.status) {
         None => ("uploaded", 1),
         Some(ReceiptStatus::Received) => ("received", 2),
@@ -79,16 +85,88 @@ fn Stored(file: StoredFile) -> impl IntoView {
     };
     let said = said
         .map(|said| view! { <p class="why" data-testid="receipt-reason">{said}</p> }.into_any());
+    let (id, name) = (file.id.clone(), file.name.clone());
+    let back = back.map(|back| view! { <Back id name back/> }.into_any());
     view! {
-        <li class="row kept" data-testid="file-receipt" data-status=status data-id=file.id>
+        <li
+            class="row kept"
+            tabindex="-1"
+            data-testid="file-receipt"
+            data-status=status
+            data-id=file.id
+        >
             <Glyph name=file.name.clone()/>
             <div>
                 <Name name=file.name/>
                 <p class="meta">{format::size(file.size)}</p>
                 <ol class="marks">{marks.collect_view()}</ol>
                 {said}
+                {back}
             </div>
         </li>
+    }
+}
+
+/// Takes a file back, once the person has said that this is meant.
+#[component]
+fn Back(
+    /// The file's id.
+    id: String,
+    name: String,
+    /// How far that is, once it has begun.
+    back: Option<TakeBack>,
+) -> impl IntoView {
+    let page = expect_context::<Page>();
+    let label = tf("back.label", &[("name", &name)]);
+    let ask = view! {
+        <button
+            class="again"
+            type="button"
+            data-testid="take-back"
+            aria-label=label.clone()
+            on:click=move |_| ask_take_back(&id)
+        >
+            {t("back.button")}
+        </button>
+    };
+    match back {
+        None => ask.into_any(),
+        Some(TakeBack::Failed(why)) => view! {
+            <p class="why" role="alert" data-testid="take-back-error">
+                {why}
+            </p>
+            {ask}
+        }
+        .into_any(),
+        Some(TakeBack::Running) => view! {
+            <p class="meta" role="status" data-testid="taking-back">
+                {t("back.running")}
+            </p>
+        }
+        .into_any(),
+        Some(TakeBack::Asked) => view! {
+            <p class="why" role="alert">{tf("back.ask", &[("app", &page.link.app_name)])}</p>
+            <div class="pair asked">
+                <button
+                    class="again"
+                    type="button"
+                    data-testid="take-back-confirm"
+                    aria-label=label
+                    on:click=|_| answer_take_back(true)
+                >
+                    {t("back.button")}
+                </button>
+                <button
+                    class="again"
+                    type="button"
+                    data-testid="take-back-not"
+                    on:click=|_| answer_take_back(false)
+                >
+                    {t("back.not")}
+                </button>
+            </div>
+        }
+        .into_any(),
     }
 }
 

@@ -6,6 +6,7 @@ use leptos::prelude::*;
 
 use super::icons::PLUS;
 use super::when::When;
+use crate::engine::{self, Waiting};
 use crate::i18n::{find, t, tf, tn};
 use crate::page::{Page, Phase, copy_address};
 use crate::pickers;
@@ -28,6 +29,23 @@ pub(super) fn Zone() -> impl IntoView {
         let several = page.left() > 1;
         pickers::set_accept(&link.accept, several, &name(), page.takes());
     }));
+    // Those that are chosen again are in the list.
+    let waiting = move || {
+        rows.with(|_| {
+            let held = page.held;
+            let stored = |waiting: &Waiting| {
+                held.with(|held| {
+                    let mut files = held.files.iter();
+                    files.any(|file| {
+                        file.name == waiting.name && format::decimal(file.size) == waiting.size
+                    })
+                })
+            };
+            let mut waiting = engine::waiting();
+            waiting.retain(|waiting| !stored(waiting));
+            (!waiting.is_empty()).then(|| view! { <Waits waiting/> }.into_any())
+        })
+    };
     let shown = move || page.takes() && (rows.with(Vec::is_empty) || page.room() > 0);
     view! {
         <When condition=Signal::derive(move || notice.with(|said| !said.is_empty()))>
@@ -35,6 +53,7 @@ pub(super) fn Zone() -> impl IntoView {
         </When>
         <When condition=Signal::derive(shown)>
             <div class="zone" data-testid="drop-zone">
+                {waiting}
                 <label class=move || if again() { "btn pick soft less" } else { "btn pick" } for="pick" data-testid="pick-button">
                     <span aria-hidden="true" class="plus" inner_html=PLUS/>
                     <span>{name}</span>
@@ -46,6 +65,23 @@ pub(super) fn Zone() -> impl IntoView {
                 </When>
             </div>
         </When>
+    }
+}
+
+/// What was on its way when the page was reloaded.
+#[component]
+fn Waits(waiting: Vec<Waiting>) -> impl IntoView {
+    let files = waiting.into_iter().map(|waiting| {
+        let name = waiting.name.clone();
+        let far = [" · ", &*waiting.percent, "%"].concat();
+        view! { <li data-testid="waiting" data-name=waiting.name><bdi>{name}</bdi>{far}</li> }
+            .into_any()
+    });
+    view! {
+        <div class="waits">
+            <p>{t("waiting.title")}</p>
+            <ul>{files.collect_view()}</ul>
+        </div>
     }
 }
 

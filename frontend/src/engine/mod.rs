@@ -7,6 +7,7 @@
 
 mod digest;
 mod read;
+mod waiting;
 
 use std::cell::{Cell, RefCell};
 
@@ -25,6 +26,7 @@ use crate::{api, dom, page};
 use read::Reader;
 
 pub(crate) use read::with_its_size;
+pub(crate) use waiting::{Waiting, waiting};
 
 /// Waits between the tries of [`retry`], in milliseconds.
 const RETRY_MS: [f64; 5] = [1_000.0, 2_000.0, 4_000.0, 8_000.0, 16_000.0];
@@ -69,7 +71,7 @@ pub(crate) fn has(file: &File) -> bool {
     })
 }
 
-/// Begins a file, or begins it anew. What is larger than a first chunk goes in chunks, so that a
+/// Begins a file, or begins it anew, so that a tab that is reloaded knows of it. What is larger than a first chunk goes in chunks, so that a
 /// cut costs nothing.
 pub(crate) fn start(key: Key, size: u64, single_max: u64) {
     let single_max = single_max.min(CHUNK_FIRST);
@@ -78,6 +80,7 @@ pub(crate) fn start(key: Key, size: u64, single_max: u64) {
             .borrow_mut()
             .start(key, size, single_max, digest::are_there())
     });
+    waiting::note(key);
 }
 
 /// Stops a file. Whether it stays until the edge has taken it back, since the edge may have stored it;
@@ -102,6 +105,7 @@ pub(crate) fn cancel(key: Key) -> bool {
 
 /// Forgets a file.
 fn forget(key: Key) {
+    waiting::drop(key);
     BATCH.with(|batch| batch.borrow_mut().remove(key));
     FILES.with(|files| files.borrow_mut().retain(|file| file.0 != key));
 }
@@ -237,10 +241,18 @@ fn on_event(key: Key, run: u32, event: Event) {
         // Its file was dropped meanwhile.
         return give_up(Upload::clone(upload));
     }
+    // Others tell nothing of what the edge has.
+    let told = matches!(
+        event,
+        Event::Announced(_) | Event::Staged { .. } | Event::Sent(_) | Event::Stored
+    );
     BATCH.with(|batch| {
         let mut batch = batch.borrow_mut();
         batch.on(key, run, event, dom::now(), dom::online(), dom::random());
     });
+    if told {
+        waiting::note(key);
+    }
     if read(key, |_, transfer| *transfer.state() == State::Cancelled) == Some(true) {
         forget(key);
         page::gone(key);
@@ -399,6 +411,17 @@ fn sent(key: Key) -> Option<(String, String)> {
     })
 }
 
+/// The upload of a file that this tab has sent, by the file's id, and what takes it back.
+pub(crate) fn ticket_of_stored(id: &str) -> Option<(String, String)> {
+    Some((upload_of(id)?, dom::recall(id)?))
+}
+
+/// A file was taken back.
+pub(crate) fn forget_stored(id: &str) {
+    SENT.with(|all| all.borrow_mut().retain(|sent| sent.id != id));
+    dom::forget(id);
+}
+
 /// The upload that a file came by: it has its id, but for what that begins with.
 fn upload_of(file: &str) -> Option<String> {
     Some(["upl_", file.get(4..)?].concat())
@@ -438,11 +461,16 @@ fn understand(key: Key, job: Job, answer: &api::Js) -> Option<Event> {
             (own.map(|own| own.ticket.clone()), transfer.is_given_up())
         });
         let (ticket, given_up) = announced.unwrap_or_default();
+        let ticket = file.ticket.clone().or(ticket);
+        if let Some(ticket) = &ticket {
+            // Also for when the page is reloaded.
+            dom::remember(&file.id, ticket);
+        }
         SENT.with(|all| {
             all.borrow_mut().push(Sent {
                 key,
                 id: file.id.clone(),
-                ticket: file.ticket.clone().or(ticket),
+                ticket,
             });
         });
         if !given_up {

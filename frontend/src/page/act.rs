@@ -48,6 +48,13 @@ pub(crate) fn copy_address() {
     });
 }
 
+/// Says something of the last pick.
+pub(crate) fn say(notice: String) {
+    if let Some(s) = page() {
+        s.notice.set(notice);
+    }
+}
+
 /// Takes files off the list: picks, some on their way, or some that failed. One that the edge may have
 /// stored stays until it is taken back.
 pub(crate) fn remove(keys: &[Key]) {

@@ -53,12 +53,11 @@ pub(super) fn poll_receipts() {
             if let Some(link) = link
                 && s.phase.get_untracked() != Phase::Sending
             {
-                let held = Held {
-                    files: link.files,
-                    left: link.files_left,
-                };
-                if s.held.with_untracked(|old| *old != held) {
-                    s.held.set(held);
+                let known = |held: &Held| held.files == link.files && held.left == link.files_left;
+                if !s.held.with_untracked(known) {
+                    s.held.update(|held| {
+                        (held.files, held.left) = (link.files, link.files_left);
+                    });
                 }
             }
         }

@@ -2,9 +2,10 @@
 //! through [`Page`].
 //!
 //! `pick` takes files in, `act` does what buttons say, `show` shows how the machine stands, `words`
-//! says it, `follow` asks what became of stored files, and `wake` keeps the screen on.
+//! says it, `back` takes stored files back, `follow` asks what became of stored files, and `wake` keeps the screen on.
 
 mod act;
+mod back;
 mod follow;
 mod pick;
 mod show;
@@ -19,9 +20,10 @@ use chatlift_frontend::wire::{File as StoredFile, Link};
 use leptos::prelude::*;
 
 pub(crate) use act::{
-    cancel_all, choose_another, confirm, copy_address, gone, listen, pause, remove, retry,
+    cancel_all, choose_another, confirm, copy_address, gone, listen, pause, remove, retry, say,
     skip_failed,
 };
+pub(crate) use back::{answer_take_back, ask_take_back, can_be_taken_back};
 pub(crate) use pick::add;
 pub(crate) use show::{stored, sync, sync_soon};
 
@@ -134,6 +136,19 @@ pub(crate) struct Held {
     pub(crate) files: Vec<StoredFile>,
     /// How many more it takes.
     pub(crate) left: u32,
+    /// The file of them that is being taken back, by its id.
+    pub(crate) back: Option<(String, TakeBack)>,
+}
+
+/// How far the person is with taking a file back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TakeBack {
+    /// Asked whether that is meant.
+    Asked,
+    /// The edge has not answered yet.
+    Running,
+    /// It was not taken back, for this reason.
+    Failed(String),
 }
 
 /// The link, and what changes on its page. In the context of every component, and at hand for the
@@ -170,6 +185,7 @@ pub(crate) fn open(link: Link, trouble: String) -> Page {
         held: RwSignal::new(Held {
             files: link.files.clone(),
             left: link.files_left,
+            back: None,
         }),
         trouble: RwSignal::new(trouble),
         notice: RwSignal::default(),

@@ -37,7 +37,7 @@ pub(super) fn view(row: &Row, transfer: &Transfer, now: f64) -> View {
         }
         State::Stored => (RowState::Stored, t("state.stored")),
         State::Failed(failure) => {
-            let (error, can_retry) = explain(row, failure);
+            let (error, can_retry) = explain(row.size, failure);
             return View {
                 state: RowState::Failed,
                 percent,
@@ -74,7 +74,7 @@ pub(super) fn end_of_link(transfer: &Transfer) -> Option<ProblemCode> {
 }
 
 /// What to say of a failure, and whether trying again can help.
-fn explain(row: &Row, failure: &Failure) -> (String, bool) {
+pub(super) fn explain(size: u64, failure: &Failure) -> (String, bool) {
     use ProblemCode as P;
     let refusal = match failure {
         Failure::Network if !dom::online() => return (problem("offline"), true),
@@ -87,7 +87,7 @@ fn explain(row: &Row, failure: &Failure) -> (String, bool) {
         (None, _) if refusal.status == 413 => (problem("body-too-large"), true),
         (None, _) if refusal.status >= 500 || refusal.foreign => (problem("edge-down"), true),
         (None, _) => (problem("internal"), true),
-        (Some(P::FileTooLarge), Some(limit)) => (too_large(row.size, limit), false),
+        (Some(P::FileTooLarge), Some(limit)) => (too_large(size, limit), false),
         (Some(code), _) => {
             let for_good = matches!(
                 code,

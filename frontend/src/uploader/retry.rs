@@ -250,6 +250,19 @@ impl Failure {
         self.refusal()?.code
     }
 
+    /// Whether the edge says that it has nothing to take back.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        matches!(
+            self.code(),
+            Some(
+                ProblemCode::UploadAborted
+                    | ProblemCode::UploadNotFound
+                    | ProblemCode::UploadTicketInvalid
+            )
+        )
+    }
+
     /// Whether the same again may succeed later.
     #[must_use]
     pub fn passes(&self) -> bool {

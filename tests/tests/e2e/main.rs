@@ -18,6 +18,7 @@ macro_rules! engines {
 }
 
 mod accessible;
+mod again;
 mod cancel;
 mod chat;
 mod conformance_tus;

@@ -4,10 +4,8 @@
 //! An announced file is taken back by its ticket, whatever state it is in at the edge. One that goes in
 //! one request has no ticket before it is stored, so that request goes on until its outcome is known.
 
-use chatlift_shared::ProblemCode;
-
 use super::super::part::{Part, Sending};
-use super::super::retry::{Failure, Remedy};
+use super::super::retry::Remedy;
 use super::{Event, Grant, Job, State, Transfer, Work};
 
 impl Transfer {
@@ -64,7 +62,7 @@ impl Transfer {
                 match failure.remedy() {
                     Remedy::Retry => self.retry(failure, now, online, random),
                     // It was not stored, or is gone by itself.
-                    _ if job == Job::Whole || is_gone(&failure) => self.state = State::Cancelled,
+                    _ if job == Job::Whole || failure.is_gone() => self.state = State::Cancelled,
                     _ => self.state = State::Failed(failure),
                 }
             }
@@ -78,16 +76,4 @@ impl Transfer {
             part.sending = Sending::Todo;
         }
     }
-}
-
-/// Whether the edge says that it has nothing to take back.
-fn is_gone(failure: &Failure) -> bool {
-    matches!(
-        failure.code(),
-        Some(
-            ProblemCode::UploadAborted
-                | ProblemCode::UploadNotFound
-                | ProblemCode::UploadTicketInvalid
-        )
-    )
 }
