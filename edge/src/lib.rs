@@ -6,6 +6,9 @@
 //! by them. All are pure Rust and tested natively. `workers` is compiled for WebAssembly only and is the only
 //! code that knows Cloudflare's `worker` crate.
 
+#[macro_use]
+mod planted;
+
 pub mod chat;
 pub mod checksum;
 pub mod config;

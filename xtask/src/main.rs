@@ -25,6 +25,7 @@ cargo xtask <command>
                  the edge against programs that others wrote, with all the time that they take
   clients        make the TypeScript and Python clients anew from the API document
   samples        convert sample files of every type, and print a table of the results
+  plant          plant faults in the rules of a link, and print what caught each of them
   chaos [--jobs 1000] [--kills 50] [--seed 1]
                  two backends, PostgreSQL and an S3 store: kill one or the other at random, and count
   build          build page and worker as they are shipped
@@ -106,6 +107,10 @@ fn command() -> Result<(), Error> {
         "secret" => {
             println!("{}", operator::text(&secret(&mut args)?)?);
             Ok(())
+        }
+        "plant" => {
+            end(&mut args)?;
+            test::plant()
         }
         "samples" => {
             end(&mut args)?;

@@ -271,6 +271,16 @@ pub fn samples() -> Result<(), Error> {
     run(&mut built(Target::Example("samples"))?)
 }
 
+/// Plants faults in the rules of a link, and prints how soon the model of it catches each, and by what.
+///
+/// # Errors
+/// When one is not caught.
+pub fn plant() -> Result<(), Error> {
+    let mut tests = workspace("test");
+    tests.args(["--lib", "planted", "--", "--show-output"]);
+    run(&mut tests)
+}
+
 /// How two backends are killed while they work.
 #[derive(Clone, Copy, Debug)]
 pub struct Chaos {

@@ -286,7 +286,8 @@ pub fn may_write(state: &LinkState, upload: UploadId, writer: Option<u64>) -> Re
     match (&row.state, &row.serial) {
         (UploadState::Aborted { .. }, _) => Err(ProblemCode::UploadAborted.into()),
         (UploadState::Receiving { .. }, serial)
-            if serial.as_ref().map(|serial| serial.writer) == writer =>
+            if serial.as_ref().map(|serial| serial.writer) == writer
+                || planted!(WriterUnchecked) =>
         {
             Ok(())
         }

@@ -271,7 +271,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
                 return Ok(Held::Part);
             }
         };
-        if sha256.is_some_and(|said| said != put.sha256) {
+        if sha256.is_some_and(|said| said != put.sha256) && !planted!(PartDigestUnchecked) {
             // R2 took the wrong bytes in place of any right ones.
             self.ask(upload, command::ForgetPart { upload, n }).await?;
             return Err(wrong_digest().into());

@@ -81,7 +81,7 @@ impl Decide for Commit {
                 attempt: awaited,
                 multipart,
                 ..
-            } if *awaited == attempt => multipart.clone(),
+            } if *awaited == attempt || planted!(CommitOfAnyAttempt) => multipart.clone(),
             // R2 took longer than the link waited, and has put the parts together: there is nothing
             // left to send, and the file is whole.
             UploadState::Receiving { multipart, .. } => {
@@ -113,12 +113,14 @@ impl Decide for Commit {
         };
         step.parts.push(match stored.in_parts(size) {
             // Their digests are what the file is checked by.
-            true => PartWrite::Truncate(upload, 1, 0),
-            false => PartWrite::DropAll(upload),
+            true if !planted!(PartDigestsForgotten) => PartWrite::Truncate(upload, 1, 0),
+            _ => PartWrite::DropAll(upload),
         });
         step.set(upload, UploadState::Stored(stored));
         step.end_pieces(upload);
-        if let Some(mut file) = step.file_with_parts(upload) {
+        if let Some(mut file) = step.file_with_parts(upload)
+            && !planted!(EventLost)
+        {
             file.parts = file
                 .parts
                 .filter(|parts| parts.sha256.len() <= EVENT_PARTS_MAX);
@@ -137,7 +139,7 @@ impl Decide for Commit {
 impl Decide for Withdraw {
     fn decide(self, step: &mut Step<'_>) -> Result<(), Problem> {
         let Self { upload, attempt } = self;
-        if step.awaited(upload, attempt)? {
+        if step.awaited(upload, attempt)? || planted!(WithdrawOfAnyAttempt) {
             step.end_upload(upload);
         }
         match step.upload(upload)?.state {
@@ -156,7 +158,7 @@ impl Decide for Reopen {
             attempt,
             keep_parts,
         } = self;
-        if !step.awaited(upload, attempt)? {
+        if !step.awaited(upload, attempt)? && !planted!(ReopenOfAnyAttempt) {
             return Ok(());
         }
         if step.cannot_reopen(upload, keep_parts) {
@@ -296,7 +298,7 @@ impl Step<'_> {
             .filter(|n| !parts.contains_key(n))
             .take(PARTS_NAMED)
             .collect();
-        if !missing.is_empty() {
+        if !missing.is_empty() && !planted!(SealedWithoutParts) {
             let mut problem = Problem::new(ProblemCode::PartsMissing);
             problem.parts = missing;
             return Err(problem);
@@ -384,7 +386,7 @@ impl Step<'_> {
 fn check_digests(seal: &Seal, parts: &[Sha256]) -> Result<(), Problem> {
     let differ = |field: &str| Err(Problem::new(ProblemCode::PartsDiffer).field(field));
     let of_parts = Sha256::of_parts(parts.iter().copied());
-    if seal.parts_sha256.is_some_and(|said| said != of_parts) {
+    if seal.parts_sha256.is_some_and(|said| said != of_parts) && !planted!(PartsDigestUnchecked) {
         return differ("parts_sha256");
     }
     match (parts, seal.sha256) {

@@ -71,6 +71,7 @@ impl Decide for Tried {
                     return step.event_status(event);
                 }
                 Outcome::Gone | Outcome::Held => outbox::held_until(round_at, now, jitter),
+                Outcome::Failed { .. } if planted!(TryNotRepeated) => None,
                 Outcome::Failed { retry_after } => {
                     outbox::next_attempt(tries, round_at, now, jitter, retry_after)
                 }

@@ -254,7 +254,10 @@ impl Step<'_> {
     /// Expires the link and its files when their time is over.
     fn tick(&mut self) {
         let link = &self.state.link;
-        if link.status == Status::Active && link.expires_at <= self.now {
+        if link.status == Status::Active
+            && link.expires_at <= self.now
+            && !planted!(ExpiryUnchecked)
+        {
             self.state.link.status = Status::Expired;
             self.end_receiving();
             let ended = self.ended(&[]);
@@ -333,7 +336,9 @@ impl Step<'_> {
             UploadState::Piece { .. } => (None, true),
             UploadState::Stored(_) | UploadState::Aborted { .. } => return,
         };
-        if let Some(multipart) = multipart {
+        if let Some(multipart) = multipart
+            && !planted!(CleanupLost)
+        {
             self.abort_multipart(id, &multipart);
         }
         if committing {
@@ -342,7 +347,9 @@ impl Step<'_> {
             self.clean(object_cleanup(id), Cleanup::DeleteObject { key }, due);
         }
         self.set(id, UploadState::Aborted { at: self.now });
-        self.parts.push(PartWrite::DropAll(id));
+        if !planted!(StagedLeft) {
+            self.parts.push(PartWrite::DropAll(id));
+        }
     }
 
     fn abort_multipart(&mut self, id: UploadId, multipart: &Multipart) {
@@ -392,7 +399,7 @@ impl<C: Decide> Decide for For<C> {
 impl Decide for Cleaned {
     fn decide(self, step: &mut Step<'_>) -> Result<(), Problem> {
         let Self { cleanup, done } = self;
-        if done {
+        if done || planted!(CleanupUnconfirmed) {
             step.state.cleanups.remove(&cleanup);
         } else if let Some(row) = step.state.cleanups.get_mut(&cleanup) {
             row.attempts += 1;

@@ -109,7 +109,7 @@ impl Decide for Checked {
     fn decide(self, step: &mut Step<'_>) -> Result<SerialView, Problem> {
         let upload = self.upload;
         step.writes(upload, self.writer)?;
-        if !self.right {
+        if !self.right && !planted!(WrongChecksumKept) {
             step.roll_back(upload)?;
         }
         if let Some(serial) = step.serial_row(upload)?.serial.as_mut() {
@@ -172,7 +172,8 @@ impl Decide for Seal {
         }
         let held = (step.held)(upload).parts;
         let count = part_count(row.size, multipart.part_size);
-        if !serial.length_known || held.len() as u64 != count {
+        let is_whole = held.len() as u64 == count || planted!(SerialSealedWithoutParts);
+        if !serial.length_known || !is_whole {
             return Err(ProblemCode::PartsMissing.into());
         }
         // The digest of an only part is that of the file.
@@ -253,7 +254,9 @@ impl Step<'_> {
             UploadState::Receiving { .. } => {}
         }
         self.open_for_files()?;
-        self.roll_back(upload)?;
+        if !planted!(UncheckedKept) {
+            self.roll_back(upload)?;
+        }
         let has = self.offset_of(upload)?;
         if at != has {
             return Err(offset_differs(has));

@@ -60,7 +60,7 @@ impl Decide for Open {
         step.room_for(size)?;
         let known = step.find_receiving(&name, size);
         if let Some(known) = known.filter(|_| !multipart.alone) {
-            if known.id != id {
+            if known.id != id && !planted!(TwinLeft) {
                 step.room_for_a_row()?;
                 step.abort_multipart(id, &multipart);
             }
@@ -174,7 +174,7 @@ impl Step<'_> {
         if size > policy.max_file_size {
             return Err(Problem::new(ProblemCode::FileTooLarge).limit(policy.max_file_size));
         }
-        if self.state.places_taken() >= policy.max_files {
+        if self.state.places_taken() >= policy.max_files && !planted!(PlacesUncounted) {
             return Err(Problem::new(ProblemCode::LinkFull).limit(policy.max_files.into()));
         }
         Ok(())

@@ -3,16 +3,34 @@
 use std::collections::BTreeSet;
 
 use chatlift_shared::api::{EventState, StagedPart};
-use chatlift_shared::{FileId, UploadId};
+use chatlift_shared::limits::part_len;
+use chatlift_shared::{FileId, ProblemCode, UploadId};
 
 use super::Model;
 use super::rope::Rope;
+use super::senders::{Answered, Dialect};
 use crate::link::flow;
 use crate::link::outbox::TRY_FOR;
-use crate::link::state::UploadState;
+use crate::link::state::{LinkState, UploadState};
 use crate::link::work::retained_until;
+use crate::ports::Failure;
 
 impl Model {
+    /// What may be answered.
+    pub(super) fn check_answer(&self, whose: usize, answer: &Result<Answered, Failure>) {
+        let sender = &self.senders[whose];
+        if let Err(Failure::Refused(problem)) = answer
+            && sender.dialect == Dialect::Form
+        {
+            let ours = [
+                ProblemCode::PartsMissing,
+                ProblemCode::PartsDiffer,
+                ProblemCode::DigestMismatch,
+            ];
+            assert!(!ours.contains(&problem.code), "a form knows of no parts");
+        }
+    }
+
     /// What holds after every step.
     pub(super) fn check(&self) {
         let Some(state) = self.state() else { return };
@@ -34,6 +52,7 @@ impl Model {
             }
             let sender = &self.senders[*whose];
             assert_eq!(row.name, sender.name());
+            assert_eq!(row.size, sender.size());
             assert_eq!(
                 objects.get(&state.key(upload)),
                 Some(&sender.content),
@@ -62,6 +81,10 @@ impl Model {
             let UploadState::Receiving { multipart, .. } = &row.state else {
                 continue;
             };
+            // Other bytes that come in place of those that were acknowledged drop them, and their sender is told.
+            if self.is_disputed(*upload) {
+                continue;
+            }
             let parts = held
                 .get(upload)
                 .map(|held| held.parts.clone())
@@ -94,10 +117,63 @@ impl Model {
         }
     }
 
+    /// Whether bytes of another file came to a part of an upload, or may have.
+    fn is_disputed(&self, upload: UploadId) -> bool {
+        let several = self.announced.get(&upload).is_some_and(|by| by.len() > 1);
+        several || self.machine.altered.borrow().contains(&upload)
+    }
+
+    /// Every digest that is kept is that of what its sender has.
+    fn check_digests(&self, state: &LinkState) {
+        for (id, whose) in &self.files {
+            let (upload, content) = (
+                UploadId::new(self.link, id.suffix()),
+                &self.senders[*whose].content,
+            );
+            let Some(UploadState::Stored(file)) = state.uploads.get(&upload).map(|row| &row.state)
+            else {
+                continue;
+            };
+            let right = file.sha256.is_none_or(|said| said == content.digest());
+            assert!(right, "{id} has another digest");
+            if file.deleted_at.is_none() && file.in_parts(content.len()) {
+                let held = self.machine.held.borrow();
+                let kept = held.get(&upload).map(|held| &held.parts);
+                let kept = kept
+                    .into_iter()
+                    .flatten()
+                    .map(|(n, part)| (*n, part.sha256));
+                let size = file.part_size.unwrap_or(u64::MAX);
+                let of_parts = (1_u16..=u16::MAX).map_while(|n| {
+                    let whole = part_len(content.len(), size, n.into())?;
+                    let begin = u64::from(n - 1) * size;
+                    Some((n, content.slice(begin, begin + whole).digest()))
+                });
+                assert!(kept.eq(of_parts), "{id} has other digests of its parts");
+            }
+        }
+        for (upload, by) in &self.announced {
+            let Some(UploadState::Receiving { multipart, .. }) =
+                state.uploads.get(upload).map(|row| &row.state)
+            else {
+                continue;
+            };
+            let held = self.machine.held.borrow();
+            for (n, part) in held.get(upload).iter().flat_map(|held| &held.parts) {
+                let sent = |whose: &usize| {
+                    let sender = &self.senders[*whose];
+                    sender.part_of(multipart.part_size, (*n).into()).digest() == part.sha256
+                };
+                assert!(by.iter().any(sent), "part {n} is nobody's");
+            }
+        }
+    }
+
     /// What holds once nothing runs and the alarms have done their work.
     pub(super) fn check_at_rest(&self) {
         self.check();
         let Some(state) = self.state() else { return };
+        self.check_digests(&state);
         assert!(state.cleanups.is_empty(), "{:?}", state.cleanups);
         let files: Vec<FileId> = state.files().iter().map(|f| f.id).collect();
         let kept = state

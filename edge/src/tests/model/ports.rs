@@ -15,6 +15,7 @@ use chatlift_shared::{AppId, LinkId, Problem, Timestamp, UploadId};
 use super::bucket::R2Upload;
 use super::feed::Body;
 use super::rope::Rope;
+use super::steps;
 use crate::link::command;
 use crate::link::command::Outcome;
 use crate::link::decide::{Decide, decide};
@@ -47,6 +48,8 @@ pub(super) struct Machine {
     pub(super) staged: RefCell<BTreeMap<(UploadId, u16), Rope>>,
     turns: RefCell<Turns>,
     leases: RefCell<Leases>,
+    /// Uploads to which bytes of another file came.
+    pub(super) altered: RefCell<BTreeSet<UploadId>>,
     pub(super) objects: RefCell<BTreeMap<String, Rope>>,
     pub(super) multiparts: RefCell<BTreeMap<String, R2Upload>>,
     pub(super) made: Cell<u64>,
@@ -71,6 +74,7 @@ impl Machine {
             staged: RefCell::default(),
             turns: RefCell::default(),
             leases: RefCell::default(),
+            altered: RefCell::default(),
             objects: RefCell::default(),
             multiparts: RefCell::default(),
             made: Cell::new(0),
@@ -93,7 +97,7 @@ impl Machine {
     }
 
     /// Carries a command out, as the object does between two waits.
-    fn run<C: Decide>(&self, link: LinkId, command: C) -> Result<C::Reply, Problem> {
+    pub(super) fn run<C: Decide>(&self, link: LinkId, command: C) -> Result<C::Reply, Problem> {
         let look = |id| {
             let mut held = self.held.borrow().get(&id).cloned().unwrap_or_default();
             let staged = self.staged.borrow();
@@ -107,12 +111,16 @@ impl Machine {
             held
         };
         let state = self.link.borrow().get(&link).cloned();
+        let message = command.clone().message().command;
         let decision = decide(state.as_ref(), command, &look, self.now.get())?;
         for write in decision.change.parts {
             let mut staged = self.staged.borrow_mut();
             write.unstage(&mut staged, |bytes, begin| *bytes = bytes.slice(0, begin));
             staged.retain(|_, bytes| bytes.len() > 0);
             write.apply(&mut self.held.borrow_mut());
+        }
+        if let (Some(before), Some(after)) = (&state, &decision.change.next) {
+            steps::check(before, &message, after, &self.held.borrow());
         }
         match decision.change.next {
             None => {

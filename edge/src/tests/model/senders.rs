@@ -15,8 +15,9 @@ use super::ports::Port;
 use super::rope::{Rope, form_file};
 use crate::checksum::{Algorithm, Checksum};
 use crate::link::reply::{FoundFile, OpenUpload};
+use crate::link::serial;
 use crate::link::serial::{Protocol, Role, SerialView};
-use crate::ports::Failure;
+use crate::ports::{Failure, Links as _};
 use crate::service::Service;
 use crate::upload::open::Joins;
 use crate::upload::parts::{Sent, SentPart};
@@ -24,6 +25,9 @@ use crate::upload::serial::{Append, Grown, NewSerial};
 use crate::upload::ticket::Ticket;
 
 pub(super) type Edge = Service<Port, Port, Port>;
+
+/// What the file has as its number whose bytes come in place of another's.
+const OTHERS: usize = 1_000;
 
 /// How a file comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,6 +64,9 @@ pub(super) struct Sender {
     pub(super) file: usize,
     pub(super) dialect: Dialect,
     pub(super) content: Rope,
+    name: String,
+    /// Whether nobody else joins its uploads, and it knows no digests of its parts.
+    alone: bool,
     announced: Option<OpenUpload>,
     /// Where the sender believes that each part goes on.
     staged: BTreeMap<u16, u64>,
@@ -67,21 +74,29 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    pub(super) fn new(file: usize, dialect: Dialect, port: &Port) -> Self {
+    /// One more, at times with a file of the name and the size of `twin`'s and other bytes.
+    pub(super) fn new(file: usize, dialect: Dialect, twin: Option<&Self>, port: &Port) -> Self {
         let draw = |end| port.0.draw(end);
         let small = 1 + draw(3000);
-        let (size, dialect) = match draw(6) {
+        let size = match draw(6) {
             // In real bytes, so seldom.
-            0 if dialect == Dialect::Form && draw(40) == 0 => (PART_SIZE + 1 + draw(9), dialect),
-            _ if dialect == Dialect::Form => (small, dialect),
-            0 => (small, dialect),
-            1 => (PART_SIZE, dialect),
-            2 => (PART_SIZE + 1 + draw(9), dialect),
-            _ => (PART_SIZE + draw(PART_SIZE + 9), dialect),
+            0 if dialect == Dialect::Form && draw(40) == 0 => PART_SIZE + 1 + draw(9),
+            _ if dialect == Dialect::Form => small,
+            0 => small,
+            1 => PART_SIZE,
+            2 => PART_SIZE + 1 + draw(9),
+            _ => PART_SIZE + draw(PART_SIZE + 9),
         };
+        let twin = twin.filter(|_| draw(3) == 0);
+        let (name, size) = twin.map_or_else(
+            || (format!("{file}.pdf"), size),
+            |twin| (twin.name.clone(), twin.size()),
+        );
         Self {
             file,
             dialect,
+            name,
+            alone: draw(5) == 0,
             content: match dialect {
                 Dialect::Form => Rope::real(&form_file(file, size)),
                 _ => Rope::of(file, size),
@@ -93,10 +108,10 @@ impl Sender {
     }
 
     pub(super) fn name(&self) -> String {
-        format!("{}.pdf", self.file)
+        self.name.clone()
     }
 
-    fn size(&self) -> u64 {
+    pub(super) fn size(&self) -> u64 {
         self.content.len()
     }
 
@@ -162,6 +177,20 @@ impl Sender {
         }))
     }
 
+    /// A worker of its serial upload that seals it, whatever has come, and dies.
+    pub(super) fn hasty_seal(&self, edge: &Rc<Edge>) -> Option<Request> {
+        let (edge, (upload, _)) = (Rc::clone(edge), self.serial?);
+        let seal = serial::Seal {
+            upload,
+            attempt: edge.links.0.draw(u64::MAX),
+            sha256: None,
+        };
+        Some(Box::pin(async move {
+            edge.links.execute(upload.link(), seal).await?;
+            Ok(Answered::Nothing)
+        }))
+    }
+
     fn protocol(&self) -> Protocol {
         match self.dialect {
             Dialect::Resumable => Protocol::Resumable,
@@ -169,15 +198,17 @@ impl Sender {
         }
     }
 
-    /// A body of these bytes, which may be cut.
-    fn body(&self, port: &Port, from: u64, to: u64) -> Sending {
+    /// A body of these bytes, which may be cut. Of one that is `altered` others come in their place.
+    fn body(&self, port: &Port, from: u64, to: u64, altered: bool) -> Sending {
+        let others = Rope::of(self.file + OTHERS, self.size());
+        let bytes = if altered { &others } else { &self.content };
         let cut = port.0.draw(4) == 0;
         let end = if cut {
             from + port.0.draw(to - from)
         } else {
             to
         };
-        sending(port, self.content.slice(from, end), cut)
+        sending(port, bytes.slice(from, end), cut)
     }
 
     fn form(&self, edge: Rc<Edge>, app: AppId, link: LinkId) -> Request {
@@ -203,8 +234,9 @@ impl Sender {
 
     fn single(&self, edge: Rc<Edge>, app: AppId, link: LinkId) -> Request {
         let (name, size) = (self.name(), self.size());
-        let feed = self.body(&edge.links, 0, size);
         let sha256 = (edge.links.0.draw(4) > 0).then(|| self.content.digest());
+        let altered = sha256.is_some() && edge.links.0.draw(10) == 0;
+        let feed = self.body(&edge.links, 0, size, altered);
         Box::pin(async move {
             let found = edge.put_file(&app, link, name, size, sha256, feed);
             Ok(Answered::File(Box::new(found.await?.0)))
@@ -213,8 +245,12 @@ impl Sender {
 
     fn announce(&self, edge: Rc<Edge>, app: AppId, link: LinkId) -> Request {
         let (name, size, head) = (self.name(), self.size(), self.content.head(HEAD_MAX));
+        let earlier = self.announced.as_ref().map(|own| self.ticket(&app, own));
+        let alone = self.alone;
         Box::pin(async move {
-            let announced = edge.announce(&app, link, name, size, &head, Joins::default());
+            let earlier = earlier.as_ref();
+            let joins = Joins { earlier, alone };
+            let announced = edge.announce(&app, link, name, size, &head, joins);
             Ok(Answered::Announced(announced.await?.0))
         })
     }
@@ -226,34 +262,48 @@ impl Sender {
         let digests = (1..=count).map(|n| self.part_of(part_size, n).digest());
         let complete = CompleteUpload {
             sha256: Some(self.content.digest()),
-            parts_sha256: Some(Sha256::of_parts(digests)),
+            parts_sha256: (!self.alone).then(|| Sha256::of_parts(digests)),
         };
         let id = upload.id;
-        if draw(6) == 0 {
-            return Box::pin(async move {
-                let found = edge.complete(&app, id, complete).await?;
-                Ok(Answered::File(Box::new(found)))
-            });
+        match draw(36) {
+            0 => {
+                let parts_sha256 = Some(Sha256::of(b"of other parts"));
+                return Box::pin(async move {
+                    let wrong = CompleteUpload {
+                        parts_sha256,
+                        ..complete
+                    };
+                    let found = edge.complete(&app, id, wrong).await?;
+                    // Of a file that was deleted no digests are kept.
+                    let deleted = found.file.deleted_at.is_some();
+                    assert!(deleted, "a file of other parts than its sender says");
+                    Ok(Answered::Nothing)
+                });
+            }
+            1..6 => {
+                return Box::pin(async move {
+                    let found = edge.complete(&app, id, complete).await?;
+                    Ok(Answered::File(Box::new(found)))
+                });
+            }
+            _ => {}
         }
-        let ticket = Ticket {
-            upload: id,
-            app,
-            r2_upload_id: upload.multipart.r2_upload_id.clone(),
-            size: self.size(),
-            part_size,
-            expires_at: u64::MAX,
-        };
+        let ticket = self.ticket(&app, upload);
         let n = 1 + draw(count);
         let whole = self.part_of(part_size, n);
         let (begin, length) = ((n - 1) * part_size, whole.len());
         let part = SentPart {
             n,
-            sha256: Some(whole.digest()),
+            sha256: (!self.alone).then(|| whole.digest()),
             complete: (draw(2) == 0).then_some(complete),
         };
         let known = u16::try_from(n).expect("few parts");
-        if draw(2) == 0 {
-            let feed = self.body(&edge.links, begin, begin + length);
+        let altered = !self.alone && draw(10) == 0;
+        if altered {
+            edge.links.0.altered.borrow_mut().insert(id);
+        }
+        if self.alone || draw(2) == 0 {
+            let feed = self.body(&edge.links, begin, begin + length, altered);
             return Box::pin(async move {
                 let sent = edge.put_part(&ticket, part, None, length, feed).await?;
                 Ok(Answered::Part(id, known, sent))
@@ -267,14 +317,26 @@ impl Sender {
         };
         let left = length - offset;
         let length = if draw(2) == 0 { left } else { draw(left + 1) };
-        let feed = self.body(&edge.links, begin + offset, begin + offset + length);
+        let (from, to) = (begin + offset, begin + offset + length);
+        let feed = self.body(&edge.links, from, to, altered);
         Box::pin(async move {
             let sent = edge.put_part(&ticket, part, Some(offset), length, feed);
             Ok(Answered::Part(id, known, sent.await?))
         })
     }
 
-    fn part_of(&self, part_size: u64, n: u64) -> Rope {
+    fn ticket(&self, app: &AppId, upload: &OpenUpload) -> Ticket {
+        Ticket {
+            upload: upload.id,
+            app: app.clone(),
+            r2_upload_id: upload.multipart.r2_upload_id.clone(),
+            size: self.size(),
+            part_size: upload.multipart.part_size,
+            expires_at: u64::MAX,
+        }
+    }
+
+    pub(super) fn part_of(&self, part_size: u64, n: u64) -> Rope {
         let length = part_len(self.size(), part_size, n).expect("a part of it");
         let begin = (n - 1) * part_size;
         self.content.slice(begin, begin + length)
@@ -307,7 +369,6 @@ impl Sender {
         let offset = if draw(16) == 0 { draw(size) } else { offset };
         let left = size.saturating_sub(offset);
         let length = if draw(4) > 0 { left } else { draw(left + 1) };
-        let feed = self.body(&edge.links, offset, offset + length);
         let checksum = (protocol == Protocol::Tus && draw(5) == 0).then(|| {
             let right = self.content.slice(offset, offset + length).digest();
             let wrong = Sha256::of(b"another");
@@ -317,6 +378,8 @@ impl Sender {
                 digest: digest.0.to_vec(),
             }
         });
+        let altered = checksum.is_some() && draw(4) == 0;
+        let feed = self.body(&edge.links, offset, offset + length, altered);
         let ends = offset + length == size;
         let append = Append {
             protocol,
