@@ -15,6 +15,7 @@ use crate::link::command::Outcome;
 use crate::link::decide::Decide;
 use crate::link::lease::{Lease, LeaseAnswer};
 use crate::link::listing::{Entry, Query, ShardPage};
+use crate::link::stage::Chunk;
 use crate::link::work::Send;
 
 /// R2 did not do what it was asked.
@@ -230,30 +231,6 @@ pub trait Stage {
 
     /// The part, of which all `length` bytes are held, as a stream of that length.
     async fn staged(&self, upload: UploadId, n: u16, length: u64) -> Result<Self::Body, Failure>;
-}
-
-/// A piece of a part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Chunk {
-    /// The upload.
-    pub upload: UploadId,
-    /// Part number, from 1.
-    pub n: u16,
-    /// Where in the part it begins, in bytes.
-    pub offset: u64,
-    /// Its length, in bytes.
-    pub length: u64,
-    /// Length of the whole part, in bytes.
-    pub part_len: u64,
-    /// Digest of the whole part, where the sender says it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sha256: Option<Sha256>,
-    /// The request that stages, where an upload takes bytes of one request at a time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub writer: Option<u64>,
-    /// Whether it was on its way into R2 and is staged from memory. It takes over from nobody.
-    #[serde(default)]
-    pub spilled: bool,
 }
 
 /// What is held of a part once a chunk of it has come.

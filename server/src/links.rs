@@ -20,13 +20,12 @@ use chatlift_edge::link::flow::Held;
 use chatlift_edge::link::lease::{Lease, LeaseAnswer, Leases};
 use chatlift_edge::link::message::For;
 use chatlift_edge::link::serial;
-use chatlift_edge::link::serial::may_write;
 use chatlift_edge::link::stage;
-use chatlift_edge::link::stage::{Rows, Turns, offset_differs};
+use chatlift_edge::link::stage::{Chunk, Turn, Turns, offset_differs};
 use chatlift_edge::link::state::LinkState;
 use chatlift_edge::log;
 use chatlift_edge::ports;
-use chatlift_edge::ports::{Begun, Chunk, Failure, Kept, Stage};
+use chatlift_edge::ports::{Begun, Failure, Kept, Stage};
 use chatlift_shared::{LinkId, Problem, ProblemCode, UploadId};
 use futures_channel::mpsc::{UnboundedSender, unbounded};
 use futures_util::future::{Either, join, join_all, select};
@@ -67,7 +66,7 @@ const CACHED_MAX: usize = 4096;
 struct Entry {
     /// As it is stored, once it was read. Emptied when a write fails.
     state: Mutex<Option<Known>>,
-    turns: RefCell<Turns>,
+    turns: Turns,
     leases: RefCell<Leases>,
     watchers: RefCell<Vec<UnboundedSender<String>>>,
 }
@@ -105,46 +104,20 @@ impl std::fmt::Debug for Links {
     }
 }
 
-/// The turn of a request that adds to a part, until a later one takes over.
-struct Turn {
+/// What keeps a chunk as rows.
+struct Keeper {
     entry: Rc<Entry>,
-    chunk: Chunk,
-    /// Bytes of the chunk's beginning that are held already.
-    overlap: u64,
-    /// `None` where there is nothing to add.
-    turn: Option<u64>,
-    /// The same among nodes, and where it is kept.
+    turn: Turn,
+    /// The turn among nodes, and where it is kept.
     among_nodes: Option<(AnyPool, i64)>,
 }
 
-impl Drop for Turn {
+impl Drop for Keeper {
     fn drop(&mut self) {
-        let Chunk { upload, n, .. } = self.chunk;
-        if let Some(turn) = self.turn {
-            self.entry.turns.borrow_mut().end(upload, n, turn);
-        }
         if let Some((pool, holder)) = self.among_nodes.take() {
+            let Chunk { upload, n, .. } = *self.turn.chunk();
             // One that is not ended so ends by itself.
             spawn_local(Nodes::end_turn(pool, upload, n, holder));
-        }
-    }
-}
-
-impl Turn {
-    /// Refuses rows of a request that another one has taken over from meanwhile.
-    fn may_write(&self, kept: u64, state: Option<&LinkState>) -> Result<(), Problem> {
-        let chunk = &self.chunk;
-        let turns = self.entry.turns.borrow();
-        if self
-            .turn
-            .is_some_and(|turn| !turns.has(chunk.upload, chunk.n, turn))
-        {
-            return Err(offset_differs(kept));
-        }
-        match state {
-            // The upload may have ended since: a row that it gets then nobody would remove.
-            Some(state) => may_write(state, chunk.upload, chunk.writer),
-            None => Ok(()),
         }
     }
 }
@@ -355,8 +328,10 @@ impl Links {
 
     /// Takes a part over for a chunk; `None` where the part is recorded, so that there is nothing to
     /// keep.
-    async fn take_over(&self, chunk: Chunk) -> Result<Option<Turn>, Failure> {
-        let upload = chunk.upload;
+    async fn take_over(&self, chunk: Chunk) -> Result<Option<Keeper>, Failure> {
+        let Chunk {
+            upload, n, offset, ..
+        } = chunk;
         let link = upload.link();
         let entry = self.entry(link);
         match chunk.writer {
@@ -372,122 +347,87 @@ impl Links {
         if self.is_recorded(&chunk).await? {
             return Ok(None);
         }
-        let mut turn = self.turn(entry, chunk).await?;
-        turn.overlap = self.overlap(&chunk).await?;
-        Ok(Some(turn))
-    }
-
-    /// The turn of a chunk. One of no bytes only asks, and what is put away takes over from nobody.
-    async fn turn(&self, entry: Rc<Entry>, chunk: Chunk) -> Result<Turn, Failure> {
-        let Chunk { upload, n, .. } = chunk;
-        let taken = {
-            let mut turns = entry.turns.borrow_mut();
-            match chunk.spilled {
-                true => turns.take_if_free(upload, n),
-                false => (chunk.length > 0).then(|| turns.take(upload, n)),
-            }
-        };
-        let mut turn = Turn {
+        let turn = Turn::take(&entry.turns, chunk)?;
+        let mut keeper = Keeper {
             entry,
-            chunk,
-            overlap: 0,
-            turn: taken,
+            turn,
             among_nodes: None,
         };
-        if let (Some(nodes), Some(_)) = (&self.0.nodes, taken) {
-            let holder = match chunk.spilled {
-                true => nodes.take_turn_if_free(upload, n).await?,
-                false => Some(nodes.take_turn(upload, n).await?),
-            };
-            turn.among_nodes = holder.map(|holder| (self.0.db.pool.clone(), holder));
-        }
-        let has_none =
-            turn.turn.is_none() || (self.0.nodes.is_some() && turn.among_nodes.is_none());
-        if chunk.spilled && has_none {
-            return Err(offset_differs(chunk.offset).into());
-        }
-        Ok(turn)
-    }
-
-    /// Refuses a chunk that does not continue its part; answers how much of its beginning is held already.
-    async fn overlap(&self, chunk: &Chunk) -> Result<u64, Failure> {
-        let Chunk {
-            upload,
-            n,
-            offset,
-            length,
-            part_len,
-            ..
-        } = *chunk;
+        self.take_among_nodes(&mut keeper).await?;
         let held = rows::staged(&self.0.db.pool, upload, n).await?;
-        // Where one request at a time adds, its offset is the protocol's own and exact.
-        if chunk.writer.is_some() {
-            stage::check(held, offset, length, part_len)?;
-            return Ok(0);
-        }
-        // What is put away goes on where the request's chunk was let begin.
-        let begins_row = chunk.spilled
-            || rows::staged_row(&self.0.db, upload, n, offset)
+        let rows = rows::staged_rows(&self.0.db, link).await?;
+        let begins_row = offset < held
+            && rows::staged_row(&self.0.db, upload, n, offset)
                 .await?
                 .is_some();
-        Ok(stage::overlap(held, offset, length, part_len, || {
-            begins_row
-        })?)
+        keeper.turn.admit(held, rows, || begins_row)?;
+        Ok(Some(keeper))
+    }
+
+    /// Takes the turn among nodes too, where there are any.
+    async fn take_among_nodes(&self, keeper: &mut Keeper) -> Result<(), Failure> {
+        let chunk = keeper.turn.chunk();
+        let Some(nodes) = self.0.nodes.as_ref().filter(|_| keeper.turn.adds()) else {
+            return Ok(());
+        };
+        let holder = match chunk.spilled {
+            true => {
+                let free = nodes.take_turn_if_free(chunk.upload, chunk.n).await?;
+                free.ok_or_else(|| offset_differs(chunk.offset))?
+            }
+            false => nodes.take_turn(chunk.upload, chunk.n).await?,
+        };
+        keeper.among_nodes = Some((self.0.db.pool.clone(), holder));
+        Ok(())
     }
 
     /// Keeps what arrives of a chunk. Every row is written as soon as it is full, and the last one also
     /// when the stream breaks off, so a cut costs nothing that had arrived.
-    async fn keep(&self, turn: &Turn, body: Option<Body>) -> Result<u64, Failure> {
-        let mut kept = turn.chunk.offset + turn.overlap;
-        let mut skip = turn.overlap;
-        let mut rows = Rows::default();
+    async fn keep(&self, keeper: &Keeper, body: Option<Body>) -> Result<u64, Failure> {
+        let (mut kept, mut rows) = (keeper.turn.begin(), keeper.turn.rows());
         if let Some(mut body) = body {
             while let Some(Ok(piece)) = body.0.next().await {
-                let held = usize::try_from(skip).unwrap_or(usize::MAX).min(piece.len());
-                skip -= held as u64;
-                for row in rows.push(&piece[held..]) {
-                    kept = self.add(turn, kept, row).await?;
+                for row in rows.push(&piece) {
+                    kept = self.add(keeper, kept, row).await?;
                 }
             }
         }
         match rows.finish() {
-            Some(row) => self.add(turn, kept, row).await,
+            Some(row) => self.add(keeper, kept, row).await,
             None => {
-                let state = turn.entry.state.lock().await;
-                turn.may_write(kept, state.as_ref().map(|known| &known.state))?;
+                let state = keeper.entry.state.lock().await;
+                let known = state.as_ref().map(|known| &known.state);
+                keeper.turn.may_write(kept, known)?;
                 Ok(kept)
             }
         }
     }
 
-    async fn add(&self, turn: &Turn, begin: u64, row: Vec<u8>) -> Result<u64, Failure> {
-        let Chunk {
-            upload,
-            n,
-            part_len,
-            ..
-        } = turn.chunk;
-        let end = begin + row.len() as u64;
-        let mut state = turn.entry.state.lock().await;
+    async fn add(&self, keeper: &Keeper, begin: u64, row: Vec<u8>) -> Result<u64, Failure> {
+        let Keeper {
+            entry,
+            turn,
+            among_nodes,
+        } = keeper;
+        let Chunk { upload, n, .. } = *turn.chunk();
+        let mut state = entry.state.lock().await;
         for _ in 0..TRIES {
             if state.is_none() {
-                self.load(upload.link(), &turn.entry, &mut state).await?;
+                self.load(upload.link(), entry, &mut state).await?;
             }
             turn.may_write(begin, state.as_ref().map(|known| &known.state))?;
             let Some(known) = state.as_mut() else {
                 return Err(ProblemCode::NotFound.into());
             };
-            if end > part_len {
-                let held = rows::staged(&self.0.db.pool, upload, n).await?;
-                return Err(offset_differs(held).into());
-            }
+            // What is staged is compared where the row is written.
+            let end = turn.end_of(begin, row.len() as u64, begin)?;
             let new = NewRow {
                 upload,
                 n,
                 begin,
                 bytes: &row,
             };
-            let holder = turn.among_nodes.as_ref().map(|(_, holder)| *holder);
+            let holder = among_nodes.as_ref().map(|(_, holder)| *holder);
             match rows::stage(&self.0.db, known.revision, holder, new).await? {
                 Added::At(revision) => {
                     known.revision = revision;
@@ -497,7 +437,7 @@ impl Links {
                 Added::TakenOver => return Err(offset_differs(begin).into()),
                 Added::Changed => {
                     self.outdated(&mut state);
-                    self.load(upload.link(), &turn.entry, &mut state).await?;
+                    self.load(upload.link(), entry, &mut state).await?;
                 }
             }
         }
@@ -584,10 +524,10 @@ impl Stage for Links {
     type Body = Body;
 
     async fn stage(&self, chunk: Chunk, body: Option<Body>) -> Result<Kept, Failure> {
-        let Some(turn) = self.take_over(chunk).await? else {
+        let Some(keeper) = self.take_over(chunk).await? else {
             return Ok(Kept::Recorded);
         };
-        match self.keep(&turn, body).await {
+        match self.keep(&keeper, body).await {
             Ok(kept) => Ok(Kept::Staged(kept)),
             // Another request made the part whole while this one arrived.
             Err(Failure::Refused(problem))

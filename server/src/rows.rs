@@ -387,6 +387,17 @@ pub(crate) async fn staged(
     Ok(u64::try_from(last.unwrap_or_default()).unwrap_or_default())
 }
 
+/// How many rows are staged of a link's parts.
+pub(crate) async fn staged_rows(db: &Database, link: LinkId) -> Result<u64, Error> {
+    let rows: i64 = sqlx::query_scalar(
+        "SELECT COUNT(*) FROM stage JOIN upload ON upload.id = stage.upload WHERE upload.link = $1",
+    )
+    .bind(link.to_string())
+    .fetch_one(&db.pool)
+    .await?;
+    Ok(u64::try_from(rows).unwrap_or_default())
+}
+
 /// A row of a part that is about to be staged.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NewRow<'a> {

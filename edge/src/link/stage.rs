@@ -3,12 +3,18 @@
 //! R2 takes parts of 5 MiB or more and nothing of a part that was cut. So what travels in chunks,
 //! or was cut, is kept as rows, and becomes R2's part when it is whole. Whatever arrived counts:
 //! the row that was being filled is written too when the stream breaks off. Only a request that a
-//! later one takes over from ([`Turns`]) loses that row.
+//! later one takes over from ([`Turn`]) loses that row.
 
+use core::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::{Problem, ProblemCode, UploadId};
+use serde::{Deserialize, Serialize};
+
+use super::serial::may_write;
+use super::state::LinkState;
 
 /// Size of a row, in bytes. SQLite in a Durable Object takes values of up to 2 MB
 /// (<https://developers.cloudflare.com/durable-objects/platform/limits/>); a row this small costs
@@ -24,8 +30,8 @@ pub const ROWS_MAX: u64 = 4096;
 ///
 /// # Errors
 /// `rate-limited`: parts that are whole, and uploads that end, make room.
-pub fn check_room(rows: u64, length: u64) -> Result<(), Problem> {
-    if rows + length.div_ceil(ROW_SIZE as u64) <= ROWS_MAX {
+fn check_room(rows: u64, length: u64) -> Result<(), Problem> {
+    if length == 0 || rows + length.div_ceil(ROW_SIZE as u64) <= ROWS_MAX {
         return Ok(());
     }
     Err(Problem::new(ProblemCode::RateLimited)
@@ -35,15 +41,45 @@ pub fn check_room(rows: u64, length: u64) -> Result<(), Problem> {
         .detail("Too many parts of this link's uploads have begun: end them first."))
 }
 
+/// A piece of a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chunk {
+    /// The upload.
+    pub upload: UploadId,
+    /// Part number, from 1.
+    pub n: u16,
+    /// Where in the part it begins, in bytes.
+    pub offset: u64,
+    /// Its length, in bytes.
+    pub length: u64,
+    /// Length of the whole part, in bytes.
+    pub part_len: u64,
+    /// Digest of the whole part, where the sender says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Sha256>,
+    /// The request that stages, where an upload takes bytes of one request at a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writer: Option<u64>,
+    /// Whether it was on its way into R2 and is staged from memory. It takes over from nobody.
+    #[serde(default)]
+    pub spilled: bool,
+}
+
 /// Gathers what arrives into rows.
 #[derive(Debug, Default)]
 pub struct Rows {
     buffer: Vec<u8>,
+    /// Bytes that are still to come and that are held already.
+    skip: u64,
 }
 
 impl Rows {
     /// Adds bytes that arrived; answers the rows that are full.
     pub fn push(&mut self, mut bytes: &[u8]) -> Vec<Vec<u8>> {
+        let held = usize::try_from(self.skip).unwrap_or(usize::MAX);
+        let held = held.min(bytes.len());
+        self.skip -= held as u64;
+        bytes = &bytes[held..];
         let mut full = Vec::new();
         while !bytes.is_empty() {
             let room = ROW_SIZE - self.buffer.len();
@@ -66,36 +102,172 @@ impl Rows {
 
 /// Which request may add to a part: the one that came last. What a page had under way when it was
 /// closed goes on arriving, and the end of what is staged would run away from the next page.
+#[derive(Clone, Debug, Default)]
+pub struct Turns(Rc<RefCell<Taken>>);
+
 #[derive(Debug, Default)]
-pub struct Turns {
+struct Taken {
     last: u64,
     parts: BTreeMap<(UploadId, u16), u64>,
 }
 
-impl Turns {
+impl Taken {
     /// The turn of a request that begins, which ends that of any before it.
-    pub fn take(&mut self, upload: UploadId, n: u16) -> u64 {
+    fn take(&mut self, upload: UploadId, n: u16) -> u64 {
         self.last += 1;
         self.parts.insert((upload, n), self.last);
         self.last
     }
 
     /// As [`Self::take`], where nobody else has the turn.
-    pub fn take_if_free(&mut self, upload: UploadId, n: u16) -> Option<u64> {
+    fn take_if_free(&mut self, upload: UploadId, n: u16) -> Option<u64> {
         let free = !self.parts.contains_key(&(upload, n));
         free.then(|| self.take(upload, n))
     }
 
     /// Whether it is still this request's turn.
-    #[must_use]
-    pub fn has(&self, upload: UploadId, n: u16, turn: u64) -> bool {
+    fn has(&self, upload: UploadId, n: u16, turn: u64) -> bool {
         self.parts.get(&(upload, n)) == Some(&turn)
     }
 
     /// The request is over.
-    pub fn end(&mut self, upload: UploadId, n: u16, turn: u64) {
+    fn end(&mut self, upload: UploadId, n: u16, turn: u64) {
         if self.has(upload, n, turn) {
             self.parts.remove(&(upload, n));
+        }
+    }
+}
+
+/// A request that may add to a part, until a later one takes over.
+#[derive(Debug)]
+pub struct Turn {
+    turns: Turns,
+    chunk: Chunk,
+    /// `None` where there is nothing to add.
+    turn: Option<u64>,
+    /// Bytes of the chunk's beginning that are held already.
+    overlap: u64,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(turn) = self.turn {
+            let Chunk { upload, n, .. } = self.chunk;
+            self.turns.0.borrow_mut().end(upload, n, turn);
+        }
+    }
+}
+
+impl Turn {
+    /// Takes a part over for a chunk, also for one that will be refused: else the place that its sender is told
+    /// to go on at would not be the end for long. One of no bytes only asks, and what is staged from memory
+    /// takes over from nobody: whoever adds came later.
+    ///
+    /// # Errors
+    /// `offset-differs` for what is staged from memory while another request adds.
+    pub fn take(turns: &Turns, chunk: Chunk) -> Result<Self, Problem> {
+        let Chunk { upload, n, .. } = chunk;
+        let mut taken = turns.0.borrow_mut();
+        let turn = match chunk.spilled {
+            true => {
+                let free = taken.take_if_free(upload, n);
+                Some(free.ok_or_else(|| offset_differs(chunk.offset))?)
+            }
+            false => (chunk.length > 0).then(|| taken.take(upload, n)),
+        };
+        drop(taken);
+        Ok(Self {
+            turns: turns.clone(),
+            chunk,
+            turn,
+            overlap: 0,
+        })
+    }
+
+    /// The chunk that it is for.
+    #[must_use]
+    pub fn chunk(&self) -> &Chunk {
+        &self.chunk
+    }
+
+    /// Whether there is something to add.
+    #[must_use]
+    pub fn adds(&self) -> bool {
+        self.turn.is_some()
+    }
+
+    /// Refuses a chunk that does not continue its part, of which `held` bytes are staged, or for which there
+    /// is no room beside the `rows` that the link has. `begins_row` tells whether a row begins where the
+    /// chunk does.
+    ///
+    /// # Errors
+    /// `offset-differs` with the right offset; `part-size-wrong`; `rate-limited`.
+    pub fn admit(
+        &mut self,
+        held: u64,
+        rows: u64,
+        begins_row: impl FnOnce() -> bool,
+    ) -> Result<(), Problem> {
+        let Chunk {
+            offset,
+            length,
+            part_len,
+            writer,
+            spilled,
+            ..
+        } = self.chunk;
+        check_room(rows, length)?;
+        self.overlap = match writer {
+            // Where one request at a time adds, its offset is the protocol's own and exact.
+            Some(_) => check(held, offset, length, part_len).map(|()| 0)?,
+            // What is staged from memory goes on where the request's chunk was let begin.
+            None => overlap(held, offset, length, part_len, || spilled || begins_row())?,
+        };
+        Ok(())
+    }
+
+    /// Where in the part is kept what comes.
+    #[must_use]
+    pub fn begin(&self) -> u64 {
+        self.chunk.offset + self.overlap
+    }
+
+    /// What makes rows of what comes, without what is held already.
+    #[must_use]
+    pub fn rows(&self) -> Rows {
+        Rows {
+            buffer: Vec::new(),
+            skip: self.overlap,
+        }
+    }
+
+    /// Refuses more of a request that another one has taken over from meanwhile, or whose upload has ended:
+    /// nobody would remove it. `kept` is what is staged by then; of a link that is not in memory nothing has
+    /// changed.
+    ///
+    /// # Errors
+    /// `offset-differs`, `upload-busy`, `upload-not-found`, `upload-aborted`.
+    pub fn may_write(&self, kept: u64, state: Option<&LinkState>) -> Result<(), Problem> {
+        let Chunk {
+            upload, n, writer, ..
+        } = self.chunk;
+        let has = |turn| self.turns.0.borrow().has(upload, n, turn);
+        if self.turn.is_some_and(|turn| !has(turn)) {
+            return Err(offset_differs(kept));
+        }
+        state.map_or(Ok(()), |state| may_write(state, upload, writer))
+    }
+
+    /// Where a row of `length` bytes at `begin` ends, if the part is staged up to there and the row does not
+    /// run over: another request for the same part may have gone ahead.
+    ///
+    /// # Errors
+    /// `offset-differs` with where to go on.
+    pub fn end_of(&self, begin: u64, length: u64, held: u64) -> Result<u64, Problem> {
+        let end = begin + length;
+        match end > self.chunk.part_len || held != begin {
+            true => Err(offset_differs(held)),
+            false => Ok(end),
         }
     }
 }
@@ -106,7 +278,7 @@ impl Turns {
 /// # Errors
 /// `offset-differs` with the right offset; `part-size-wrong` when the chunk is longer than the
 /// rest of the part.
-pub fn check(held: u64, offset: u64, length: u64, part_len: u64) -> Result<(), Problem> {
+fn check(held: u64, offset: u64, length: u64, part_len: u64) -> Result<(), Problem> {
     if offset != held {
         return Err(offset_differs(held));
     }
@@ -124,7 +296,7 @@ pub fn check(held: u64, offset: u64, length: u64, part_len: u64) -> Result<(), P
 ///
 /// # Errors
 /// As [`check`].
-pub fn overlap(
+fn overlap(
     held: u64,
     offset: u64,
     length: u64,
@@ -225,7 +397,7 @@ mod tests {
     #[test]
     fn the_request_that_came_last_may_add_to_a_part() {
         let upload = UploadId::new(chatlift_shared::LinkId::from_bytes([1; 12]), [2; 6]);
-        let mut turns = Turns::default();
+        let mut turns = Taken::default();
         let (old, beside) = (turns.take(upload, 1), turns.take(upload, 2));
         assert!(turns.has(upload, 1, old) && turns.has(upload, 2, beside));
         let new = turns.take(upload, 1);

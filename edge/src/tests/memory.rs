@@ -21,11 +21,12 @@ use crate::link::listing;
 use crate::link::listing::{Entry, Query, ShardPage};
 use crate::link::serial;
 use crate::link::stage;
+use crate::link::stage::{Chunk, Turn, Turns};
 use crate::link::state::LinkState;
 use crate::link::work::Send;
 use crate::ports::Selection;
 use crate::ports::{
-    Begun, Bucket, BucketError, Chunk, CompleteError, Directory, Failure, Head, Kept, Links, Put,
+    Begun, Bucket, BucketError, CompleteError, Directory, Failure, Head, Kept, Links, Put,
     PutError, Stage, Webhooks, World,
 };
 
@@ -313,7 +314,8 @@ impl Stage for Objects {
         }
         let place = (chunk.upload, chunk.n);
         let held = self.staged.borrow().get(&place).map_or(0, Vec::len);
-        stage::check(held as u64, chunk.offset, chunk.length, chunk.part_len)?;
+        let mut turn = Turn::take(&Turns::default(), chunk)?;
+        turn.admit(held as u64, 0, || false)?;
         let come = match body {
             Some(body) => body.read().await.0.concat(),
             None => Vec::new(),

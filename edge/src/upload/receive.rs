@@ -19,10 +19,9 @@ use crate::link::key::object_key;
 use crate::link::lease::{Lease, LeaseAnswer};
 use crate::link::reply::{FoundFile, Sealing};
 use crate::link::serial;
+use crate::link::stage::Chunk;
 use crate::link::state::{Multipart, Part};
-use crate::ports::{
-    Begun, Bucket, BucketError, Chunk, Failure, Feed, Kept, Links, Put, Stage, World,
-};
+use crate::ports::{Begun, Bucket, BucketError, Failure, Feed, Kept, Links, Put, Stage, World};
 use crate::service::Service;
 
 /// Bytes on their way from which on a lease is held for them. Fewer are sent again sooner than the link

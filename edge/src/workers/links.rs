@@ -14,7 +14,8 @@ use crate::link::decide::Decide;
 use crate::link::lease::{Lease, LeaseAnswer};
 use crate::link::message::For;
 use crate::link::version;
-use crate::ports::{Begun, Chunk, Failure, Kept, Links, Stage};
+use crate::link::stage::Chunk;
+use crate::ports::{Begun, Failure, Kept, Links, Stage};
 
 /// Stubs of the objects that are bound as `LINKS`, each named by its link's id.
 #[derive(Debug)]

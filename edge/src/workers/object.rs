@@ -30,11 +30,12 @@ use crate::link::lease::{Lease, LeaseAnswer, Leases};
 use crate::link::message::{For, Message};
 use crate::link::serial;
 use crate::link::stage as rules;
+use crate::link::stage::Chunk;
 use crate::link::state::LinkState;
 use crate::link::version;
 use crate::link::version::OtherVersion;
 use crate::link::work::{due, next_alarm, wake_at};
-use crate::ports::{Chunk, Failure, Kept, Links};
+use crate::ports::{Failure, Kept, Links};
 use crate::service::Service;
 
 /// Most pieces of work that one alarm does; the rest is left to the next, at once.
@@ -65,7 +66,7 @@ pub struct LinkObject {
     /// Whether the link was forgotten, and what the object has is still to be dropped.
     over: Cell<bool>,
     watchers: Watchers,
-    turns: Rc<RefCell<rules::Turns>>,
+    turns: rules::Turns,
     leases: RefCell<Leases>,
 }
 
@@ -79,7 +80,7 @@ impl DurableObject for LinkObject {
             rest_until: Cell::new(None),
             over: Cell::new(false),
             watchers: Watchers::default(),
-            turns: Rc::default(),
+            turns: rules::Turns::default(),
             leases: RefCell::default(),
         }
     }
@@ -305,12 +306,7 @@ impl LinkObject {
 
     fn keeper(&self, chunk: Chunk) -> Result<core::result::Result<Keeper, Problem>> {
         let storage = self.state.storage();
-        Keeper::begin(
-            storage,
-            Rc::clone(&self.cached),
-            Rc::clone(&self.turns),
-            chunk,
-        )
+        Keeper::begin(storage, Rc::clone(&self.cached), &self.turns, chunk)
     }
 
     fn is_recorded(&self, chunk: &Chunk) -> Result<bool> {

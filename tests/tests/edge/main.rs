@@ -19,6 +19,7 @@ mod faults;
 mod floor;
 mod forgotten;
 mod form;
+mod grown;
 mod links;
 mod log;
 mod manage;

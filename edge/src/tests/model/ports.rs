@@ -23,12 +23,11 @@ use crate::link::flow::Held;
 use crate::link::lease::{Lease, LeaseAnswer, Leases};
 use crate::link::listing::{Entry, Query, ShardPage};
 use crate::link::serial;
-use crate::link::serial::may_write;
 use crate::link::stage;
-use crate::link::stage::{Turns, offset_differs};
+use crate::link::stage::{Chunk, Turn, Turns};
 use crate::link::state::LinkState;
 use crate::link::work::Send;
-use crate::ports::{Begun, Chunk, Directory, Failure, Kept, Links, Stage, Webhooks, World};
+use crate::ports::{Begun, Directory, Failure, Kept, Links, Stage, Webhooks, World};
 use crate::tests::flow::Flow;
 
 /// How often a command is looked at again that waits for the holders of leases, before it goes on
@@ -46,7 +45,7 @@ pub(super) struct Machine {
     pub(super) link: RefCell<BTreeMap<LinkId, LinkState>>,
     pub(super) held: RefCell<BTreeMap<UploadId, Held>>,
     pub(super) staged: RefCell<BTreeMap<(UploadId, u16), Rope>>,
-    turns: RefCell<Turns>,
+    turns: Turns,
     leases: RefCell<Leases>,
     /// Uploads to which bytes of another file came.
     pub(super) altered: RefCell<BTreeSet<UploadId>>,
@@ -72,7 +71,7 @@ impl Machine {
             link: RefCell::default(),
             held: RefCell::default(),
             staged: RefCell::default(),
-            turns: RefCell::default(),
+            turns: Turns::default(),
             leases: RefCell::default(),
             altered: RefCell::default(),
             objects: RefCell::default(),
@@ -134,7 +133,7 @@ impl Machine {
     }
 
     /// The turn of a chunk, where there is something of it to keep.
-    fn take_over(&self, chunk: Chunk) -> Result<Option<Turn<'_>>, Failure> {
+    fn take_over(&self, chunk: Chunk) -> Result<Option<Keeper<'_>>, Failure> {
         let upload = chunk.upload;
         match chunk.writer {
             Some(writer) => self.run(upload.link(), serial::Touch { upload, writer })?,
@@ -143,35 +142,11 @@ impl Machine {
         if self.is_recorded(&chunk) {
             return Ok(None);
         }
-        let mut turns = self.turns.borrow_mut();
-        let turn = match chunk.spilled {
-            true => match turns.take_if_free(chunk.upload, chunk.n) {
-                None => return Err(offset_differs(chunk.offset).into()),
-                free => free,
-            },
-            false => (chunk.length > 0).then(|| turns.take(chunk.upload, chunk.n)),
-        };
-        drop(turns);
-        let mut turn = Turn {
-            machine: self,
-            chunk,
-            overlap: 0,
-            turn,
-        };
-        let held = self.staged_len(&chunk);
-        let Chunk {
-            offset,
-            length,
-            part_len,
-            ..
-        } = chunk;
-        if chunk.writer.is_some() {
-            stage::check(held, offset, length, part_len)?;
-        } else {
-            let begins_row = || chunk.spilled || self.draw(2) == 0;
-            turn.overlap = stage::overlap(held, offset, length, part_len, begins_row)?;
-        }
-        Ok(Some(turn))
+        let mut turn = Turn::take(&self.turns, chunk)?;
+        let begins_row = self.draw(2) == 0;
+        turn.admit(self.staged_len(&chunk), 0, || begins_row)?;
+        let machine = self;
+        Ok(Some(Keeper { machine, turn }))
     }
 
     fn staged_len(&self, chunk: &Chunk) -> u64 {
@@ -186,38 +161,25 @@ impl Machine {
     }
 }
 
-/// A request that adds to a part, until a later one takes over.
-struct Turn<'a> {
+/// What keeps a chunk.
+struct Keeper<'a> {
     machine: &'a Machine,
-    chunk: Chunk,
-    overlap: u64,
-    turn: Option<u64>,
+    turn: Turn,
 }
 
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        let Chunk { upload, n, .. } = self.chunk;
-        if let Some(turn) = self.turn {
-            self.machine.turns.borrow_mut().end(upload, n, turn);
-        }
-    }
-}
-
-impl Turn<'_> {
+impl Keeper<'_> {
     fn may_write(&self, at: u64) -> Result<(), Failure> {
-        let Chunk { upload, n, .. } = self.chunk;
-        let taken_over = |turn| !self.machine.turns.borrow().has(upload, n, turn);
-        if self.turn.is_some_and(taken_over) {
-            return Err(offset_differs(at).into());
-        }
         let links = self.machine.link.borrow();
         let gone = || Failure::Away("its tables are gone".into());
-        let state = links.get(&upload.link()).ok_or_else(gone)?;
-        Ok(may_write(state, upload, self.chunk.writer)?)
+        let state = links
+            .get(&self.turn.chunk().upload.link())
+            .ok_or_else(gone)?;
+        Ok(self.turn.may_write(at, Some(state))?)
     }
 
     async fn keep(&self, body: Option<Body>) -> Result<u64, Failure> {
-        let (mut at, mut skip) = (self.chunk.offset + self.overlap, self.overlap);
+        let mut at = self.turn.begin();
+        let mut skip = at - self.turn.chunk().offset;
         if let Some(mut body) = body {
             while let Ok(Some(piece)) = body.next().await {
                 let known = skip.min(piece.len());
@@ -229,20 +191,17 @@ impl Turn<'_> {
     }
 
     async fn add(&self, mut at: u64, mut rest: Rope) -> Result<u64, Failure> {
-        let chunk = &self.chunk;
+        let chunk = self.turn.chunk();
         while rest.len() > 0 {
             pause().await;
             let row = 1 + self.machine.draw(rest.len());
             self.may_write(at)?;
-            let held = self.machine.staged_len(chunk);
-            if at + row > chunk.part_len || held != at {
-                return Err(offset_differs(held).into());
-            }
+            let end = self.turn.end_of(at, row, self.machine.staged_len(chunk))?;
             let mut staged = self.machine.staged.borrow_mut();
             let part = staged.entry((chunk.upload, chunk.n)).or_default();
             part.append(rest.slice(0, row));
             rest = rest.slice(row, rest.len());
-            at += row;
+            at = end;
         }
         Ok(at)
     }
@@ -299,7 +258,7 @@ impl Stage for Port {
         }
         let kept = match self.0.take_over(chunk)? {
             None => Ok(Kept::Recorded),
-            Some(turn) => match turn.keep(body).await {
+            Some(keeper) => match keeper.keep(body).await {
                 Err(Failure::Refused(problem))
                     if problem.offset.is_some() && self.0.is_recorded(&chunk) =>
                 {
