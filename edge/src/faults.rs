@@ -1,5 +1,8 @@
 //! Faults that a test may ask of the edge by a header, where `FAULTS` is on.
 
+/// The header.
+pub const HEADER_FAULT: &str = "chatlift-fault";
+
 /// Never answer after the store has committed and before the link knows.
 pub const HANG_AFTER_R2_COMMIT: &str = "hang-after-r2-commit";
 

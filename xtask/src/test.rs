@@ -189,15 +189,16 @@ const ONLY_ON_WORKERS: [&str; 11] = [
     "operating::too_many_requests_about_a_link_or_from_an_address_are_told_to_wait",
     "operating::wrong_keys_from_one_address_are_limited_and_the_right_one_is_not",
     "tus::a_file_of_many_parts_in_one_request_streams_with_bounded_memory",
-    "versions::an_object_does_nothing_for_a_worker_of_another_version",
+    "worker_of_another_version",
     "conformance_",
 ];
 
 /// Of the edge's tests, those by which bytes come in: what runs natively beside all the others.
-const EVERY_WAY_IN: [&str; 6] = [
+const EVERY_WAY_IN: [&str; 7] = [
     "chunks::",
     "faults::",
     "form::",
+    "grown::",
     "parts::",
     "resumable::",
     "tus::",

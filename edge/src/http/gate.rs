@@ -8,6 +8,7 @@ use super::route;
 use super::route::Route;
 use super::runtime::{Edge, Runtime};
 use crate::config::Config;
+use crate::faults::HEADER_FAULT;
 use crate::ports::Failure;
 
 /// The token in a request's path.
@@ -126,6 +127,3 @@ impl<'r, R: Runtime> Call<'r, R> {
         self.runtime.service(fault.flatten())
     }
 }
-
-/// Header by which a test asks for a fault, where `FAULTS` is on.
-const HEADER_FAULT: &str = "chatlift-fault";

@@ -14,7 +14,7 @@ use super::state::LinkRow;
 /// Of all rows of a link. The link's own row has it.
 pub const ROWS: u32 = 1;
 
-/// Of commands, answers, chunks and leases.
+/// Of commands, answers, chunks and leases, and of what crosses to the objects of lists and chat platforms.
 pub const MESSAGES: u32 = 2;
 
 /// Header of a message in either direction: its version.

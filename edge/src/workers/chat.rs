@@ -21,7 +21,7 @@ use worker::{
 
 use super::setup::broken;
 use super::world::{Workers, now};
-use super::{log, setup};
+use super::{crossing, log, setup};
 use crate::chat::AccountId;
 use crate::chat::account::Account;
 use crate::chat::protocol::Call;
@@ -41,7 +41,11 @@ thread_local! {
 }
 
 /// The tickets of an account, as this isolate was given them or as its object has them.
-pub(super) async fn tickets(env: &Env, want: &AccountId) -> core::result::Result<Tickets, Failure> {
+pub(super) async fn tickets(
+    env: &Env,
+    version: u32,
+    want: &AccountId,
+) -> core::result::Result<Tickets, Failure> {
     let held = HELD.with_borrow(|held| held.get(want).cloned());
     if let Some(held) = held.filter(|tickets| tickets.are_fresh(now())) {
         return Ok(held);
@@ -52,17 +56,11 @@ pub(super) async fn tickets(env: &Env, want: &AccountId) -> core::result::Result
         .with_body(Some(JsValue::from_str(&json)));
     // The host is never resolved: the request goes to the object by its binding.
     let request = Request::new_with_init("https://chat/", &init).map_err(broken("chat object"))?;
-    let mut response = env
-        .durable_object("CHATS")
-        .and_then(|chats| {
-            chats
-                .id_from_name(&format!("{}/{}", want.app, want.platform))?
-                .get_stub()
-        })
-        .map_err(broken("binding CHATS"))?
-        .fetch_with_request(request)
-        .await
-        .map_err(broken("chat object"))?;
+    let stub = env.durable_object("CHATS").and_then(|chats| {
+        let name = format!("{}/{}", want.app, want.platform);
+        chats.id_from_name(&name)?.get_stub()
+    });
+    let mut response = crossing::send(stub, "chat object", version, request).await?;
     let text = response.text().await.map_err(broken("chat object"))?;
     let answer: core::result::Result<Tickets, Trouble> =
         serde_json::from_str(&text).map_err(|e| Failure::unreadable("chat object", &e))?;
@@ -103,7 +101,8 @@ impl DurableObject for ChatObject {
     }
 
     async fn fetch(&self, request: Request) -> Result<Response> {
-        self.answer(request).await.or_else(|e| log::failed(&e))
+        let checked = Ok(crossing::said(request.headers()));
+        crossing::answer(checked, self.answer(request)).await
     }
 }
 

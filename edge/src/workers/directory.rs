@@ -19,9 +19,9 @@ use worker::{
     SqlStorageValue, State, durable_object,
 };
 
-use super::setup::{away, broken};
+use super::setup::broken;
 use super::world::now;
-use super::{counts, log};
+use super::{counts, crossing, log};
 use crate::link::listing::{Entry, KEEP, Place, Query, SCAN_MAX, ShardPage, shard_name};
 use crate::ports::{Directory, Failure};
 
@@ -74,7 +74,8 @@ impl DurableObject for DirectoryObject {
     }
 
     async fn fetch(&self, request: Request) -> Result<Response> {
-        self.answer(request).await.or_else(|e| log::failed(&e))
+        let checked = Ok(crossing::said(request.headers()));
+        crossing::answer(checked, self.answer(request)).await
     }
 
     async fn alarm(&self) -> Result<Response> {
@@ -251,13 +252,19 @@ thread_local! {
 
 /// Stubs of the objects that are bound as `DIRECTORY`.
 #[derive(Debug)]
-pub(super) struct Directories(ObjectNamespace);
+pub(super) struct Directories {
+    objects: ObjectNamespace,
+    /// Version of the messages.
+    version: u32,
+}
 
 impl Directories {
-    pub(super) fn new(env: &Env) -> core::result::Result<Self, Failure> {
-        env.durable_object("DIRECTORY")
-            .map(Self)
-            .map_err(broken("binding DIRECTORY"))
+    pub(super) fn new(env: &Env, version: u32) -> core::result::Result<Self, Failure> {
+        let objects = env.durable_object("DIRECTORY");
+        Ok(Self {
+            objects: objects.map_err(broken("binding DIRECTORY"))?,
+            version,
+        })
     }
 
     async fn ask<T: DeserializeOwned>(
@@ -273,18 +280,8 @@ impl Directories {
         let request =
             Request::new_with_init("https://directory/", &init).map_err(broken("directory"))?;
         counts::app_request();
-        let mut response = self
-            .0
-            .id_from_name(name)
-            .and_then(|id| id.get_stub())
-            .map_err(broken("directory"))?
-            .fetch_with_request(request)
-            .await
-            .map_err(away("directory"))?;
-        if response.status_code() != 200 {
-            let reason = response.text().await.unwrap_or_default();
-            return Err(Failure::Broken(format!("directory: {reason}")));
-        }
+        let stub = self.objects.id_from_name(name).and_then(|id| id.get_stub());
+        let mut response = crossing::send(stub, "directory", self.version, request).await?;
         response.json().await.map_err(broken("directory"))
     }
 

@@ -4,7 +4,7 @@ use worker::Env;
 
 use super::links::Stubs;
 use super::r2::R2;
-use super::world::{NEWER_WORKER, Workers};
+use super::world::Workers;
 use crate::faults::R2_SILENT;
 use crate::ports::Failure;
 use crate::service::Service;
@@ -13,13 +13,14 @@ use crate::service::Service;
 pub(super) type EdgeService = Service<Stubs, R2, Workers>;
 
 /// The service, with the fault that a test asked for.
-pub(super) fn service(env: &Env, fault: Option<String>) -> Result<EdgeService, Failure> {
+pub(super) fn service(
+    env: &Env,
+    version: u32,
+    fault: Option<String>,
+) -> Result<EdgeService, Failure> {
     let bucket = R2::new(env)?;
     Ok(Service {
-        links: match fault.as_deref() {
-            Some(NEWER_WORKER) => Stubs::new(env)?.newer(),
-            _ => Stubs::new(env)?,
-        },
+        links: Stubs::new(env, version)?,
         bucket: match fault.as_deref() {
             Some(R2_SILENT) => bucket.silent(),
             _ => bucket,

@@ -7,13 +7,12 @@ use worker::wasm_bindgen::JsValue;
 use worker::web_sys::ReadableStream;
 use worker::{Env, Headers, Method, ObjectNamespace, Request, RequestInit, Response, ResponseBody};
 
-use super::counts;
-use super::setup::{away, broken};
+use super::setup::broken;
+use super::{counts, crossing};
 use crate::link::command::ReadEvents;
 use crate::link::decide::Decide;
 use crate::link::lease::{Lease, LeaseAnswer};
 use crate::link::message::For;
-use crate::link::version;
 use crate::link::stage::Chunk;
 use crate::ports::{Begun, Failure, Kept, Links, Stage};
 
@@ -26,11 +25,11 @@ pub(super) struct Stubs {
 }
 
 impl Stubs {
-    pub(super) fn new(env: &Env) -> Result<Self, Failure> {
+    pub(super) fn new(env: &Env, version: u32) -> Result<Self, Failure> {
         let objects = env.durable_object("LINKS");
         Ok(Self {
             objects: objects.map_err(broken("binding LINKS"))?,
-            version: version::MESSAGES,
+            version,
         })
     }
 }
@@ -64,42 +63,11 @@ pub(super) fn argument<T: DeserializeOwned>(request: &Request) -> worker::Result
 }
 
 impl Stubs {
-    /// As a worker of the next deployment.
-    pub(super) fn newer(self) -> Self {
-        Self {
-            version: self.version + 1,
-            ..self
-        }
-    }
-
-    async fn send(&self, link: LinkId, mut request: Request) -> Result<Response, Failure> {
+    async fn send(&self, link: LinkId, request: Request) -> Result<Response, Failure> {
         counts::link_request();
-        let version = self.version.to_string();
-        let headers = request.headers_mut().map_err(broken("headers"))?;
-        headers
-            .set(version::HEADER, &version)
-            .map_err(broken("headers"))?;
-        let stub = self
-            .objects
-            .id_from_name(&link.to_string())
-            .and_then(|id| id.get_stub())
-            .map_err(broken("stub"))?;
-        let mut response = stub
-            .fetch_with_request(request)
-            .await
-            .map_err(away("link object"))?;
-        let said = response.headers().get(version::HEADER).ok().flatten();
-        if let Err(other) = version::check_message(said.as_deref()) {
-            return Err(Failure::Away(format!("link object: {other}")));
-        }
-        if response.status_code() == 200 {
-            return Ok(response);
-        }
-        let reason = response.text().await.unwrap_or_default();
-        Err(match response.status_code() {
-            503 => Failure::Away(format!("link object: {reason}")),
-            _ => Failure::Broken(format!("link object: {reason}")),
-        })
+        let id = self.objects.id_from_name(&link.to_string());
+        let stub = id.and_then(|id| id.get_stub());
+        crossing::send(stub, "link object", self.version, request).await
     }
 }
 

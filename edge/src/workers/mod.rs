@@ -4,6 +4,7 @@
 mod bucket;
 mod chat;
 mod counts;
+mod crossing;
 mod directory;
 mod edge;
 mod feed;
@@ -25,6 +26,7 @@ mod world;
 use worker::{Context, Env, Request, Response, event};
 
 use crate::http;
+use crate::link::version::MESSAGES;
 
 /// Runs once, before the Worker and each of its objects.
 #[event(start)]
@@ -47,6 +49,10 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
     let bindings = runtime::Bindings {
         env: &env,
         request: &request,
+        version: match faults && world::is_newer(&request) {
+            true => MESSAGES + 1,
+            false => MESSAGES,
+        },
     };
     let call = runtime::request(&request).map_err(|e| worker::Error::RustError(e.reason()))?;
     let mut response = runtime::response(http::serve(&bindings, call).await)?;

@@ -21,7 +21,7 @@ use super::stage::{Cached, Keeper};
 use super::watch::Watchers;
 use super::webhooks::Endpoints;
 use super::world::{Workers, now};
-use super::{counts, links, log, setup, stage, store};
+use super::{counts, crossing, links, log, setup, stage, store};
 use crate::link::command;
 use crate::link::command::ReadEvents;
 use crate::link::decide::{Change, Decide, Visitor, decide};
@@ -86,16 +86,8 @@ impl DurableObject for LinkObject {
     }
 
     async fn fetch(&self, request: Request) -> Result<Response> {
-        let answer = match self.same_version(&request) {
-            Ok(Ok(())) => self.answer(request).await,
-            // Nothing was done. Once both are replaced, it will be.
-            Ok(Err(other)) => Response::error(other.to_string(), 503),
-            Err(error) => Err(error),
-        };
-        let mut answer = answer.or_else(|e| log::failed(&e))?;
-        let version = version::MESSAGES.to_string();
-        answer.headers_mut().set(version::HEADER, &version)?;
-        Ok(answer)
+        let checked = self.same_version(&request);
+        crossing::answer(checked, self.answer(request)).await
     }
 
     async fn alarm(&self) -> Result<Response> {
@@ -113,11 +105,10 @@ impl DurableObject for LinkObject {
 impl LinkObject {
     /// Refuses a message of another version, and to touch rows of a newer one.
     fn same_version(&self, request: &Request) -> Result<core::result::Result<(), OtherVersion>> {
-        let said = request.headers().get(version::HEADER)?;
-        if let Err(other) = version::check_message(said.as_deref()) {
-            return Ok(Err(other));
+        match crossing::said(request.headers()) {
+            Ok(()) => self.load(),
+            Err(other) => Ok(Err(other)),
         }
-        self.load()
     }
 
     /// Reads the link, unless it was read.
@@ -376,7 +367,7 @@ impl LinkObject {
             bucket: R2::new(&self.env).map_err(broken)?,
             world: Workers::new(None),
         };
-        let directory = Directories::new(&self.env).map_err(broken)?;
+        let directory = Directories::new(&self.env, version::MESSAGES).map_err(broken)?;
         let endpoints = Endpoints {
             config,
             directory: &directory,

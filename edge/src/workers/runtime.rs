@@ -38,6 +38,8 @@ pub(super) struct Bindings<'e> {
     pub(super) env: &'e Env,
     /// The request as it came, for the assets.
     pub(super) request: &'e worker::Request,
+    /// Version of the messages to its objects.
+    pub(super) version: u32,
 }
 
 thread_local! {
@@ -77,11 +79,11 @@ impl Runtime for Bindings<'_> {
     }
 
     fn service(&self, fault: Option<String>) -> Result<EdgeService, Failure> {
-        edge::service(self.env, fault)
+        edge::service(self.env, self.version, fault)
     }
 
     fn directory(&self) -> Result<Directories, Failure> {
-        Directories::new(self.env)
+        Directories::new(self.env, self.version)
     }
 
     async fn disabled_since(&self, app: &AppId) -> Result<Option<Timestamp>, Failure> {
@@ -193,11 +195,13 @@ impl Runtime for Bindings<'_> {
         link: LinkId,
         command: &For<ReadEvents>,
     ) -> Result<ReadableStream, Failure> {
-        Stubs::new(self.env)?.watch(link, command).await
+        Stubs::new(self.env, self.version)?
+            .watch(link, command)
+            .await
     }
 
     async fn tickets(&self, account: &AccountId) -> Result<Tickets, Failure> {
-        chat::tickets(self.env, account).await
+        chat::tickets(self.env, self.version, account).await
     }
 }
 

@@ -2,13 +2,19 @@
 
 use chatlift_shared::Timestamp;
 use core::time::Duration;
-use worker::{Date, Delay, Response};
+use worker::{Date, Delay, Request, Response};
 
-use crate::faults::{HANG_AFTER_R2_COMMIT, PANIC};
+use crate::faults::{HANG_AFTER_R2_COMMIT, HEADER_FAULT, PANIC};
 use crate::ports::{Failure, World};
 
-/// The worker is of the next deployment, and the links' objects are not yet.
-pub(super) const NEWER_WORKER: &str = "newer-worker";
+/// The worker is of the next deployment, and the objects are not yet.
+const NEWER_WORKER: &str = "newer-worker";
+
+/// Whether a test asks that a request be answered by a worker of the next deployment.
+pub(super) fn is_newer(request: &Request) -> bool {
+    let fault = request.headers().get(HEADER_FAULT).ok().flatten();
+    fault.as_deref() == Some(NEWER_WORKER)
+}
 
 /// The Worker's own clock and random numbers.
 #[derive(Debug)]

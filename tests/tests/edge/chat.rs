@@ -15,6 +15,8 @@ use chatlift_tests::platforms::{Mood, Platforms, SECRET};
 use chatlift_tests::scratch::now;
 use sha1::{Digest as _, Sha1};
 
+use super::versions::is_asked_again;
+
 /// Most milliseconds between two clocks of this machine that are asked one after the other.
 const CLOCKS_APART: i64 = 60_000;
 
@@ -239,4 +241,19 @@ fn an_app_without_an_account_has_no_signature() {
         (answer.status, problem.code),
         (404, ProblemCode::ChatNotConfigured)
     );
+}
+
+#[test]
+fn an_account_gives_no_ticket_to_a_worker_of_another_version() {
+    // Its own edge: a worker that was given a ticket asks for none.
+    let platforms = Platforms::start();
+    let edge = Setup::new("chat-version")
+        .with_var("CHAT", &platforms.chat(&[APP]))
+        .with_var("CHAT_SECRETS", &Platforms::secrets(&[APP]))
+        .start("http://127.0.0.1:9/nobody");
+    let page = page(&edge.app());
+    let path = format!("/chat-config?platform=wechat&url={}", page.url());
+    let newer = ("chatlift-fault", "newer-worker");
+    is_asked_again(&page.call("GET", &path, &[newer], None));
+    let _: ChatConfig = page.call("GET", &path, &[], None).ok(200);
 }

@@ -42,7 +42,7 @@ fn set_version(edge: &mut Edge, version: &str) -> String {
     String::from_utf8(done.stdout).expect("rows")
 }
 
-fn is_asked_again(answer: &Answer) {
+pub(crate) fn is_asked_again(answer: &Answer) {
     assert_eq!(answer.status, 503, "{}", answer.text());
     assert_eq!(answer.problem().code, ProblemCode::StorageUnavailable);
     assert!(answer.header("retry-after").is_some(), "when to ask again");
@@ -90,4 +90,15 @@ fn an_object_does_nothing_for_a_worker_of_another_version() {
     is_asked_again(&app.call("DELETE", &path, &[newer], None));
     assert_eq!(app.get_link(link.id).files, []);
     let _ = page.store("a.pdf", &pdf());
+}
+
+#[test]
+fn a_list_does_nothing_for_a_worker_of_another_version() {
+    let app = shared().edge.app();
+    let link = app.link(ANY_FILE);
+    let newer = ("chatlift-fault", "newer-worker");
+    is_asked_again(&app.call("GET", "/v1/links", &[newer], None));
+    is_asked_again(&app.call("POST", "/v1/webhook-endpoint/enable", &[newer], None));
+    assert_eq!(app.call("GET", "/v1/links", &[], None).status, 200);
+    assert_eq!(app.get_link(link.id).files, []);
 }
