@@ -2,6 +2,7 @@
 //! Chromium and by tus, before the edge in workerd; figures printed, nothing asserted. See [`HELP`].
 
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use chatlift_shared::api::Link;
@@ -15,13 +16,16 @@ use chatlift_tests::serial::{TUS, create};
 use chatlift_tests::stage::Stage;
 
 const HELP: &str = "\
-cargo xtask bench again [--mbit RATE]... [--size MB] [--seed N]
+cargo xtask bench again [--mbit RATE]... [--what INTERRUPTION] [--size MB] [--moments N] [--seed N]
 
-  A file is interrupted once at a seeded moment and sent on, at once and after 2 s, at 2, 20 and 200 Mbit/s
-  and unthrottled: its connections are reset, its page is reloaded, its browser is killed.
+  A file is interrupted once and sent on, at once and after 2 s, at 2, 20 and 200 Mbit/s and unthrottled: its
+  connections are reset, its page is reloaded, its browser is killed. Each at three seeded moments between a
+  fifth and four fifths of the file, of which the worst is printed. 10 minutes.
 
   --mbit RATE    only at this rate; 0 is unthrottled
+  --what WHAT    only this: Reset, Reload, Kill, TusReset
   --size MB      a file of another size
+  --moments N    at so many moments
   --seed N       other moments";
 
 /// Longest that one upload may take.
@@ -53,20 +57,34 @@ const INTERRUPTIONS: [Interruption; 4] = [
     Interruption::TusReset,
 ];
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Options {
     rates: Vec<u64>,
+    what: Option<Interruption>,
     size: Option<u64>,
+    moments: u64,
     seed: u64,
 }
 
 fn options() -> Option<Options> {
-    let mut options = Options::default();
+    let mut options = Options {
+        rates: Vec::new(),
+        what: None,
+        size: None,
+        moments: 3,
+        seed: 0,
+    };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--mbit" => options.rates.push(args.next()?.parse().ok()?),
+            "--what" => {
+                let name = args.next()?;
+                let known = |what: &Interruption| format!("{what:?}") == name;
+                options.what = Some(INTERRUPTIONS.into_iter().find(known)?);
+            }
             "--size" => options.size = Some(args.next()?.parse::<u64>().ok()? * 1_000_000),
+            "--moments" => options.moments = args.next()?.parse().ok()?,
             "--seed" => options.seed = args.next()?.parse().ok()?,
             _ => return None,
         }
@@ -77,6 +95,26 @@ fn options() -> Option<Options> {
     Some(options)
 }
 
+/// One file, interrupted.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    mbit: u64,
+    what: Interruption,
+    wait: Duration,
+    file: Random,
+}
+
+/// What came of one, in bytes beyond the file's size.
+#[derive(Clone, Copy, Debug)]
+struct Outcome {
+    /// Share of the file at the interruption, in percent.
+    at: u64,
+    /// That arrived at the edge.
+    again: u64,
+    /// That entered the network and never left it.
+    in_flight: u64,
+}
+
 fn main() -> ExitCode {
     let Some(options) = options() else {
         eprintln!("{HELP}");
@@ -84,59 +122,130 @@ fn main() -> ExitCode {
     };
     let stage = Stage::new("again");
     println!(
-        "{:>12} {:>9} {:>6} | {:>6} {:>7} | {:>10} {:>7}",
-        "Mbit/s", "what", "after", "MB", "at", "again", "%"
+        "| Mbit/s | interruption | sent on after | MB | worst moment | in flight at the cut | again | again |\n\
+         |---:|---|---:|---:|---:|---:|---:|---:|"
     );
     for &mbit in &options.rates {
-        for (n, what) in (0..).zip(INTERRUPTIONS) {
-            for wait in WAITS {
-                let seed = options.seed + n * 10 + wait.as_secs();
-                let size = options.size.unwrap_or(match mbit {
-                    1..20 => 10_000_000,
-                    _ => 100_000_000,
-                });
-                interrupt(&stage, mbit, what, wait, Random { seed, size });
+        let cells: Vec<_> = INTERRUPTIONS
+            .into_iter()
+            .filter(|what| options.what.is_none_or(|only| only == *what))
+            .flat_map(|what| WAITS.map(|wait| (what, wait)))
+            .collect();
+        let runs = cells.iter().flat_map(|&(what, wait)| {
+            (0..options.moments).map(move |n| Run {
+                mbit,
+                what,
+                wait,
+                file: Random {
+                    seed: options.seed + n + what as u64 * 100 + wait.as_secs() * 10,
+                    size: options.size.unwrap_or(size(mbit)),
+                },
+            })
+        });
+        let outcomes = side_by_side(&stage, runs.collect(), at_once(mbit));
+        for (what, wait) in cells {
+            let of_cell = outcomes
+                .iter()
+                .filter(|(run, _)| (run.what, run.wait) == (what, wait));
+            if let Some((run, worst)) = of_cell.max_by_key(|(_, outcome)| outcome.again) {
+                print(run, worst);
             }
         }
     }
-    println!("\nagain: bytes of the file that entered the network beyond its size.");
+    println!(
+        "\nagain: bytes of the file that came to the edge beyond its size. In flight at the cut: bytes that had \
+         left the sender and never came to the edge."
+    );
     ExitCode::SUCCESS
 }
 
-fn interrupt(stage: &Stage, mbit: u64, what: Interruption, wait: Duration, file: Random) {
-    let network = Network::before(
-        &stage.edge.origin(),
-        Profile {
-            bits_per_second: if mbit == 0 {
-                UNTHROTTLED
-            } else {
-                mbit * 1_000_000
-            },
-            // Who has 200 Mbit/s is near.
-            round_trip: Duration::from_millis(if mbit == 0 || mbit > 100 { 20 } else { 100 }),
+/// Bytes of the file: some seconds of the network.
+fn size(mbit: u64) -> u64 {
+    match mbit {
+        1..20 => 10_000_000,
+        20..100 => 40_000_000,
+        _ => 60_000_000,
+    }
+}
+
+/// How many files are sent at once: as many as leave the machine idle.
+fn at_once(mbit: u64) -> usize {
+    match mbit {
+        1..10 => 6,
+        10..50 => 2,
+        _ => 1,
+    }
+}
+
+fn side_by_side(stage: &Stage, runs: Vec<Run>, at_once: usize) -> Vec<(Run, Outcome)> {
+    let left = Mutex::new(runs.into_iter());
+    let next = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
+    std::thread::scope(|scope| {
+        let turn = || {
+            let mut done = Vec::new();
+            while let Some(run) = next() {
+                done.push((run, interrupt(stage, run)));
+            }
+            done
+        };
+        let turns: Vec<_> = (0..at_once).map(|_| scope.spawn(turn)).collect();
+        let done = turns.into_iter().flat_map(|turn| turn.join());
+        done.flatten().collect()
+    })
+}
+
+fn print(run: &Run, outcome: &Outcome) {
+    println!(
+        "| {} | {:?} | {} s | {:.0} | {} % | {} | {} | {:.2} % |",
+        match run.mbit {
+            0 => "unthrottled".to_owned(),
+            mbit => mbit.to_string(),
         },
+        run.what,
+        run.wait.as_secs(),
+        run.file.size as f64 / 1e6,
+        outcome.at,
+        outcome.in_flight,
+        outcome.again,
+        outcome.again as f64 * 100.0 / run.file.size as f64,
     );
+}
+
+/// Who has 200 Mbit/s is near.
+fn profile(mbit: u64) -> Profile {
+    let (bits_per_second, round_trip) = match mbit {
+        0 => (UNTHROTTLED, 0),
+        1..=100 => (mbit * 1_000_000, 100),
+        _ => (mbit * 1_000_000, 20),
+    };
+    Profile {
+        bits_per_second,
+        round_trip: Duration::from_millis(round_trip),
+    }
+}
+
+fn interrupt(stage: &Stage, run: Run) -> Outcome {
+    let Run {
+        mbit,
+        what,
+        wait,
+        file,
+    } = run;
+    let network = Network::before(&stage.edge.origin(), profile(mbit));
     let link = stage.edge.app().link(ANY_FILE);
-    // Between a fifth and four fifths of the file.
-    let share = 20 + file.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 60;
+    let share = 20 + (file.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) % 60;
     let at = file.size / 100 * share;
     match what {
         Interruption::TusReset => by_tus(&network, &link, wait, file, at),
         _ => by_page(&network, &link, what, wait, file, at),
     }
-    let again = network.sent().saturating_sub(file.size);
-    println!(
-        "{:>12} {:>9} {:>4} s | {:>6.0} {share:>5} % | {again:>10} {:>6.2} %",
-        if mbit == 0 {
-            "unthrottled".to_owned()
-        } else {
-            mbit.to_string()
-        },
-        format!("{what:?}"),
-        wait.as_secs(),
-        file.size as f64 / 1e6,
-        again as f64 * 100.0 / file.size as f64,
-    );
+    let outcome = Outcome {
+        at: share,
+        again: network.arrived().saturating_sub(file.size),
+        in_flight: network.in_flight(),
+    };
+    eprintln!("{mbit} {what:?} {} s: {outcome:?}", wait.as_secs());
+    outcome
 }
 
 fn begin(phone: &Browser, network: &Network, link: &Link, file: Random) {

@@ -3,13 +3,15 @@
 //!
 //! It stands where a phone's radio link would: bytes of all connections share one rate in each
 //! direction (a token bucket), and each arrives half a round trip after it was sent. A new
-//! connection costs one round trip. Buffers on the browser's side are small, as a phone's are
-//! beside its network, so what the browser has handed over is soon on its way. Loss, jitter and
-//! TCP's slow start are not played; they would strike what is compared alike.
+//! connection costs one round trip. Buffers are small, as those of a phone and of a server are beside
+//! such a network: what the browser has handed over is soon on its way, and a connection holds no more
+//! than a rate and a delay put on a line, also when the edge reads slowly. Loss, jitter and TCP's slow
+//! start are not played; they would strike what is compared alike.
 //!
 //! It reads along what is sent up: the bodies of requests that carry a file's content are counted,
 //! where they enter the network ([`Network::sent`]) and where they leave it
-//! ([`Network::arrived`]). What never entered, since a cut came first, cost the person nothing.
+//! ([`Network::arrived`]). What never entered, since a cut came first, cost the person nothing; what
+//! entered and never leaves was on its way at a cut, and nobody can have it.
 
 use std::collections::VecDeque;
 use std::io::{Read as _, Write as _};
@@ -18,7 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::net::sockopt::set_socket_recv_buffer_size;
+use socket2::SockRef;
 use xtask::run::now;
 
 use crate::meter::Meter;
@@ -45,6 +47,12 @@ impl Profile {
     pub fn second(&self) -> u64 {
         self.bits_per_second / 8
     }
+
+    /// Bytes that are on their way in one direction when the line is full.
+    #[must_use]
+    pub fn in_flight(&self) -> u64 {
+        (self.second() as f64 * self.round_trip.as_secs_f64() / 2.0) as u64
+    }
 }
 
 /// How a network goes.
@@ -63,8 +71,16 @@ const PIECE: usize = 16 * 1024;
 /// How much a rate may catch up after a late wake.
 const BURST: Duration = Duration::from_millis(10);
 
-/// Receive buffer on the browser's side, in bytes; Linux doubles it.
+/// Buffer of a socket, in bytes: what is received of a browser, and what is sent to the server. Linux
+/// doubles it.
 const BUFFER: usize = 64 * 1024;
+
+/// Segments of TCP, in bytes, as on Ethernet with timestamps. On loopback they have 64 KiB, and the ten that
+/// may be on their way at first (RFC 6928) have Linux take 2.5 MB from whoever sends.
+const SEGMENT: u32 = 1448;
+
+/// What a connection holds in one direction beyond what is on its way, in bytes: a late wake does not empty it.
+const QUEUE: u64 = 64 * 1024;
 
 /// When TCP tries again to connect (RFC 6298), after the first try.
 const TRIES: [Duration; 5] = [
@@ -127,7 +143,11 @@ impl Network {
         let server = origin.trim_start_matches("http://");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         // Before any connection, which inherits it and tells its window by it.
-        set_socket_recv_buffer_size(&listener, BUFFER).expect("a buffer's size");
+        let socket = SockRef::from(&listener);
+        socket
+            .set_recv_buffer_size(BUFFER)
+            .expect("a buffer's size");
+        socket.set_tcp_mss(SEGMENT).expect("a segment's size");
         let port = listener.local_addr().expect("an address").port();
         let inner = Arc::new(Inner {
             server: server.parse().expect("an address and a port"),
@@ -222,6 +242,14 @@ impl Network {
         self.inner.sent.load(Ordering::Relaxed)
     }
 
+    /// Bytes of files that were sent and did not come to the server: a cut has swallowed them, or they are on
+    /// their way.
+    #[must_use]
+    pub fn in_flight(&self) -> u64 {
+        let arrived = self.arrived();
+        self.sent().saturating_sub(arrived)
+    }
+
     /// Bytes of files that came to the server so far.
     #[must_use]
     pub fn arrived(&self) -> u64 {
@@ -260,6 +288,7 @@ impl Inner {
             return;
         };
         let _ = (browser.set_nodelay(true), server.set_nodelay(true));
+        let _ = SockRef::from(&server).set_send_buffer_size(BUFFER);
         let pair = Arc::new(Pair {
             browser,
             server,
@@ -332,15 +361,19 @@ impl Inner {
             if content > 0 {
                 self.wait_for_room();
             }
+            let profile = *lock(&self.profile);
+            if !line.wait_for_space(profile.in_flight() + QUEUE) {
+                break;
+            }
             let at = self.slot(n, up);
             if pair.dead.load(Ordering::Relaxed) {
                 break;
             }
             self.sent.fetch_add(content, Ordering::Relaxed);
-            let arrives = at + lock(&self.profile).round_trip / 2;
-            line.push(Some((arrives, piece[..n].to_vec(), content)));
+            let arrives = at + profile.round_trip / 2;
+            line.push((arrives, piece[..n].to_vec(), content));
         }
-        line.push(None);
+        line.end();
         let _ = writer.join();
     }
 
@@ -372,6 +405,7 @@ impl Inner {
         while let Some((at, bytes, content)) = line.pop() {
             std::thread::sleep(at.saturating_duration_since(now()));
             if pair.dead.load(Ordering::Relaxed) || to.write_all(&bytes).is_err() {
+                line.end();
                 return;
             }
             if up {
@@ -384,34 +418,54 @@ impl Inner {
     }
 }
 
-/// Bytes on their way with the time when they arrive, and how many of them are a file's; `None`
-/// at the end.
-type Piece = Option<(Instant, Vec<u8>, u64)>;
+/// Bytes on their way with the time when they arrive, and how many of them are a file's.
+type Piece = (Instant, Vec<u8>, u64);
 
-/// What is on its way in one direction. It holds half a round trip's worth, since what enters it
-/// keeps to the rate.
+/// What is on its way in one direction.
 #[derive(Debug, Default)]
 struct Line {
-    pieces: Mutex<VecDeque<Piece>>,
-    more: Condvar,
+    held: Mutex<Held>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    pieces: VecDeque<Piece>,
+    bytes: u64,
+    ended: bool,
 }
 
 impl Line {
-    fn push(&self, piece: Piece) {
-        lock(&self.pieces).push_back(piece);
-        self.more.notify_one();
+    /// Waits until it holds less than `most` bytes; answers whether it takes more.
+    fn wait_for_space(&self, most: u64) -> bool {
+        let held = self
+            .changed
+            .wait_while(lock(&self.held), |held| held.bytes >= most && !held.ended);
+        !held.unwrap_or_else(PoisonError::into_inner).ended
     }
 
-    fn pop(&self) -> Piece {
-        let mut pieces = lock(&self.pieces);
-        loop {
-            if let Some(piece) = pieces.pop_front() {
-                return piece;
-            }
-            pieces = self
-                .more
-                .wait(pieces)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
+    fn push(&self, piece: Piece) {
+        let mut held = lock(&self.held);
+        held.bytes += piece.1.len() as u64;
+        held.pieces.push_back(piece);
+        self.changed.notify_all();
+    }
+
+    /// Nothing more comes, or nobody takes it.
+    fn end(&self) {
+        lock(&self.held).ended = true;
+        self.changed.notify_all();
+    }
+
+    /// The next piece, or `None` at the end.
+    fn pop(&self) -> Option<Piece> {
+        let held = self.changed.wait_while(lock(&self.held), |held| {
+            held.pieces.is_empty() && !held.ended
+        });
+        let mut held = held.unwrap_or_else(PoisonError::into_inner);
+        let piece = held.pieces.pop_front()?;
+        held.bytes -= piece.1.len() as u64;
+        self.changed.notify_all();
+        Some(piece)
     }
 }
