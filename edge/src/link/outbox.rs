@@ -4,6 +4,7 @@
 use core::time::Duration;
 
 use chatlift_shared::Timestamp;
+use chatlift_shared::limits::{LINK_FILES_MAX, WITHDRAWN_MAX};
 
 /// Delays after the first, second ... failed try. The last one repeats.
 const DELAYS: [Duration; 9] = [
@@ -24,6 +25,10 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// How often an event looks whether its disabled endpoint is enabled again.
 const HELD: Duration = Duration::from_secs(30 * 60);
+
+/// Most events that a link has. None is refused for it: each is of a file that was stored or deleted, of the
+/// link's last file, which can be withdrawn and come again, or of the link's end, and all of these are limited.
+pub const EVENTS_MAX: u32 = 2 * (LINK_FILES_MAX + WITHDRAWN_MAX) + (WITHDRAWN_MAX + 1) + 1;
 
 /// How long an event is tried before it is parked.
 pub const TRY_FOR: Duration = Duration::from_secs(3 * 24 * 60 * 60);

@@ -1,10 +1,11 @@
 //! Files that who sent them takes back.
 
 use chatlift_shared::api::{DeletedReason, Join, Receipt, ReceiptStatus};
-use chatlift_shared::limits::WITHDRAWN_MAX;
+use chatlift_shared::limits::{LINK_FILES_MAX, WITHDRAWN_MAX};
 use proptest::prelude::*;
 
 use super::*;
+use crate::link::outbox::EVENTS_MAX;
 use crate::link::state::EventRow;
 
 fn withdraw(n: u8) -> command::WithdrawFile {
@@ -196,4 +197,26 @@ proptest! {
             prop_assert_eq!(kept.bodies("file.stored"), state.files().len());
         }
     }
+}
+
+#[test]
+fn whoever_withdraws_and_sends_again_gives_a_link_no_more_events_than_it_may_have() {
+    let mut kept = Kept::new(1);
+    let most = u8::try_from(WITHDRAWN_MAX).expect("few");
+    for n in 1..=most {
+        kept.store(n, MIB);
+        kept.run(withdraw(n)).expect("withdrawn");
+    }
+    kept.store(most + 1, MIB);
+    let last = withdraw(most + 1);
+    assert_eq!(kept.refused(last), ProblemCode::TooManyWithdrawn);
+    let file = id(most + 1).into();
+    kept.run(command::DeleteFile { file }).expect("deleted");
+    kept.pass(LIFETIME);
+    kept.run(command::Tick).expect("its time is over");
+    // Two for each file, and one for each time that the link had all of its files.
+    let of_one = 3 * (WITHDRAWN_MAX + 1);
+    let events = u32::try_from(kept.state().events.len()).expect("few");
+    assert_eq!(events, of_one);
+    assert!(of_one + 1 + 2 * (LINK_FILES_MAX - 1) <= EVENTS_MAX);
 }
