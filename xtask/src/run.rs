@@ -99,14 +99,12 @@ pub enum Target {
     Example(&'static str),
 }
 
-/// Builds targets. An example among them brings in the dependencies of tests, with whose features all the
-/// other steps build.
+/// Builds targets.
 ///
 /// # Errors
 /// When one does not build.
 pub fn build(targets: &[Target]) -> Result<(), Error> {
     let mut command = workspace("build");
-    command.args(["--example", "served"]);
     for built in targets {
         command.args(match built {
             Target::Bin(name) => ["--bin", name],
