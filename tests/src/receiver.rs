@@ -241,16 +241,25 @@ impl Receiver {
     }
 }
 
+/// The next line of a head. A connection that ends within one has said nothing: its sender was killed.
+fn head_line(reader: &mut impl BufRead) -> std::io::Result<String> {
+    let mut line = String::new();
+    reader.read_line(&mut line)?;
+    match line.ends_with('\n') {
+        true => Ok(line),
+        false => Err(std::io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
 /// One request on one connection: closed after it, so that `stop` leaves none open.
 fn answer(mut stream: &TcpStream, secrets: &[Secret], heard: &Mutex<Heard>) -> std::io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     let mut reader = BufReader::new(stream);
     let mut headers: Vec<(String, String)> = Vec::new();
-    let mut line = String::new();
-    reader.read_line(&mut line)?;
+    // The request line.
+    head_line(&mut reader)?;
     loop {
-        line.clear();
-        reader.read_line(&mut line)?;
+        let line = head_line(&mut reader)?;
         match line.trim_end().split_once(':') {
             Some((name, value)) => {
                 headers.push((name.to_ascii_lowercase(), value.trim().to_owned()))
