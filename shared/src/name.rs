@@ -15,8 +15,10 @@ const EXTENSION_MAX: usize = 16;
 pub fn safe(raw: &str) -> String {
     let last = raw.rsplit(['/', '\\']).next().unwrap_or_default();
     let kept: String = last.chars().filter(|c| !is_unsafe(*c)).collect();
-    let trimmed = kept.trim().trim_end_matches(['.', ' ']);
-    if trimmed.is_empty() || trimmed.chars().all(|c| c == '.') {
+    // Together: behind dots there may be space again, of whatever kind.
+    let at_end = |c: char| c == '.' || c.is_whitespace();
+    let trimmed = kept.trim_start().trim_end_matches(at_end);
+    if trimmed.is_empty() {
         return FALLBACK.to_owned();
     }
     if trimmed.len() <= NAME_MAX {
@@ -32,7 +34,7 @@ pub fn safe(raw: &str) -> String {
     while !trimmed.is_char_boundary(end) {
         end -= 1;
     }
-    format!("{}{extension}", trimmed[..end].trim_end())
+    format!("{}{extension}", trimmed[..end].trim_end_matches(at_end))
 }
 
 /// Control and format characters that change how the rest is shown or read.
@@ -60,6 +62,8 @@ mod tests {
             ("..", "file"),
             ("", "file"),
             ("  . ", "file"),
+            ("A\u{a0}.", "A"),
+            ("a. .\u{3000}..", "a"),
             ("a\u{202e}fdp.exe", "afdp.exe"),
             ("a\r\nSet-Cookie: x", "aSet-Cookie x"),
             ("👩‍👩‍👧.jpg", "👩‍👩‍👧.jpg"),
