@@ -21,7 +21,7 @@ use worker::{
 
 use super::setup::broken;
 use super::world::{Workers, now};
-use super::{crossing, log, setup};
+use super::{log, rpc, setup};
 use crate::chat::AccountId;
 use crate::chat::account::Account;
 use crate::chat::protocol::Call;
@@ -60,7 +60,7 @@ pub(super) async fn tickets(
         let name = format!("{}/{}", want.app, want.platform);
         chats.id_from_name(&name)?.get_stub()
     });
-    let mut response = crossing::send(stub, "chat object", version, request).await?;
+    let mut response = rpc::send(stub, "chat object", version, request).await?;
     let text = response.text().await.map_err(broken("chat object"))?;
     let answer: core::result::Result<Tickets, Trouble> =
         serde_json::from_str(&text).map_err(|e| Failure::unreadable("chat object", &e))?;
@@ -101,8 +101,8 @@ impl DurableObject for ChatObject {
     }
 
     async fn fetch(&self, request: Request) -> Result<Response> {
-        let checked = Ok(crossing::said(request.headers()));
-        crossing::answer(checked, self.answer(request)).await
+        let checked = Ok(rpc::check_version(request.headers()));
+        rpc::answer(checked, self.answer(request)).await
     }
 }
 

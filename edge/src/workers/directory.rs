@@ -21,7 +21,7 @@ use worker::{
 
 use super::setup::broken;
 use super::world::now;
-use super::{counts, crossing, log};
+use super::{counts, log, rpc};
 use crate::link::listing::{Entry, KEEP, Place, Query, SCAN_MAX, ShardPage, shard_name};
 use crate::ports::{Directory, Failure};
 
@@ -74,8 +74,8 @@ impl DurableObject for DirectoryObject {
     }
 
     async fn fetch(&self, request: Request) -> Result<Response> {
-        let checked = Ok(crossing::said(request.headers()));
-        crossing::answer(checked, self.answer(request)).await
+        let checked = Ok(rpc::check_version(request.headers()));
+        rpc::answer(checked, self.answer(request)).await
     }
 
     async fn alarm(&self) -> Result<Response> {
@@ -281,7 +281,7 @@ impl Directories {
             Request::new_with_init("https://directory/", &init).map_err(broken("directory"))?;
         counts::app_request();
         let stub = self.objects.id_from_name(name).and_then(|id| id.get_stub());
-        let mut response = crossing::send(stub, "directory", self.version, request).await?;
+        let mut response = rpc::send(stub, "directory", self.version, request).await?;
         response.json().await.map_err(broken("directory"))
     }
 

@@ -8,7 +8,7 @@ use worker::web_sys::ReadableStream;
 use worker::{Env, Headers, Method, ObjectNamespace, Request, RequestInit, Response, ResponseBody};
 
 use super::setup::broken;
-use super::{counts, crossing};
+use super::{counts, rpc};
 use crate::link::command::ReadEvents;
 use crate::link::decide::Decide;
 use crate::link::lease::{Lease, LeaseAnswer};
@@ -67,7 +67,7 @@ impl Stubs {
         counts::link_request();
         let id = self.objects.id_from_name(&link.to_string());
         let stub = id.and_then(|id| id.get_stub());
-        crossing::send(stub, "link object", self.version, request).await
+        rpc::send(stub, "link object", self.version, request).await
     }
 }
 

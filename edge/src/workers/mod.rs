@@ -4,7 +4,6 @@
 mod bucket;
 mod chat;
 mod counts;
-mod crossing;
 mod directory;
 mod edge;
 mod feed;
@@ -15,6 +14,7 @@ mod metrics;
 mod object;
 mod r2;
 mod read;
+mod rpc;
 mod runtime;
 mod setup;
 mod stage;

@@ -21,7 +21,7 @@ use super::stage::{Cached, Keeper};
 use super::watch::Watchers;
 use super::webhooks::Endpoints;
 use super::world::{Workers, now};
-use super::{counts, crossing, links, log, setup, stage, store};
+use super::{counts, links, log, rpc, setup, stage, store};
 use crate::link::command;
 use crate::link::command::ReadEvents;
 use crate::link::decide::{Change, Decide, Visitor, decide};
@@ -87,7 +87,7 @@ impl DurableObject for LinkObject {
 
     async fn fetch(&self, request: Request) -> Result<Response> {
         let checked = self.same_version(&request);
-        crossing::answer(checked, self.answer(request)).await
+        rpc::answer(checked, self.answer(request)).await
     }
 
     async fn alarm(&self) -> Result<Response> {
@@ -105,7 +105,7 @@ impl DurableObject for LinkObject {
 impl LinkObject {
     /// Refuses a message of another version, and to touch rows of a newer one.
     fn same_version(&self, request: &Request) -> Result<core::result::Result<(), OtherVersion>> {
-        match crossing::said(request.headers()) {
+        match rpc::check_version(request.headers()) {
             Ok(()) => self.load(),
             Err(other) => Ok(Err(other)),
         }

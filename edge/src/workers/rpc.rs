@@ -1,5 +1,5 @@
-//! What crosses between a worker and an object, with the version of the messages in each direction: nothing
-//! is done for a request of another version, and an answer of another is as none.
+//! Requests of a worker to a Durable Object, with the version of the messages in both directions: an object
+//! does nothing for a request of another version, and a worker takes an answer of another for none.
 
 use worker::{Request, Response, Result, Stub};
 
@@ -23,7 +23,7 @@ pub(super) async fn send(
     let stub = stub.map_err(broken(what))?;
     let answer = stub.fetch_with_request(request).await;
     let mut response = answer.map_err(away(what))?;
-    if let Err(other) = said(response.headers()) {
+    if let Err(other) = check_version(response.headers()) {
         return Err(Failure::Away(format!("{what}: {other}")));
     }
     if response.status_code() == 200 {
@@ -37,7 +37,7 @@ pub(super) async fn send(
 }
 
 /// Checks the version that a message says it has.
-pub(super) fn said(headers: &worker::Headers) -> core::result::Result<(), OtherVersion> {
+pub(super) fn check_version(headers: &worker::Headers) -> core::result::Result<(), OtherVersion> {
     version::check_message(headers.get(version::HEADER).ok().flatten().as_deref())
 }
 
