@@ -32,6 +32,12 @@ pub fn row(state: &str) -> String {
     format!(r#"[data-testid="file-row"][data-state="{state}"]"#)
 }
 
+/// The selector of stored files of which the app has said this.
+#[must_use]
+pub fn file_receipt(status: &str) -> String {
+    format!(r#"[data-testid="file-receipt"][data-status="{status}"]"#)
+}
+
 impl Browser {
     /// Of an English-speaking person.
     #[must_use]

@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 
-use crate::run::{Target, built, run};
+use crate::run::{Target, build_one, run};
 use crate::{Error, page, tools, worker};
 
 /// What can be measured, each by an example of the tests' crate, `bench_<name>`.
@@ -35,7 +35,7 @@ pub fn bench(args: &[OsString]) -> Result<(), Error> {
     page_and_worker()?;
     subjects
         .into_iter()
-        .try_for_each(|(_, example)| run(built(Target::Example(example))?.args(rest)))
+        .try_for_each(|(_, example)| run(build_one(Target::Example(example))?.args(rest)))
 }
 
 /// Builds, and draws every state of the page into target/screenshots.
@@ -44,7 +44,7 @@ pub fn bench(args: &[OsString]) -> Result<(), Error> {
 /// When a build fails, or the page does not come into a state.
 pub fn screenshots() -> Result<(), Error> {
     page_and_worker()?;
-    run(&mut built(Target::Example("screenshots"))?)
+    run(&mut build_one(Target::Example("screenshots"))?)
 }
 
 /// Page and worker as they are shipped, and a browser.

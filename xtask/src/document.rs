@@ -3,12 +3,12 @@
 
 use crate::Error;
 use crate::root::at;
-use crate::run::{Target, built, run};
+use crate::run::{Target, build_one, run};
 
 /// Writes both. Takes the time of a cargo build that has nothing to do, when nothing has changed.
 ///
 /// # Errors
 /// When the document's crate does not build.
 pub fn build() -> Result<(), Error> {
-    run(built(Target::Bin("chatlift-openapi"))?.arg(at("dist")))
+    run(build_one(Target::Bin("chatlift-openapi"))?.arg(at("dist")))
 }

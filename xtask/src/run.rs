@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Instant;
 
 use crate::Error;
-use crate::root::{at, target};
+use crate::root::{self, at};
 
 /// Now, for telling how long a step took.
 #[must_use]
@@ -118,13 +118,13 @@ pub fn build(targets: &[Target]) -> Result<(), Error> {
 ///
 /// # Errors
 /// When it does not build.
-pub fn built(built: Target) -> Result<Command, Error> {
-    build(&[built])?;
-    let path = match built {
+pub fn build_one(target: Target) -> Result<Command, Error> {
+    build(&[target])?;
+    let path = match target {
         Target::Bin(name) => PathBuf::from(name),
         Target::Example(name) => Path::new("examples").join(name),
     };
-    let mut command = Command::new(target().join("debug").join(path));
+    let mut command = Command::new(root::target().join("debug").join(path));
     command.current_dir(at(""));
     Ok(command)
 }

@@ -12,7 +12,7 @@ use crate::Error;
 use crate::chat;
 use crate::page::Page;
 use crate::root::target;
-use crate::run::{Target, built, quiet, run};
+use crate::run::{Target, build_one, quiet, run};
 use crate::worker::Worker;
 
 /// Most that a first load may take, in bytes of brotli: HTML as served, JavaScript and WebAssembly
@@ -88,7 +88,7 @@ fn measure(files: &[&Path]) -> Result<Vec<Size>, Error> {
 fn served(page: &Page) -> Result<Vec<PathBuf>, Error> {
     let folder = target().join("page/served");
     let _ = fs::remove_dir_all(&folder);
-    run(built(Target::Example("served"))?.args([&page.html, &folder]))?;
+    run(build_one(Target::Example("served"))?.args([&page.html, &folder]))?;
     let mut files: Vec<PathBuf> = fs::read_dir(&folder)
         .map_err(Error::file(&folder))?
         .filter_map(|entry| Some(entry.ok()?.path()))

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::page::Page;
 use crate::root::{at, npm_bin};
-use crate::run::{self, Target, built, now, quiet, run, watched, workspace};
+use crate::run::{self, Target, build_one, now, quiet, run, watched, workspace};
 use crate::tools::WASM_TARGET;
 use crate::worker::Worker;
 use crate::{Error, deploy, imports, native, page, sizes, tools, worker};
@@ -269,7 +269,7 @@ fn programs(tally: &mut Tally) -> Result<(), Error> {
 /// When a program is missing, or a result is not what it must be.
 pub fn samples() -> Result<(), Error> {
     tools::ensure_programs()?;
-    run(&mut built(Target::Example("samples"))?)
+    run(&mut build_one(Target::Example("samples"))?)
 }
 
 /// Plants faults in the rules of a link, and prints how soon the model of it catches each, and by what.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chatlift_shared::api::{DeletedReason, Link};
 use chatlift_shared::limits::MIB;
-use chatlift_tests::browser::{Browser, mark, row};
+use chatlift_tests::browser::{Browser, file_receipt, mark, row};
 use chatlift_tests::edge::{ANY_FILE, ONE_FILE};
 use chatlift_tests::fixtures::{self, Random, pdf};
 use chatlift_tests::scratch::wait_for;
@@ -69,16 +69,12 @@ fn what_the_app_has_taken_meanwhile_is_not_said_to_be_taken_back() {
     // Until it is looked at again, the reason stands there; then there is nothing to press.
     wait_for("the reason, or the receipt", WITHIN, || {
         let said = phone.count(&mark("take-back-error"));
-        let told = phone.count(r#"[data-testid="file-receipt"][data-status="delivered"]"#);
+        let told = phone.count(&file_receipt("delivered"));
         (said + told > 0).then_some(())
     });
     phone.sees(&mark("file-receipt"), 1);
     assert_eq!(app.get_link(link.id).files[0].deleted_at, None);
-    phone.sees_within(
-        r#"[data-testid="file-receipt"][data-status="delivered"]"#,
-        1,
-        WITHIN,
-    );
+    phone.sees_within(&file_receipt("delivered"), 1, WITHIN);
     phone.sees(&mark("take-back"), 0);
 }
 

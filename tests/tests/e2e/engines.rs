@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chatlift_shared::api::Link;
 use chatlift_shared::digest::Sha256;
-use chatlift_tests::browser::{Browser, mark, row};
+use chatlift_tests::browser::{Browser, file_receipt, mark, row};
 use chatlift_tests::client::App;
 use chatlift_tests::edge::{ANY_FILE, DOCUMENTS, Edge};
 use chatlift_tests::engine::{Engine, Setting};
@@ -114,7 +114,7 @@ fn files_go_from_the_phone_to_the_app(engine: Engine) {
         let path = format!("/v1/files/{}/receipt", file.id);
         assert!(app.call("POST", &path, &[], Some(&status)).status < 300);
     }
-    let delivered = r#"[data-testid="file-receipt"][data-status="delivered"]"#;
+    let delivered = &file_receipt("delivered");
     phone.sees_within(delivered, 2, WITHIN);
     assert!(
         phone.text(delivered).contains("Ready in Harbour Insurance"),

@@ -6,7 +6,7 @@ use std::fs;
 use std::time::Duration;
 
 use chatlift_shared::digest::Sha256;
-use chatlift_tests::browser::{Browser, mark, row};
+use chatlift_tests::browser::{Browser, file_receipt, mark, row};
 use chatlift_tests::edge::{ANY_FILE, MANY_FILES};
 use chatlift_tests::fixtures::Random;
 use chatlift_tests::gate::{Gate, Rule};
@@ -281,7 +281,7 @@ fn what_became_of_a_file_is_shown_after_the_page_was_hidden_for_long() {
     let path = format!("/v1/files/{}/receipt", stored.id);
     let receipt = app.call("POST", &path, &[], Some(&json!({ "status": "delivered" })));
     assert_eq!(receipt.status, 200, "{receipt:?}");
-    let delivered = r#"[data-testid="file-receipt"][data-status="delivered"]"#;
+    let delivered = &file_receipt("delivered");
     assert_eq!(phone.count(delivered), 0);
     let _ = phone.session().script("hide(false)", &json!([]));
     phone.sees(delivered, 1);

@@ -8,7 +8,7 @@ use chatlift_shared::api::ReceiptStatus;
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::MIB;
 use chatlift_shared::token;
-use chatlift_tests::browser::{Browser, mark, row};
+use chatlift_tests::browser::{Browser, file_receipt, mark, row};
 use chatlift_tests::client::Page;
 use chatlift_tests::edge::{ANY_FILE, DOCUMENTS};
 use chatlift_tests::fixtures::{self, Random, docx, jpeg, pdf, png};
@@ -113,11 +113,7 @@ fn the_app_asks_the_person_picks_and_the_app_has_the_files() {
     first_app.sees(&mark("delivery-pdf"), 2);
     // The person sees how far each has come.
     phone.session().reload();
-    phone.sees_within(
-        r#"[data-testid="file-receipt"][data-status="delivered"]"#,
-        4,
-        WITHIN,
-    );
+    phone.sees_within(&file_receipt("delivered"), 4, WITHIN);
     let receipts: Vec<_> = edge
         .app()
         .get_link(claims.link)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chatlift_shared::api::Link;
 use chatlift_shared::limits::MIB;
-use chatlift_tests::browser::{Browser, mark};
+use chatlift_tests::browser::{Browser, file_receipt, mark};
 use chatlift_tests::client::App;
 use chatlift_tests::edge::{ANY_FILE, DOCUMENTS};
 use chatlift_tests::fixtures::{self, Random, pdf};
@@ -32,10 +32,6 @@ fn say(app: &App, link: &Link, receipt: &Value) {
     let file = app.get_link(link.id).files[0].id;
     let path = format!("/v1/files/{file}/receipt");
     assert!(app.call("POST", &path, &[], Some(receipt)).status < 300);
-}
-
-fn receipt(status: &str) -> String {
-    format!(r#"[data-testid="file-receipt"][data-status="{status}"]"#)
 }
 
 #[test]
@@ -100,7 +96,7 @@ fn a_person_gets_a_receipt_number_and_a_rejected_file_has_not_arrived_well() {
         &link,
         &json!({ "status": "rejected", "code": "unreadable", "reason": "Broken." }),
     );
-    phone.sees_within(&receipt("rejected"), 1, WITHIN);
+    phone.sees_within(&file_receipt("rejected"), 1, WITHIN);
     phone.sees("details[open]", 1);
     assert_eq!(phone.read("h2"), "Not every file can be used");
     // As far as it came.
@@ -119,7 +115,7 @@ fn what_was_left_out_of_a_delivered_archive_is_named() {
         &link,
         &json!({ "status": "delivered", "reason": "Left out: setup.exe" }),
     );
-    phone.sees_within(&receipt("delivered"), 1, WITHIN);
+    phone.sees_within(&file_receipt("delivered"), 1, WITHIN);
     assert_eq!(phone.read(&mark("receipt-reason")), "Left out: setup.exe");
     phone.sees(".marks .on", 3);
 }
