@@ -384,25 +384,16 @@ impl Links {
     /// Keeps what arrives of a chunk. Every row is written as soon as it is full, and the last one also
     /// when the stream breaks off, so a cut costs nothing that had arrived.
     async fn keep(&self, keeper: &Keeper, body: Option<Body>) -> Result<u64, Failure> {
-        let (mut kept, mut rows) = (keeper.turn.begin(), keeper.turn.rows());
-        if let Some(mut body) = body {
-            while let Some(Ok(piece)) = body.0.next().await {
-                for row in rows.push(&piece) {
-                    kept = self.add(keeper, kept, row).await?;
-                }
-            }
-        }
-        match rows.finish() {
-            Some(row) => self.add(keeper, kept, row).await,
-            None => {
-                let state = keeper.entry.state.lock().await;
-                let known = state.as_ref().map(|known| &known.state);
-                keeper.turn.may_write(kept, known)?;
-                Ok(kept)
-            }
-        }
+        let mut body = body;
+        let next = async || match &mut body {
+            Some(body) => body.0.next().await?.ok(),
+            None => None,
+        };
+        let add = async |begin, row| self.add(keeper, begin, row).await;
+        stage::keep(&keeper.turn, &keeper.entry.leases, sleep, next, add).await
     }
 
+    /// Adds a row, and answers where it ends; of an empty one it checks that it would be let in.
     async fn add(&self, keeper: &Keeper, begin: u64, row: Vec<u8>) -> Result<u64, Failure> {
         let Keeper {
             entry,
@@ -416,6 +407,9 @@ impl Links {
                 self.load(upload.link(), entry, &mut state).await?;
             }
             turn.may_write(begin, state.as_ref().map(|known| &known.state))?;
+            if row.is_empty() {
+                return Ok(begin);
+            }
             let Some(known) = state.as_mut() else {
                 return Err(ProblemCode::NotFound.into());
             };

@@ -287,8 +287,9 @@ impl Drop for Browser {
         }
         let picture = self.folder().join("screenshot.png");
         let _ = std::fs::write(&picture, self.session.screenshot());
+        let read = self.session.visible_text();
         eprintln!(
-            "the page said: {:#?}\nand looked like {}",
+            "the page read: {read:?}\nits console: {:?}\nand it looked like {}",
             self.session.console(),
             picture.display()
         );

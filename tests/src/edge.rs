@@ -434,12 +434,13 @@ impl Edge {
         })
     }
 
-    /// The last that it printed.
+    /// The last that it printed, and where the rest is: few lines, or what they follow is cut from a report.
     #[must_use]
     pub fn tail(&self) -> String {
         let text = self.log();
         let lines: Vec<&str> = text.lines().collect();
-        lines[lines.len().saturating_sub(40)..].join("\n")
+        let last = lines[lines.len().saturating_sub(12)..].join("\n");
+        format!("{last}\n(all of it: {})", self.log.display())
     }
 }
 

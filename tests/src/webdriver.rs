@@ -246,6 +246,15 @@ impl Session {
             .collect()
     }
 
+    /// The text that the page shows; nothing from a browser that is gone.
+    #[must_use]
+    pub fn visible_text(&self) -> String {
+        let path = format!("/session/{}/execute/sync", self.id);
+        let script = json!({ "script": "return document.body.innerText", "args": [] });
+        let text = self.try_command("POST", &path, &script).unwrap_or_default();
+        text.as_str().unwrap_or_default().to_owned()
+    }
+
     /// A picture of the window, as PNG.
     #[must_use]
     pub fn screenshot(&self) -> Vec<u8> {

@@ -2,14 +2,28 @@
 //!
 //! A page that was reloaded announces its file again while the requests of the page before still
 //! run, and would send again all that those have. So a request holds a lease with the link's object
-//! for the part that it streams. Whoever wants to know what is held has the holders put away what
-//! has come first, and waits until they have.
+//! for the part that it takes. Whoever wants to know what is held has the holders put away what
+//! has come first, and waits until they have. What is still on its way of a request whose sender has
+//! gone comes within moments, and counts too: a holder reads on until it is quiet ([`Holder`]).
 
+use core::future::pending;
+use core::ops::ControlFlow;
+use core::pin::pin;
+use core::time::Duration;
 use std::collections::BTreeMap;
 
 use chatlift_shared::UploadId;
 use futures_channel::oneshot::{Receiver, Sender, channel};
+use futures_util::future::{Either, select};
 use serde::{Deserialize, Serialize};
+
+/// For how long nothing comes once all has come that was on its way: longer than a busy machine leaves what it
+/// has received unread.
+const QUIET: Duration = Duration::from_millis(250);
+
+/// How long a holder that is asked reads on where it is not quiet: its sender is still there, and so long the
+/// other one waits.
+const READS_ON: Duration = Duration::from_secs(1);
 
 /// A part on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -87,6 +101,77 @@ impl Leases {
                 waits
             })
             .collect()
+    }
+}
+
+/// Who reads a body and holds a lease for what it has not put away.
+#[derive(Debug)]
+pub struct Holder<Asked, Pause> {
+    /// Is done when somebody wants to know what came. Called again, it tells that this is put away.
+    pub asked: Asked,
+    /// Waits.
+    pub pause: Pause,
+    /// How long nothing may come before what came is put away unasked.
+    pub stall: Option<Duration>,
+}
+
+/// What a holder meets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read<P> {
+    /// The next bytes.
+    Piece(P),
+    /// Nothing comes for a while: what came is to be put away.
+    Stalled,
+    /// Somebody asked: what came is to be put away.
+    Asked,
+}
+
+impl<Asked: AsyncFn(), Pause: AsyncFn(Duration)> Holder<Asked, Pause> {
+    /// Reads to the end, or until `take` breaks off. Once somebody was told what came, nothing counts as
+    /// stalled any more: whoever was told goes on from there.
+    pub async fn read<P, B>(
+        &self,
+        mut next: impl AsyncFnMut() -> Option<P>,
+        mut take: impl AsyncFnMut(Read<P>) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
+        let mut asked = pin!((self.asked)());
+        let mut reads_on = pin!((self.pause)(READS_ON));
+        let (mut is_asked, mut stall) = (false, self.stall);
+        loop {
+            let mut coming = pin!(next());
+            let piece = loop {
+                let silence = if is_asked { Some(QUIET) } else { stall };
+                let quiet = pin!(async {
+                    match silence {
+                        Some(time) => (self.pause)(time).await,
+                        None => pending().await,
+                    }
+                });
+                let told = match is_asked {
+                    true => Either::Left(reads_on.as_mut()),
+                    false => Either::Right(asked.as_mut()),
+                };
+                let read = match select(coming.as_mut(), select(told, quiet)).await {
+                    Either::Left((piece, _)) => break piece,
+                    Either::Right((Either::Left(_), _)) if !is_asked => {
+                        is_asked = true;
+                        reads_on.set((self.pause)(READS_ON));
+                        continue;
+                    }
+                    Either::Right(_) if is_asked => Read::Asked,
+                    Either::Right(_) => Read::Stalled,
+                };
+                take(read).await?;
+                if is_asked {
+                    (is_asked, stall) = (false, None);
+                    asked.set((self.asked)());
+                }
+            };
+            match piece {
+                Some(piece) => take(Read::Piece(piece)).await?,
+                None => return ControlFlow::Continue(()),
+            }
+        }
     }
 }
 

@@ -2,10 +2,13 @@
 //!
 //! R2 takes parts of 5 MiB or more and nothing of a part that was cut. So what travels in chunks,
 //! or was cut, is kept as rows, and becomes R2's part when it is whole. Whatever arrived counts:
-//! the row that was being filled is written too when the stream breaks off. Only a request that a
-//! later one takes over from ([`Turn`]) loses that row.
+//! the row that was being filled is written too when the stream breaks off, and when somebody asks
+//! what is held. Only a request that a later one takes over from unasked ([`Turn`]) loses that row.
 
 use core::cell::RefCell;
+use core::future::pending;
+use core::ops::ControlFlow;
+use core::time::Duration;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -13,6 +16,7 @@ use chatlift_shared::digest::Sha256;
 use chatlift_shared::{Problem, ProblemCode, UploadId};
 use serde::{Deserialize, Serialize};
 
+use super::lease::{Holder, Lease, Leases, Read};
 use super::serial::may_write;
 use super::state::LinkState;
 
@@ -67,7 +71,7 @@ pub struct Chunk {
 
 /// Gathers what arrives into rows.
 #[derive(Debug, Default)]
-pub struct Rows {
+struct Rows {
     buffer: Vec<u8>,
     /// Bytes that are still to come and that are held already.
     skip: u64,
@@ -75,7 +79,7 @@ pub struct Rows {
 
 impl Rows {
     /// Adds bytes that arrived; answers the rows that are full.
-    pub fn push(&mut self, mut bytes: &[u8]) -> Vec<Vec<u8>> {
+    fn push(&mut self, mut bytes: &[u8]) -> Vec<Vec<u8>> {
         let held = usize::try_from(self.skip).unwrap_or(usize::MAX);
         let held = held.min(bytes.len());
         self.skip -= held as u64;
@@ -93,10 +97,9 @@ impl Rows {
         full
     }
 
-    /// The row that is not full, if there is one.
-    #[must_use]
-    pub fn finish(self) -> Option<Vec<u8>> {
-        (!self.buffer.is_empty()).then_some(self.buffer)
+    /// Takes the row that is not full; empty if there is none.
+    fn take_rest(&mut self) -> Vec<u8> {
+        core::mem::take(&mut self.buffer)
     }
 }
 
@@ -233,12 +236,18 @@ impl Turn {
     }
 
     /// What makes rows of what comes, without what is held already.
-    #[must_use]
-    pub fn rows(&self) -> Rows {
+    fn rows(&self) -> Rows {
         Rows {
             buffer: Vec::new(),
             skip: self.overlap,
         }
+    }
+
+    /// The lease of what it has not put away. No other request's is the same: those are drawn at random.
+    fn lease(&self) -> Option<Lease> {
+        let holder = self.turn.filter(|_| !self.chunk.spilled)?;
+        let Chunk { upload, n, .. } = self.chunk;
+        Some(Lease { upload, n, holder })
     }
 
     /// Refuses more of a request that another one has taken over from meanwhile, or whose upload has ended:
@@ -269,6 +278,69 @@ impl Turn {
             true => Err(offset_differs(held)),
             false => Ok(end),
         }
+    }
+}
+
+/// Keeps what `next` gives of a chunk, to the last byte before a cut: `add` writes a row, which begins at its
+/// place in the part, and answers where it ends; of an empty one it only checks that it would be let in
+/// ([`Turn::may_write`]). Holds a lease meanwhile, but for what is staged from memory, which is being put away
+/// already. Answers how much of the part is held then.
+///
+/// # Errors
+/// What `add` answers.
+pub async fn keep<P: AsRef<[u8]>, E>(
+    turn: &Turn,
+    leases: &RefCell<Leases>,
+    pause: impl AsyncFn(Duration),
+    next: impl AsyncFnMut() -> Option<P>,
+    mut add: impl AsyncFnMut(u64, Vec<u8>) -> Result<u64, E>,
+) -> Result<u64, E> {
+    let (mut kept, mut rows) = (turn.begin(), turn.rows());
+    let leased = turn.lease().map(|lease| Leased { leases, lease });
+    let asked = async || {
+        let Some(Leased { lease, .. }) = &leased else {
+            return pending().await;
+        };
+        let asked = leases.borrow_mut().hold(*lease);
+        // One that was ended asks no more.
+        if asked.await.is_err() {
+            pending().await
+        }
+    };
+    let stall = None;
+    let holder = Holder {
+        asked,
+        pause,
+        stall,
+    };
+    let read = holder.read(next, async |read| {
+        let full = match read {
+            Read::Piece(piece) => rows.push(piece.as_ref()),
+            Read::Stalled | Read::Asked => vec![rows.take_rest()],
+        };
+        for row in full {
+            match add(kept, row).await {
+                Ok(end) => kept = end,
+                Err(error) => return ControlFlow::Break(error),
+            }
+        }
+        ControlFlow::Continue(())
+    });
+    match read.await {
+        ControlFlow::Break(error) => Err(error),
+        ControlFlow::Continue(()) => add(kept, rows.take_rest()).await,
+    }
+}
+
+/// Ends a lease with whoever held it.
+struct Leased<'a> {
+    leases: &'a RefCell<Leases>,
+    lease: Lease,
+}
+
+impl Drop for Leased<'_> {
+    fn drop(&mut self) {
+        self.leases.borrow_mut().end(self.lease);
     }
 }
 
@@ -330,8 +402,87 @@ pub fn offset_differs(held: u64) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use core::cell::Cell;
+    use core::future::poll_fn;
+    use core::pin::pin;
+    use core::task::Poll;
+
+    use chatlift_shared::LinkId;
+    use futures_channel::mpsc::unbounded;
+    use futures_util::{FutureExt as _, StreamExt as _};
     use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn who_asks_is_told_of_what_fills_no_row_when_it_is_quiet_or_has_waited() {
+        let upload = UploadId::new(LinkId::from_bytes([1; 12]), [2; 6]);
+        let chunk = Chunk {
+            upload,
+            n: 1,
+            offset: 0,
+            length: 100,
+            part_len: 100,
+            sha256: None,
+            writer: None,
+            spilled: false,
+        };
+        let (leases, over) = (RefCell::new(Leases::default()), Cell::new(Duration::ZERO));
+        let turn = Turn::take(&Turns::default(), chunk).expect("nobody else's");
+        let rows = RefCell::new(Vec::new());
+        let (send, mut pieces) = unbounded::<Vec<u8>>();
+        let pause = async |time| {
+            poll_fn(|_| match over.get() >= time {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            })
+            .await;
+        };
+        let mut keeping = pin!(keep(
+            &turn,
+            &leases,
+            pause,
+            async || pieces.next().await,
+            async |begin, row: Vec<u8>| {
+                let end = begin + row.len() as u64;
+                rows.borrow_mut().push((begin, end));
+                Ok::<_, Problem>(end)
+            },
+        ));
+        let come = |bytes: usize| send.unbounded_send(vec![7; bytes]).expect("read");
+        let mut goes_on = || assert_eq!(keeping.as_mut().now_or_never(), None);
+        let ask = || leases.borrow_mut().ask(upload).remove(0);
+
+        come(30);
+        goes_on();
+        let mut told = ask();
+        goes_on();
+        come(3);
+        goes_on();
+        assert_eq!((told.try_recv(), rows.take()), (Ok(None), vec![]));
+        over.set(Duration::from_millis(250));
+        goes_on();
+        assert!(told.try_recv().is_err());
+        assert_eq!(rows.take(), [(0, 33)]);
+
+        // Its sender is still there, and never quiet.
+        over.set(Duration::from_millis(249));
+        let mut told = ask();
+        come(3);
+        goes_on();
+        assert_eq!((told.try_recv(), rows.take()), (Ok(None), vec![]));
+        over.set(Duration::from_secs(1));
+        come(3);
+        goes_on();
+        assert!(told.try_recv().is_err());
+        assert_eq!(rows.take(), [(33, 39)]);
+
+        let mut told = ask();
+        drop(send);
+        assert_eq!(keeping.now_or_never(), Some(Ok(39)));
+        assert!(told.try_recv().is_err());
+        assert!(leases.borrow_mut().ask(upload).is_empty());
+    }
 
     #[test]
     fn a_link_has_room_for_as_many_parts_as_pages_send_and_not_for_all_that_can_be_begun() {
@@ -424,7 +575,7 @@ mod tests {
                     kept.extend(row);
                 }
             }
-            kept.extend(rows.finish().unwrap_or_default());
+            kept.extend(rows.take_rest());
             prop_assert_eq!(kept, sent);
         }
     }

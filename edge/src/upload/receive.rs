@@ -6,17 +6,18 @@
 //! does not get there, when somebody asks how far the upload is, and when nothing more comes for a while.
 
 use core::future::pending;
+use core::time::Duration;
 
 use chatlift_shared::api::CompleteUpload;
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::part_len;
 use chatlift_shared::{AppId, Problem, ProblemCode, UploadId};
 
-use super::source::{Keeping, Source};
+use super::source::Source;
 use crate::link::command;
 use crate::link::flow::{Segment, Way};
 use crate::link::key::object_key;
-use crate::link::lease::{Lease, LeaseAnswer};
+use crate::link::lease::{Holder, Lease, LeaseAnswer};
 use crate::link::reply::{FoundFile, Sealing};
 use crate::link::serial;
 use crate::link::stage::Chunk;
@@ -27,6 +28,10 @@ use crate::service::Service;
 /// Bytes on their way from which on a lease is held for them. Fewer are sent again sooner than the link
 /// is asked.
 const LEASED_MIN: u64 = 512 * 1024;
+
+/// How long nothing may come of a part before what came is staged: a network that goes away without a word
+/// must not hide it.
+const STALL: Duration = Duration::from_secs(1);
 
 /// The upload that the bytes of a request are for.
 #[derive(Clone, Debug)]
@@ -132,11 +137,12 @@ where
             n: chunk.n,
             holder: self.world.random(),
         };
-        let keeping = Keeping {
+        let holder = Holder {
             asked: async || self.asked(lease, chunk.length).await,
             pause: async |time| self.world.pause(time).await,
-            yields: matches!(target.by, By::Serial { .. }),
+            stall: Some(STALL),
         };
+        let yields = matches!(target.by, By::Serial { .. });
         let mut staged = None;
         let spill = async |body, begin, length| {
             let spilled = Chunk {
@@ -150,7 +156,7 @@ where
             staged = Some(kept);
             more
         };
-        let taken = source.take_kept(before, chunk.length, put, keeping, spill);
+        let taken = source.take_kept(before, chunk.length, put, (holder, yields), spill);
         let error = match taken.await {
             None => return Ok(None),
             Some(Ok(put)) => return self.record(target, chunk.n, put).await.map(Some),

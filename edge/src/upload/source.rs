@@ -4,20 +4,18 @@
 use core::cell::{Cell, RefCell};
 use core::future::pending;
 use core::mem;
+use core::ops::ControlFlow;
 use core::time::Duration;
 use std::collections::VecDeque;
 
-use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use futures_channel::mpsc::{UnboundedReceiver, unbounded};
 use futures_channel::oneshot;
 use futures_util::StreamExt as _;
 use futures_util::future::{Either, join, select};
 
 use crate::checksum::Algorithm;
+use crate::link::lease::{Holder, Read};
 use crate::ports::{BucketError, Feed, Hash as _, Piece, Sink};
-
-/// How long nothing may come of a part before what came is staged: a network that goes away without a word
-/// must not hide it.
-const STALL: Duration = Duration::from_secs(1);
 
 /// What became of bytes that were taken.
 #[derive(Clone, Copy, Debug)]
@@ -26,16 +24,6 @@ pub(super) struct Taken<T> {
     pub(super) said: T,
     /// How many bytes it was given.
     pub(super) bytes: u64,
-}
-
-/// What bytes are kept for while they travel.
-pub(super) struct Keeping<Ask, Pause> {
-    /// Is done when somebody wants to know what came. Called again, it tells that this is staged.
-    pub(super) asked: Ask,
-    /// Waits.
-    pub(super) pause: Pause,
-    /// Whether who asks takes over, so that nothing more may reach the consumer.
-    pub(super) yields: bool,
 }
 
 /// A feed that is taken piece by piece.
@@ -199,14 +187,15 @@ impl<F: Feed> Source<F> {
     /// Has `consume` take the next `length` bytes, after `before`, as one body. What comes is kept until the
     /// end, however fast the consumer reads. `into` gets it, with its place among these bytes and its
     /// length, when somebody asks for it, when nothing more comes for a while, and when the consumer fails;
-    /// it answers whether it takes more. `None` where memory is short; an error of `None` where all that came
-    /// was left to who asked.
+    /// it answers whether it takes more. Who asks takes over if the holder `yields`: nothing more reaches the
+    /// consumer then. `None` where memory is short; an error of `None` where all that came was left to who
+    /// asked.
     pub(super) async fn take_kept<T, E>(
         &mut self,
         before: Option<(F::Body, u64)>,
         length: u64,
         consume: impl AsyncFnOnce(F::Body) -> Result<T, E>,
-        keeping: Keeping<impl AsyncFn(), impl AsyncFn(Duration)>,
+        (holder, yields): (Holder<impl AsyncFn(), impl AsyncFn(Duration)>, bool),
         mut into: impl AsyncFnMut(F::Body, u64, u64) -> bool,
     ) -> Option<Result<T, Option<E>>> {
         let _share = self.feed.share(length)?;
@@ -215,7 +204,36 @@ impl<F: Feed> Source<F> {
         let kept = RefCell::new(Kept::default());
         let said = {
             let (pieces, arrived) = unbounded();
-            let read = self.read(length, pieces, &kept, &keeping, &mut into);
+            let (asked, is_asked) = oneshot::channel();
+            let mut came = 0;
+            let next = async || {
+                if came == length {
+                    return None;
+                }
+                let piece = self.take_piece(length - came).await?;
+                came += piece.length();
+                Some(piece)
+            };
+            let take = async |read| {
+                match read {
+                    Read::Piece(piece) => {
+                        kept.borrow_mut().push(F::Piece::clone(&piece));
+                        // A consumer that has failed takes no more; what comes is kept all the same.
+                        let _ = pieces.unbounded_send(piece);
+                    }
+                    Read::Asked if yields => return ControlFlow::Break(()),
+                    Read::Asked | Read::Stalled => spill::<F>(&kept, &mut into).await,
+                }
+                ControlFlow::Continue(())
+            };
+            let read = async {
+                let read = holder.read(next, take).await;
+                // What is written ends with it.
+                pieces.close_channel();
+                if read.is_break() {
+                    let _ = asked.send(());
+                }
+            };
             let (consumed, ended) = oneshot::channel::<()>();
             let consuming = async {
                 let said = consume(body).await;
@@ -226,66 +244,19 @@ impl<F: Feed> Source<F> {
             let writing = select(Box::pin(write::<F>(before, length, arrived, sink)), ended);
             let travel = join(consuming, join(read, writing));
             let taken_over = async {
-                match keeping.yields {
-                    true => (keeping.asked)().await,
-                    false => pending().await,
+                if is_asked.await.is_err() {
+                    pending().await
                 }
             };
             match select(Box::pin(travel), Box::pin(taken_over)).await {
                 Either::Left(((said, _), _)) => said.map_err(Some),
-                Either::Right(_) => Err(None),
+                Either::Right(((), _)) => Err(None),
             }
         };
         if said.is_err() {
             spill::<F>(&kept, &mut into).await;
         }
         Some(said)
-    }
-
-    /// Reads `length` bytes, or all there are. Once somebody has asked for what came, nothing is spilled
-    /// before the end: who was told how much is held goes on from there.
-    async fn read(
-        &mut self,
-        length: u64,
-        pieces: UnboundedSender<F::Piece>,
-        kept: &RefCell<Kept<F::Piece>>,
-        keeping: &Keeping<impl AsyncFn(), impl AsyncFn(Duration)>,
-        into: &mut impl AsyncFnMut(F::Body, u64, u64) -> bool,
-    ) {
-        let ask = async || match keeping.yields {
-            true => pending().await,
-            false => (keeping.asked)().await,
-        };
-        let was_asked = Cell::new(false);
-        let (mut came, mut asking) = (0, Box::pin(ask()));
-        while came < length {
-            let mut next = Box::pin(self.take_piece(length - came));
-            let read = loop {
-                let stalled = Box::pin(async {
-                    match was_asked.get() {
-                        true => pending().await,
-                        false => (keeping.pause)(STALL).await,
-                    }
-                });
-                match select(next.as_mut(), select(asking.as_mut(), stalled)).await {
-                    Either::Left((read, _)) => break read,
-                    Either::Right((Either::Left(_), _)) => {
-                        was_asked.set(true);
-                        spill::<F>(kept, into).await;
-                        // Asked anew, it tells that all is staged.
-                        asking = Box::pin(ask());
-                    }
-                    Either::Right((Either::Right(_), _)) => spill::<F>(kept, into).await,
-                }
-            };
-            let Some(piece) = read else {
-                return;
-            };
-            came += piece.length();
-            kept.borrow_mut().push(piece.clone());
-            // A consumer that has failed takes no more; what comes is kept all the same.
-            let _ = pieces.unbounded_send(piece);
-        }
     }
 }
 

@@ -236,7 +236,7 @@ impl LinkObject {
     async fn stage(&self, request: Request) -> Result<Response> {
         let chunk: Chunk = links::argument(&request)?;
         let answer = match self.take_over(chunk)? {
-            Ok(Some(keeper)) => match keeper.keep(reader(&request)?).await? {
+            Ok(Some(keeper)) => match keeper.keep(reader(&request)?, &self.leases).await? {
                 // Another request made the part whole while this one arrived.
                 Err(problem)
                     if problem.code == ProblemCode::OffsetDiffers

@@ -5,11 +5,13 @@ use std::rc::Rc;
 
 use chatlift_shared::{Problem, UploadId};
 use worker::{
-    FixedLengthStream, Response, ResponseBody, Result, SqlStorageValue, Storage, worker_sys,
+    Delay, FixedLengthStream, Response, ResponseBody, Result, SqlStorageValue, Storage, worker_sys,
 };
 
 use super::counts;
 use super::read::Reader;
+use crate::link::lease::Leases;
+use crate::link::stage;
 use crate::link::stage::{Chunk, Turn, Turns};
 use crate::link::state::LinkState;
 
@@ -88,8 +90,9 @@ impl Keeper {
             Err(problem) => return Ok(Err(problem)),
         };
         let held = staged(&storage, chunk.upload, chunk.n)?;
-        let row = row(&storage, chunk.upload, chunk.n, chunk.offset)?;
-        let admitted = turn.admit(held, rows(&storage)?, || row.is_some());
+        let begins_row =
+            chunk.offset < held && row(&storage, chunk.upload, chunk.n, chunk.offset)?.is_some();
+        let admitted = turn.admit(held, rows(&storage)?, || begins_row);
         Ok(admitted.map(|()| Self {
             storage,
             cached,
@@ -101,49 +104,67 @@ impl Keeper {
     pub(super) async fn keep(
         self,
         reader: Option<Reader>,
+        leases: &RefCell<Leases>,
     ) -> Result<core::result::Result<u64, Problem>> {
-        let (mut kept, mut rows) = (self.turn.begin(), self.turn.rows());
-        if let Some(mut reader) = reader {
-            // A stream that breaks off ends the chunk early; what arrived is kept.
-            while let Ok(Some(piece)) = reader.next().await {
-                for row in rows.push(&piece.to_vec()) {
-                    match self.add(kept, row)? {
-                        Ok(end) => kept = end,
-                        Err(problem) => return Ok(Err(problem)),
-                    }
-                }
-            }
-        }
-        match rows.finish() {
-            Some(row) => self.add(kept, row),
-            None => Ok(self.may_write(kept).map(|()| kept)),
+        let mut reader = reader;
+        // A stream that breaks off ends the chunk early; what arrived is kept.
+        let next = async || match &mut reader {
+            Some(reader) => reader
+                .next()
+                .await
+                .ok()
+                .flatten()
+                .map(|piece| piece.to_vec()),
+            None => None,
+        };
+        let add = async |begin, row| self.add(begin, row);
+        match stage::keep(&self.turn, leases, Delay::from, next, add).await {
+            Ok(held) => Ok(Ok(held)),
+            Err(Refused::Problem(problem)) => Ok(Err(problem)),
+            Err(Refused::Storage(error)) => Err(error),
         }
     }
 
     /// Adds a row; answers where it ends.
-    fn add(&self, begin: u64, row: Vec<u8>) -> Result<core::result::Result<u64, Problem>> {
+    fn add(&self, begin: u64, row: Vec<u8>) -> core::result::Result<u64, Refused> {
         let Chunk { upload, n, .. } = *self.turn.chunk();
-        let held = staged(&self.storage, upload, n)?;
-        let end = self.may_write(begin);
-        let end = end.and_then(|()| self.turn.end_of(begin, row.len() as u64, held));
-        if end.is_ok() {
-            let cursor = self.storage.sql().exec(
-                "INSERT INTO stage (upload, n, offset, bytes) VALUES (?, ?, ?, ?)",
-                vec![
-                    upload.to_string().into(),
-                    i32::from(n).into(),
-                    // Far below 2^53: a part has 95 MiB at most.
-                    SqlStorageValue::Integer(i64::try_from(begin).unwrap_or(i64::MAX)),
-                    row.into(),
-                ],
-            )?;
-            counts::rows_written(cursor.rows_written());
+        self.turn.may_write(begin, self.cached.borrow().as_ref())?;
+        if row.is_empty() {
+            return Ok(begin);
         }
+        let held = staged(&self.storage, upload, n)?;
+        let end = self.turn.end_of(begin, row.len() as u64, held)?;
+        let cursor = self.storage.sql().exec(
+            "INSERT INTO stage (upload, n, offset, bytes) VALUES (?, ?, ?, ?)",
+            vec![
+                upload.to_string().into(),
+                i32::from(n).into(),
+                // Far below 2^53: a part has 95 MiB at most.
+                SqlStorageValue::Integer(i64::try_from(begin).unwrap_or(i64::MAX)),
+                row.into(),
+            ],
+        )?;
+        counts::rows_written(cursor.rows_written());
         Ok(end)
     }
+}
 
-    fn may_write(&self, kept: u64) -> core::result::Result<(), Problem> {
-        self.turn.may_write(kept, self.cached.borrow().as_ref())
+/// Why a row was not added.
+#[derive(Debug)]
+enum Refused {
+    Problem(Problem),
+    Storage(worker::Error),
+}
+
+impl From<Problem> for Refused {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+impl From<worker::Error> for Refused {
+    fn from(error: worker::Error) -> Self {
+        Self::Storage(error)
     }
 }
 

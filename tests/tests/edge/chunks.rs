@@ -3,6 +3,7 @@
 
 use std::io::Write as _;
 use std::net::TcpStream;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -92,17 +93,17 @@ impl Scene {
         send_cut(origin, &head, rest.len() as u64, &rest[..sent]).expect("a cut request");
     }
 
-    /// Begins to send part 1 from `offset` to its end, as far as `sent` bytes.
-    fn begin(&self, origin: &str, offset: usize, sent: usize) -> TcpStream {
-        let rest = &self.part[offset..];
+    /// Begins to send a chunk of part 1, as far as `sent` bytes.
+    fn begin(&self, origin: &str, chunk: Range<usize>, sent: usize) -> TcpStream {
+        let bytes = &self.part[chunk.clone()];
         let head = format!(
             "{}host: edge\r\ncontent-length: {}\r\n\r\n",
-            self.head(origin, offset),
-            rest.len(),
+            self.head(origin, chunk.start),
+            bytes.len(),
         );
         let mut stream = TcpStream::connect(origin.trim_start_matches("http://")).expect("it");
         stream.write_all(head.as_bytes()).expect("a head");
-        stream.write_all(&rest[..sent]).expect("a beginning");
+        stream.write_all(&bytes[..sent]).expect("a beginning");
         stream
     }
 
@@ -139,21 +140,33 @@ impl Scene {
 /// 16 MB went twice.
 #[test]
 fn who_asks_while_a_part_is_on_its_way_is_told_of_all_that_has_come() {
+    tells_of_all_that_has_come(82, PART);
+}
+
+/// Of each chunk that was on its way at a reload, the row that was being filled went twice.
+#[test]
+fn who_asks_while_a_chunk_is_on_its_way_is_told_of_all_that_has_come() {
+    tells_of_all_that_has_come(83, PART - 1);
+}
+
+/// Asks while the first `length` bytes of a part are on their way.
+fn tells_of_all_that_has_come(seed: u64, length: u64) {
     let stage = shared();
     let app = stage.edge.app();
     let link = app.link(ANY_FILE);
     let file = Random {
-        seed: 82,
+        seed,
         size: PART + 7,
     };
     let scene = Scene::new(app.page(&link), file);
     let origin = stage.edge.origin();
     let sent = 4_000_000;
-    let mut on_its_way = scene.begin(&origin, 0, sent);
+    let length = usize::try_from(length).expect("fits");
+    let mut on_its_way = scene.begin(&origin, 0..length, sent);
     let more = scene.part[sent..].to_vec();
     let told = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        // It never stalls, for as long as is waited.
+        // It never stalls, for as long as is waited, and fills no row.
         scope.spawn(|| {
             for byte in more.chunks(1).take(3_000) {
                 if told.load(Ordering::Relaxed) || on_its_way.write_all(byte).is_err() {
@@ -237,7 +250,7 @@ fn the_chunk_that_came_last_takes_over_from_one_that_is_still_arriving() {
     let scene = Scene::new(app.page(&app.link(ANY_FILE)), file);
     let part = &scene.part;
     let origin = stage.edge.origin();
-    let mut old = scene.begin(&origin, 0, 600_000);
+    let mut old = scene.begin(&origin, 0..part.len(), 600_000);
     wait_for("the beginning", WITHIN, || {
         (!scene.known().staged.is_empty()).then_some(())
     });
@@ -248,7 +261,7 @@ fn the_chunk_that_came_last_takes_over_from_one_that_is_still_arriving() {
     let offset = problem.offset.expect("the place to go on");
     assert!(offset <= 600_000, "{offset}");
     let at = usize::try_from(offset).expect("fits");
-    let mut new = scene.begin(&origin, at, 300_000);
+    let mut new = scene.begin(&origin, at..part.len(), 300_000);
     wait_for("the next beginning", WITHIN, || {
         (scene.known().staged.first()?.offset > offset).then_some(())
     });
