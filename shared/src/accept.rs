@@ -63,7 +63,7 @@ const KINDS: &[Kind] = &[
     kind(
         "type.audio",
         &["audio/"],
-        &["mp3", "m4a", "wav", "ogg", "amr", "aac", "flac"],
+        &["mp3", "m4a", "wav", "ogg", "amr", "aac", "flac", "silk"],
     ),
     kind("type.text", &["text/"], &["txt", "csv", "md"]),
     kind(

@@ -35,8 +35,8 @@ pub enum Error {
         /// The installer's last words.
         said: String,
     },
-    /// Debian packages are missing, and this user may not install them.
-    #[error("these Debian packages are missing and only root can install them: {0}")]
+    /// Packages are missing, and this user may not install them.
+    #[error("these packages are missing and only root can install them: {0}")]
     PackagesMissing(String),
     /// Another program listens on the port.
     #[error(

@@ -18,6 +18,7 @@ pub mod imports;
 pub mod native;
 pub mod old_chromium;
 pub mod operator;
+pub mod packages;
 pub mod page;
 pub mod process;
 pub mod python;

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use crate::Error;
-use crate::old_chromium::{OLD_CHROMIUMS, OldChromium};
+pub use crate::packages::{browsers, ensure_browser, ensure_programs};
 use crate::root::at;
-use crate::run::{cargo, output, quiet, run};
+use crate::run::{cargo, output, run};
 
 /// The only target that page and worker are built for.
 pub const WASM_TARGET: &str = "wasm32-unknown-unknown";
@@ -54,6 +54,15 @@ pub const TRUNK: CargoTool = CargoTool {
     program: "trunk",
     locked: true,
     purpose: "trunk serve",
+};
+
+/// Decodes voice messages in SILK; Debian has no package of it.
+pub(crate) const RUST_SILK: CargoTool = CargoTool {
+    package: "rust-silk",
+    version: "0.1.4",
+    program: "rust-silk",
+    locked: true,
+    purpose: "the backend's conversions",
 };
 
 /// Drives Firefox in the browser tests; Debian has no package of it.
@@ -246,131 +255,6 @@ pub fn ensure_npm() -> Result<(), Error> {
             .args(["ci", "--no-progress"]),
     )?;
     installed("node_modules", &ci)
-}
-
-/// The Debian packages of the browser tests, by a program or file that tells that they are there.
-const BROWSER_PACKAGES: [(&str, &str); 7] = [
-    ("chromium", "/usr/bin/chromium"),
-    ("chromium-driver", "/usr/bin/chromedriver"),
-    ("firefox-esr", "/usr/bin/firefox-esr"),
-    ("webkit2gtk-driver", "/usr/bin/WebKitWebDriver"),
-    // WebKitGTK's MiniBrowser needs a display.
-    ("xvfb", "/usr/bin/Xvfb"),
-    // The Arabic page.
-    (
-        "fonts-dejavu-core",
-        "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",
-    ),
-    // The Chinese page in a screenshot is blank boxes without it.
-    (
-        "fonts-noto-cjk",
-        "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc",
-    ),
-];
-
-/// The Debian packages that the backend converts, scans and keeps its jobs with, and those that its
-/// tests open the results with.
-const PROGRAM_PACKAGES: [(&str, &str); 19] = [
-    ("bubblewrap", "/usr/bin/bwrap"),
-    ("util-linux", "/usr/bin/prlimit"),
-    (
-        "libreoffice-writer-nogui",
-        "/usr/lib/libreoffice/program/libswlo.so",
-    ),
-    (
-        "libreoffice-calc-nogui",
-        "/usr/lib/libreoffice/program/libsclo.so",
-    ),
-    (
-        "libreoffice-impress-nogui",
-        "/usr/lib/libreoffice/program/libsdlo.so",
-    ),
-    ("ffmpeg", "/usr/bin/ffmpeg"),
-    ("poppler-utils", "/usr/bin/pdftoppm"),
-    ("poppler-data", "/usr/share/poppler"),
-    ("libheif-examples", "/usr/bin/heif-convert"),
-    ("libimage-exiftool-perl", "/usr/bin/exiftool"),
-    ("librsvg2-bin", "/usr/bin/rsvg-convert"),
-    ("qpdf", "/usr/bin/qpdf"),
-    ("libarchive-tools", "/usr/bin/bsdtar"),
-    ("libtiff-tools", "/usr/bin/tiff2rgba"),
-    (
-        "fonts-noto-cjk",
-        "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc",
-    ),
-    // The samples are made and looked at with these.
-    ("imagemagick", "/usr/bin/identify"),
-    ("python3-uno", "/usr/lib/python3/dist-packages/uno.py"),
-    ("clamav-daemon", "/usr/sbin/clamd"),
-    ("postgresql", "/usr/lib/postgresql"),
-];
-
-/// Chromium, Firefox and WebKitGTK with their drivers, old Chromiums, and fonts for the Chinese and
-/// the Arabic page.
-///
-/// # Errors
-/// When something is missing and cannot be installed.
-pub fn ensure_browser() -> Result<(), Error> {
-    ensure_packages(&BROWSER_PACKAGES, "the browser tests")?;
-    GECKODRIVER.ensure()?;
-    OLD_CHROMIUMS.iter().try_for_each(OldChromium::ensure)
-}
-
-/// The browsers that the tests run in, with their versions as they say them.
-///
-/// # Errors
-/// When one of them does not start.
-pub fn browsers() -> Result<String, Error> {
-    let mut all = Vec::new();
-    for program in ["/usr/bin/chromium", "/usr/bin/firefox-esr"] {
-        let said = quiet(Command::new(program).arg("--version"))?;
-        all.push(said.trim().to_owned());
-    }
-    // Its driver says none.
-    let version = ["-W", "-f", "${Version}", "webkit2gtk-driver"];
-    let webkit = quiet(Command::new("dpkg-query").args(version))?;
-    all.push(format!("WebKitGTK {webkit}"));
-    let old = OLD_CHROMIUMS.map(|old| format!("Chromium {}", old.version));
-    all.extend(old);
-    Ok(all.join(", "))
-}
-
-/// LibreOffice, ffmpeg and the other programs of the backend.
-///
-/// # Errors
-/// When a package is missing and cannot be installed.
-pub fn ensure_programs() -> Result<(), Error> {
-    ensure_packages(&PROGRAM_PACKAGES, "the backend's conversions")
-}
-
-fn ensure_packages(packages: &[(&'static str, &str)], purpose: &str) -> Result<(), Error> {
-    let missing: Vec<&str> = packages
-        .iter()
-        .filter(|(_, sign)| !fs::exists(sign).unwrap_or(false))
-        .map(|(package, _)| *package)
-        .collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let list = missing.join(" ");
-    println!("installing {list} for {purpose}");
-    let root = output(Command::new("id").arg("-u")).is_ok_and(|id| id.stdout == b"0\n");
-    let apt = |args: &[&str]| {
-        let mut command = Command::new(if root { "apt-get" } else { "sudo" });
-        if !root {
-            command.args(["-n", "apt-get"]);
-        }
-        command.args(args).env("DEBIAN_FRONTEND", "noninteractive");
-        output(&mut command)
-    };
-    if !root && !output(Command::new("sudo").args(["-n", "true"])).is_ok_and(|o| o.status.success())
-    {
-        return Err(Error::PackagesMissing(list));
-    }
-    installed("Debian's package lists", &apt(&["update", "-qq"])?)?;
-    let mut install = vec!["install", "-y", "-qq", "--no-install-recommends"];
-    install.extend(&missing);
-    installed(&list, &apt(&install)?)
 }
 
 /// Serves the page to a frontend developer with live reload.

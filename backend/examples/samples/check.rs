@@ -20,6 +20,8 @@ pub(crate) enum Check {
     Pages(&'static str, u32),
     /// Sound of three seconds with this codec.
     Sound(&'static str),
+    /// Sound of one tone: with this codec, as long in seconds, and of this frequency in hertz.
+    Tone(&'static str, f64, u32),
     /// Video of three seconds with H.264 and AAC.
     Video,
     /// Video of this size as phones play it, with or without sound.
@@ -87,6 +89,19 @@ pub(crate) fn check(path: &Path, check: Check) -> Result<String, String> {
                 return Err(format!("ffprobe: {streams:?}"));
             }
             Ok(format!("ffprobe: {codec}, {:.1} s", seconds(file)?))
+        }
+        Check::Tone(codec, length, frequency) => {
+            let (streams, seconds, hertz) = (probe(file)?, duration(file)?, hertz(file)?);
+            let said = format!("ffprobe: {streams:?}, {seconds:.1} s, {hertz:.0} Hz");
+            let near = |found: f64, wanted: f64, by: f64| (found - wanted).abs() < by;
+            // An encoder adds some 50 ms of silence.
+            match streams == [codec]
+                && near(seconds, length, 0.2)
+                && near(hertz, frequency.into(), 15.0)
+            {
+                true => Ok(said),
+                false => Err(said),
+            }
         }
         Check::Film(width, height) => {
             let said = streams(file)?;
@@ -226,7 +241,36 @@ fn streams(file: &str) -> Result<Vec<String>, String> {
         .collect())
 }
 
+/// The frequency of a tone, in hertz: half as many as the waves cross zero.
+fn hertz(file: &str) -> Result<f64, String> {
+    const RATE: f64 = 24_000.0;
+    let key = "lavfi.astats.1.Zero_crossings_rate";
+    let filter =
+        format!("aresample={RATE},astats=metadata=1:reset=0,ametadata=print:key={key}:file=-");
+    let arguments = [
+        "-v", "error", "-i", file, "-ac", "1", "-af", &filter, "-f", "null", "-",
+    ];
+    let said = program("ffmpeg", "ffmpeg", &arguments)?;
+    let rate = said
+        .lines()
+        .rev()
+        .find_map(|l| l.strip_prefix(key)?.strip_prefix('='));
+    let rate: f64 = rate
+        .and_then(|n| n.parse().ok())
+        .ok_or("ffmpeg finds no sound")?;
+    Ok(rate * RATE / 2.0)
+}
+
 fn seconds(file: &str) -> Result<f64, String> {
+    let seconds = duration(file)?;
+    if (2.8..3.3).contains(&seconds) {
+        Ok(seconds)
+    } else {
+        Err(format!("ffprobe: {seconds} s"))
+    }
+}
+
+fn duration(file: &str) -> Result<f64, String> {
     let arguments = [
         "-v",
         "error",
@@ -237,13 +281,5 @@ fn seconds(file: &str) -> Result<f64, String> {
         file,
     ];
     let said = program("ffprobe", "ffmpeg", &arguments)?;
-    let seconds: f64 = said
-        .trim()
-        .parse()
-        .map_err(|_| format!("ffprobe: {said}"))?;
-    if (2.8..3.3).contains(&seconds) {
-        Ok(seconds)
-    } else {
-        Err(format!("ffprobe: {seconds} s"))
-    }
+    said.trim().parse().map_err(|_| format!("ffprobe: {said}"))
 }

@@ -1,4 +1,4 @@
-//! Sample files, made by LibreOffice, ImageMagick, libheif, ffmpeg and qpdf.
+//! Sample files, made by LibreOffice, ImageMagick, libheif, ffmpeg, rust-silk and qpdf.
 
 use std::fs;
 use std::io::Write as _;
@@ -318,6 +318,7 @@ fn media(folder: &Path) -> Result<(), String> {
         "voice.amr",
     )
     .or_else(|_| amr(folder))?;
+    silk(folder)?;
     let h264 = [
         "-c:v",
         "libx264",
@@ -368,6 +369,36 @@ fn media(folder: &Path) -> Result<(), String> {
     let vp8 = ["-c:v", "libvpx", "-c:a", "libopus", "-shortest"];
     make(&[&picture, &sound], &vp8, "clip.webm")?;
     Ok(())
+}
+
+/// A tone in SILK, as QQ writes it and as WeChat does, under the name that WeChat gives it.
+fn silk(folder: &Path) -> Result<(), String> {
+    let tone = folder.join("tone.wav");
+    let sine = "sine=frequency=440:duration=3:sample_rate=24000";
+    let arguments = [
+        "-loglevel",
+        "error",
+        "-y",
+        "-f",
+        "lavfi",
+        "-i",
+        sine,
+        text(&tone),
+    ];
+    program("ffmpeg", "ffmpeg", &arguments)?;
+    for (name, options) in [
+        ("voice.silk", &[][..]),
+        ("voice-wechat.amr", &["--tencent"]),
+    ] {
+        let target = folder.join(name);
+        let files = ["encode", "--quiet", "-i", text(&tone), "-o", text(&target)];
+        let output = Command::new("rust-silk").args(files).args(options).output();
+        match output {
+            Ok(output) if output.status.success() => {}
+            failed => return Err(format!("rust-silk: {failed:?}")),
+        }
+    }
+    cut(folder, "voice.silk", "voice-cut.silk")
 }
 
 /// Three seconds of AMR-NB at 4.75 kbit/s, frames of silence (RFC 4867 section 5.3), for an ffmpeg

@@ -1,4 +1,4 @@
-//! The outside programs that converters use: where they are, and which Debian package has them.
+//! The outside programs that converters use: where they are, and what brings them.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -39,11 +39,13 @@ pub enum Program {
     BsdTar,
     /// TIFFs of any coding.
     Tiff2Rgba,
+    /// Voice messages in SILK.
+    RustSilk,
 }
 
 impl Program {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Bubblewrap,
         Self::Prlimit,
         Self::Setpriv,
@@ -60,6 +62,7 @@ impl Program {
         Self::Qpdf,
         Self::BsdTar,
         Self::Tiff2Rgba,
+        Self::RustSilk,
     ];
 
     /// The names that it goes by, the best first.
@@ -83,10 +86,20 @@ impl Program {
             Self::Qpdf => &["qpdf"],
             Self::BsdTar => &["bsdtar"],
             Self::Tiff2Rgba => &["tiff2rgba"],
+            Self::RustSilk => &["rust-silk"],
         }
     }
 
-    /// The Debian packages that bring it.
+    /// How to install it: Debian's packages; of what Debian has not, the crate.
+    const fn installed_by(self) -> &'static str {
+        match self {
+            // Where walls let it be read.
+            Self::RustSilk => "cargo install --locked --root /usr/local",
+            _ => "apt-get install",
+        }
+    }
+
+    /// What brings it: Debian packages, or a crate with its version.
     #[must_use]
     pub const fn packages(self) -> &'static str {
         match self {
@@ -103,6 +116,7 @@ impl Program {
             Self::Qpdf => "qpdf",
             Self::BsdTar => "libarchive-tools",
             Self::Tiff2Rgba => "libtiff-tools",
+            Self::RustSilk => "rust-silk@0.1.4",
         }
     }
 
@@ -116,8 +130,9 @@ impl Program {
     #[must_use]
     pub fn missing(self) -> String {
         format!(
-            "{} is not installed: apt-get install {}",
+            "{} is not installed: {} {}",
             self.names()[0],
+            self.installed_by(),
             self.packages()
         )
     }

@@ -1,4 +1,4 @@
-//! Sound and video into MP3, M4A and MP4, by ffmpeg.
+//! Sound and video into MP3, M4A and MP4, by ffmpeg; voice messages in SILK by `rust-silk` before it.
 //!
 //! The demultiplexer is named by the type that the content told and only local files may be
 //! opened, so that a playlist in disguise leads nowhere. Metadata, which tells where a video was
@@ -6,6 +6,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Conversion, ConvertError, Converter, reject};
@@ -31,11 +32,16 @@ const CUT_SHORT: [&str; 4] = [
     "Packet corrupt",
 ];
 
+/// A voice message of WeChat or QQ, which becomes a WAV first: ffmpeg has no decoder of it.
+const SILK: &str = "audio/silk";
+/// Header of a WAV without samples, in bytes.
+const WAV_HEADER: u64 = 44;
+
 /// The converter of sound and video.
 #[derive(Clone, Debug)]
 pub(super) struct Media(pub(super) Sandbox);
 
-/// ffmpeg's name for the container, and whether it can hold video.
+/// ffmpeg's name for the container that it is given, and whether that can hold video.
 fn container(media_type: &str) -> Option<(&'static str, bool)> {
     Some(match media_type {
         "audio/amr" | "audio/amr-wb" => ("amr", false),
@@ -46,7 +52,7 @@ fn container(media_type: &str) -> Option<(&'static str, bool)> {
         "audio/aac" => ("aac", false),
         "audio/flac" => ("flac", false),
         "audio/ogg" => ("ogg", false),
-        "audio/wav" => ("wav", false),
+        "audio/wav" | SILK => ("wav", false),
         "audio/mp4" => ("mov", false),
         "video/mp4" | "video/quicktime" | "video/3gpp" => ("mov", true),
         "video/x-matroska" | "video/webm" => ("matroska", true),
@@ -77,8 +83,11 @@ impl Converter for Media {
             }
     }
 
-    fn needs(&self, _: &str, _: &str) -> &'static [Program] {
-        &[Program::Ffmpeg]
+    fn needs(&self, from: &str, _: &str) -> &'static [Program] {
+        match from {
+            SILK => &[Program::RustSilk, Program::Ffmpeg],
+            _ => &[Program::Ffmpeg],
+        }
     }
 
     fn lane(&self, _: &str) -> Lane {
@@ -131,6 +140,10 @@ impl Converter for Media {
                 ],
             ),
         };
+        let source = match conversion.from {
+            SILK => self.silk_as_wav(conversion)?,
+            _ => conversion.source.to_owned(),
+        };
         let between = conversion.folder.join(format!("result.{ending}"));
         let mut arguments: Vec<OsString> = [
             "-nostdin",
@@ -145,7 +158,7 @@ impl Converter for Media {
         ]
         .map(OsString::from)
         .into();
-        arguments.push(conversion.source.into());
+        arguments.push(source.clone().into());
         arguments.extend(how.iter().map(OsString::from));
         arguments.extend(
             [
@@ -166,7 +179,7 @@ impl Converter for Media {
             program: Program::Ffmpeg,
             arguments,
             folder: conversion.folder,
-            reads: &[conversion.source],
+            reads: &[&source],
             limits: LIMITS,
         })?;
         let cut = CUT_SHORT.iter().any(|words| ended.errors.contains(words));
@@ -178,5 +191,34 @@ impl Converter for Media {
         }
         fs::copy(between, conversion.result)?;
         Ok(())
+    }
+}
+
+impl Media {
+    /// Decodes a SILK file into a WAV in the conversion's folder.
+    fn silk_as_wav(&self, conversion: &Conversion<'_>) -> Result<PathBuf, ConvertError> {
+        let wav = conversion.folder.join("voice.wav");
+        let ended = self.0.run(&Run {
+            program: Program::RustSilk,
+            arguments: vec![
+                "decode".into(),
+                "--quiet".into(),
+                "--wav".into(),
+                "-i".into(),
+                conversion.source.into(),
+                "-o".into(),
+                wav.clone().into(),
+            ],
+            folder: conversion.folder,
+            reads: &[conversion.source],
+            limits: LIMITS,
+        })?;
+        if !ended.success {
+            return Err(reject(Rejection::Unreadable, ended.errors));
+        }
+        if fs::metadata(&wav)?.len() <= WAV_HEADER {
+            return Err(reject(Rejection::Unreadable, "no sound in it"));
+        }
+        Ok(wav)
     }
 }

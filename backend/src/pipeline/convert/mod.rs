@@ -220,7 +220,12 @@ pub fn choose(
             }
             match lacking {
                 Some(program) if able.is_empty() => {
-                    Err(reject(Rejection::ProgramMissing, program.missing()))
+                    // What people have a name for is refused by it.
+                    let rejection = match Rejection::of_kind(from) {
+                        Rejection::NoUsableFormat => Rejection::ProgramMissing,
+                        named => named,
+                    };
+                    Err(reject(rejection, program.missing()))
                 }
                 _ => Ok(Choice::Convert(able)),
             }
