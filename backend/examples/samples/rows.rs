@@ -307,6 +307,17 @@ pub(crate) const SAMPLES: &[(&str, &str, Check)] = &[
         Check::Pdf(2, &["110101199003077758", "000123456", "2026-03-04"]),
     ),
     (
+        "cases/locked_members_pw_s3cret.7z",
+        ANY,
+        Check::Refused("password-protected"),
+    ),
+    (
+        "cases/locked_names_pw_s3cret.7z",
+        ANY,
+        Check::Refused("password-protected"),
+    ),
+    ("cases/camera.dng", PICTURES, Check::Refused("raw-photo")),
+    (
         "cases/m15_mixed.zip",
         ANY,
         Check::Members(&[
