@@ -56,7 +56,8 @@ pub const DOCUMENT_MAX: u64 = 20 * 1024 * 1024;
 pub const DOCUMENT_FORMATS: [&str; 2] = ["image/jpeg", "application/pdf"];
 
 /// The apps of the scenarios, as the edge's `APPS` has them.
-pub(crate) fn apps(webhook_url: &str) -> Value {
+#[must_use]
+pub fn apps(webhook_url: &str) -> Value {
     let names = |en: &str, zh: &str| json!({ "en": en, "zh-CN": zh });
     let scene = |id: &str, title: Value, accept: &[&str], size: u64, files: u32| {
         json!({

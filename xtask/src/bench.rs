@@ -1,17 +1,24 @@
-//! `cargo xtask bench` and `cargo xtask screenshots`: the built page in real browsers, run by hand
-//! or before a release. What must hold is in the tests; this prints and draws.
+//! `cargo xtask bench` and `cargo xtask screenshots`: the built page in real browsers, and the native edge
+//! beside other servers, run by hand or before a release. What must hold is in the tests; this prints and
+//! draws.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
-use crate::run::{Target, build_one, run};
+use crate::root::{at, target};
+use crate::run::{Target, build_one, cargo, run};
 use crate::{Error, page, tools, worker};
 
 /// What can be measured, each by an example of the tests' crate, `bench_<name>`.
-const SUBJECTS: [(&str, &str); 3] = [
-    ("page", "bench_page"),
-    ("network", "bench_network"),
-    ("again", "bench_again"),
+const SUBJECTS: [(&str, &str, Needs); 4] = [
+    ("page", "bench_page", page_and_worker),
+    ("network", "bench_network", page_and_worker),
+    ("again", "bench_again", page_and_worker),
+    ("native", "bench_native", native),
 ];
+
+/// Builds and installs what a subject needs.
+type Needs = fn() -> Result<(), Error>;
 
 /// Builds, and measures what the first argument names, or all; the rest goes to the measuring
 /// program.
@@ -22,20 +29,20 @@ pub fn bench(args: &[OsString]) -> Result<(), Error> {
     let (subjects, rest): (Vec<_>, &[OsString]) = match args.split_first() {
         None => (SUBJECTS.to_vec(), &[]),
         Some((name, rest)) => {
-            let known = SUBJECTS.into_iter().find(|(subject, _)| name == subject);
+            let known = SUBJECTS.into_iter().find(|(subject, ..)| name == subject);
             let known = known.ok_or_else(|| {
                 let name = name.to_string_lossy();
                 Error::Usage(format!(
-                    "`bench` knows page, network and again, not `{name}`"
+                    "`bench` knows page, network, again and native, not `{name}`"
                 ))
             })?;
             (vec![known], rest)
         }
     };
-    page_and_worker()?;
-    subjects
-        .into_iter()
-        .try_for_each(|(_, example)| run(build_one(Target::Example(example))?.args(rest)))
+    subjects.into_iter().try_for_each(|(_, example, needs)| {
+        needs()?;
+        run(build_one(Target::Example(example))?.args(rest))
+    })
 }
 
 /// Builds, and draws every state of the page into target/screenshots.
@@ -54,4 +61,30 @@ fn page_and_worker() -> Result<(), Error> {
     page::build()?;
     worker::build()?;
     Ok(())
+}
+
+/// Where the native edge is as it is shipped.
+#[must_use]
+pub fn shipped() -> PathBuf {
+    target().join("server/chatlift-edge")
+}
+
+/// The native edge as it is shipped, and what it is compared with.
+fn native() -> Result<(), Error> {
+    tools::ensure_build()?;
+    page::build()?;
+    tools::ensure_compared()?;
+    if let Err(error) = tools::RUSTUS.ensure() {
+        println!("rustus is left out: {error}");
+    }
+    run(cargo().current_dir(at("")).args([
+        "build",
+        "--locked",
+        "--profile",
+        "server",
+        "--package",
+        "chatlift-server",
+        "--features",
+        "page",
+    ]))
 }

@@ -31,8 +31,9 @@ cargo xtask <command>
   build          build page and worker as they are shipped
   sizes          build page and worker, and print what they weigh
   imports        print which modules of edge and backend import which, and fail where they do in a circle
-  bench [page|network|again] [...]
-                 measure the page in Chromium on slow networks; `bench network --help` says more
+  bench [page|network|again|native] [...]
+                 measure the page in Chromium on slow networks, and the native edge beside other
+                 servers; `bench network --help` says more
   screenshots    draw every state of the page into target/screenshots, with an index.html
   page --serve   serve a live-reloading page to a frontend developer, against the running edge
   deploy [--dry-run] [--env production|staging]

@@ -173,12 +173,23 @@ impl Group {
     /// Memory that the group has in RAM, in bytes, by the name of the program.
     #[must_use]
     pub fn resident(&self, program: &str) -> u64 {
+        self.memory(program, "VmRSS:")
+    }
+
+    /// The most that each process of the program has had in RAM since it began, in bytes, summed.
+    #[must_use]
+    pub fn peak(&self, program: &str) -> u64 {
+        self.memory(program, "VmHWM:")
+    }
+
+    /// Sums a field of /proc/pid/status over the processes of a program, in bytes (proc_pid_status(5)).
+    fn memory(&self, program: &str, field: &str) -> u64 {
         self.members()
             .iter()
             .filter_map(|pid| fs::read_to_string(format!("/proc/{pid}/status")).ok())
             .filter(|status| status.lines().next() == Some(&format!("Name:\t{program}")))
             .filter_map(|status| {
-                let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;
+                let line = status.lines().find_map(|l| l.strip_prefix(field))?;
                 line.trim().strip_suffix(" kB")?.parse::<u64>().ok()
             })
             .map(|kib| kib * 1024)
@@ -283,6 +294,27 @@ mod tests {
         let used = group.cpu(|line| line.starts_with("sh "));
         assert!(used > Duration::from_millis(20), "{used:?}");
         assert_eq!(group.cpu(|line| line.starts_with("sleep ")), Duration::ZERO);
+        let _ = fs::remove_file(log);
+    }
+
+    #[test]
+    fn the_peak_of_memory_stays_when_the_memory_was_given_back() {
+        let log = log("peak");
+        // perl, which Debian has in any case, maps what is this large by itself and gives it back.
+        let mut used = Command::new("perl");
+        used.args([
+            "-e",
+            "$| = 1; { my $x = 'a' x 50_000_000; undef $x; } print \"up\\n\"; sleep 60",
+        ]);
+        let mut group = Group::spawn("test", &used, &log).expect("a group");
+        group
+            .wait_until(Duration::from_secs(60), || {
+                fs::read_to_string(&log).is_ok_and(|t| t.contains("up"))
+            })
+            .expect("a start");
+        let (peak, now) = (group.peak("perl"), group.resident("perl"));
+        assert!(peak >= 50_000_000 && now < peak, "{now} of {peak}");
+        assert_eq!(group.peak("another"), 0);
         let _ = fs::remove_file(log);
     }
 

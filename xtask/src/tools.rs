@@ -74,6 +74,15 @@ pub const GECKODRIVER: CargoTool = CargoTool {
     purpose: "the browser tests",
 };
 
+/// A tus server that `cargo xtask bench native` compares the native edge with.
+pub const RUSTUS: CargoTool = CargoTool {
+    package: "rustus",
+    version: "0.5.10",
+    program: "rustus",
+    locked: true,
+    purpose: "the comparison",
+};
+
 /// Where tools are kept, for all work trees.
 pub(crate) fn tools_folder() -> PathBuf {
     std::env::var_os("CHATLIFT_TOOLS").map_or_else(
@@ -255,6 +264,24 @@ pub fn ensure_npm() -> Result<(), Error> {
             .args(["ci", "--no-progress"]),
     )?;
     installed("node_modules", &ci)
+}
+
+/// The tus server of npm that `cargo xtask bench native` compares the native edge with.
+///
+/// # Errors
+/// When npm cannot fetch it.
+pub(crate) fn ensure_compared() -> Result<(), Error> {
+    let folder = at("tests/clients/compared");
+    if folder.join("node_modules/.package-lock.json").exists() {
+        return Ok(());
+    }
+    println!("installing @tus/server for the comparison");
+    let ci = output(
+        Command::new("npm")
+            .current_dir(&folder)
+            .args(["ci", "--no-progress"]),
+    )?;
+    installed("tests/clients/compared/node_modules", &ci)
 }
 
 /// Serves the page to a frontend developer with live reload.
