@@ -1,15 +1,22 @@
-//! Debian's PostgreSQL in a folder of its own, killed when dropped.
+//! Debian's PostgreSQL in a folder that is given, ended when dropped.
+//!
+//! The backend's tests of real programs compile this file too, so it uses nothing else of this crate.
 
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::scratch::{Folder, wait_for};
+/// Time between two looks at whether it is ready.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Most looks: a minute.
+const LOOKS_MAX: u32 = 1200;
 
 /// A running server.
 #[derive(Debug)]
 pub struct Postgres {
     child: Child,
-    folder: Folder,
+    folder: PathBuf,
+    settings: Vec<String>,
 }
 
 /// A program of PostgreSQL, as a user that is not root, which it refuses to run as.
@@ -30,44 +37,54 @@ fn program(name: &str) -> Command {
 }
 
 impl Postgres {
-    /// Starts an empty one.
+    /// Starts an empty one on a socket in `folder`, with settings such as `port=5433`.
     ///
     /// # Panics
     /// When it is not installed, or does not start.
     #[must_use]
-    pub fn start(name: &str) -> Self {
-        let folder = Folder::new(name);
-        let open = Command::new("chmod").arg("777").arg(folder.path()).status();
+    pub fn start(folder: &Path, settings: &[String]) -> Self {
+        let open = Command::new("chmod").arg("777").arg(folder).status();
         assert!(open.expect("chmod").success());
         let made = program("initdb")
             .args(["--auth=trust", "--username=postgres", "--no-sync"])
             .arg("--pgdata")
-            .arg(folder.path().join("data"))
+            .arg(folder.join("data"))
             .stdout(Stdio::null())
             .status();
         assert!(made.expect("initdb").success());
-        let child = run(&folder);
-        Self { child, folder }
+        Self {
+            child: run(folder, settings),
+            folder: folder.to_owned(),
+            settings: settings.to_owned(),
+        }
     }
 
     /// Kills it and starts it on what it has.
     pub fn restart(&mut self) {
-        self.kill();
-        self.child = run(&self.folder);
+        self.end("-QUIT");
+        self.start_again();
     }
 
-    fn kill(&mut self) {
-        // SIGQUIT: at once, and its children with it.
-        let quit = Command::new("kill")
-            .args(["-QUIT", &self.child.id().to_string()])
-            .status();
-        let _ = quit.map(|_| self.child.wait());
+    /// Stops it with all its connections, as an operator does.
+    pub fn stop(&mut self) {
+        self.end("-INT");
+    }
+
+    /// Starts one that was stopped on what it has.
+    pub fn start_again(&mut self) {
+        self.child = run(&self.folder, &self.settings);
+    }
+
+    fn end(&mut self, signal: &str) {
+        let pid = self.child.id().to_string();
+        let told = Command::new("kill").args([signal, &pid]).status();
+        let _ = told.map(|_| self.child.wait());
     }
 
     /// Its address.
     #[must_use]
     pub fn url(&self) -> String {
-        let folder = self.folder.path().display();
+        let folder = self.folder.display();
         format!("postgres://postgres@localhost/postgres?host={folder}")
     }
 
@@ -87,29 +104,44 @@ impl Postgres {
     }
 }
 
-fn run(folder: &Folder) -> Child {
-    let child = program("postgres")
+/// Runs the server whose data is in `folder`, and waits until it takes connections.
+fn run(folder: &Path, settings: &[String]) -> Child {
+    let data = folder.join("data");
+    let mut child = program("postgres")
         .arg("-D")
-        .arg(folder.path().join("data"))
+        .arg(&data)
         .arg("-k")
-        .arg(folder.path())
+        .arg(folder)
         .args(["-c", "listen_addresses="])
+        .args(settings.iter().flat_map(|setting| ["-c", setting]))
         .stderr(Stdio::null())
         .spawn()
         .expect("postgres");
-    wait_for("PostgreSQL", Duration::from_secs(60), || {
-        let ready = Command::new("psql")
-            .arg("-h")
-            .arg(folder.path())
-            .args(["-U", "postgres", "-tAc", "SELECT 1"])
-            .output();
-        ready.is_ok_and(|out| out.status.success()).then_some(())
-    });
-    child
+    let pid = child.id().to_string();
+    for _ in 0..LOOKS_MAX {
+        if is_ready(&data, &pid) {
+            return child;
+        }
+        let ended = child.try_wait().expect("its state");
+        assert_eq!(ended, None, "PostgreSQL has ended");
+        std::thread::sleep(LOOK_EVERY);
+    }
+    panic!("PostgreSQL is not ready after a minute");
+}
+
+/// Whether the server of this process takes connections, by what it says in `postmaster.pid`
+/// (src/include/utils/pidfile.h): its process in line 1, its state in line 8.
+fn is_ready(data: &Path, pid: &str) -> bool {
+    let said = std::fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
+    let mut lines = said.lines().map(str::trim);
+    lines.next() == Some(pid) && lines.nth(6) == Some("ready")
 }
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        self.kill();
+        // SIGQUIT: at once, and its children with it. One that was stopped is gone.
+        if let Ok(None) = self.child.try_wait() {
+            self.end("-QUIT");
+        }
     }
 }

@@ -6,6 +6,14 @@ mod common;
 #[path = "../../examples/samples/make.rs"]
 mod make;
 
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "shared with the scenarios, which are another crate"
+)]
+#[path = "../../../tests/src/postgres.rs"]
+mod database;
+
 mod archives;
 mod cases;
 mod clamd;

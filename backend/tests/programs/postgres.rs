@@ -1,8 +1,8 @@
-//! Debian's PostgreSQL, started by the test, and two backend processes that share the work.
+//! Two backend processes that share their work by a PostgreSQL, and what each may write there.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use chatlift_backend::clock::SystemClock;
@@ -14,108 +14,9 @@ use chatlift_shared::{EventId, FileId, UploadId};
 
 use crate::common::process::Process;
 use crate::common::{TestEdge, announce, event_id, link_id};
+use crate::database::Postgres;
 
 const JOBS: u16 = 500;
-
-/// The database, killed when dropped.
-pub(crate) struct Server(Child);
-
-impl Server {
-    /// Stops it with all its connections, as an operator does.
-    pub(crate) fn stop(mut self) {
-        let pid = self.0.id().to_string();
-        let told = Command::new("kill").args(["-INT", &pid]).status();
-        assert!(told.expect("kill").success());
-        self.0.wait().expect("it has stopped");
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// A program of PostgreSQL, as a user that is not root, which it refuses to run as.
-fn postgres(name: &str) -> Command {
-    let newest = std::fs::read_dir("/usr/lib/postgresql")
-        .ok()
-        .and_then(|versions| versions.filter_map(|v| Some(v.ok()?.path())).max())
-        .expect("PostgreSQL is not installed: apt-get install postgresql");
-    let program = newest.join("bin").join(name);
-    let root = Command::new("id").arg("-u").output().expect("id").stdout == b"0\n";
-    if !root {
-        return Command::new(program);
-    }
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
-    command.arg(program);
-    command
-}
-
-/// A server on a socket in `folder`; its address.
-pub(crate) fn start_postgres(folder: &Path) -> (Server, String) {
-    let server = start_with(folder, &[]);
-    let url = format!(
-        "postgres://postgres@localhost/postgres?host={}",
-        folder.display()
-    );
-    (server, url)
-}
-
-/// A server on a socket in `folder`, with more settings.
-fn start_with(folder: &Path, settings: &[&str]) -> Server {
-    let open = Command::new("chmod").arg("777").arg(folder).status();
-    assert!(open.expect("chmod").success());
-    let data: PathBuf = folder.join("data");
-    let made = postgres("initdb")
-        .args([
-            "--auth=trust",
-            "--username=postgres",
-            "--no-sync",
-            "--pgdata",
-        ])
-        .arg(&data)
-        .stdout(Stdio::null())
-        .status();
-    assert!(made.expect("initdb").success());
-    run(folder, settings)
-}
-
-/// Runs the server whose data is in `folder`.
-pub(crate) fn run(folder: &Path, settings: &[&str]) -> Server {
-    // One that was killed leaves its socket.
-    for name in std::fs::read_dir(folder).expect("the folder") {
-        let path = name.expect("an entry").path();
-        if path
-            .file_name()
-            .is_some_and(|n| n.as_encoded_bytes().starts_with(b".s.PGSQL."))
-        {
-            std::fs::remove_file(path).expect("gone");
-        }
-    }
-    let server = postgres("postgres")
-        .arg("-D")
-        .arg(folder.join("data"))
-        .arg("-k")
-        .arg(folder)
-        .args(["-c", "listen_addresses="])
-        .args(settings.iter().flat_map(|setting| ["-c", setting]))
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("postgres");
-    let server = Server(server);
-    for _ in 0..400 {
-        let names = std::fs::read_dir(folder).expect("the folder");
-        let mut names = names.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        if names.any(|name| name.starts_with(".s.PGSQL.") && !name.ends_with(".lock")) {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    server
-}
 
 fn bytes(n: u16) -> [u8; 6] {
     let [a, b] = n.to_be_bytes();
@@ -138,7 +39,8 @@ async fn delivered(process: &Process) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_processes_share_500_jobs_and_do_none_twice() {
     let folder = tempfile::tempdir_in("/tmp").expect("a folder");
-    let (_server, database) = start_postgres(folder.path());
+    let server = Postgres::start(folder.path(), &[]);
+    let database = server.url();
     let data = tempfile::tempdir().expect("a folder");
     let edge = TestEdge::start().await;
     // The first makes the tables.
@@ -189,7 +91,7 @@ async fn two_processes_share_500_jobs_and_do_none_twice() {
 }
 
 /// A server that is spoken to over TLS only, its address, and that address with its certificate.
-pub(crate) async fn start_over_tls(folder: &Path) -> (Server, String, String) {
+pub(crate) async fn start_over_tls(folder: &Path) -> (Postgres, String, String) {
     let (certificate, key) = (folder.join("tls.crt"), folder.join("tls.key"));
     let made = Command::new("openssl")
         .args([
@@ -229,8 +131,7 @@ pub(crate) async fn start_over_tls(folder: &Path) -> (Server, String, String) {
         "listen_addresses=127.0.0.1".to_owned(),
         format!("port={port}"),
     ];
-    let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
-    let server = start_with(folder, &settings);
+    let server = Postgres::start(folder, &settings);
     let url = format!("postgres://postgres@localhost:{port}/postgres");
     let known = format!(
         "{url}?sslmode=verify-full&sslrootcert={}",
@@ -268,8 +169,9 @@ async fn a_database_over_tls_is_known_by_its_certificate_and_no_other_way_in_is_
 }
 
 /// A database, and its address.
-async fn with_store(folder: &Path) -> (Server, String, Store) {
-    let (server, database) = start_postgres(folder);
+async fn with_store(folder: &Path) -> (Postgres, String, Store) {
+    let server = Postgres::start(folder, &[]);
+    let database = server.url();
     let store = loop {
         match Store::open_shared(&database).await {
             Ok(store) => break store,

@@ -9,10 +9,11 @@ use std::time::Duration;
 use chatlift_backend::store::{Stage, Store};
 use tokio::net::TcpListener;
 
+use crate::clamd;
 use crate::common::process::Process;
 use crate::common::{Backend, JumpingClock, TestEdge, announce, bytes, config, event_id, file_id};
+use crate::database::Postgres;
 use crate::machines::serve_s3;
-use crate::{clamd, postgres};
 
 /// Files that are sent.
 const FILES: u8 = 12;
@@ -202,7 +203,8 @@ async fn a_bucket_that_does_not_answer_costs_no_file() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_is_restarted_costs_no_file() {
     let folder = tempfile::tempdir_in("/tmp").expect("a folder");
-    let (server, database) = postgres::start_postgres(folder.path());
+    let mut server = Postgres::start(folder.path(), &[]);
+    let database = server.url();
     let data = tempfile::tempdir().expect("a folder");
     let edge = TestEdge::start().await;
     let variables = [("CHATLIFT_DATABASE_URL", database.as_str())];
@@ -221,7 +223,7 @@ async fn a_database_that_is_restarted_costs_no_file() {
     edge.gate.send_replace(true);
     // The edge is told to come again, and does.
     assert_eq!(told(5).await, Some(500));
-    let _server = postgres::run(folder.path(), &[]);
+    server.start_again();
     for n in 5..=FILES {
         until(async || told(n).await == Some(204)).await;
     }

@@ -13,7 +13,7 @@ use chatlift_tests::nodes::Nodes;
 use chatlift_tests::postgres::Postgres;
 use chatlift_tests::receiver::Receiver;
 use chatlift_tests::s3::S3;
-use chatlift_tests::scratch::wait_for;
+use chatlift_tests::scratch::{Folder, wait_for};
 use xtask::secrets::AppSecrets;
 
 use crate::sender::{Acknowledged, Seed, all_is_there, send_one, variable};
@@ -34,7 +34,9 @@ const STORE_FAILS_FOR: Duration = Duration::from_secs(20);
 fn nothing_acknowledged_is_lost_doubled_or_altered_however_nodes_are_killed() {
     let uploads = variable("CHATLIFT_NODES_UPLOADS", UPLOADS);
     let run = variable("CHATLIFT_NODES_SEED", 1);
-    let (mut postgres, s3) = (Postgres::start("nodes-postgres"), S3::start("nodes-s3"));
+    let folder = Folder::new("nodes-postgres");
+    let mut postgres = Postgres::start(folder.path(), &[]);
+    let s3 = S3::start("nodes-s3");
     let secrets = AppSecrets::random().expect("random bytes");
     let receiver = Receiver::start(&[&secrets.webhook_secret]);
     let mut vars = s3.vars();
