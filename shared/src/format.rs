@@ -107,12 +107,16 @@ pub fn number(digits: &str) -> Option<u32> {
 
 /// Cuts a name in two, so that the view can shorten its middle: the end keeps the extension and
 /// the few characters before it, which tell one file of a series from the next. A name with
-/// letters that run from right to left stays whole: they join, and a cut would part them.
+/// letters that run from right to left stays whole: they join, and a cut would part them. So does one
+/// that is hardly longer than its end, which would leave a letter or two of the beginning.
 #[must_use]
 pub fn halves(name: &str) -> (&str, &str) {
     const TAIL: usize = 10;
+    const HEAD_MIN: usize = 4;
     // Hebrew, Arabic and their neighbours.
-    if name.chars().any(|c| ('\u{590}'..='\u{8ff}').contains(&c)) {
+    if name.chars().count() < HEAD_MIN + TAIL
+        || name.chars().any(|c| ('\u{590}'..='\u{8ff}').contains(&c))
+    {
         return (name, "");
     }
     let at = name
@@ -163,7 +167,8 @@ mod tests {
     #[test]
     fn a_name_is_cut_before_its_end_and_one_from_right_to_left_is_not() {
         assert_eq!(halves("invoice-0001.pdf"), ("invoic", "e-0001.pdf"));
-        assert_eq!(halves("a.pdf"), ("", "a.pdf"));
+        assert_eq!(halves("a.pdf"), ("a.pdf", ""));
+        assert_eq!(halves("program-1.exe"), ("program-1.exe", ""));
         assert_eq!(halves("فاتورة رقم ١٢٣.pdf"), ("فاتورة رقم ١٢٣.pdf", ""));
     }
 

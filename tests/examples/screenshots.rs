@@ -14,14 +14,36 @@ use chatlift_tests::stage::Stage;
 use chatlift_tests::tour::{STATES, tour};
 use serde_json::json;
 
-/// A language, and the widths (CSS pixels) and themes that it is drawn in.
-const LOOKS: [(&str, &[(u32, &str)]); 6] = [
-    ("en", &[(360, "light"), (360, "dark"), (768, "light")]),
-    ("ar", &[(360, "light"), (360, "dark"), (768, "light")]),
-    ("zh-CN", &[(360, "light"), (360, "dark")]),
-    ("zh-TW", &[(360, "light")]),
-    ("ja", &[(360, "light")]),
-    ("es", &[(360, "light")]),
+/// How it is drawn: width (CSS pixels), theme, and size of text (per cent).
+type Look = (u32, &'static str, u32);
+
+/// The narrowest, at twice the size of text.
+const LARGE: Look = (axe::NARROWEST, "light", 200);
+
+/// A language, and what it is drawn in.
+const LOOKS: [(&str, &[Look]); 6] = [
+    (
+        "en",
+        &[
+            (360, "light", 100),
+            (360, "dark", 100),
+            (768, "light", 100),
+            LARGE,
+        ],
+    ),
+    (
+        "ar",
+        &[
+            (360, "light", 100),
+            (360, "dark", 100),
+            (768, "light", 100),
+            LARGE,
+        ],
+    ),
+    ("zh-CN", &[(360, "light", 100), (360, "dark", 100), LARGE]),
+    ("zh-TW", &[(360, "light", 100), LARGE]),
+    ("ja", &[(360, "light", 100), LARGE]),
+    ("es", &[(360, "light", 100), LARGE]),
 ];
 
 /// The page of a browser with its scripts off, which no tour can come to.
@@ -35,9 +57,8 @@ fn main() {
     for (lang, looks) in LOOKS {
         let phone = Browser::english();
         tour(&stage, &phone, lang, &mut |state| {
-            for (width, theme) in looks {
-                axe::theme(&phone, theme);
-                draw(&phone, &folder, lang, *width, theme, state);
+            for look in looks {
+                draw(&phone, &folder, lang, *look, state);
                 pictures += 1;
             }
         });
@@ -50,9 +71,8 @@ fn main() {
     for (lang, looks) in LOOKS {
         let link = stage.edge.app().link(DOCUMENTS);
         phone.open(&format!("{}?lang={lang}", link.url));
-        for (width, theme) in looks {
-            axe::theme(&phone, theme);
-            draw(&phone, &folder, lang, *width, theme, NO_SCRIPT);
+        for look in looks {
+            draw(&phone, &folder, lang, *look, NO_SCRIPT);
             pictures += 1;
         }
     }
@@ -62,14 +82,17 @@ fn main() {
 }
 
 /// Where a picture is, under the folder.
-fn name(lang: &str, width: u32, theme: &str, state: &str) -> String {
-    format!("{lang}-{width}-{theme}/{state}.png")
+fn name(lang: &str, (width, theme, text): Look, state: &str) -> String {
+    format!("{lang}-{width}-{theme}-{text}/{state}.png")
 }
 
 /// Draws the whole page, however long.
-fn draw(phone: &Browser, folder: &Path, lang: &str, width: u32, theme: &str, state: &str) {
+fn draw(phone: &Browser, folder: &Path, lang: &str, look: Look, state: &str) {
+    let (width, theme, text) = look;
     let session = phone.session();
+    axe::theme(phone, theme);
     phone.narrow(width);
+    text_size(phone, &format!("{text}%"));
     let metrics = session.devtools("Page.getLayoutMetrics", &json!({}));
     let height = metrics["cssContentSize"]["height"]
         .as_f64()
@@ -81,25 +104,30 @@ fn draw(phone: &Browser, folder: &Path, lang: &str, width: u32, theme: &str, sta
     let picture = STANDARD
         .decode(shot["data"].as_str().unwrap_or_default())
         .expect("a picture");
-    let path = folder.join(name(lang, width, theme, state));
+    let path = folder.join(name(lang, look, state));
     fs::create_dir_all(path.parent().unwrap_or(folder)).expect("a folder");
     fs::write(path, picture).expect("room on disk");
+    text_size(phone, "");
     phone.narrow(width);
+}
+
+/// As a person sets it in their browser; nothing for the usual one.
+fn text_size(phone: &Browser, size: &str) {
+    // A page without scripts can still be told by the driver.
+    let expression = format!("document.documentElement.style.fontSize = '{size}'");
+    let evaluate = json!({ "expression": expression });
+    phone.session().devtools("Runtime.evaluate", &evaluate);
 }
 
 /// A table: a row for each state, a column for each look.
 fn overview() -> String {
     let looks: Vec<_> = LOOKS
         .iter()
-        .flat_map(|(lang, looks)| {
-            looks
-                .iter()
-                .map(move |(width, theme)| (*lang, *width, *theme))
-        })
+        .flat_map(|(lang, looks)| looks.iter().map(move |look| (*lang, *look)))
         .collect();
     let head: String = looks
         .iter()
-        .map(|(lang, width, theme)| format!("<th>{lang}, {width} px, {theme}"))
+        .map(|(lang, (width, theme, text))| format!("<th>{lang}, {width} px, {theme}, {text} %"))
         .collect();
     let rows: String = STATES
         .iter()
@@ -108,8 +136,8 @@ fn overview() -> String {
         .map(|state| {
             let cells: String = looks
                 .iter()
-                .map(|(lang, width, theme)| {
-                    let name = name(lang, *width, theme, state);
+                .map(|(lang, look)| {
+                    let (name, width) = (name(lang, *look, state), look.0);
                     format!("<td><img loading=lazy width={width} src=\"{name}\" alt=\"{state}\">")
                 })
                 .collect();

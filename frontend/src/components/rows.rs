@@ -34,16 +34,17 @@ pub(super) fn Glyph(name: String) -> impl IntoView {
     view! { <span class="glyph" aria-hidden="true">{label}</span> }
 }
 
-/// A name that loses its middle when it is too long. Isolated, so that one written from right to
-/// left, or with marks that turn text around, reorders nothing beside it.
+/// A name that loses its middle when it is too long, or breaks where it must not be cut. Isolated, so that one
+/// written from right to left, or with marks that turn text around, reorders nothing beside it.
 #[component]
 pub(super) fn Name(name: String) -> impl IntoView {
     let (head, tail) = format::halves(&name);
     let (head, tail) = (head.to_owned(), tail.to_owned());
+    let tail = (!tail.is_empty()).then(|| view! { <bdi>{tail}</bdi> });
     // The halves stand from left to right, since only a name that runs so is cut.
     view! {
         <p class="name" title=name>
-            <span dir="ltr"><bdi>{head}</bdi><bdi class="tail">{tail}</bdi></span>
+            <span dir="ltr"><bdi>{head}</bdi>{tail}</span>
         </p>
     }
 }

@@ -1,6 +1,7 @@
 //! The page's style in Chromiums as old as those inside chat apps: it asks nothing of them that they
 //! do not know, and stands where it stands in a current one.
 
+use chatlift_tests::axe;
 use chatlift_tests::browser::{Browser, mark, row};
 use chatlift_tests::edge::DOCUMENTS;
 use chatlift_tests::engine::{Engine, Setting};
@@ -44,22 +45,29 @@ const EDGES: &str = "
       return [e.className || e.tagName, Math.round(box.left), Math.round(box.right)];
     });";
 
+/// Ends transitions, in whose middle a colour is none of the style's. Old engines know no wish for less motion.
+const NO_MOTION: &str =
+    "document.styleSheets[0].insertRule('* { transition: none !important }', 0);";
+
 /// How far an edge may be from where a current engine has it, in CSS pixels: letters are drawn by
 /// other versions of the same libraries.
 const NEAR: u64 = 2;
 
 /// A page with two picked files in this language, on the screen of a phone.
 fn picked(engine: Engine, lang: &str) -> Browser {
-    let stage = shared();
-    let link = stage.edge.app().link(DOCUMENTS);
     let phone = Browser::with(engine, &Setting::default());
+    pick_two(&phone, lang);
+    phone
+}
+
+fn pick_two(phone: &Browser, lang: &str) {
+    let link = shared().edge.app().link(DOCUMENTS);
     phone.narrow(412);
     phone.open(&format!("{}?lang={lang}", link.url));
     let paths = [("invoice.pdf", pdf()), ("damage.jpg", jpeg())]
         .map(|(name, bytes)| fixtures::write(phone.folder(), name, &bytes));
     phone.pick(&paths);
     phone.sees(&row("ready"), 2);
-    phone
 }
 
 fn no_rule_is_lost_on_it(engine: Engine) {
@@ -102,6 +110,32 @@ fn edges(value: &Value) -> Vec<(String, i64, i64)> {
     serde_json::from_value(value.clone()).expect("names and edges")
 }
 
+fn axe_finds_nothing_wrong_with_it(engine: Engine) {
+    let phone = Browser::with(engine, &Setting::default());
+    axe::prepare(&phone);
+    for lang in ["en", "ar"] {
+        pick_two(&phone, lang);
+        let _ = phone.session().script(NO_MOTION, &json!([]));
+        assert_eq!(axe::violations(&phone), Vec::<String>::new(), "{lang}");
+    }
+}
+
+fn nothing_is_lost_on_a_narrow_screen_at_twice_the_size(engine: Engine) {
+    for lang in ["en", "ar"] {
+        let phone = picked(engine, lang);
+        let names = [
+            "a very long name of a scanned document that somebody never shortened (copy 3).jpeg",
+            "فاتورة رقم ١٢٣ من الشركة العربية.jpg",
+            "WWWWWWWWWWWWWWWWWWWW.jpeg",
+        ];
+        let more = names.map(|name| fixtures::write(phone.folder(), name, &jpeg()));
+        phone.pick(&more);
+        phone.sees(".row", 5);
+        let lost = axe::lost_at_twice_the_size(&phone);
+        assert!(lost.is_empty(), "{lang}:\n{}", lost.join("\n"));
+    }
+}
+
 fn the_focus_is_seen(engine: Engine) {
     let phone = picked(engine, "en");
     let script = "const e = document.querySelector(arguments[0]); e.focus(); return getComputedStyle(e).outlineStyle";
@@ -112,5 +146,7 @@ fn the_focus_is_seen(engine: Engine) {
 engines!(chromium_64: Chromium64, chromium_78: Chromium78, chromium_86: Chromium86 => {
     no_rule_is_lost_on_it,
     all_stands_where_a_current_engine_has_it,
+    axe_finds_nothing_wrong_with_it,
+    nothing_is_lost_on_a_narrow_screen_at_twice_the_size,
     the_focus_is_seen,
 });
