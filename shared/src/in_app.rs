@@ -10,7 +10,7 @@ pub struct InApp {
     /// For the keys of its texts, its name among them.
     pub id: &'static str,
     /// Parts of its user agents; one is enough.
-    marks: &'static [&'static str],
+    pub marks: &'static [&'static str],
     /// Its menu with "open in browser" is at the bottom, not at the top.
     menu_below: bool,
 }

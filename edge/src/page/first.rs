@@ -170,6 +170,24 @@ mod tests {
     }
 
     #[test]
+    fn every_chat_apps_browser_gets_its_own_help_in_every_language() {
+        for app in in_app::APPS {
+            let user_agent = format!("Mozilla/5.0 (Linux; Android 13; wv) {}9.9", app.marks[0]);
+            for lang in language::tags() {
+                let mut data = data(None);
+                data.messages = language::messages(lang);
+                let texts = texts(&data, &user_agent);
+                let has = |key: &str| assert!(texts.contains_key(key), "{lang}, {}: {key}", app.id);
+                has(&format!("inapp.name.{}", app.id));
+                has(app.open_key());
+                for key in ["title", "where.other", "copy", "copied"] {
+                    has(&format!("inapp.{key}"));
+                }
+            }
+        }
+    }
+
+    #[test]
     fn the_page_and_the_rest_are_all_it_may_say_and_no_text_comes_twice() {
         for lang in language::tags() {
             let mut data = data(None);

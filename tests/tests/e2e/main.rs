@@ -29,6 +29,7 @@ mod faults;
 mod first_app;
 mod first_load;
 mod honest;
+mod in_app;
 mod journey;
 mod keyboard;
 mod looks;
