@@ -8,6 +8,7 @@ use chatlift_shared::limits::MIB;
 use chatlift_tests::browser::{Browser, file_receipt, mark};
 use chatlift_tests::client::App;
 use chatlift_tests::edge::{ANY_FILE, DOCUMENTS};
+use chatlift_tests::engine::{Engine, Setting};
 use chatlift_tests::fixtures::{self, Random, pdf};
 use chatlift_tests::scratch::wait_for;
 use chatlift_tests::stage::shared;
@@ -79,11 +80,10 @@ fn a_link_that_the_clipboard_refused_is_shown_to_be_copied_by_hand() {
     assert_eq!(phone.read(&mark("notice")), link.url);
 }
 
-#[test]
-fn a_person_gets_a_receipt_number_and_a_rejected_file_has_not_arrived_well() {
+fn a_person_gets_a_receipt_number_and_a_rejected_file_has_not_arrived_well(engine: Engine) {
     let app = shared().edge.app();
     let link = app.link(DOCUMENTS);
-    let phone = Browser::english();
+    let phone = Browser::with(engine, &Setting::default());
     send(&phone, &link);
     let number = link.id.to_string().replace("lnk_", "");
     let said = phone.read(&mark("receipt-number"));
@@ -104,11 +104,10 @@ fn a_person_gets_a_receipt_number_and_a_rejected_file_has_not_arrived_well() {
     assert!(phone.read(&mark("receipt-reason")).contains("damaged"));
 }
 
-#[test]
-fn what_was_left_out_of_a_delivered_archive_is_named() {
+fn what_was_left_out_of_a_delivered_archive_is_named(engine: Engine) {
     let app = shared().edge.app();
     let link = app.link(DOCUMENTS);
-    let phone = Browser::english();
+    let phone = Browser::with(engine, &Setting::default());
     send(&phone, &link);
     say(
         &app,
@@ -119,3 +118,8 @@ fn what_was_left_out_of_a_delivered_archive_is_named() {
     assert_eq!(phone.read(&mark("receipt-reason")), "Left out: setup.exe");
     phone.sees(".marks .on", 3);
 }
+
+engines!(chromium: Chromium, firefox: Firefox, webkit: WebKit => {
+    a_person_gets_a_receipt_number_and_a_rejected_file_has_not_arrived_well,
+    what_was_left_out_of_a_delivered_archive_is_named,
+});

@@ -6,6 +6,7 @@ use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::MIB;
 use chatlift_tests::browser::{Browser, mark, row};
 use chatlift_tests::edge::{ANY_FILE, DOCUMENTS};
+use chatlift_tests::engine::{Engine, Setting};
 use chatlift_tests::fixtures::{self, Random, elf, jpeg, pdf};
 use chatlift_tests::stage::shared;
 use serde_json::{Value, json};
@@ -17,12 +18,11 @@ const COUNT_CLICKS: &str =
     "window.clicks = 0; document.getElementById('pick').addEventListener('click', e => {
     e.preventDefault(); window.clicks += 1; });";
 
-#[test]
-fn another_file_takes_the_place_of_the_one_that_was_refused() {
+fn another_file_takes_the_place_of_the_one_that_was_refused(engine: Engine) {
     let stage = shared();
     let app = stage.edge.app();
     let link = app.link(DOCUMENTS);
-    let phone = Browser::english();
+    let phone = Browser::with(engine, &Setting::default());
     phone.open(&link.url);
     let wrong = fixtures::write(phone.folder(), "program.exe", &elf());
     let good = fixtures::write(phone.folder(), "good.pdf", &pdf());
@@ -125,3 +125,7 @@ fn a_link_that_ended_in_the_middle_offers_no_more_files() {
     );
     assert_eq!(closed, Value::Bool(true));
 }
+
+engines!(chromium: Chromium, firefox: Firefox, webkit: WebKit => {
+    another_file_takes_the_place_of_the_one_that_was_refused,
+});
