@@ -81,7 +81,6 @@ const HELD: u64 = 64 * 1024 + 4 * 128 * 1024;
 /// way: it comes after the next page was told what is staged. What never came is nobody's to keep.
 fn little_came_twice(network: &Network, file: Random) {
     let again = network.arrived().saturating_sub(file.size);
-    println!("AGAIN {again} never {}", network.in_flight());
     assert!(
         again <= file.size / 100 + 2 * (NETWORK.in_flight() + HELD),
         "{again} bytes of {} came twice, and {} never came",
