@@ -19,7 +19,6 @@ use chatlift_edge::link::decide::{Change, Decide, Decision, decide};
 use chatlift_edge::link::flow::Held;
 use chatlift_edge::link::lease::{Lease, LeaseAnswer, Leases};
 use chatlift_edge::link::message::For;
-use chatlift_edge::link::serial;
 use chatlift_edge::link::stage;
 use chatlift_edge::link::stage::{Chunk, Turn, Turns, offset_differs};
 use chatlift_edge::link::state::LinkState;
@@ -334,16 +333,9 @@ impl Links {
         } = chunk;
         let link = upload.link();
         let entry = self.entry(link);
-        match chunk.writer {
-            Some(writer) => {
-                let touch = serial::Touch { upload, writer };
-                self.decide(link, &entry, touch).await??;
-            }
-            None => {
-                let touch = command::Touch { upload };
-                self.decide(link, &entry, touch).await??;
-            }
-        }
+        let writer = chunk.writer;
+        let touch = command::Touch { upload, writer };
+        self.decide(link, &entry, touch).await??;
         if self.is_recorded(&chunk).await? {
             return Ok(None);
         }

@@ -142,11 +142,14 @@ pub struct RecordPart {
     pub seal: Option<Seal>,
 }
 
-/// A chunk is about to be staged: does the upload take parts?
+/// Bytes are about to be staged: does the upload take them?
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Touch {
     /// The upload.
     pub upload: UploadId,
+    /// Who stages, where an upload takes bytes of one request at a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writer: Option<u64>,
 }
 
 /// R2 has other bytes for a part than it had, and what was staged is none of it: what is known

@@ -130,7 +130,6 @@ macro_rules! commands {
             SerialOpen(serial::Open) => SerialView,
             SerialLook(serial::Look) => SerialView,
             SerialBegin(serial::Begin) => SerialView,
-            SerialTouch(serial::Touch) => (),
             SerialRecord(serial::Record) => (),
             SerialOverrun(serial::Overrun) => (),
             SerialChecked(serial::Checked) => SerialView,

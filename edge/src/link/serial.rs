@@ -86,15 +86,6 @@ pub struct Begin {
     pub checked: bool,
 }
 
-/// Bytes are about to be staged.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Touch {
-    /// The upload.
-    pub upload: UploadId,
-    /// Who stages.
-    pub writer: u64,
-}
-
 /// R2 has a part.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Record {

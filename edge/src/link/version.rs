@@ -15,7 +15,7 @@ use super::state::LinkRow;
 pub const ROWS: u32 = 1;
 
 /// Of commands, answers, chunks and leases, and of what crosses to the objects of lists and chat platforms.
-pub const MESSAGES: u32 = 2;
+pub const MESSAGES: u32 = 3;
 
 /// Header of a message in either direction: its version.
 pub const HEADER: &str = "chatlift-version";
@@ -99,7 +99,15 @@ mod tests {
     #[test]
     fn a_message_of_another_version_is_not_carried_out() {
         assert_eq!(check_message(Some(&MESSAGES.to_string())), Ok(()));
-        for other in [None, Some("0"), Some("1"), Some("3"), Some("02"), Some("")] {
+        let newer = (MESSAGES + 1).to_string();
+        for other in [
+            None,
+            Some("0"),
+            Some("1"),
+            Some(&newer),
+            Some("03"),
+            Some(""),
+        ] {
             assert!(check_message(other).is_err(), "{other:?}");
         }
     }

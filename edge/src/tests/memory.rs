@@ -19,7 +19,6 @@ use crate::link::flow::Held;
 use crate::link::lease::{Lease, LeaseAnswer};
 use crate::link::listing;
 use crate::link::listing::{Entry, Query, ShardPage};
-use crate::link::serial;
 use crate::link::stage;
 use crate::link::stage::{Chunk, Turn, Turns};
 use crate::link::state::LinkState;
@@ -299,16 +298,9 @@ impl Stage for Objects {
 
     async fn stage(&self, chunk: Chunk, body: Option<Flow<Vec<u8>>>) -> Result<Kept, Failure> {
         let upload = chunk.upload;
-        match chunk.writer {
-            Some(writer) => {
-                let touch = serial::Touch { upload, writer };
-                self.execute(upload.link(), touch).await?;
-            }
-            None => {
-                let touch = command::Touch { upload };
-                self.execute(upload.link(), touch).await?;
-            }
-        }
+        let writer = chunk.writer;
+        let touch = command::Touch { upload, writer };
+        self.execute(upload.link(), touch).await?;
         if self.is_recorded(&chunk) {
             return Ok(Kept::Recorded);
         }

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use super::bytes::{Bytes, fits};
 use super::{Edge, Fault, refusal};
 use crate::checksum::{Algorithm, Checksum};
+use crate::link::command;
 use crate::link::serial;
 use crate::link::serial::{Phase, Protocol, Role, SerialView};
 use crate::ports::{Failure, Links as _};
@@ -141,7 +142,8 @@ fn a_later_request_takes_over_and_the_earlier_one_adds_nothing() {
     };
     let touch = |writer| {
         let upload = upload.id;
-        let touch = serial::Touch { upload, writer };
+        let writer = Some(writer);
+        let touch = command::Touch { upload, writer };
         block_on(edge.service.links.execute(link, touch))
     };
     block_on(edge.service.links.execute(link, begin(7))).expect("the first");

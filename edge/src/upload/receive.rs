@@ -303,7 +303,11 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     /// One that R2 has dropped is ended, so that the file can be announced anew.
     async fn not_put(&self, target: &Target<'_>, error: BucketError) -> Failure {
         let upload = target.upload;
-        let ended = self.ask(upload, command::Touch { upload }).await;
+        let writer = match target.by {
+            By::Parts { .. } => None,
+            By::Serial { writer } => Some(writer),
+        };
+        let ended = self.ask(upload, command::Touch { upload, writer }).await;
         let ended = match ended {
             Ok(()) if error.gone => self.ask(upload, command::Abort { upload }).await,
             other => other,

@@ -28,7 +28,6 @@ use crate::link::decide::{Change, Decide, Visitor, decide};
 use crate::link::flow::Held;
 use crate::link::lease::{Lease, LeaseAnswer, Leases};
 use crate::link::message::{For, Message};
-use crate::link::serial;
 use crate::link::stage as rules;
 use crate::link::stage::Chunk;
 use crate::link::state::LinkState;
@@ -284,11 +283,8 @@ impl LinkObject {
     /// to keep.
     fn take_over(&self, chunk: Chunk) -> Result<core::result::Result<Option<Keeper>, Problem>> {
         let upload = chunk.upload;
-        let touched = match chunk.writer {
-            Some(writer) => self.execute(serial::Touch { upload, writer })?,
-            None => self.execute(command::Touch { upload })?,
-        };
-        match touched {
+        let writer = chunk.writer;
+        match self.execute(command::Touch { upload, writer })? {
             Ok(()) if self.is_recorded(&chunk)? => Ok(Ok(None)),
             Ok(()) => Ok(self.keeper(chunk)?.map(Some)),
             Err(problem) => Ok(Err(problem)),

@@ -9,7 +9,7 @@ use crate::link::flow::{Held, offset, place, whole_staged};
 use crate::link::reply::Sealing;
 use crate::link::serial::{
     Abort, Begin, Checked, Ended, Look, Open, Overrun, Phase, Protocol, Record, Role, Room, Seal,
-    SerialView, Touch, expires_at, may_write, with_status,
+    SerialView, expires_at, may_write, with_status,
 };
 use crate::link::stage::offset_differs;
 use crate::link::state::{LinkState, Policy, UploadRow, UploadState};
@@ -83,12 +83,6 @@ impl Decide for Begin {
 
     fn collects(&self, _state: &LinkState) -> Option<UploadId> {
         Some(self.upload)
-    }
-}
-
-impl Decide for Touch {
-    fn decide(self, step: &mut Step<'_>) -> Result<(), Problem> {
-        step.writes(self.upload, self.writer)
     }
 }
 
@@ -271,7 +265,7 @@ impl Step<'_> {
         Ok(())
     }
 
-    fn writes(&mut self, upload: UploadId, writer: u64) -> Result<(), Problem> {
+    pub(super) fn writes(&mut self, upload: UploadId, writer: u64) -> Result<(), Problem> {
         self.open_for_files()?;
         may_write(&self.state, upload, Some(writer))?;
         self.touch(upload);

@@ -140,7 +140,10 @@ impl Decide for RecordPart {
 
 impl Decide for Touch {
     fn decide(self, step: &mut Step<'_>) -> Result<(), Problem> {
-        step.take_parts(self.upload)
+        match self.writer {
+            Some(writer) => step.writes(self.upload, writer),
+            None => step.take_parts(self.upload),
+        }
     }
 }
 

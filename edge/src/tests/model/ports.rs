@@ -22,7 +22,6 @@ use crate::link::decide::{Decide, decide};
 use crate::link::flow::Held;
 use crate::link::lease::{Lease, LeaseAnswer, Leases};
 use crate::link::listing::{Entry, Query, ShardPage};
-use crate::link::serial;
 use crate::link::stage;
 use crate::link::stage::{Chunk, Turn, Turns};
 use crate::link::state::LinkState;
@@ -135,10 +134,8 @@ impl Machine {
     /// The turn of a chunk, where there is something of it to keep.
     fn take_over(&self, chunk: Chunk) -> Result<Option<Keeper<'_>>, Failure> {
         let upload = chunk.upload;
-        match chunk.writer {
-            Some(writer) => self.run(upload.link(), serial::Touch { upload, writer })?,
-            None => self.run(upload.link(), command::Touch { upload })?,
-        }
+        let writer = chunk.writer;
+        self.run(upload.link(), command::Touch { upload, writer })?;
         if self.is_recorded(&chunk) {
             return Ok(None);
         }

@@ -439,7 +439,11 @@ fn who_waits_as_long_as_a_dead_commit_says_may_take_over() {
     let left = STUCK_AFTER.as_secs() - 7;
     for command in [
         AnyCommand::from(seal(1, size, 2)),
-        command::Touch { upload: id(1) }.into(),
+        command::Touch {
+            upload: id(1),
+            writer: None,
+        }
+        .into(),
         command::Abort { upload: id(1) }.into(),
     ] {
         let problem = kept.run_any(command).expect_err("busy");
