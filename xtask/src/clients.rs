@@ -4,13 +4,12 @@
 //! What is generated is not committed: the document is the one definition, and what is made of it
 //! anew each time cannot be older than it.
 
-use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
 use crate::root::at;
-use crate::run::{output, quiet};
-use crate::tools::installed;
+use crate::run::quiet;
+use crate::tools::npm_ci;
 use crate::{Error, document, python};
 
 /// Makes both, from the document as the types have it now.
@@ -31,22 +30,12 @@ pub fn generate() -> Result<(), Error> {
 /// # Errors
 /// When npm cannot install what it needs, or the program does not compile.
 pub fn typescript() -> Result<PathBuf, Error> {
-    let folder = at("clients/typescript");
-    let age = |file: &str| {
-        fs::metadata(folder.join(file))
-            .and_then(|m| m.modified())
-            .ok()
-    };
-    let there = age("node_modules/.package-lock.json");
-    if there.is_none() || there < age("package-lock.json") {
-        println!("installing openapi-typescript and openapi-fetch for the TypeScript client");
-        let npm = output(
-            Command::new("npm")
-                .current_dir(&folder)
-                .args(["ci", "--no-progress"]),
-        )?;
-        installed("clients/typescript/node_modules", &npm)?;
-    }
+    const FOLDER: &str = "clients/typescript";
+    let folder = at(FOLDER);
+    npm_ci(
+        FOLDER,
+        "openapi-typescript and openapi-fetch for the TypeScript client",
+    )?;
     for script in ["generate", "build"] {
         quiet(
             Command::new("npm")

@@ -2,7 +2,7 @@
 //! twice. What is there already is not spoken of.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::Error;
@@ -251,19 +251,36 @@ pub fn ensure_npm() -> Result<(), Error> {
             "Node.js 20 or newer is needed, and `node` is {node}"
         )));
     }
-    let age = |path: &str| fs::metadata(at(path)).and_then(|m| m.modified()).ok();
+    npm_ci(
+        "",
+        "wrangler (workerd), esbuild, binaryen and a tus client into node_modules",
+    )
+}
+
+/// Installs the packages of a folder's package-lock.json, unless they are there and no older than it. `what`
+/// says which they are.
+///
+/// # Errors
+/// When npm cannot fetch them.
+pub(crate) fn npm_ci(folder: &str, what: &str) -> Result<(), Error> {
+    let (path, modules) = (at(folder), Path::new(folder).join("node_modules"));
+    let age = |file: &str| {
+        fs::metadata(path.join(file))
+            .and_then(|m| m.modified())
+            .ok()
+    };
     // npm writes this file last.
     let installed_at = age("node_modules/.package-lock.json");
     if installed_at.is_some() && installed_at >= age("package-lock.json") {
         return Ok(());
     }
-    println!("installing wrangler (workerd), esbuild, binaryen and a tus client into node_modules");
+    println!("installing {what}");
     let ci = output(
         Command::new("npm")
-            .current_dir(at(""))
+            .current_dir(&path)
             .args(["ci", "--no-progress"]),
     )?;
-    installed("node_modules", &ci)
+    installed(&modules.display().to_string(), &ci)
 }
 
 /// The tus server of npm that `cargo xtask bench native` compares the native edge with.
@@ -271,17 +288,7 @@ pub fn ensure_npm() -> Result<(), Error> {
 /// # Errors
 /// When npm cannot fetch it.
 pub(crate) fn ensure_compared() -> Result<(), Error> {
-    let folder = at("tests/clients/compared");
-    if folder.join("node_modules/.package-lock.json").exists() {
-        return Ok(());
-    }
-    println!("installing @tus/server for the comparison");
-    let ci = output(
-        Command::new("npm")
-            .current_dir(&folder)
-            .args(["ci", "--no-progress"]),
-    )?;
-    installed("tests/clients/compared/node_modules", &ci)
+    npm_ci("tests/clients/compared", "@tus/server for the comparison")
 }
 
 /// Serves the page to a frontend developer with live reload.

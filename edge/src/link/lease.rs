@@ -23,7 +23,7 @@ const QUIET: Duration = Duration::from_millis(250);
 
 /// How long a holder that is asked reads on where it is not quiet: its sender is still there, and so long the
 /// other one waits.
-const READS_ON: Duration = Duration::from_secs(1);
+const READ_ON_MAX: Duration = Duration::from_secs(1);
 
 /// A part on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -135,7 +135,7 @@ impl<Asked: AsyncFn(), Pause: AsyncFn(Duration)> Holder<Asked, Pause> {
         mut take: impl AsyncFnMut(Read<P>) -> ControlFlow<B>,
     ) -> ControlFlow<B> {
         let mut asked = pin!((self.asked)());
-        let mut reads_on = pin!((self.pause)(READS_ON));
+        let mut reads_on = pin!((self.pause)(READ_ON_MAX));
         let (mut is_asked, mut stall) = (false, self.stall);
         loop {
             let mut coming = pin!(next());
@@ -155,7 +155,7 @@ impl<Asked: AsyncFn(), Pause: AsyncFn(Duration)> Holder<Asked, Pause> {
                     Either::Left((piece, _)) => break piece,
                     Either::Right((Either::Left(_), _)) if !is_asked => {
                         is_asked = true;
-                        reads_on.set((self.pause)(READS_ON));
+                        reads_on.set((self.pause)(READ_ON_MAX));
                         continue;
                     }
                     Either::Right(_) if is_asked => Read::Asked,

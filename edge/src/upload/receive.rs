@@ -69,11 +69,21 @@ pub(super) enum Held {
     File(Box<FoundFile>),
 }
 
+impl By {
+    /// Who adds, where one request at a time does.
+    fn writer(self) -> Option<u64> {
+        match self {
+            Self::Parts { .. } => None,
+            Self::Serial { writer } => Some(writer),
+        }
+    }
+}
+
 impl Target<'_> {
     fn chunk(&self, segment: Segment) -> Chunk {
-        let (sha256, writer) = match self.by {
-            By::Parts { sha256, .. } => (sha256, None),
-            By::Serial { writer } => (None, Some(writer)),
+        let sha256 = match self.by {
+            By::Parts { sha256, .. } => sha256,
+            By::Serial { .. } => None,
         };
         Chunk {
             upload: self.upload,
@@ -82,7 +92,7 @@ impl Target<'_> {
             length: segment.length,
             part_len: segment.part_len,
             sha256,
-            writer,
+            writer: self.by.writer(),
             spilled: false,
         }
     }
@@ -142,7 +152,8 @@ where
             pause: async |time| self.world.pause(time).await,
             stall: Some(STALL),
         };
-        let yields = matches!(target.by, By::Serial { .. });
+        // One request at a time: who asks is the next.
+        let yields = target.by.writer().is_some();
         let mut staged = None;
         let spill = async |body, begin, length| {
             let spilled = Chunk {
@@ -156,7 +167,7 @@ where
             staged = Some(kept);
             more
         };
-        let taken = source.take_kept(before, chunk.length, put, (holder, yields), spill);
+        let taken = source.take_kept(before, chunk.length, put, holder, yields, spill);
         let error = match taken.await {
             None => return Ok(None),
             Some(Ok(put)) => return self.record(target, chunk.n, put).await.map(Some),
@@ -303,10 +314,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     /// One that R2 has dropped is ended, so that the file can be announced anew.
     async fn not_put(&self, target: &Target<'_>, error: BucketError) -> Failure {
         let upload = target.upload;
-        let writer = match target.by {
-            By::Parts { .. } => None,
-            By::Serial { writer } => Some(writer),
-        };
+        let writer = target.by.writer();
         let ended = self.ask(upload, command::Touch { upload, writer }).await;
         let ended = match ended {
             Ok(()) if error.gone => self.ask(upload, command::Abort { upload }).await,

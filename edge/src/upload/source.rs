@@ -187,7 +187,7 @@ impl<F: Feed> Source<F> {
     /// Has `consume` take the next `length` bytes, after `before`, as one body. What comes is kept until the
     /// end, however fast the consumer reads. `into` gets it, with its place among these bytes and its
     /// length, when somebody asks for it, when nothing more comes for a while, and when the consumer fails;
-    /// it answers whether it takes more. Who asks takes over if the holder `yields`: nothing more reaches the
+    /// it answers whether it takes more. Where it `yields`, who asks takes over: nothing more reaches the
     /// consumer then. `None` where memory is short; an error of `None` where all that came was left to who
     /// asked.
     pub(super) async fn take_kept<T, E>(
@@ -195,7 +195,8 @@ impl<F: Feed> Source<F> {
         before: Option<(F::Body, u64)>,
         length: u64,
         consume: impl AsyncFnOnce(F::Body) -> Result<T, E>,
-        (holder, yields): (Holder<impl AsyncFn(), impl AsyncFn(Duration)>, bool),
+        holder: Holder<impl AsyncFn(), impl AsyncFn(Duration)>,
+        yields: bool,
         mut into: impl AsyncFnMut(F::Body, u64, u64) -> bool,
     ) -> Option<Result<T, Option<E>>> {
         let _share = self.feed.share(length)?;
