@@ -72,9 +72,9 @@ async fn the_app_hears_by_webhook_of_deliveries_and_rejections_under_one_id_at_e
     let event = announce(1, "a.txt", "text/plain", b"words", &[]);
     backend.tell(event_id(1), &event).await;
     until(async || heard.0.lock().expect("it runs").len() == 3).await;
-    edge.hold(file_id(2), b"\x02#!SILK_V3", "\"v1\"");
+    edge.hold(file_id(2), b"AC1032\0\0\0\0", "\"v1\"");
     let any = "application/octet-stream";
-    let event = announce(2, "a.silk", any, b"\x02#!SILK_V3", &["audio/mpeg"]);
+    let event = announce(2, "plan.dwg", any, b"AC1032\0\0\0\0", &["audio/mpeg"]);
     backend.tell(event_id(2), &event).await;
     until(async || heard.0.lock().expect("it runs").len() == 4).await;
 
@@ -91,7 +91,7 @@ async fn the_app_hears_by_webhook_of_deliveries_and_rejections_under_one_id_at_e
     let content = backend.get(content.expect("a path")).await;
     assert_eq!(content.bytes().await.expect("bytes"), "words");
     assert_eq!(rejected["type"], "file.rejected");
-    assert_eq!(rejected["data"]["code"], "silk-voice");
+    assert_eq!(rejected["data"]["code"], "cad-drawing");
     // The answer acknowledges the delivery.
     until(async || {
         let list: Value = backend
