@@ -19,6 +19,7 @@ use chatlift_edge::link::decide::{Change, Decide, Decision, decide};
 use chatlift_edge::link::flow::Held;
 use chatlift_edge::link::lease::{Lease, LeaseAnswer, Leases};
 use chatlift_edge::link::message::For;
+use chatlift_edge::link::settle::Settling;
 use chatlift_edge::link::stage;
 use chatlift_edge::link::stage::{Chunk, Turn, Turns, offset_differs};
 use chatlift_edge::link::state::LinkState;
@@ -67,12 +68,14 @@ struct Entry {
     state: Mutex<Option<Known>>,
     turns: Turns,
     leases: RefCell<Leases>,
+    settling: Settling,
     watchers: RefCell<Vec<UnboundedSender<String>>>,
 }
 
 impl Entry {
-    /// Tells those who watch what a decision has put into the outbox.
+    /// Tells those who watch what a decision has put into the outbox, and those who wait for an attempt.
     fn tell(&self, before: Option<&LinkState>, after: &LinkState) {
+        self.settling.tell(before, after);
         let mut watchers = self.watchers.borrow_mut();
         if watchers.is_empty() {
             return;
@@ -291,7 +294,8 @@ impl Links {
             let watched = entries.iter().filter(|(id, entry)| {
                 let mut watchers = entry.watchers.borrow_mut();
                 watchers.retain(|watcher| !watcher.is_closed());
-                !watchers.is_empty() && link.is_none_or(|link| link == **id)
+                (!watchers.is_empty() || entry.settling.is_awaited())
+                    && link.is_none_or(|link| link == **id)
             });
             watched.map(|(id, e)| (*id, Rc::clone(e))).collect()
         };
@@ -495,7 +499,8 @@ impl ports::Links for Links {
             self.collect(&entry, upload).await?;
         }
         let releases = command.releases();
-        let reply = self.decide(link, &entry, command).await?;
+        let decide = async || self.decide(link, &entry, command.clone()).await;
+        let reply = entry.settling.decide(sleep, decide).await?;
         if let Some((upload, n)) = releases {
             entry.leases.borrow_mut().end_part(upload, n);
             if let Some(nodes) = &self.0.nodes {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use chatlift_edge::faults::{HANG_AFTER_R2_COMMIT, PANIC};
+use chatlift_edge::faults;
+use chatlift_edge::faults::PANIC;
 use chatlift_edge::log;
 use chatlift_edge::ports::{Failure, World};
 use chatlift_shared::Timestamp;
@@ -51,10 +52,8 @@ impl World for Clock {
     }
 
     async fn after_r2_commit(&self) {
-        if self.fault.as_deref() == Some(HANG_AFTER_R2_COMMIT) {
-            log::info("hangs, as asked", &[]);
-            std::future::pending::<()>().await;
-        }
+        let say = |words: &str| log::info(words, &[]);
+        faults::after_r2_commit(self.fault.as_deref(), tokio::time::sleep, say).await;
     }
 
     fn may_panic(&self, sent: &str) {

@@ -13,6 +13,7 @@ pub mod password;
 pub mod reply;
 pub mod serial;
 pub mod serial_row;
+pub mod settle;
 pub mod stage;
 pub mod state;
 pub mod version;

@@ -28,6 +28,7 @@ use crate::link::decide::{Change, Decide, Visitor, decide};
 use crate::link::flow::Held;
 use crate::link::lease::{Lease, LeaseAnswer, Leases};
 use crate::link::message::{For, Message};
+use crate::link::settle::Settling;
 use crate::link::stage as rules;
 use crate::link::stage::Chunk;
 use crate::link::state::LinkState;
@@ -65,6 +66,7 @@ pub struct LinkObject {
     /// Whether the link was forgotten, and what the object has is still to be dropped.
     over: Cell<bool>,
     watchers: Watchers,
+    settling: Settling,
     turns: rules::Turns,
     leases: RefCell<Leases>,
 }
@@ -79,6 +81,7 @@ impl DurableObject for LinkObject {
             rest_until: Cell::new(None),
             over: Cell::new(false),
             watchers: Watchers::default(),
+            settling: Settling::default(),
             turns: rules::Turns::default(),
             leases: RefCell::default(),
         }
@@ -150,7 +153,11 @@ impl LinkObject {
             Err(problem) => serde_json::to_vec(&Err::<(), _>(problem))?,
             Ok(()) => {
                 let releases = command.releases();
-                let answer = command.visit(Execute(self))?;
+                let execute = async || command.clone().visit(Execute(self));
+                let answer = match self.settling.decide(Delay::from, execute).await? {
+                    Ok(reply) => reply,
+                    Err(problem) => serde_json::to_vec(&Err::<(), _>(problem))?,
+                };
                 if let Some((upload, n)) = releases {
                     self.leases.borrow_mut().end_part(upload, n);
                 }
@@ -226,6 +233,7 @@ impl LinkObject {
         };
         store::save(&self.state.storage(), before.as_ref(), &next, &change.parts)?;
         self.watchers.tell(before.as_ref(), &next);
+        self.settling.tell(before.as_ref(), &next);
         *cached = Some(next);
         Ok(())
     }
@@ -402,14 +410,17 @@ impl Links for Local<'_> {
     }
 }
 
-/// Carries out a command that came as a message; what comes of it is the answer, as JSON.
+/// Carries out a command that came as a message; the answer where it was not refused, as JSON.
 struct Execute<'a>(&'a LinkObject);
 
 impl Visitor for Execute<'_> {
-    type Output = Result<Vec<u8>>;
+    type Output = Result<core::result::Result<Vec<u8>, Problem>>;
 
-    fn visit<C: Decide>(self, command: C) -> Result<Vec<u8>> {
-        Ok(serde_json::to_vec(&self.0.execute(command)?)?)
+    fn visit<C: Decide>(self, command: C) -> Self::Output {
+        Ok(match self.0.execute(command)? {
+            Ok(reply) => Ok(serde_json::to_vec(&Ok::<_, Problem>(reply))?),
+            Err(problem) => Err(problem),
+        })
     }
 }
 

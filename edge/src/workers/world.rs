@@ -4,7 +4,8 @@ use chatlift_shared::Timestamp;
 use core::time::Duration;
 use worker::{Date, Delay, Request, Response};
 
-use crate::faults::{HANG_AFTER_R2_COMMIT, HEADER_FAULT, PANIC};
+use crate::faults;
+use crate::faults::{HEADER_FAULT, PANIC};
 use crate::ports::{Failure, World};
 
 /// The worker is of the next deployment, and the objects are not yet.
@@ -69,12 +70,8 @@ impl World for Workers {
     }
 
     async fn after_r2_commit(&self) {
-        if self.fault.as_deref() == Some(HANG_AFTER_R2_COMMIT) {
-            super::log::info("hangs, as asked", &[]);
-            loop {
-                Delay::from(Duration::from_secs(1)).await;
-            }
-        }
+        let say = |words: &str| super::log::info(words, &[]);
+        faults::after_r2_commit(self.fault.as_deref(), Delay::from, say).await;
     }
 }
 

@@ -53,6 +53,50 @@ fn an_upload_goes_on_after_a_kill_with_the_parts_that_were_held() {
     let _ = stage.receiver.wait_stored(link.id, file, WITHIN);
 }
 
+/// Rests for two seconds there.
+const REST: (&str, &str) = ("chatlift-fault", "rest-after-r2-commit");
+
+#[test]
+fn who_sends_a_file_again_while_it_is_being_stored_is_answered_with_that_file() {
+    let stage = Stage::new("settle");
+    let app = stage.edge.app();
+    let link = app.link(ANY_FILE);
+    let page = app.page(&link);
+    type Send<'a> = &'a (dyn Fn(&[(&str, &str)]) -> Answer + Sync);
+    let again = |nth, status, send: Send<'_>| {
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| send(&[REST]));
+            wait_for("a request that rests", WITHIN, || {
+                let log = stage.edge.log();
+                (log.matches("rests, as asked").count() == nth).then_some(())
+            });
+            assert!(!first.is_finished(), "the request did not rest");
+            let second: PageFile = send(&[]).ok(status);
+            let first: PageFile = first.join().expect("no panic").ok(status);
+            assert_eq!(first.id, second.id);
+        });
+    };
+    let small = Random {
+        seed: 41,
+        size: 100_000,
+    };
+    let (small, digest) = (small.read(0, small.size), small.sha256().to_header());
+    again(1, 201, &|fault| {
+        let headers = [&[("content-digest", digest.as_str())], fault].concat();
+        page.send_file("small.bin", &small, &headers)
+    });
+    let large = Random {
+        seed: 42,
+        size: PART + 7,
+    };
+    let upload = page.announce_random("large.bin", large);
+    let parts = page.send_parts(&upload, large);
+    again(2, 200, &|fault| {
+        page.complete(upload.id, large.sha256(), &parts, fault)
+    });
+    assert_eq!(app.get_link(link.id).files.len(), 2);
+}
+
 /// Waits until a request with [`HANG`] has its bytes in R2.
 fn wait_to_hang(edge: &Edge) {
     wait_for("a request that hangs", WITHIN, || {

@@ -7,6 +7,7 @@ mod links;
 mod manage;
 mod refused;
 mod sequences;
+mod settling;
 mod uploads;
 mod withdrawn;
 
