@@ -66,4 +66,50 @@ mod tests {
             assert_eq!(modules, files, "{}", layer.name());
         }
     }
+
+    /// The text of every Rust file under a folder of the repository.
+    fn rust_texts(folder: &Path, texts: &mut String) {
+        for entry in fs::read_dir(folder).expect("a folder").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                rust_texts(&path, texts);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                texts.push_str(&fs::read_to_string(&path).expect("a file"));
+            }
+        }
+    }
+
+    /// The names of tests in a document: what stands between backticks, of words joined by `_`. One that ends
+    /// in an ellipsis is the beginning of a name.
+    fn tests_named_in(document: &str) -> impl Iterator<Item = &str> {
+        let quoted = document.split('`').skip(1).step_by(2);
+        quoted.filter(|name| {
+            let name = name.strip_suffix('…').unwrap_or(name);
+            let in_words = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+            name.chars().all(in_words) && name.matches('_').count() >= 3
+        })
+    }
+
+    #[test]
+    fn every_test_that_a_document_names_is_there() {
+        let mut texts = String::new();
+        for folder in [
+            "backend", "client", "edge", "frontend", "openapi", "server", "shared", "tests",
+        ] {
+            rust_texts(&xtask::root::at(folder), &mut texts);
+        }
+        for document in ["ARCHITECTURE.md", "docs/threat-model.md"] {
+            let path = xtask::root::at(document);
+            let document = fs::read_to_string(path).expect("a document");
+            let mut names = tests_named_in(&document).peekable();
+            assert!(names.peek().is_some());
+            for name in names {
+                let function = match name.strip_suffix('…') {
+                    Some(beginning) => format!("fn {beginning}"),
+                    None => format!("fn {name}("),
+                };
+                assert!(texts.contains(&function), "no test is called {name}");
+            }
+        }
+    }
 }

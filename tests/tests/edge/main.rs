@@ -5,6 +5,7 @@
 //! `cargo test --package chatlift-tests --test edge tus::`.
 
 mod access;
+mod attacks;
 mod chat;
 mod chunks;
 mod client;

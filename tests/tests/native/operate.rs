@@ -116,7 +116,7 @@ fn settings_are_checked_and_what_is_wrong_is_named() {
 }
 
 /// One node with a folder of its own.
-fn one(name: &str) -> (Nodes, Receiver) {
+pub(crate) fn one(name: &str) -> (Nodes, Receiver) {
     let secrets = AppSecrets::random().expect("random bytes");
     let receiver = Receiver::start(&[&secrets.webhook_secret]);
     let nodes = Nodes::start(name, 1, secrets, &receiver.url(), &[]);

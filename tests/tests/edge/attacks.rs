@@ -1,0 +1,149 @@
+//! Attacks that need no key: what is written by hostile people and read by others. Forged, guessed and spliced
+//! tokens are in [`super::access`], lies about size, type and digest in [`super::refusals`].
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chatlift_shared::api::{FormResult, PageFile};
+use chatlift_tests::edge::ANY_FILE;
+use chatlift_tests::http::{Answer, send};
+use chatlift_tests::serial::TUS;
+use chatlift_tests::stage::shared;
+use serde_json::json;
+
+/// Ends what HTML it may stand in, and acts if it is read as HTML.
+const ACTS: &str =
+    "</title></textarea></script><script>alert(1)</script>\"'><img src=x onerror=alert(2)><!--";
+
+/// Nothing of [`ACTS`] is read as HTML here.
+#[track_caller]
+fn is_text(html: &str) {
+    for acts in ["<script>alert", "<img src=x", "</textarea>"] {
+        assert!(!html.contains(acts), "{html}");
+    }
+}
+
+/// Nothing on a page may run that is not the edge's own.
+#[track_caller]
+fn runs_nothing_foreign(answer: &Answer) {
+    let policy = answer.header("content-security-policy").expect("a policy");
+    for lax in ["'unsafe-inline'", "'unsafe-eval'", "data:", "*", "http:"] {
+        let scripts = policy
+            .split(';')
+            .find(|part| part.trim_start().starts_with("script-src"))
+            .or_else(|| policy.split(';').find(|p| p.contains("default-src")))
+            .expect("what may run");
+        assert!(!scripts.contains(lax), "{policy}");
+    }
+    for (name, value) in [
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "no-referrer"),
+    ] {
+        assert_eq!(answer.header(name), Some(value), "{name}");
+    }
+    for closed in ["object-src", "base-uri", "frame-ancestors"] {
+        let none = policy.contains("default-src 'none'") && closed == "object-src";
+        let said = policy.contains(&format!("{closed} 'none'"));
+        assert!(none || said, "{closed}: {policy}");
+    }
+}
+
+#[test]
+fn what_an_app_and_a_sender_write_acts_on_nobodys_page() {
+    let stage = shared();
+    let app = stage.edge.app();
+    let words = json!({ "scene": ANY_FILE, "title": ACTS, "hint": ACTS, "subject": ACTS,
+        "metadata": { "note": ACTS } });
+    let link = app.link_with(words.clone());
+    let page = app.page(&link);
+    let boundary = "----attack";
+    let named = ACTS.replace('"', "%22");
+    let body = format!(
+        "--{boundary}\r\ncontent-disposition: form-data; name=\"files\"; filename=\"{named}.txt\"\r\n\r\n\
+         words\r\n--{boundary}--\r\n"
+    );
+    let content_type = format!("multipart/form-data; boundary={boundary}");
+    let sent = page.call(
+        "POST",
+        "",
+        &[("content-type", &content_type), ("accept", "text/html")],
+        Some(body.as_bytes()),
+    );
+    assert_eq!(sent.status, 200, "{}", sent.text());
+    let opened = send("GET", &link.url, &[], None).expect("an answer");
+    let mut asks = words;
+    asks["password"] = "long enough".into();
+    let asks = send("GET", &app.link_with(asks).url, &[], None).expect("an answer");
+    for page in [&sent, &opened, &asks] {
+        is_text(&page.text());
+        runs_nothing_foreign(page);
+    }
+    assert!(opened.text().contains("&lt;script&gt;alert(1)"));
+    let stored = &app.get_link(link.id).files[0];
+    let content = app.content(stored.id, &[]);
+    let disposition = content.header("content-disposition").expect("a name");
+    assert!(disposition.starts_with("attachment"), "{disposition}");
+    assert_eq!(content.header("x-content-type-options"), Some("nosniff"));
+}
+
+#[test]
+fn a_file_that_would_act_in_a_browser_is_handed_out_as_one_to_keep() {
+    let app = shared().edge.app();
+    let page = app.page(&app.link(ANY_FILE));
+    let html = format!("<!DOCTYPE html><html><body>{ACTS}</body></html>");
+    let svg = "<svg xmlns=\"http://www.w3.org/2000/svg\"><script>alert(1)</script></svg>";
+    for (name, bytes) in [("a.html", html.as_str()), ("a.svg", svg), ("a.xhtml", svg)] {
+        let stored = page.store(name, bytes.as_bytes());
+        let content = app.content(stored.id, &[]);
+        let disposition = content.header("content-disposition").expect("a name");
+        assert!(disposition.starts_with("attachment"), "{disposition}");
+        assert_eq!(content.header("x-content-type-options"), Some("nosniff"));
+        let policy = content
+            .header("content-security-policy")
+            .unwrap_or_default();
+        assert!(policy.contains("sandbox"), "{name}: {:?}", content.headers);
+    }
+}
+
+#[test]
+fn no_header_comes_of_what_a_sender_writes() {
+    let app = shared().edge.app();
+    let link = app.link(ANY_FILE);
+    let page = app.page(&link);
+    let split = "a\r\nset-cookie: stolen=1\r\n\r\n<script>.txt";
+    let percent: String = split.bytes().map(|b| format!("%{b:02x}")).collect();
+    let disposition = format!("attachment; filename*=UTF-8''{percent}");
+    let headers = [("content-disposition", disposition.as_str())];
+    let whole: PageFile = page
+        .call("POST", "/files", &headers, Some(b"words"))
+        .ok(201);
+    let metadata = format!("filename {}", STANDARD.encode(split));
+    let tus = [
+        ("tus-resumable", "1.0.0"),
+        ("upload-length", "5"),
+        ("upload-metadata", metadata.as_str()),
+        ("content-type", TUS),
+    ];
+    let made = page.call("POST", "/tus", &tus, Some(b"wordz"));
+    assert_eq!(made.status, 201, "{}", made.text());
+    let boundary = "----split";
+    let form = format!(
+        "--{boundary}\r\ncontent-disposition: form-data; name=\"files\"; filename*=UTF-8''{percent}\r\n\r\n\
+         wordy\r\n--{boundary}--\r\n"
+    );
+    let content_type = format!("multipart/form-data; boundary={boundary}");
+    let headers = [
+        ("content-type", content_type.as_str()),
+        ("accept", "application/json"),
+    ];
+    let _: FormResult = page
+        .call("POST", "", &headers, Some(form.as_bytes()))
+        .ok(200);
+    let files = app.get_link(link.id).files;
+    assert_eq!(files.len(), 3, "{whole:?}");
+    for file in files {
+        assert!(!file.name.chars().any(char::is_control), "{:?}", file.name);
+        let content = app.content(file.id, &[]);
+        assert_eq!(content.header("set-cookie"), None);
+        assert!(content.body.starts_with(b"word"));
+    }
+}
