@@ -23,7 +23,8 @@ impl Folder {
     pub fn new(name: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         static SWEEP: Once = Once::new();
-        let all = xtask::root::target().join("scenarios");
+        let all = std::env::var_os(xtask::test::SCENARIOS);
+        let all = all.map_or_else(|| xtask::root::target().join("scenarios"), PathBuf::from);
         SWEEP.call_once(|| sweep(&all));
         let n = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = all.join(format!("{}-{n}-{name}", std::process::id()));

@@ -15,6 +15,7 @@ pub mod document;
 pub mod error;
 pub mod html;
 pub mod imports;
+mod in_memory;
 pub mod native;
 pub mod old_chromium;
 pub mod operator;

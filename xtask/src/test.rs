@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::in_memory::InMemory;
 use crate::page::Page;
 use crate::root::{at, npm_bin};
 use crate::run::{self, Target, build_one, now, quiet, run, watched, workspace};
@@ -360,6 +361,9 @@ fn build(tally: &mut Tally) -> Result<(), Error> {
 /// compute. Two on two cores took 416 s, with the cores idle for half of it; four take 317 s.
 const SCENARIOS_AT_ONCE: &str = "4";
 
+/// The variable that tells scenarios where to keep what they need while they run.
+pub const SCENARIOS: &str = "CHATLIFT_SCENARIOS";
+
 /// Runs the test binary of a layer.
 fn scenarios(layer: Layer) -> Command {
     let mut command = workspace("test");
@@ -420,6 +424,10 @@ impl Tally {
     /// Runs tests and counts them.
     fn tests(&mut self, name: &str, mut command: Command) -> Result<(), Error> {
         let (mut passed, mut failed, mut ignored) = (0, 0, 0);
+        let memory = InMemory::new();
+        if let Some(memory) = &memory {
+            command.env(SCENARIOS, memory.path());
+        }
         let result = self.step(&format!("{name} tests"), "", || {
             watched(&mut command, |line| {
                 if let Some([p, f, i]) = counts(line) {
@@ -433,6 +441,9 @@ impl Tally {
         self.passed += passed;
         self.failed += failed;
         self.ignored += ignored;
+        if let Some(memory) = memory.filter(|_| result.is_ok()) {
+            memory.remove();
+        }
         result
     }
 
