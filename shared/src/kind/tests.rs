@@ -445,3 +445,22 @@ proptest! {
         prop_assert!(crate::media::is_media_type(told));
     }
 }
+
+/// The window that was asked for lay beyond the end, where no store has anything: an upload of such a file was
+/// answered 503 for ever.
+#[test]
+fn what_says_that_it_goes_on_beyond_its_end_is_told_by_what_there_is() {
+    let mut document = vec![0; 2048];
+    document[..8].copy_from_slice(&compound::SIGNATURE);
+    document[30] = 9;
+    for sector in [4_u32, 1000, 0xffff_fff9, u32::MAX] {
+        document[48..52].copy_from_slice(&sector.to_le_bytes());
+        assert_eq!(told(&document, "cut.doc"), "application/x-ole-storage");
+        // The table of the chains lies beyond it too.
+        document[76..80].copy_from_slice(&sector.to_le_bytes());
+        assert_eq!(told(&document, "cut.doc"), "application/x-ole-storage");
+    }
+    let film =
+        b"\0\0\0\x14ftypisom\0\0\0\0isom\0\0\0\x20moov\0\0\0\x18trak\0\0\0\x10mdia\0\0\0\x08hdlr";
+    assert_eq!(told(film, "cut.mp4"), "video/mp4");
+}
