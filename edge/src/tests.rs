@@ -7,6 +7,7 @@ mod digests;
 mod faults;
 mod flow;
 mod forms;
+mod fuzz;
 mod http;
 mod last_part;
 mod lies;

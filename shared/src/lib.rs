@@ -11,6 +11,8 @@ pub mod chat;
 pub mod digest;
 pub mod disposition;
 pub mod format;
+#[cfg(test)]
+mod fuzz;
 pub mod id;
 pub mod in_app;
 pub mod kind;

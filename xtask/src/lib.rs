@@ -13,6 +13,7 @@ pub mod deploy;
 pub mod dev;
 pub mod document;
 pub mod error;
+pub mod fuzz;
 pub mod html;
 pub mod imports;
 mod in_memory;

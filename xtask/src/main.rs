@@ -10,7 +10,7 @@ use xtask::operator::{self, Secret};
 use xtask::page::{self, Page};
 use xtask::test::{self, Layer};
 use xtask::worker::{self, Worker};
-use xtask::{Error, clients, conformance, deploy, imports, sizes, tools};
+use xtask::{Error, clients, conformance, deploy, fuzz, imports, sizes, tools};
 
 const HELP: &str = "\
 cargo xtask <command>
@@ -25,6 +25,9 @@ cargo xtask <command>
                  the edge against programs that others wrote, with all the time that they take
   clients        make the TypeScript and Python clients anew from the API document
   samples        convert sample files of every type, and print a table of the results
+  fuzz [target] [--seconds 60]
+                 play mutated inputs to the readers of what comes from outside, with coverage, and print
+                 executions, edges reached and findings of each target
   plant          plant faults in the rules of a link, and print what caught each of them
   chaos [--jobs 1000] [--kills 50] [--seed 1]
                  two backends, PostgreSQL and an S3 store: kill one or the other at random, and count
@@ -108,6 +111,19 @@ fn command() -> Result<(), Error> {
         "secret" => {
             println!("{}", operator::text(&secret(&mut args)?)?);
             Ok(())
+        }
+        "fuzz" => {
+            let (mut only, mut seconds) = (None, fuzz::SECONDS);
+            while let Some(arg) = args.next().map_err(usage)? {
+                match arg {
+                    Value(name) => only = Some(name.to_string_lossy().into_owned()),
+                    Long("seconds") => {
+                        seconds = args.value().and_then(|v| v.parse()).map_err(usage)?;
+                    }
+                    other => return Err(usage(other.unexpected())),
+                }
+            }
+            fuzz::fuzz(only.as_deref(), seconds)
         }
         "plant" => {
             end(&mut args)?;

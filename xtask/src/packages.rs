@@ -66,6 +66,14 @@ const PROGRAM_PACKAGES: [(&str, &str); 19] = [
     ("postgresql", "/usr/lib/postgresql"),
 ];
 
+/// What compiles libFuzzer.
+///
+/// # Errors
+/// When it is missing and cannot be installed.
+pub(crate) fn ensure_compiler() -> Result<(), Error> {
+    ensure_packages(&[("g++", "/usr/bin/g++")], "fuzzing")
+}
+
 /// Chromium, Firefox and WebKitGTK with their drivers, old Chromiums, and fonts for the Chinese and
 /// the Arabic page.
 ///

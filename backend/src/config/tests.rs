@@ -78,3 +78,51 @@ fn debug_output_holds_no_secret() {
         "{shown}"
     );
 }
+
+/// What stands for a secret in the variables, and may be in no error.
+const SECRET: &str = "Zq7XkT4hVvB2mC9wLs0PfRyJd1NuGe8A";
+
+/// The variables that hold nothing but secrets.
+const SECRETS: [&str; 6] = [
+    "CHATLIFT_API_KEY",
+    "CHATLIFT_WEBHOOK_SECRET",
+    "CHATLIFT_APP_TOKEN",
+    "CHATLIFT_DATABASE_URL",
+    "CHATLIFT_APP_WEBHOOK_SECRET",
+    "AWS_SECRET_ACCESS_KEY",
+];
+
+/// The input is variables, `NAME=value` in a line each. `{secret}` stands for one that is no secret of ours.
+#[test]
+fn fuzz_variables() {
+    chatlift_fuzz::check("variables", |bytes| {
+        let text = String::from_utf8_lossy(bytes).replace("{secret}", SECRET);
+        let changes: Vec<_> = text
+            .lines()
+            .filter_map(|line| line.split_once('='))
+            .collect();
+        match read(&changes) {
+            Err(error) => {
+                let told = error.to_string();
+                let window = SECRET.as_bytes().windows(8).find(|window| {
+                    let window = std::str::from_utf8(window).expect("ASCII");
+                    told.contains(window)
+                });
+                assert!(window.is_none(), "{told}");
+            }
+            Ok(config) => {
+                let shown = format!("{config:?}");
+                let hidden = changes
+                    .iter()
+                    .all(|(name, value)| SECRETS.contains(name) || !value.contains(SECRET));
+                assert!(!hidden || !shown.contains(SECRET), "{shown}");
+                assert!(matches!(config.edge_url.scheme(), "http" | "https"));
+                assert!(
+                    config.disk_quota > 0
+                        && config.scanned_max > 0
+                        && !config.webhook_secrets.is_empty()
+                );
+            }
+        }
+    });
+}

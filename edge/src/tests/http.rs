@@ -28,7 +28,7 @@ use crate::service::Service;
 
 /// The edge in memory as a runtime: no static files, no chat platforms, limits by choice.
 pub(super) struct InMemory {
-    edge: Edge,
+    pub(super) edge: Edge,
     config: Result<Config, Failure>,
     refuses: Option<Limit>,
     pub(super) memory: &'static Account,

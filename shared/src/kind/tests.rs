@@ -23,7 +23,7 @@ fn by_windows(bytes: &[u8], name: &str) -> (&'static str, usize) {
 }
 
 /// The one answer of both ways to look.
-fn told(bytes: &[u8], name: &str) -> &'static str {
+pub(crate) fn told(bytes: &[u8], name: &str) -> &'static str {
     let (told, _) = by_windows(bytes, name);
     assert_eq!(told, sniff_whole(bytes, name), "{name}");
     told

@@ -15,6 +15,8 @@ pub mod archive;
 mod clean;
 mod directory;
 pub mod document;
+#[cfg(test)]
+mod fuzz;
 mod heif;
 pub mod image;
 mod kind;

@@ -263,3 +263,35 @@ proptest! {
         prop_assert_eq!(&whole, &read(body.as_bytes(), "x", piece));
     }
 }
+
+/// The input is a form's body, whose boundary is `x`, and the content of one part of another.
+#[test]
+fn fuzz_multipart() {
+    chatlift_fuzz::check("multipart", |bytes| {
+        // However it arrives, it is read as the same.
+        let whole = read(bytes, "x", bytes.len().max(1));
+        for piece in [1, 2, 7, 1000] {
+            assert_eq!(read(bytes, "x", piece), whole, "in pieces of {piece}");
+        }
+        let (parts, _) = &whole;
+        assert!(parts.len() <= bytes.len() / 3 && parts.len() <= PARTS_MAX);
+        // What is in a part comes out of it, and between two others.
+        let boundary = "a-boundary-that-nobody-writes";
+        if memmem::find(bytes, boundary.as_bytes()).is_some() {
+            return;
+        }
+        let part = |content: &[u8]| {
+            let head = format!("--{boundary}\r\ncontent-disposition: f\r\n\r\n");
+            [head.as_bytes(), content, b"\r\n"].concat()
+        };
+        let end = format!("--{boundary}--\r\n");
+        let form = [part(b"1"), part(bytes), part(b"2"), end.into_bytes()].concat();
+        for piece in [5, form.len()] {
+            let (parts, problem) = read(&form, boundary, piece);
+            let content = String::from_utf8_lossy(bytes).into_owned();
+            let expected =
+                ["1".to_owned(), content, "2".to_owned()].map(|content| ("f".to_owned(), content));
+            assert_eq!((parts, problem), (expected.to_vec(), None));
+        }
+    });
+}
