@@ -23,8 +23,8 @@ use crate::body::{Body, Incoming};
 use crate::clock::now;
 use crate::disk::Disk;
 
-/// Bytes that are read or written at once.
-const PIECE: usize = 256 * 1024;
+/// Bytes that are read or written at once; each upload on its way has so many in memory.
+const PIECE: usize = 128 * 1024;
 
 /// How long an upload is kept to which nothing was added: as R2 does.
 const UNFINISHED_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -239,6 +239,10 @@ impl<D: Disk> Files<D> {
             let next = stream.next().await.transpose()?;
             if let Some(piece) = &next {
                 hasher.update(piece);
+                if pieces.capacity() == 0 {
+                    // One that grows would be twice as large in the end.
+                    pieces.reserve_exact(PIECE + piece.len());
+                }
                 pieces.extend_from_slice(piece);
             }
             if !pieces.is_empty() && (next.is_none() || pieces.len() >= PIECE) {

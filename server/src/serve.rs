@@ -49,6 +49,10 @@ const BODY_WITHIN: Duration = Duration::from_secs(60);
 /// How long requests under way may take when the program is to end.
 const DRAIN_WITHIN: Duration = Duration::from_secs(30);
 
+/// What is read of a connection at once, in bytes, and so what each may have in memory that nobody has taken;
+/// the longest head too. hyper's own bound is 400 KiB, which is 80 MB with 200 connections.
+const READ_MAX: usize = 64 * 1024;
+
 /// Requests of a connection that are answered at once, by HTTP/2.
 const STREAMS: u32 = 100;
 
@@ -201,6 +205,7 @@ impl Client {
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_WITHIN)
+                .max_buf_size(READ_MAX)
                 .serve_connection(io, service);
             let _ = self.watcher.watch(connection).await;
         }
