@@ -58,9 +58,11 @@ async fn take(
     if room == 0 {
         return Ok(LOOK_EVERY);
     }
-    let links = claim(&edge.database, room).await?;
-    let some = !links.is_empty();
-    for link in links {
+    let wait = next(&edge.database).await?.unwrap_or(LOOK_EVERY);
+    if !wait.is_zero() {
+        return Ok(wait);
+    }
+    for link in claim(&edge.database, room).await? {
         at_work.set(at_work.get() + 1);
         let (edge, at_work) = (Rc::clone(edge), Rc::clone(at_work));
         spawn_local(async move {
@@ -69,10 +71,7 @@ async fn take(
             edge.links.look_again();
         });
     }
-    Ok(match some {
-        true => Duration::ZERO,
-        false => next(&edge.database).await?.unwrap_or(LOOK_EVERY),
-    })
+    Ok(Duration::ZERO)
 }
 
 async fn work(edge: &Native, link: LinkId) {

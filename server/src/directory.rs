@@ -33,6 +33,7 @@ impl Directory {
     /// # Errors
     /// When the database fails.
     pub(crate) async fn disable(&self, app: &AppId) -> Result<(), Error> {
+        let _turn = self.0.turn().await;
         sqlx::query(
             "INSERT INTO endpoint (app, disabled_at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
         )
@@ -40,6 +41,7 @@ impl Directory {
         .bind(now().millis())
         .execute(&self.0.pool)
         .await?;
+        self.0.wrote();
         Ok(())
     }
 
@@ -48,10 +50,12 @@ impl Directory {
     /// # Errors
     /// When the database fails.
     pub(crate) async fn enable(&self, app: &AppId) -> Result<(), Error> {
+        let _turn = self.0.turn().await;
         sqlx::query("DELETE FROM endpoint WHERE app = $1")
             .bind(app.to_string())
             .execute(&self.0.pool)
             .await?;
+        self.0.wrote();
         Ok(())
     }
 
@@ -93,6 +97,7 @@ impl Directory {
 
     async fn keep(&self, app: &AppId, entry: &Entry) -> Result<(), Error> {
         let link = &entry.link;
+        let _turn = self.0.turn().await;
         sqlx::query(
             "INSERT INTO list (app, shard, created_at, id, subject, version, row)
              VALUES ($1, $2, $3, $4, $5, $6, $7)
@@ -109,10 +114,12 @@ impl Directory {
         .bind(serde_json::to_string(link)?)
         .execute(&self.0.pool)
         .await?;
+        self.0.wrote();
         Ok(())
     }
 
     async fn drop(&self, app: &AppId, entry: &Entry) -> Result<(), Error> {
+        let _turn = self.0.turn().await;
         sqlx::query(
             "DELETE FROM list WHERE app = $1 AND shard = $2 AND created_at = $3 AND id = $4",
         )
@@ -125,6 +132,7 @@ impl Directory {
         .bind(entry.link.id.to_string())
         .execute(&self.0.pool)
         .await?;
+        self.0.wrote();
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
@@ -20,6 +21,9 @@ pub(crate) trait Disk: Clone + std::fmt::Debug + 'static {
 
     /// Opens a file to be written and read, and makes it where it is not there.
     async fn create(&self, path: &Path) -> io::Result<Self::File>;
+
+    /// Opens a file that is there to be written and read.
+    async fn open_to_write(&self, path: &Path) -> io::Result<Self::File>;
 
     /// Opens a file to be read.
     async fn open(&self, path: &Path) -> io::Result<Self::File>;
@@ -63,7 +67,21 @@ pub(crate) trait Disk: Clone + std::fmt::Debug + 'static {
 #[derive(Clone, Debug)]
 pub(crate) struct Machine;
 
-async fn blocking<T: Send + 'static>(
+/// How often the program has waited for a disk: a figure of [`crate::metrics`].
+static SYNCS: AtomicU64 = AtomicU64::new(0);
+
+/// How often something was synced.
+pub(crate) fn syncs() -> u64 {
+    SYNCS.load(Ordering::Relaxed)
+}
+
+/// Counts a sync.
+pub(crate) fn count_sync() {
+    SYNCS.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Has another thread do what waits for a disk.
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     spawn_blocking(work).await.map_err(io::Error::other)?
@@ -85,6 +103,12 @@ impl Disk for Machine {
             options.open(path).map(Arc::new)
         };
         blocking(open).await
+    }
+
+    async fn open_to_write(&self, path: &Path) -> io::Result<Arc<File>> {
+        let path = path.to_owned();
+        let open = || OpenOptions::new().read(true).write(true).open(path);
+        blocking(move || open().map(Arc::new)).await
     }
 
     async fn open(&self, path: &Path) -> io::Result<Arc<File>> {
@@ -145,11 +169,13 @@ impl Disk for Machine {
 
     async fn sync(&self, file: &Arc<File>) -> io::Result<()> {
         let file = Arc::clone(file);
+        count_sync();
         blocking(move || file.sync_data()).await
     }
 
     async fn sync_folder(&self, path: &Path) -> io::Result<()> {
         let path = path.to_owned();
+        count_sync();
         blocking(move || File::open(path)?.sync_all()).await
     }
 

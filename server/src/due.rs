@@ -30,6 +30,7 @@ pub(crate) async fn claim(db: &Database, most: usize) -> Result<Vec<LinkId>, Err
         SELECT link FROM alarm WHERE at <= $2 AND rest_until <= $2 AND claimed_until <= $2
         ORDER BY at LIMIT $3 FOR UPDATE SKIP LOCKED) RETURNING link";
     let now = db.now().await?;
+    let _turn = db.turn().await;
     let rows = sqlx::query(if db.shared { POSTGRES } else { SQLITE })
         .bind(now.plus(CLAIMED_FOR).millis())
         .bind(now.millis())
@@ -63,6 +64,7 @@ pub(crate) async fn next(db: &Database) -> Result<Option<Duration>, Error> {
 /// When the database fails.
 pub(crate) async fn renew(db: &Database, link: LinkId) -> Result<(), Error> {
     let until = db.now().await?.plus(CLAIMED_FOR);
+    let _turn = db.turn().await;
     sqlx::query("UPDATE alarm SET claimed_until = $2 WHERE link = $1")
         .bind(link.to_string())
         .bind(until.millis())
@@ -77,6 +79,7 @@ pub(crate) async fn renew(db: &Database, link: LinkId) -> Result<(), Error> {
 /// When the database fails.
 pub(crate) async fn release(db: &Database, link: LinkId, rest: Duration) -> Result<(), Error> {
     let until = db.now().await?.plus(rest);
+    let _turn = db.turn().await;
     sqlx::query("UPDATE alarm SET claimed_until = 0, rest_until = $2 WHERE link = $1")
         .bind(link.to_string())
         .bind(until.millis())

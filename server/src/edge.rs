@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fs::{File, TryLockError};
+use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 use std::rc::Rc;
@@ -20,6 +21,7 @@ use chatlift_edge::memory::Account;
 use chatlift_edge::ports::{Bucket as _, Failure};
 use chatlift_edge::service::Service;
 use chatlift_shared::{AppId, LinkId, ProblemCode, Timestamp};
+use futures_util::future::join;
 use futures_util::{Stream, StreamExt as _};
 use http::StatusCode;
 
@@ -110,7 +112,6 @@ impl Native {
             Some(_) => None,
             None => Some(lock(&settings.data)?),
         };
-        let store = Store::open(settings.store.as_ref(), &settings.data).await?;
         let (database, nodes) = match settings.database_url {
             Some(url) => {
                 let database = Database::open_shared(&url).await?;
@@ -122,6 +123,7 @@ impl Native {
                 (Database::open(&file).await?, None)
             }
         };
+        let store = Store::open(settings.store.as_ref(), &settings.data, database.clone()).await?;
         Ok(Self {
             config: settings.config,
             links: Links::new(database.clone(), nodes),
@@ -144,10 +146,19 @@ impl Native {
             sqlx::query("SELECT 1").execute(&self.database.pool).await?;
             let head = self.store.head("probe").await;
             head.map_err(|e| Error::Config(e.to_string()))?;
-            Ok::<_, Error>(())
+            Ok::<_, Error>(self.on_disk().await?)
         };
         let answered = tokio::time::timeout(READY_WITHIN, asked).await;
         !self.draining.get() && matches!(answered, Ok(Ok(())))
+    }
+
+    /// Waits until all that was decided and begun by now is on the disk: nobody is told of it before.
+    ///
+    /// # Errors
+    /// When it cannot be synced.
+    pub(crate) async fn on_disk(&self) -> io::Result<()> {
+        let (links, files) = join(self.database.on_disk(), self.store.on_disk()).await;
+        links.and(files)
     }
 
     /// The service over the ports, with the fault that a test asked for.

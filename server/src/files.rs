@@ -1,9 +1,10 @@
 //! The store: objects as files of a folder.
 //!
-//! Promise: what is acknowledged is on the disk. A part is written where it belongs in one file, which is
-//! synced before the part is noted in an index, synced too; the whole is renamed to where it belongs. A crash
-//! leaves the object or nothing. What came for a part that is there already is kept aside until its upload is
-//! complete, so that no try destroys what was acknowledged.
+//! Promise: what is acknowledged is on the disk. A part is written where it belongs in its upload's one file,
+//! and synced; the whole is renamed to where it belongs. A crash leaves the object or nothing. A part's tag has its
+//! length and digest, by which it is known again in its place after the program was started again. What came
+//! for a place that has something already is kept aside until its upload is complete, so that no try destroys
+//! what was acknowledged.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +23,7 @@ use sha2::Digest as _;
 use crate::body::{Body, Incoming};
 use crate::clock::now;
 use crate::disk::Disk;
+use crate::together::Together;
 
 /// Bytes that are read or written at once; each upload on its way has so many in memory.
 const PIECE: usize = 128 * 1024;
@@ -29,17 +31,30 @@ const PIECE: usize = 128 * 1024;
 /// How long an upload is kept to which nothing was added: as R2 does.
 const UNFINISHED_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// The file of an upload that its parts are written into.
-const WHOLE: &str = "whole";
-/// The file that says which parts are in it: a line for each, with number, length in bytes and digest. A later
-/// line stands above an earlier one, and one with the length 0 says that the part is there no more.
-const INDEX: &str = "index";
+/// What a file that is being written ends with, and the folder of what is kept aside of an upload.
+const NEW: &str = ".new";
+const ASIDE: &str = ".aside";
 
 /// A part that is in its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Placed {
     length: u64,
     sha256: Sha256,
+}
+
+impl Placed {
+    /// Reads a part's tag.
+    fn of_tag(tag: &str) -> Option<Self> {
+        let (length, sha256) = tag.split_once('-')?;
+        Some(Self {
+            length: length.parse().ok()?,
+            sha256: sha256.parse().ok()?,
+        })
+    }
+
+    fn tag(self) -> String {
+        format!("{}-{}", self.length, self.sha256)
+    }
 }
 
 /// An upload on its way.
@@ -49,8 +64,10 @@ struct Upload {
     placed: BTreeMap<u16, Placed>,
     /// Places that a request is writing to.
     busy: BTreeSet<u16>,
-    /// Length of the index, in bytes.
-    index: u64,
+    /// Up to where its file may have bytes, of parts that are not known, from before the program began.
+    before: u64,
+    /// Whether something may be kept aside.
+    aside: bool,
 }
 
 /// Uploads on their way that were touched since the program began.
@@ -63,13 +80,16 @@ pub(crate) struct Files<D> {
     objects: PathBuf,
     parts: PathBuf,
     uploads: Uploads,
-    /// Apps' folders that are on the disk for sure.
-    folders: Rc<RefCell<BTreeSet<PathBuf>>>,
+    /// The names of uploads' files.
+    names: Rc<Together>,
+    /// Apps' folders that are on the disk for sure, and the names in them.
+    folders: Rc<RefCell<BTreeMap<PathBuf, Rc<Together>>>>,
     /// Whether it answers nothing, as a test asked.
     silent: bool,
 }
 
-fn failed(operation: &'static str) -> impl FnOnce(io::Error) -> BucketError {
+/// A failure of a file as one of the store.
+pub(crate) fn failed(operation: &'static str) -> impl FnOnce(io::Error) -> BucketError {
     move |error| BucketError {
         operation,
         gone: error.kind() == io::ErrorKind::NotFound,
@@ -92,34 +112,6 @@ impl Drop for Busy {
     }
 }
 
-/// Reads an index. A line that a crash left unfinished says nothing.
-fn read_index(text: &[u8]) -> (BTreeMap<u16, Placed>, u64) {
-    let mut placed = BTreeMap::new();
-    let whole = text
-        .iter()
-        .rposition(|b| *b == b'\n')
-        .map_or(0, |at| at + 1);
-    for line in String::from_utf8_lossy(&text[..whole]).lines() {
-        let mut words = line.split(' ');
-        let (n, length, sha256) = (words.next(), words.next(), words.next());
-        let line = (
-            n.and_then(|n| n.parse().ok()),
-            length.and_then(|length| length.parse().ok()),
-            sha256.and_then(|sha256| sha256.parse().ok()),
-        );
-        match line {
-            (Some(n), Some(0), _) => {
-                placed.remove(&n);
-            }
-            (Some(n), Some(length), Some(sha256)) => {
-                placed.insert(n, Placed { length, sha256 });
-            }
-            _ => {}
-        }
-    }
-    (placed, whole as u64)
-}
-
 impl<D: Disk> Files<D> {
     /// Opens the store in a folder, which is made where it is not there, and removes what nobody can finish.
     ///
@@ -131,6 +123,7 @@ impl<D: Disk> Files<D> {
             objects: folder.join("objects"),
             parts: folder.join("parts"),
             uploads: Uploads::default(),
+            names: Rc::default(),
             folders: Rc::default(),
             silent: false,
         };
@@ -139,30 +132,41 @@ impl<D: Disk> Files<D> {
         files.disk.sync_folder(folder).await?;
         for name in files.disk.names(&files.parts).await? {
             let path = files.parts.join(&name);
-            if name.ends_with(".new") {
+            if name.ends_with(NEW) {
                 files.disk.remove(&path).await?;
-            } else if files.is_over(&path).await? {
-                files.disk.remove_folder(&path).await?;
+            } else if files.is_over(&name).await? {
+                files.remove_any(&path).await?;
             }
         }
         Ok(files)
     }
 
-    /// Whether an upload was completed, or has been left alone for too long.
-    async fn is_over(&self, folder: &Path) -> io::Result<bool> {
-        if let Err(error) = self.disk.open(&folder.join(WHOLE)).await {
-            return match error.kind() {
-                io::ErrorKind::NotFound => Ok(true),
-                _ => Err(error),
-            };
-        }
-        let index = self.disk.open(&folder.join(INDEX)).await;
-        let Ok(index) = index else {
-            return Ok(true);
+    /// Whether an upload was completed, or has been left alone for too long, by the name of its file or of its
+    /// folder.
+    async fn is_over(&self, name: &str) -> io::Result<bool> {
+        let upload = self.upload(name.strip_suffix(ASIDE).unwrap_or(name));
+        let file = match self.disk.open(&upload).await {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+            Err(error) => return Err(error),
         };
-        let (_, changed) = self.disk.about(&index).await?;
+        let (_, changed) = self.disk.about(&file).await?;
         let changed = i64::try_from(changed / 1_000_000).unwrap_or(i64::MAX);
         Ok(Timestamp::from_millis(changed).plus(UNFINISHED_FOR) < now())
+    }
+
+    /// Removes a file, or a folder with all that is in it; one that is gone is no error.
+    async fn remove_any(&self, path: &Path) -> io::Result<()> {
+        let removed = match self.disk.remove(path).await {
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+                self.disk.remove_folder(path).await
+            }
+            other => other,
+        };
+        match removed {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
     }
 
     /// As if it did not answer.
@@ -189,6 +193,20 @@ impl<D: Disk> Files<D> {
         self.parts.join(id)
     }
 
+    /// Where is kept what has no place in an upload.
+    fn aside(&self, id: &str) -> PathBuf {
+        self.parts.join(format!("{id}{ASIDE}"))
+    }
+
+    /// Waits until the uploads that were begun by now are on the disk.
+    ///
+    /// # Errors
+    /// When the folder cannot be synced.
+    pub(crate) async fn on_disk(&self) -> io::Result<()> {
+        let sync = async || self.disk.sync_folder(&self.parts).await;
+        self.names.on_disk(sync).await
+    }
+
     /// Reads what is known of an upload, unless it is in memory.
     async fn know(&self, id: &str) -> io::Result<()> {
         if self.uploads.borrow().contains_key(id) {
@@ -196,15 +214,14 @@ impl<D: Disk> Files<D> {
         }
         let size = id.split('-').next_back().and_then(|size| size.parse().ok());
         let part_size = size.ok_or(io::ErrorKind::NotFound)?;
-        let index = self.disk.open(&self.upload(id).join(INDEX)).await?;
-        let (length, _) = self.disk.about(&index).await?;
-        let length = usize::try_from(length).map_err(io::Error::other)?;
-        let (placed, index) = read_index(&self.disk.read(&index, 0, length).await?);
+        let file = self.disk.open(&self.upload(id)).await?;
+        let (before, _) = self.disk.about(&file).await?;
         let upload = Upload {
             part_size,
-            placed,
+            placed: BTreeMap::new(),
             busy: BTreeSet::new(),
-            index,
+            before,
+            aside: true,
         };
         // Another request may have read it meanwhile, and be at work.
         self.uploads
@@ -214,23 +231,36 @@ impl<D: Disk> Files<D> {
         Ok(())
     }
 
-    /// The place of a part, where nothing is there and nobody writes to it; and where that begins.
-    fn place(&self, id: &str, n: u16) -> Option<(Busy, u64, u64)> {
+    /// The place of a part to which nobody writes, and where that begins. Unless what is there `may_go`, only
+    /// where nothing is there.
+    fn place(&self, id: &str, n: u16, may_go: bool) -> Option<(Busy, u64, u64)> {
         let mut uploads = self.uploads.borrow_mut();
         let upload = uploads.get_mut(id)?;
-        if upload.placed.contains_key(&n) || !upload.busy.insert(n) {
+        let begin = u64::from(n.saturating_sub(1)) * upload.part_size;
+        let free = !upload.placed.contains_key(&n) && begin >= upload.before;
+        if !(free || may_go) || !upload.busy.insert(n) {
             return None;
         }
+        upload.placed.remove(&n);
         let busy = Busy {
             uploads: Rc::clone(&self.uploads),
             id: id.to_owned(),
             n,
         };
-        let begin = u64::from(n.saturating_sub(1)) * upload.part_size;
         Some((busy, begin, upload.part_size))
     }
 
-    /// Writes a body into a file from `begin`, and syncs it.
+    /// Notes that a part is in its place, on the disk.
+    fn note(&self, id: &str, n: u16, part: Placed) -> io::Result<()> {
+        let mut uploads = self.uploads.borrow_mut();
+        // It was dropped meanwhile, and its file with it.
+        let upload = uploads.get_mut(id).ok_or(io::ErrorKind::NotFound)?;
+        upload.placed.insert(n, part);
+        Ok(())
+    }
+
+    /// Writes a body into a file from `begin`, and syncs it. Of the `most` bytes that it may have, those were
+    /// reserved before that do not come are given back, if they are the file's last.
     async fn write(&self, file: &D::File, begin: u64, body: Body, most: u64) -> io::Result<Placed> {
         let mut hasher = sha2::Sha256::new();
         let (mut stream, mut length) = (body.0, 0);
@@ -260,6 +290,9 @@ impl<D: Disk> Files<D> {
                 break;
             }
         }
+        if length < most && most < u64::MAX && self.disk.about(file).await?.0 == begin + most {
+            self.disk.set_len(file, begin + length).await?;
+        }
         self.disk.sync(file).await?;
         Ok(Placed {
             length,
@@ -267,43 +300,24 @@ impl<D: Disk> Files<D> {
         })
     }
 
-    /// Notes that a part is in its place, or `None` that it is there no more.
-    async fn note(&self, id: &str, n: u16, part: Option<Placed>) -> io::Result<()> {
-        let line = match part {
-            Some(part) => format!("{n} {} {}\n", part.length, part.sha256),
-            None => format!("{n} 0 -\n"),
-        };
-        let file = self.disk.create(&self.upload(id).join(INDEX)).await?;
-        let at = {
-            let mut uploads = self.uploads.borrow_mut();
-            let upload = uploads.get_mut(id).ok_or(io::ErrorKind::NotFound)?;
-            let at = upload.index;
-            upload.index += line.len() as u64;
-            at
-        };
-        self.disk.write(&file, at, line.into()).await?;
-        self.disk.sync(&file).await?;
-        let mut uploads = self.uploads.borrow_mut();
-        let upload = uploads.get_mut(id).ok_or(io::ErrorKind::NotFound)?;
-        match part {
-            Some(part) => upload.placed.insert(n, part),
-            None => upload.placed.remove(&n),
-        };
-        Ok(())
-    }
-
     /// Puts a written file where it belongs.
     async fn settle(&self, from: &Path, to: &Path) -> io::Result<()> {
         let folder = to.parent().unwrap_or(to);
-        self.disk.make_folder(folder).await?;
+        let known = self.folders.borrow().get(folder).cloned();
+        let names = match known {
+            Some(names) => names,
+            // An app's folder is new once.
+            None => {
+                self.disk.make_folder(folder).await?;
+                self.disk.sync_folder(&self.objects).await?;
+                let mut folders = self.folders.borrow_mut();
+                Rc::clone(folders.entry(folder.to_owned()).or_default())
+            }
+        };
         self.disk.rename(from, to).await?;
-        self.disk.sync_folder(folder).await?;
-        // An app's folder is new once.
-        if !self.folders.borrow().contains(folder) {
-            self.disk.sync_folder(&self.objects).await?;
-            self.folders.borrow_mut().insert(folder.to_owned());
-        }
-        Ok(())
+        names.wrote();
+        let sync = async || self.disk.sync_folder(folder).await;
+        names.on_disk(sync).await
     }
 
     /// Writes a body to a file of its own, which is gone when that fails.
@@ -318,78 +332,108 @@ impl<D: Disk> Files<D> {
 
     async fn try_put_part(&self, id: &str, n: u16, body: Body) -> io::Result<Placed> {
         self.know(id).await?;
-        let folder = self.upload(id);
-        if let Some((_busy, begin, part_size)) = self.place(id, n) {
-            let file = self.disk.create(&folder.join(WHOLE)).await?;
+        // In it are the names of what is written here.
+        self.on_disk().await?;
+        if let Some((_busy, begin, part_size)) = self.place(id, n, false) {
+            let file = self.disk.open_to_write(&self.upload(id)).await?;
             self.disk.reserve(&file, begin, part_size).await?;
             let part = self.write(&file, begin, body, part_size).await?;
-            self.note(id, n, Some(part)).await?;
+            self.note(id, n, part)?;
             return Ok(part);
         }
-        let new = unique(&folder);
+        let new = unique(&self.parts);
         let part = self.write_new(&new, body).await?;
-        let aside = folder.join(format!("{n}-{}", part.sha256));
-        self.disk.rename(&new, &aside).await?;
+        let folder = self.aside(id);
+        self.disk.make_folder(&folder).await?;
+        self.disk.sync_folder(&self.parts).await?;
+        let kept = folder.join(format!("{n}-{}", part.tag()));
+        self.disk.rename(&new, &kept).await?;
         self.disk.sync_folder(&folder).await?;
+        match self.uploads.borrow_mut().get_mut(id) {
+            Some(upload) => upload.aside = true,
+            None => return Err(io::ErrorKind::NotFound.into()),
+        }
         Ok(part)
     }
 
-    /// Has a part that was kept aside take its place; answers its length, or `None` where there is none.
-    async fn take_place(&self, id: &str, n: u16, sha256: Sha256) -> io::Result<Option<u64>> {
-        let folder = self.upload(id);
-        let aside = match self.disk.open(&folder.join(format!("{n}-{sha256}"))).await {
-            Ok(aside) => aside,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+    /// Whether a part is in its place since before the program began.
+    async fn is_in_place(
+        &self,
+        file: &D::File,
+        id: &str,
+        n: u16,
+        part: Placed,
+    ) -> io::Result<bool> {
+        let known = |upload: &Upload| {
+            let begin = u64::from(n.saturating_sub(1)) * upload.part_size;
+            (begin < upload.before && !upload.placed.contains_key(&n)).then_some(begin)
+        };
+        let Some(begin) = self.uploads.borrow().get(id).and_then(known) else {
+            return Ok(false);
+        };
+        let found = self.stream(file.clone(), begin, part.length).digest();
+        let found = found.await? == part.sha256;
+        if found {
+            self.note(id, n, part)?;
+        }
+        Ok(found)
+    }
+
+    /// Has a part that was kept aside take its place; answers whether there is one.
+    async fn take_place(&self, file: &D::File, id: &str, n: u16, part: Placed) -> io::Result<bool> {
+        let kept = self.aside(id).join(format!("{n}-{}", part.tag()));
+        let kept = match self.disk.open(&kept).await {
+            Ok(kept) => kept,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(error),
         };
-        let (length, _) = self.disk.about(&aside).await?;
         // Of what was there before, nothing is left from here on.
-        self.note(id, n, None).await?;
-        let Some((_busy, begin, part_size)) = self.place(id, n) else {
-            return Ok(None);
+        let Some((_busy, begin, part_size)) = self.place(id, n, true) else {
+            return Ok(false);
         };
-        let file = self.disk.create(&folder.join(WHOLE)).await?;
-        let body = self.stream(aside, 0, length);
-        let part = self.write(&file, begin, body, part_size).await?;
-        self.note(id, n, Some(part)).await?;
-        Ok(Some(part.length))
+        let body = self.stream(kept, 0, part.length);
+        let taken = self.write(file, begin, body, part_size).await?;
+        self.note(id, n, taken)?;
+        Ok(taken == part)
     }
 
     async fn try_complete(&self, key: &str, id: &str, etags: &[String]) -> io::Result<bool> {
         self.know(id).await?;
-        let folder = self.upload(id);
         // Completed already, it is gone.
-        self.disk.open(&folder.join(WHOLE)).await?;
+        let whole = self.disk.open_to_write(&self.upload(id)).await?;
         let mut size = 0;
         for (n, etag) in (1..).zip(etags) {
-            let Ok(sha256) = etag.parse() else {
+            let Some(part) = Placed::of_tag(etag) else {
                 return Ok(false);
             };
             let known = |upload: &Upload| (upload.part_size, upload.placed.get(&n).copied());
             let known = self.uploads.borrow().get(id).map(known);
             let (part_size, placed) = known.ok_or(io::ErrorKind::NotFound)?;
-            let length = match placed.filter(|part| part.sha256 == sha256) {
-                Some(part) => Some(part.length),
-                None => self.take_place(id, n, sha256).await?,
-            };
+            let is_there = placed == Some(part)
+                || self.is_in_place(&whole, id, n, part).await?
+                || self.take_place(&whole, id, n, part).await?;
             // All but the last fill their places, as R2 asks.
-            match length {
-                Some(length) if size == u64::from(n - 1) * part_size => size += length,
-                _ => return Ok(false),
+            if !is_there || size != u64::from(n - 1) * part_size {
+                return Ok(false);
             }
+            size += part.length;
         }
-        let busy = |upload: &Upload| !upload.busy.is_empty();
-        if self.uploads.borrow().get(id).is_some_and(busy) {
+        let busy = |upload: &Upload| (!upload.busy.is_empty(), upload.aside);
+        let (busy, aside) = self.uploads.borrow().get(id).map_or((false, true), busy);
+        if busy {
             // It would write on into the object.
             return Err(io::Error::other("a part of it is still on its way"));
         }
-        let whole = self.disk.create(&folder.join(WHOLE)).await?;
-        self.disk.set_len(&whole, size).await?;
-        self.disk.sync(&whole).await?;
-        self.settle(&folder.join(WHOLE), &self.object(key)).await?;
+        if self.disk.about(&whole).await?.0 != size {
+            self.disk.set_len(&whole, size).await?;
+            self.disk.sync(&whole).await?;
+        }
+        self.settle(&self.upload(id), &self.object(key)).await?;
         self.uploads.borrow_mut().remove(id);
-        // What is left of it goes now, or when the store is opened again.
-        let _ = self.disk.remove_folder(&folder).await;
+        if aside {
+            // What is left of it goes now, or when the store is opened again.
+            let _ = self.disk.remove_folder(&self.aside(id)).await;
+        }
         Ok(true)
     }
 
@@ -438,7 +482,7 @@ impl<D: Disk> Files<D> {
 /// A name that nobody else has.
 fn unique(folder: &Path) -> PathBuf {
     let random = getrandom::u64().unwrap_or_default();
-    folder.join(format!("{random:016x}.new"))
+    folder.join(format!("{random:016x}{NEW}"))
 }
 
 impl<D: Disk> Bucket for Files<D> {
@@ -469,25 +513,27 @@ impl<D: Disk> Bucket for Files<D> {
         self.asked("create")?;
         let random = getrandom::u64().unwrap_or_default();
         let id = format!("{random:016x}-{part_size}");
-        let folder = self.upload(&id);
-        let made = async {
-            self.disk.make_folder(&folder).await?;
-            self.disk.create(&folder.join(WHOLE)).await?;
-            self.disk.create(&folder.join(INDEX)).await?;
-            self.disk.sync_folder(&folder).await?;
-            self.disk.sync_folder(&self.parts).await
+        let made = self.disk.create(&self.upload(&id)).await;
+        made.map_err(failed("create"))?;
+        self.names.wrote();
+        let upload = Upload {
+            part_size,
+            placed: BTreeMap::new(),
+            busy: BTreeSet::new(),
+            before: 0,
+            aside: false,
         };
-        made.await.map_err(failed("create"))?;
+        self.uploads.borrow_mut().insert(id.clone(), upload);
         Ok(id)
     }
 
     async fn put_part(&self, _key: &str, id: &str, n: u16, body: Body) -> Result<Put, BucketError> {
         self.asked("put part")?;
         let put = self.try_put_part(id, n, body).await;
-        let sha256 = put.map_err(failed("put part"))?.sha256;
+        let part = put.map_err(failed("put part"))?;
         Ok(Put {
-            etag: sha256.to_string(),
-            sha256,
+            etag: part.tag(),
+            sha256: part.sha256,
         })
     }
 
@@ -502,11 +548,15 @@ impl<D: Disk> Bucket for Files<D> {
 
     async fn abort(&self, _key: &str, id: &str) -> Result<(), BucketError> {
         self.asked("abort")?;
-        self.uploads.borrow_mut().remove(id);
-        match self.disk.remove_folder(&self.upload(id)).await {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("abort")(error)),
-            _ => Ok(()),
-        }
+        let upload = self.uploads.borrow_mut().remove(id);
+        let removed = async {
+            self.remove_any(&self.upload(id)).await?;
+            match upload.is_none_or(|upload| upload.aside) {
+                true => self.remove_any(&self.aside(id)).await,
+                false => Ok(()),
+            }
+        };
+        removed.await.map_err(failed("abort"))
     }
 
     async fn put(&self, key: &str, body: Body, expected: Option<Sha256>) -> Result<Put, PutError> {

@@ -214,13 +214,15 @@ impl Links {
                     }
                 }
                 (Some(next), known) => match rows::save(&self.0.db, known, &next, &parts).await {
-                    Ok(Some(revision)) => {
+                    Ok(Some(saved)) => {
                         entry.tell(known.map(|known| &known.state), &next);
                         *state = Some(Known {
                             state: next,
-                            revision,
+                            revision: saved.revision,
                         });
-                        self.0.alarm.notify_one();
+                        if saved.alarm_changed {
+                            self.0.alarm.notify_one();
+                        }
                         return Ok(Ok(decision.reply));
                     }
                     Ok(None) => {}
@@ -477,10 +479,14 @@ impl Links {
         let to_come = stream::select(receiver, quiet.boxed_local());
         let to_come = to_come.take_until(Box::pin(sleep(STREAM_FOR)));
         let blocks = stream::once(std::future::ready(beginning)).chain(to_come);
-        // The link stays in memory while it is watched.
-        let blocks = blocks.map(move |block| {
-            let _watched = &entry;
-            Ok(Bytes::from(block))
+        let db = self.0.db.clone();
+        let blocks = blocks.then(move |block| {
+            // The link stays in memory while it is watched.
+            let (_watched, db) = (&entry, db.clone());
+            async move {
+                db.on_disk().await?;
+                Ok(Bytes::from(block))
+            }
         });
         Ok(Body(blocks.boxed_local()))
     }

@@ -21,6 +21,7 @@ mod rows;
 mod serve;
 mod settings;
 mod store;
+mod together;
 mod world;
 
 use std::path::PathBuf;

@@ -9,10 +9,11 @@ use http_body_util::Full;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use prometheus::{IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 use tokio::net::TcpListener;
 use tokio::task::spawn_local;
 
+use crate::disk;
 use crate::error::Error;
 
 /// What is counted.
@@ -21,6 +22,7 @@ pub(crate) struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     pub(crate) connections: IntGauge,
+    syncs: IntCounter,
 }
 
 impl Metrics {
@@ -40,10 +42,16 @@ impl Metrics {
             registry: Registry::new(),
             requests: requests.map_err(failed)?,
             connections: gauge("chatlift_edge_connections", "Connections that are open.")?,
+            syncs: IntCounter::new(
+                "chatlift_edge_syncs_total",
+                "Files and folders that were synced, but by SQLite itself.",
+            )
+            .map_err(failed)?,
         };
         for collector in [
             Box::new(metrics.requests.clone()) as Box<dyn prometheus::core::Collector>,
             Box::new(metrics.connections.clone()),
+            Box::new(metrics.syncs.clone()),
         ] {
             metrics.registry.register(collector).map_err(failed)?;
         }
@@ -59,6 +67,8 @@ impl Metrics {
     }
 
     fn text(&self) -> String {
+        let new = disk::syncs().saturating_sub(self.syncs.get());
+        self.syncs.inc_by(new);
         let text = TextEncoder::new().encode_to_string(&self.registry.gather());
         text.unwrap_or_default()
     }

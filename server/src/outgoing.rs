@@ -66,6 +66,11 @@ impl Webhooks for Endpoints<'_> {
             log::info("webhook held", &fields("endpoint disabled".to_owned()));
             return Outcome::Held;
         }
+        // An event that a crash takes back was never told.
+        if let Err(error) = self.directory.0.on_disk().await {
+            log::error("webhook failed", &fields(error.to_string()));
+            return Outcome::Failed { retry_after: None };
+        }
         match self.try_send(event).await {
             Ok((200..=299, _)) => {
                 log::info("webhook acknowledged", &fields("2xx".to_owned()));

@@ -132,20 +132,30 @@ pub(crate) async fn held(db: &Database, upload: UploadId) -> Result<Held, Error>
     })
 }
 
-/// Writes what changed between two states, the parts, and when the alarm is due. Answers the revision
-/// then; `None` where the link has changed since it was read, so that nothing is written.
+/// What became of a link that was written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Saved {
+    pub(crate) revision: i64,
+    /// Whether its alarm is due at another time.
+    pub(crate) alarm_changed: bool,
+}
+
+/// Writes what changed between two states, the parts, and when the alarm is due; `None` where the link has changed since it was read, so that nothing is written.
 pub(crate) async fn save(
     db: &Database,
     old: Option<&Known>,
     next: &LinkState,
     part_writes: &[PartWrite],
-) -> Result<Option<i64>, Error> {
+) -> Result<Option<Saved>, Error> {
     let state = old.map(|old| &old.state);
     if let Some(old) = old
         && old.state == *next
         && part_writes.is_empty()
     {
-        return Ok(Some(old.revision));
+        return Ok(Some(Saved {
+            revision: old.revision,
+            alarm_changed: false,
+        }));
     }
     let link = next.link.id.to_string();
     let mut tx = db.write().await?;
@@ -162,7 +172,7 @@ pub(crate) async fn save(
     let written = sqlx::query(query)
         .bind(&link)
         .bind(revision)
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
     if written.rows_affected() == 0 {
         return Ok(None);
@@ -174,7 +184,7 @@ pub(crate) async fn save(
         )
         .bind(&link)
         .bind(serde_json::to_string(&next.link)?)
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
     }
     changes(
@@ -205,18 +215,22 @@ pub(crate) async fn save(
         write_part(&mut tx, write).await?;
     }
     let alarm = next_alarm(next);
-    if state.map(next_alarm) != Some(alarm) {
+    let alarm_changed = state.map(next_alarm) != Some(alarm);
+    if alarm_changed {
         set_alarm(&mut tx, &link, alarm).await?;
     }
     if db.shared && state.is_some_and(|state| state.events != next.events) {
         // A hint: whoever watches on another node looks at once, and now and then in any case.
         sqlx::query("SELECT pg_notify('chatlift_edge', $1)")
             .bind(&link)
-            .execute(&mut *tx)
+            .execute(&mut **tx)
             .await?;
     }
-    tx.commit().await?;
-    Ok(Some(revision))
+    db.commit(tx).await?;
+    Ok(Some(Saved {
+        revision,
+        alarm_changed,
+    }))
 }
 
 /// The statements by which a table of a link's rows is changed.
@@ -348,7 +362,7 @@ pub(crate) async fn forget(db: &Database, old: &Known) -> Result<bool, Error> {
     let dropped = sqlx::query("DELETE FROM revision WHERE link = $1 AND n = $2")
         .bind(&link)
         .bind(old.revision)
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
     if dropped.rows_affected() == 0 {
         return Ok(false);
@@ -363,9 +377,9 @@ pub(crate) async fn forget(db: &Database, old: &Known) -> Result<bool, Error> {
         "DELETE FROM cleanup WHERE link = $1",
         "DELETE FROM alarm WHERE link = $1",
     ] {
-        sqlx::query(query).bind(&link).execute(&mut *tx).await?;
+        sqlx::query(query).bind(&link).execute(&mut **tx).await?;
     }
-    tx.commit().await?;
+    db.commit(tx).await?;
     Ok(true)
 }
 
@@ -434,7 +448,7 @@ pub(crate) async fn stage(
     let same = sqlx::query("UPDATE revision SET n = n + 1 WHERE link = $1 AND n = $2")
         .bind(row.upload.link().to_string())
         .bind(revision)
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
     if same.rows_affected() == 0 {
         return Ok(Added::Changed);
@@ -447,13 +461,13 @@ pub(crate) async fn stage(
         .bind(row.upload.to_string())
         .bind(i32::from(row.n))
         .bind(holder)
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
         if same.rows_affected() == 0 {
             return Ok(Added::TakenOver);
         }
     }
-    let held = staged(&mut *tx, row.upload, row.n).await?;
+    let held = staged(&mut **tx, row.upload, row.n).await?;
     if held != row.begin {
         return Ok(Added::Elsewhere(held));
     }
@@ -462,9 +476,9 @@ pub(crate) async fn stage(
         .bind(i32::from(row.n))
         .bind(signed(row.begin))
         .bind(row.bytes)
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
-    tx.commit().await?;
+    db.commit(tx).await?;
     Ok(Added::At(revision + 1))
 }
 

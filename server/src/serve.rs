@@ -14,9 +14,11 @@ use bytes::Bytes;
 use chatlift_edge::http as edge_http;
 use chatlift_edge::http::{Request, Response};
 use chatlift_edge::log;
+use chatlift_shared::problem::MEDIA_TYPE;
+use chatlift_shared::{Problem, ProblemCode};
 use futures_util::future::{Either, select};
 use futures_util::stream::{self, LocalBoxStream, Stream, StreamExt as _};
-use http::header::{CONTENT_LENGTH, HOST};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body_util::{BodyStream, StreamBody};
 use hyper::body::{Body as _, Frame, Incoming};
@@ -253,7 +255,10 @@ async fn answer(
         return answer;
     }
     let (peer, https) = sender(&door, peer, &parts.headers);
-    let answering = Answering { edge, peer };
+    let answering = Answering {
+        edge: Rc::clone(&edge),
+        peer,
+    };
     let host = parts.headers.get(HOST).and_then(|h| h.to_str().ok());
     let host = host.or(parts.uri.authority().map(http::uri::Authority::as_str));
     let address = format!(
@@ -277,7 +282,23 @@ async fn answer(
         Body(Drained(Some(within(frames.boxed_local()))).boxed_local())
     });
     let request = Request::new(parts.method, url, parts.headers, body);
-    response(edge_http::serve(&answering, request).await)
+    let answered = edge_http::serve(&answering, request).await;
+    if let Err(error) = edge.on_disk().await {
+        log::error("not on the disk", &[("reason", error.to_string())]);
+        return unavailable();
+    }
+    response(answered)
+}
+
+/// The answer where nothing can be promised.
+fn unavailable() -> http::Response<Out> {
+    let problem = Problem::new(ProblemCode::StorageUnavailable);
+    let text = serde_json::to_string(&problem).unwrap_or_default();
+    let mut answer = http::Response::new(out(Body::of(text).0));
+    *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    let media_type = HeaderValue::from_static(MEDIA_TYPE);
+    answer.headers_mut().insert(CONTENT_TYPE, media_type);
+    answer
 }
 
 /// A body that breaks off when nothing comes of it for [`BODY_WITHIN`].

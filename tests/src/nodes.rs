@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -136,6 +136,12 @@ impl Nodes {
     #[must_use]
     pub fn command(&self, n: usize) -> Command {
         self.edges[n].command()
+    }
+
+    /// The folder of a node's data.
+    #[must_use]
+    pub fn state(&self, n: usize) -> &Path {
+        &self.edges[n].state
     }
 
     /// The app, by way of the proxy.

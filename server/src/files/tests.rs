@@ -92,6 +92,10 @@ impl Disk for Faulty {
         })
     }
 
+    async fn open_to_write(&self, path: &Path) -> io::Result<usize> {
+        self.open(path).await
+    }
+
     async fn open(&self, path: &Path) -> io::Result<usize> {
         self.act(|state| match state.seen.get(path) {
             Some(Some(node)) => Ok(*node),
@@ -171,9 +175,9 @@ impl Disk for Faulty {
     }
 
     async fn remove(&self, path: &Path) -> io::Result<()> {
-        self.act(|state| match state.seen.remove(path) {
-            Some(_) => Ok(()),
-            None => not_found(),
+        self.act(|state| match state.seen.get(path) {
+            Some(None) => Err(io::ErrorKind::IsADirectory.into()),
+            _ => state.seen.remove(path).map_or_else(not_found, |_| Ok(())),
         })
     }
 
@@ -326,4 +330,53 @@ async fn no_acknowledged_byte_is_missing_wherever_the_power_is_cut() {
     }
     println!("{moments} moments");
     assert!(moments > 40, "{moments}");
+}
+
+/// How many files and folders of uploads there are.
+fn uploads_left(disk: &Faulty) -> usize {
+    let state = disk.0.borrow();
+    let names = state.seen.keys();
+    let left = names.filter(|name| name.starts_with("/data/parts") && !name.ends_with("parts"));
+    left.count()
+}
+
+#[tokio::test]
+async fn what_was_there_before_a_restart_is_known_again_and_no_cut_try_destroys_it() {
+    let (disk, data) = (Faulty::default(), Path::new("/data"));
+    disk.power_for(usize::MAX);
+    disk.make_folder(data).await.expect("a folder");
+    let opened = async || Files::open(disk.clone(), data).await.expect("a store");
+    let files = opened().await;
+    let id = files.create(KEY, PART).await.expect("an upload");
+    let put = async |files: &Files<Faulty>, n, content| {
+        files.put_part(KEY, &id, n, Body::of(content)).await
+    };
+    let first = put(&files, 1, bytes(1, 1_000)).await.expect("a part");
+    // A second program has the same folder as it was left.
+    let files = opened().await;
+    let cut = stream::iter([
+        Ok(Bytes::from(bytes(7, 300))),
+        Err(io::ErrorKind::UnexpectedEof.into()),
+    ]);
+    let broken = files.put_part(KEY, &id, 1, Body(cut.boxed_local())).await;
+    assert!(broken.is_err());
+    let other = put(&files, 1, bytes(8, 1_000)).await.expect("a part");
+    let last = put(&files, 2, bytes(2, 500)).await.expect("a part");
+    let wrong = files
+        .complete(KEY, &id, std::slice::from_ref(&last.etag))
+        .await;
+    assert_eq!(wrong, Err(CompleteError::Parts));
+    let files = opened().await;
+    for (etag, seed) in [(first.etag, 1), (other.etag, 8)] {
+        // What was kept aside for a place can still take it.
+        let copy = Faulty(Rc::new(RefCell::new(disk.0.borrow().clone())));
+        let files = Files::open(copy.clone(), data).await.expect("a store");
+        let done = files.complete(KEY, &id, &[etag, last.etag.clone()]).await;
+        assert_eq!(done, Ok(()));
+        let whole = read_all(&files, KEY).await.expect("an object");
+        assert!(whole == [bytes(seed, 1_000), bytes(2, 500)].concat());
+        assert_eq!(uploads_left(&copy), 0);
+    }
+    files.abort(KEY, &id).await.expect("removed");
+    assert_eq!(uploads_left(&disk), 0);
 }

@@ -1,5 +1,6 @@
 //! What only the native edge does: many nodes, its own store, how it is run. `cargo xtask test --only native`.
 
+mod durable;
 mod framing;
 mod nodes;
 mod operate;
