@@ -64,6 +64,19 @@ pub struct Receipt {
     pub code: Option<String>,
     /// Why it was rejected, in the backend's own words.
     pub reason: Option<String>,
+    /// What of an archive could not be used.
+    pub left_out: Option<LeftOut>,
+}
+
+/// What the page needs of a `LeftOut`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// How many members could not be used.
+    pub count: u32,
+    /// How many the archive has.
+    pub of: u32,
+    /// Their names, or the first of them.
+    pub names: Vec<String>,
 }
 
 /// An announced upload. Its id only goes back into addresses, so it stays text.
@@ -162,6 +175,15 @@ fn receipt(value: &impl Value) -> Option<Receipt> {
         },
         code: text(value, "code"),
         reason: text(value, "reason"),
+        left_out: value.get("left_out").as_ref().and_then(left_out),
+    })
+}
+
+fn left_out(value: &impl Value) -> Option<LeftOut> {
+    Some(LeftOut {
+        count: small(value, "count")?,
+        of: small(value, "of")?,
+        names: list(value, "names", Value::text)?,
     })
 }
 
@@ -264,6 +286,11 @@ mod tests {
             receipt: Some(api::Receipt {
                 status,
                 code: Some("unreadable".into()),
+                left_out: (status == Delivered).then(|| api::LeftOut {
+                    count: 2,
+                    of: 3,
+                    names: vec!["a.dwg".into()],
+                }),
                 reason,
                 sha256: None,
                 attempt: 0,
@@ -289,6 +316,11 @@ mod tests {
                 status: receipt.status,
                 code: receipt.code,
                 reason: receipt.reason,
+                left_out: receipt.left_out.map(|left| LeftOut {
+                    count: left.count,
+                    of: left.of,
+                    names: left.names,
+                }),
             }),
             ticket: file.ticket.clone(),
         }

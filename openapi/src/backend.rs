@@ -161,6 +161,7 @@ fn files() -> Vec<Operation> {
             &[
                 ("received", examples::received()),
                 ("delivered", examples::delivered()),
+                ("delivered in part", examples::delivered_in_part()),
                 ("rejected", examples::rejected()),
             ],
         )

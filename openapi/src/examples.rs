@@ -76,6 +76,13 @@ pub(crate) fn delivered() -> Value {
     json!({ "status": "delivered" })
 }
 
+pub(crate) fn delivered_in_part() -> Value {
+    json!({
+        "status": "delivered", "reason": "1 of 3 files could not be used: plan.dwg",
+        "code": "members-left-out", "left_out": { "count": 1, "of": 3, "names": ["plan.dwg"] }
+    })
+}
+
 pub(crate) fn received() -> Value {
     json!({ "status": "received", "sha256": SHA256 })
 }

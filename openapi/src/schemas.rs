@@ -2,8 +2,8 @@
 
 use chatlift_shared::limits::{
     ACCEPT_MAX, DOWNLOAD_SECS_MAX, FILE_SIZE_MAX, HEAD_MAX, HINT_MAX, LANGUAGES_MAX,
-    LINK_FILES_MAX, METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX, PASSWORD_MAX,
-    PASSWORD_MIN, REASON_MAX, RECEIPT_CODE_MAX, SUBJECT_MAX, TITLE_MAX,
+    LEFT_OUT_NAMES_MAX, LINK_FILES_MAX, METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX,
+    PASSWORD_MAX, PASSWORD_MIN, REASON_MAX, RECEIPT_CODE_MAX, SUBJECT_MAX, TITLE_MAX,
 };
 use chatlift_shared::{api, chat, digest, id, problem, text, time, webhook};
 use serde_json::{Map, Value, json};
@@ -55,6 +55,7 @@ pub(crate) fn schemas() -> Map<String, Value> {
         api::DeletedReason,
         api::Receipt,
         api::ReceiptStatus,
+        api::LeftOut,
         api::EventStatus,
         api::EventState,
         api::PageData,
@@ -207,6 +208,11 @@ fn limits(schemas: &mut Map<String, Value>) {
     );
     set("Receipt", "attempt", json!({ "maximum": u32::MAX }));
     set("Receipt", "reason", json!({ "maxLength": REASON_MAX }));
+    let names = json!({ "maxItems": LEFT_OUT_NAMES_MAX });
+    set("LeftOut", "names", names);
+    for field in ["count", "of"] {
+        set("LeftOut", field, json!({ "maximum": u32::MAX }));
+    }
     set("Receipt", "code", json!({ "maxLength": RECEIPT_CODE_MAX }));
     set(
         "CreateUpload",

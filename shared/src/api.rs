@@ -278,6 +278,10 @@ pub struct Receipt {
     /// Why, as a stable code such as `password-protected`, by which a page finds its own words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+    /// What of an archive could not be used, though the rest was delivered: with the code
+    /// `members-left-out`. `reason` says the same in English.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<LeftOut>,
     /// SHA-256 of the whole content, once the backend has read it. Later receipts need not repeat it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Sha256>,
@@ -295,10 +299,25 @@ impl Receipt {
             status,
             reason: None,
             code: None,
+            left_out: None,
             sha256: None,
             attempt: 0,
         }
     }
+}
+
+/// Members of an archive, or attachments of a mail, that could not be used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct LeftOut {
+    /// How many they are.
+    pub count: u32,
+    /// How many members the archive has.
+    pub of: u32,
+    /// Their names, or the first of them: 20 at most. What a name may not have is taken out of it, and one of
+    /// more than 255 bytes is cut.
+    pub names: Vec<String>,
 }
 
 #[expect(

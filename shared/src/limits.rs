@@ -89,6 +89,9 @@ pub const REASON_MAX: usize = 500;
 /// Longest code in a receipt, in characters.
 pub const RECEIPT_CODE_MAX: usize = 64;
 
+/// Most members of an archive that a receipt names as left out: as many as are read on a phone.
+pub const LEFT_OUT_NAMES_MAX: usize = 20;
+
 /// Most files of one link, whatever a scene says.
 pub const LINK_FILES_MAX: u32 = 500;
 

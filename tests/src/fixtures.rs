@@ -88,14 +88,23 @@ pub fn docx() -> Vec<u8> {
             r#"<?xml version="1.0" encoding="UTF-8" standalone="yes"?><w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"><w:body><w:p><w:r><w:t>理赔材料 2026</w:t></w:r></w:p></w:body></w:document>"#,
         ),
     ];
+    zip(PARTS.map(|(name, text)| (name, text.as_bytes())))
+}
+
+/// An archive of these files, as they are.
+///
+/// # Panics
+/// When it cannot be made.
+#[must_use]
+pub fn zip<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let plain =
         zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
-    for (name, text) in PARTS {
+    for (name, bytes) in files {
         zip.start_file(name, plain).expect("an entry");
-        zip.write_all(text.as_bytes()).expect("an entry's text");
+        zip.write_all(bytes).expect("an entry's bytes");
     }
-    zip.finish().expect("a document").into_inner()
+    zip.finish().expect("an archive").into_inner()
 }
 
 /// The beginning of a Linux program, which no scene for documents takes.

@@ -5,9 +5,9 @@
 //! joins them wait until the link has ended and each of them is ready or rejected; then what they
 //! are joined to is made, delivered once, and all of them are done with it in one transaction.
 
-use chatlift_shared::api::{File, Receipt, ReceiptStatus};
+use chatlift_shared::api::{File, LeftOut, Receipt, ReceiptStatus};
 use chatlift_shared::digest::Sha256;
-use chatlift_shared::limits::REASON_MAX;
+use chatlift_shared::limits::{LEFT_OUT_NAMES_MAX, REASON_MAX};
 use chatlift_shared::webhook::{FileStored, LinkEnded};
 use chatlift_shared::{EventId, FileId, LinkId, Timestamp};
 use sqlx::{Any, Transaction};
@@ -342,8 +342,14 @@ pub(super) async fn archive_if_over(
     if members.iter().any(|member| member.stage() == Stage::Done) {
         if advance(tx, &archive, Stage::Done, now).await? {
             queue_status(tx, &archive, ReceiptStatus::Converted, now).await?;
+            let left_out = left_out(&members);
             let receipt = Receipt {
-                reason: left_out(&members),
+                reason: left_out.as_ref().map(in_english),
+                code: left_out.as_ref().map(|_| LEFT_OUT_CODE.to_owned()),
+                left_out: left_out.map(|mut left| {
+                    left.names.truncate(LEFT_OUT_NAMES_MAX);
+                    left
+                }),
                 attempt: archive.attempt,
                 ..Receipt::new(ReceiptStatus::Delivered)
             };
@@ -367,23 +373,30 @@ pub(super) async fn archive_if_over(
     Ok(())
 }
 
-/// What the sender of an archive is told of the members that could not be used, if there are any.
-fn left_out(members: &[Job]) -> Option<String> {
-    let parked = || members.iter().filter(|m| m.stage() == Stage::Parked);
-    let names: Vec<&str> = parked().map(|m| &m.announced.file.name[..]).collect();
-    if names.is_empty() {
-        return None;
-    }
-    let (few, all) = (names.len(), members.len());
-    let sentence = format!(
-        "{few} of {all} files could not be used: {}",
-        names.join(", ")
-    );
+/// The code of a receipt for an archive of which some members could not be used.
+const LEFT_OUT_CODE: &str = "members-left-out";
+
+/// The members that could not be used, all by name, if there are any.
+fn left_out(members: &[Job]) -> Option<LeftOut> {
+    let parked = members.iter().filter(|m| m.stage() == Stage::Parked);
+    let names: Vec<String> = parked.map(|m| m.announced.file.name.clone()).collect();
+    let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    (!names.is_empty()).then(|| LeftOut {
+        count: number(names.len()),
+        of: number(members.len()),
+        names,
+    })
+}
+
+/// The same for a reader who has no words for the code.
+fn in_english(LeftOut { count, of, names }: &LeftOut) -> String {
+    let names = names.join(", ");
+    let sentence = format!("{count} of {of} files could not be used: {names}");
     if sentence.chars().count() <= REASON_MAX {
-        return Some(sentence);
+        return sentence;
     }
     let cut: String = sentence.chars().take(REASON_MAX - 1).collect();
-    Some(format!("{cut}…"))
+    format!("{cut}…")
 }
 
 /// Takes up again what hangs together with a job that was.

@@ -77,6 +77,18 @@ async fn what_cannot_be_used_of_an_archive_is_named_and_the_rest_is_delivered() 
     let expected =
         "5 of 7 files could not be used: inner.zip, bad.png, locked.png, strange.png, plan.dwg";
     assert_eq!(reason, expected);
+    // For a reader in another language.
+    assert_eq!(told.code.as_deref(), Some("members-left-out"));
+    let left = told.left_out.expect("the members");
+    assert_eq!((left.count, left.of), (5, 7));
+    let names = [
+        "inner.zip",
+        "bad.png",
+        "locked.png",
+        "strange.png",
+        "plan.dwg",
+    ];
+    assert_eq!(left.names, names);
     for (place, expected) in [
         (1, Err(Rejection::ArchiveInArchive)),
         (2, Ok((40, 20))),

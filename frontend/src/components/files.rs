@@ -1,7 +1,7 @@
 //! What the link has, and what became of it.
 
 use chatlift_frontend::format;
-use chatlift_frontend::wire::{File as StoredFile, Receipt};
+use chatlift_frontend::wire::{File as StoredFile, LeftOut, Receipt};
 use chatlift_shared::api::ReceiptStatus;
 use leptos::prelude::*;
 
@@ -81,10 +81,12 @@ fn Stored(file: StoredFile) -> impl IntoView {
         Some(rejection(file.receipt.as_ref(), app))
     } else {
         // Of a file that the app has: what of it was left out.
-        file.receipt.and_then(|receipt| receipt.reason)
+        file.receipt.as_ref().and_then(left_out)
     };
     let said = said
         .map(|said| view! { <p class="why" data-testid="receipt-reason">{said}</p> }.into_any());
+    let left = file.receipt.and_then(|receipt| receipt.left_out);
+    let left = left.map(left_out_names);
     let (id, name) = (file.id.clone(), file.name.clone());
     let back = back.map(|back| view! { <Back id name back/> }.into_any());
     view! {
@@ -101,10 +103,23 @@ fn Stored(file: StoredFile) -> impl IntoView {
                 <p class="meta">{format::size(file.size)}</p>
                 <ol class="marks">{marks.collect_view()}</ol>
                 {said}
+                {left}
                 {back}
             </div>
         </li>
     }
+}
+
+/// The members that were left out, each isolated from the others' direction of writing.
+fn left_out_names(left: LeftOut) -> AnyView {
+    let names = left.names.into_iter();
+    let mut names: Vec<_> = names
+        .map(|name| view! { <li><Name name/></li> }.into_any())
+        .collect();
+    if names.len() < left.count as usize {
+        names.push(view! { <li>"…"</li> }.into_any());
+    }
+    view! { <ul class="left" data-testid="left-out">{names}</ul> }.into_any()
 }
 
 /// Takes a file back, once the person has said that this is meant.
@@ -174,6 +189,15 @@ fn Back(
 pub(super) fn is_rejected(file: &StoredFile) -> bool {
     let status = file.receipt.as_ref().map(|receipt| receipt.status);
     status == Some(ReceiptStatus::Rejected)
+}
+
+/// What of a delivered file was left out: in our words if the members are named, else in the backend's.
+fn left_out(receipt: &Receipt) -> Option<String> {
+    let Some(left) = &receipt.left_out else {
+        return receipt.reason.clone();
+    };
+    let (n, all) = (left.count.to_string(), left.of.to_string());
+    Some(tf("receipt.left-out", &[("n", &n), ("all", &all)]))
 }
 
 /// Why the app cannot use a file: in our words where we have some, else in the backend's.

@@ -20,6 +20,7 @@
 //! | `progress-all` | all files together: `role=progressbar` with `aria-valuenow` |
 //! | `success` | the pick has arrived |
 //! | `file-receipt` | a stored file: `data-status` is `uploaded`, `received`, `converted`, `delivered` or `rejected`; `data-id` its id |
+//! | `receipt-reason`, `left-out` | in a stored file's row: what the app says of it; the members of an archive that were left out |
 //! | `take-back`, `take-back-confirm`, `take-back-not` | in a stored file's row: takes it back, once the person has said that this is meant |
 //! | `taking-back`, `take-back-error` | the edge has not answered yet; why it was not taken back |
 //! | `waiting` | a file that was on its way when the page was reloaded, to be chosen again; `data-name` its name |

@@ -5,10 +5,10 @@ use std::time::Duration;
 use chatlift_shared::api::LinkState;
 use chatlift_shared::limits::MIB;
 use chatlift_shared::token;
-use chatlift_tests::browser::{Browser, mark};
+use chatlift_tests::browser::{Browser, file_receipt, mark};
 use chatlift_tests::client::Page;
 use chatlift_tests::edge::{ANY_FILE, DOCUMENTS, PAGES};
-use chatlift_tests::fixtures::{self, Random, docx};
+use chatlift_tests::fixtures::{self, Random, docx, elf, jpeg, zip};
 use chatlift_tests::http::send;
 use chatlift_tests::journey::{ask, edge_and_backend, upload};
 use chatlift_tests::scratch::{now, wait_for};
@@ -94,6 +94,20 @@ fn a_chinese_word_document_is_followed_to_its_pages_and_the_person_sees_three_ma
     let marks = format!("{} .marks li.on", mark("file-receipt"));
     phone.sees_within(&marks, 3, WITHIN);
     phone.sees(&format!("{} .marks li", mark("file-receipt")), 3);
+}
+
+#[test]
+fn whoever_sent_an_archive_is_told_which_of_its_files_were_left_out() {
+    let (edge, _backend) = edge_and_backend("left-out");
+    let phone = Browser::english();
+    phone.open(&edge.app().link(PAGES).url);
+    let archive = zip([("damage.jpg", &*jpeg()), ("viewer.exe", &elf())]);
+    let path = fixtures::write(phone.folder(), "claim.zip", &archive);
+    upload(&phone, &[&path]);
+    phone.sees_within(&file_receipt("delivered"), 1, WITHIN);
+    let said = phone.read(&mark("receipt-reason"));
+    assert_eq!(said, "1 of the 2 files in it could not be used:");
+    assert_eq!(phone.read(&mark("left-out")), "viewer.exe");
 }
 
 #[test]

@@ -104,6 +104,43 @@ fn a_person_gets_a_receipt_number_and_a_rejected_file_has_not_arrived_well(engin
     assert!(phone.read(&mark("receipt-reason")).contains("damaged"));
 }
 
+#[test]
+fn what_was_left_out_of_an_archive_is_said_in_the_readers_language_and_names_are_only_text() {
+    let app = shared().edge.app();
+    let link = app.link(DOCUMENTS);
+    let phone = Browser::chinese();
+    send(&phone, &link);
+    let names = [
+        "plan.dwg",
+        "合同.pages",
+        "{n}\u{202e}<img src=x onerror=alert(1)>.exe",
+    ];
+    say(
+        &app,
+        &link,
+        &json!({
+            "status": "delivered", "code": "members-left-out",
+            "reason": "4 of 5 files could not be used: plan.dwg, 合同.pages, …",
+            "left_out": { "count": 4, "of": 5, "names": names }
+        }),
+    );
+    phone.sees_within(&file_receipt("delivered"), 1, WITHIN);
+    assert_eq!(
+        phone.read(&mark("receipt-reason")),
+        "其中 5 个文件里有 4 个无法使用："
+    );
+    let names = r#"return [...document.querySelectorAll('[data-testid="left-out"] li')]
+        .map((li) => li.textContent)"#;
+    let expected = json!([
+        "plan.dwg",
+        "合同.pages",
+        "{n}img src=x onerror=alert(1).exe",
+        "…"
+    ]);
+    assert_eq!(run(&phone, names), expected);
+    phone.sees(&format!("{} img", mark("left-out")), 0);
+}
+
 fn what_was_left_out_of_a_delivered_archive_is_named(engine: Engine) {
     let app = shared().edge.app();
     let link = app.link(DOCUMENTS);

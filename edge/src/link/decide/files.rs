@@ -5,9 +5,9 @@ use core::cmp::Ordering;
 use chatlift_shared::api::{
     DeletedReason, File, LinkState as Status, PartDigests, Receipt, ReceiptStatus,
 };
-use chatlift_shared::limits::{REASON_MAX, RECEIPT_CODE_MAX, WITHDRAWN_MAX};
+use chatlift_shared::limits::{LEFT_OUT_NAMES_MAX, REASON_MAX, RECEIPT_CODE_MAX, WITHDRAWN_MAX};
 use chatlift_shared::webhook::{EventKind, FileDeleted};
-use chatlift_shared::{FileId, Problem, ProblemCode, UploadId};
+use chatlift_shared::{FileId, Problem, ProblemCode, UploadId, name};
 
 use super::{Decide, PartWrite, Step};
 use crate::link::command::{DeleteFile, ReadFile, RecordReceipt, WithdrawFile};
@@ -32,6 +32,17 @@ impl Decide for RecordReceipt {
                 return Err(Problem::new(ProblemCode::InvalidRequest)
                     .field(field)
                     .limit(limit as u64));
+            }
+        }
+        if let Some(left) = &mut receipt.left_out {
+            if left.names.len() > LEFT_OUT_NAMES_MAX {
+                return Err(Problem::new(ProblemCode::InvalidRequest)
+                    .field("left_out.names")
+                    .limit(LEFT_OUT_NAMES_MAX as u64));
+            }
+            // Whoever made the archive chose them.
+            for name in &mut left.names {
+                *name = name::safe(name);
             }
         }
         let whole = step.state.whole_digest(upload_of(file));

@@ -1,7 +1,8 @@
 //! What becomes of a file: its event, its receipts, its end.
 
 use chatlift_shared::api::ReceiptStatus::{Converted, Delivered, Received, Rejected};
-use chatlift_shared::api::{EventState, Receipt, ReceiptStatus};
+use chatlift_shared::api::{EventState, LeftOut, Receipt, ReceiptStatus};
+use chatlift_shared::limits::{LEFT_OUT_NAMES_MAX, NAME_MAX};
 
 use super::*;
 use crate::link::command::Outcome;
@@ -11,11 +12,8 @@ fn receipt(status: ReceiptStatus, attempt: u32) -> command::RecordReceipt {
     command::RecordReceipt {
         file: id(1).into(),
         receipt: Receipt {
-            status,
-            reason: None,
-            code: None,
-            sha256: None,
             attempt,
+            ..Receipt::new(status)
         },
     }
 }
@@ -25,6 +23,42 @@ fn receipt_with(status: ReceiptStatus, digest: Sha256) -> command::RecordReceipt
     let mut command = receipt(status, 0);
     command.receipt.sha256 = Some(digest);
     command
+}
+
+#[test]
+fn names_of_left_out_members_are_made_safe_and_too_many_are_refused() {
+    let mut kept = Kept::new(1);
+    kept.store(1, 9 * MIB);
+    let with = |names: Vec<String>| {
+        let mut command = receipt(Delivered, 0);
+        let (count, of) = (21, 30);
+        command.receipt.left_out = Some(LeftOut { count, of, names });
+        command
+    };
+    let too_many = with(vec!["a".to_owned(); LEFT_OUT_NAMES_MAX + 1]);
+    let problem = kept.run(too_many).expect_err("too many");
+    assert_eq!(problem.code, ProblemCode::InvalidRequest);
+    assert_eq!(problem.field.as_deref(), Some("left_out.names"));
+    assert_eq!(problem.limit, Some(LEFT_OUT_NAMES_MAX as u64));
+    assert_eq!(kept.state().files()[0].receipt, None, "nothing is kept");
+
+    let hostile = [
+        "fo\u{202e}fdp.exe".to_owned(),
+        "../../<b>\0\n.dwg".to_owned(),
+        "票".repeat(400),
+    ];
+    let mut names = vec!["plan.dwg".to_owned(); LEFT_OUT_NAMES_MAX - hostile.len()];
+    names.extend(hostile);
+    let told = with(names);
+    for _again in 0..2 {
+        kept.run(told.clone()).expect("taken");
+        let file = &kept.state().files()[0];
+        let left = file.receipt.clone().expect("a receipt").left_out;
+        let left = left.expect("the members");
+        assert_eq!((left.count, left.of), (21, 30));
+        let safe = ["plan.dwg", "fofdp.exe", "b.dwg", &"票".repeat(NAME_MAX / 3)];
+        assert_eq!(left.names[LEFT_OUT_NAMES_MAX - 4..], safe);
+    }
 }
 
 #[test]
