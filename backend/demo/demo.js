@@ -27,8 +27,9 @@ const files = new Map();
 let request = null;
 let stream = null;
 let looking = null;
-/** The files of the request on screen, and how it ended, if it has. */
+/** The files of the request on screen, how far the furthest of them came, and how it ended, if it has. */
 let own = new Set();
+let furthest = -1;
 let ended = null;
 let opened = false;
 
@@ -106,6 +107,7 @@ function open(made) {
   hook("share").hidden = !navigator.share;
   one("#how").open = true;
   own = new Set();
+  furthest = -1;
   ended = null;
   opened = false;
   panels.request.classList.remove("opened");
@@ -166,6 +168,7 @@ function follow(id) {
     source.addEventListener(kind, (event) => {
       const file = JSON.parse(event.data);
       own.add(file.file);
+      furthest = Math.max(furthest, STEPS.indexOf(kind));
       if (!FINAL.includes(files.get(file.file)?.status) || FINAL.includes(kind)) put({ ...file, status: kind });
       progress();
       // What has just arrived comes into view; what the stream repeats does not.
@@ -251,6 +254,8 @@ function progress() {
   one("#uploading-text").textContent = status === "uploading" ? text.step_uploading_percent(sent) : text.step_uploading;
   let reached = status === "completed" ? STEPS.length : STEPS.indexOf(status) + 1;
   if (status === "uploading") reached = STEPS.indexOf("uploading");
+  // What was rejected has come no further; how far it had come is not undone.
+  if (status === "rejected") reached = furthest + 1;
   document.querySelectorAll("[data-step]").forEach((step, i) => {
     step.classList.toggle("done", i < reached);
     step.classList.toggle("now", status === "uploading" ? i === reached : false);

@@ -110,6 +110,32 @@ fn whoever_sent_an_archive_is_told_which_of_its_files_were_left_out() {
     assert_eq!(phone.read(&mark("left-out")), "viewer.exe");
 }
 
+/// The steps of the way that are done.
+const DONE: &str = r#"
+    return [...document.querySelectorAll("[data-step].done")].map((step) => step.dataset.step)"#;
+
+#[test]
+fn the_steps_of_a_rejected_file_stay_as_far_as_they_came() {
+    let (edge, backend) = edge_and_backend("first-app-rejected");
+    let first_app = Browser::english();
+    first_app.open(&backend.page());
+    let link = ask(&first_app, &edge, DOCUMENTS);
+    let phone = Browser::english();
+    phone.open(&link);
+    let mut damaged = jpeg();
+    damaged.truncate(200);
+    let path = fixtures::write(phone.folder(), "damage.jpg", &damaged);
+    upload(&phone, &[&path]);
+    let rejected = r#"[data-testid="delivery"][data-status="rejected"]"#;
+    first_app.sees_within(rejected, 1, WITHIN);
+    let expected = json!(["opened", "uploading", "uploaded", "received"]);
+    assert_eq!(first_app.session().script(DONE, &json!([])), expected);
+    // And when all is told again.
+    first_app.session().reload();
+    first_app.sees_within(rejected, 1, WITHIN);
+    assert_eq!(first_app.session().script(DONE, &json!([])), expected);
+}
+
 #[test]
 fn the_first_app_sees_how_much_of_an_upload_has_arrived() {
     let (edge, backend) = edge_and_backend("first-app-progress");
