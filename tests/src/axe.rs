@@ -111,6 +111,23 @@ pub fn lost_at_twice_the_size(phone: &Browser) -> Vec<String> {
             if (bounds && (left < inside.left - 1 || right > inside.right + 1)) { told('out of its box', e); break; }
           }
         }
+        // Words in two lines. Chinese and Japanese break anywhere; names, addresses and numbers are no words; engines
+        // without min() have no size of text that follows the screen.
+        const whole = CSS.supports('width', 'min(1px, 1px)') ? document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT) : null;
+        while (whole && whole.nextNode()) {
+          const node = whole.currentNode;
+          const e = node.parentElement;
+          if (!drawn(e) || e.closest('.name, dt, dd, .waits, .early, [data-testid=receipt-number], script, style')) continue;
+          for (const word of node.data.matchAll(/[^\\s\\u3000-\\uffef-]+/g)) {
+            // A path is an address too.
+            if (word[0].includes('/')) continue;
+            const letters = document.createRange();
+            letters.setStart(node, word.index);
+            letters.setEnd(node, word.index + word[0].length);
+            const lines = [...letters.getClientRects()].map((line) => Math.round(line.bottom));
+            if (new Set(lines).size > 1) told(`the word ${word[0]} is broken`, e);
+          }
+        }
         // Buttons and words that stand on one another.
         const parts = [...document.querySelectorAll('.row .name, .row .acts, .row .meta, .glyph, .row .why, .row .again')].filter(drawn);
         for (const [at, one] of parts.entries()) for (const other of parts.slice(at + 1)) {
