@@ -286,6 +286,7 @@ pub(crate) const SAMPLES: &[(&str, &str, Check)] = &[
         PICTURES,
         Check::Shape("JPEG", 600, 400),
     ),
+    ("cases/pal.tif", PICTURES, Check::Shape("JPEG", 600, 400)),
     ("cases/m01_iwork.pages", ANY, Check::Refused("apple-pages")),
     (
         "cases/m03_mail.eml",
