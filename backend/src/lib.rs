@@ -38,9 +38,11 @@ use axum::http::StatusCode;
 use axum::middleware;
 use axum::routing::{get, post};
 use tokio_util::sync::CancellationToken;
+use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::TraceLayer;
 
 use chatlift_client::SetupError;
+use chatlift_shared::webhook::TIMEOUT;
 use config::{Config, DatabaseUrl};
 use edge::HttpEdge;
 pub use error::Error;
@@ -270,7 +272,11 @@ pub fn app(state: App) -> Router {
 
 /// The routes for the edge: the webhook, and nothing else.
 pub fn webhooks(state: App) -> Router {
-    let webhook = post(webhook::receive).layer(DefaultBodyLimit::max(webhook::BODY_MAX));
+    let webhook = post(webhook::receive).layer((
+        // After that the edge waits for no answer, and comes again.
+        TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, TIMEOUT),
+        DefaultBodyLimit::max(webhook::BODY_MAX),
+    ));
     Router::new()
         .route(webhook::PATH, webhook)
         .fallback(async || Error::NotFound("route"))

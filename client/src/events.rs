@@ -1,11 +1,16 @@
 //! A link's events as they happen, without a webhook endpoint: for a command line, a worker behind
 //! a firewall, a test.
 
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chatlift_shared::webhook::Event;
 use chatlift_shared::{EventId, LinkId};
-use futures_util::Stream;
+use eventsource_stream::{Event as Message, EventStreamError, Eventsource as _};
+use futures_util::stream::BoxStream;
+use futures_util::{Stream, StreamExt as _};
 use reqwest::header::ACCEPT;
 use reqwest::{Method, Response};
 use tokio::time::Instant;
@@ -37,18 +42,27 @@ pub struct Events {
     link: LinkId,
     last: Option<EventId>,
     open: Option<Open>,
-    lines: Lines,
     tries: u32,
     /// [`PAUSE`] and [`LONG`], but in tests.
     pause: Duration,
     long: Duration,
 }
 
+/// The messages of a stream.
+type Messages = BoxStream<'static, Result<Message, Error>>;
+
 /// A stream that is open.
-#[derive(Debug)]
 struct Open {
-    response: Response,
+    messages: Messages,
     since: Instant,
+}
+
+impl fmt::Debug for Open {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Open")
+            .field("since", &self.since)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Events {
@@ -58,7 +72,6 @@ impl Events {
             link,
             last,
             open: None,
-            lines: Lines::new(),
             tries: 0,
             pause: PAUSE,
             long: LONG,
@@ -72,26 +85,27 @@ impl Events {
     /// vain. It may be called again after an error.
     pub async fn next(&mut self) -> Result<(EventId, Event), Error> {
         loop {
-            while let Some(message) = self.lines.message() {
-                let Ok(id) = message.id.parse() else { continue };
-                self.last = Some(id);
-                self.tries = 0;
-                if let Ok(event) = serde_json::from_str(&message.data) {
-                    return Ok((id, event));
-                }
-            }
-            if let Err(error) = self.read().await {
-                let was_long = |open: Open| open.since.elapsed() >= self.long;
-                if self.open.take().is_some_and(was_long) {
+            match self.read().await {
+                Ok(message) => {
+                    let Ok(id) = message.id.parse() else { continue };
+                    self.last = Some(id);
                     self.tries = 0;
+                    if let Ok(event) = serde_json::from_str(&message.data) {
+                        return Ok((id, event));
+                    }
                 }
-                self.lines = Lines::new();
-                self.tries += 1;
-                if !error.is_temporary() || self.tries >= TRIES_MAX {
-                    self.tries = 0;
-                    return Err(error);
+                Err(error) => {
+                    let was_long = |open: Open| open.since.elapsed() >= self.long;
+                    if self.open.take().is_some_and(was_long) {
+                        self.tries = 0;
+                    }
+                    self.tries += 1;
+                    if !error.is_temporary() || self.tries >= TRIES_MAX {
+                        self.tries = 0;
+                        return Err(error);
+                    }
+                    tokio::time::sleep(self.pause * self.tries).await;
                 }
-                tokio::time::sleep(self.pause * self.tries).await;
             }
         }
     }
@@ -104,80 +118,50 @@ impl Events {
         })
     }
 
-    /// Reads some more, from a connection that is there or made for it.
-    async fn read(&mut self) -> Result<(), Error> {
-        if self.open.is_none() {
-            let path = ["v1", "links", &self.link.to_string(), "events"];
-            let mut request = self
-                .client
-                .request(Method::GET, &path)
-                .header(ACCEPT, "text/event-stream");
-            if let Some(last) = self.last {
-                request = request.header("last-event-id", last.to_string());
-            }
-            self.open = Some(Open {
-                response: send(request).await?,
-                since: Instant::now(),
-            });
-        }
-        if let Some(Open { response, .. }) = &mut self.open {
-            match response.chunk().await.map_err(|e| cut(&e))? {
-                Some(bytes) => self.lines.push(&bytes)?,
-                None => return Err(Error::Unreachable("the stream ended".into())),
-            }
-        }
-        Ok(())
-    }
-}
-
-/// An event of a stream, as the HTML standard has it (section 9.2.6).
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Message {
-    id: String,
-    data: String,
-}
-
-/// What has arrived of a stream.
-#[derive(Debug)]
-struct Lines {
-    bytes: Vec<u8>,
-}
-
-impl Lines {
-    const fn new() -> Self {
-        Self { bytes: Vec::new() }
-    }
-
-    fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        if self.bytes.len() + bytes.len() > EVENT_MAX {
-            return Err(Error::Nonsense("longer than any event".into()));
-        }
-        self.bytes.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    /// The next whole message, comments and fields that are not needed left out.
-    fn message(&mut self) -> Option<Message> {
-        let end = self.bytes.windows(2).position(|two| two == b"\n\n")?;
-        let rest = self.bytes.split_off(end + 2);
-        let block = std::mem::replace(&mut self.bytes, rest);
-        let mut message = Message::default();
-        for line in String::from_utf8_lossy(&block).lines() {
-            let (name, value) = line.split_once(':').unwrap_or((line, ""));
-            let value = value.strip_prefix(' ').unwrap_or(value);
-            match name {
-                "id" => value.clone_into(&mut message.id),
-                "data" => {
-                    if !message.data.is_empty() {
-                        message.data.push('\n');
-                    }
-                    message.data.push_str(value);
+    /// The next message, from a connection that is there or made for it.
+    async fn read(&mut self) -> Result<Message, Error> {
+        let open = match &mut self.open {
+            Some(open) => open,
+            closed @ None => {
+                let path = ["v1", "links", &self.link.to_string(), "events"];
+                let mut request = self
+                    .client
+                    .request(Method::GET, &path)
+                    .header(ACCEPT, "text/event-stream");
+                if let Some(last) = self.last {
+                    request = request.header("last-event-id", last.to_string());
                 }
-                _ => {}
+                closed.insert(Open {
+                    messages: messages(send(request).await?),
+                    since: Instant::now(),
+                })
             }
-        }
-        Some(message)
+        };
+        let ended = || Err(Error::Unreachable("the stream ended".into()));
+        open.messages.next().await.unwrap_or_else(ended)
     }
+}
+
+/// What comes of an answer, event by event. One that is longer than [`EVENT_MAX`] breaks it off.
+fn messages(response: Response) -> Messages {
+    let since_event = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&since_event);
+    let bytes = response.bytes_stream().map(move |bytes| {
+        let bytes = bytes.map_err(|error| cut(&error))?;
+        let before = counted.fetch_add(bytes.len(), Ordering::Relaxed);
+        match before + bytes.len() > EVENT_MAX {
+            true => Err(Error::Nonsense("longer than any event".into())),
+            false => Ok(bytes),
+        }
+    });
+    let messages = bytes.eventsource().map(move |message| {
+        since_event.store(0, Ordering::Relaxed);
+        message.map_err(|error| match error {
+            EventStreamError::Transport(error) => error,
+            other => Error::Nonsense(other.to_string()),
+        })
+    });
+    messages.boxed()
 }
 
 #[cfg(test)]
@@ -264,24 +248,11 @@ mod tests {
         }
     }
 
-    #[test]
-    fn messages_are_read_wherever_they_are_cut() {
-        let stream = b": hello\n\nid: evt_1\nevent: file.stored\ndata: {\"a\":\ndata: 1}\n\nid: e";
-        for cut in 0..stream.len() {
-            let mut lines = Lines::new();
-            let mut found = Vec::new();
-            for piece in [&stream[..cut], &stream[cut..]] {
-                lines.push(piece).expect("a short stream");
-                while let Some(message) = lines.message() {
-                    found.push(message);
-                }
-            }
-            found.retain(|message| !message.data.is_empty());
-            let whole = Message {
-                id: "evt_1".into(),
-                data: "{\"a\":\n1}".into(),
-            };
-            assert_eq!(found, [whole], "{cut}");
-        }
+    #[tokio::test]
+    async fn an_event_that_does_not_end_is_broken_off() {
+        let says = format!("{BEGINNING}data: {}", "x".repeat(EVENT_MAX));
+        let (mut events, _opened) = edge(says, Duration::ZERO).await;
+        let error = events.next().await.expect_err("no event");
+        assert!(matches!(error, Error::Nonsense(_)), "{error}");
     }
 }

@@ -7,6 +7,8 @@ use chatlift_backend::store::Stage;
 use chatlift_shared::ProblemCode;
 use chatlift_shared::webhook::{self, EventKind};
 use chatlift_shared::{LinkId, Timestamp};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 #[tokio::test]
 async fn what_does_not_verify_is_refused_and_nothing_is_recorded() {
@@ -185,5 +187,25 @@ async fn a_stopped_backend_goes_on_where_it_was() {
         .await
         .expect("the content");
     assert_eq!(got, content);
+    backend.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_that_never_comes_whole_holds_no_connection_for_ever() {
+    let data = tempfile::tempdir().expect("a folder");
+    let edge = TestEdge::start().await;
+    let backend = Backend::start(data.path(), &edge).await;
+    let host = backend.webhook_url.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(host).await.expect("a connection");
+    let head = format!(
+        "POST /webhooks/chatlift HTTP/1.1\r\nhost: {host}\r\ncontent-length: 100\r\n\r\n{{"
+    );
+    stream
+        .write_all(head.as_bytes())
+        .await
+        .expect("a beginning");
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.expect("an answer");
+    assert_eq!(answer, *b"HTTP/1.1 503");
     backend.stop().await;
 }
