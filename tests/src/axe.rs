@@ -128,6 +128,9 @@ pub fn lost_at_twice_the_size(phone: &Browser) -> Vec<String> {
             if (new Set(lines).size > 1) told(`the word ${word[0]} is broken`, e);
           }
         }
+        // 'Uploading 4' with '2%' close to it reads as 42%.
+        const [said, percent] = [...document.querySelectorAll('.sum span')].map((e) => e.getBoundingClientRect());
+        if (percent && Math.max(percent.left - said.right, said.left - percent.right) < 8) out.push('no gap before the percentage');
         // Buttons and words that stand on one another.
         const parts = [...document.querySelectorAll('.row .name, .row .acts, .row .meta, .glyph, .row .why, .row .again')].filter(drawn);
         for (const [at, one] of parts.entries()) for (const other of parts.slice(at + 1)) {
