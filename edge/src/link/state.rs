@@ -186,6 +186,9 @@ pub enum UploadState {
         multipart: Multipart,
         /// When it was last heard of.
         touched_at: Timestamp,
+        /// Whether an attempt to complete it was given up: R2 may make its object late.
+        #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+        attempted: bool,
     },
     /// The intent to commit is recorded; R2 may or may not have the object yet.
     Completing {

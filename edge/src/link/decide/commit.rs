@@ -176,6 +176,7 @@ impl Decide for Reopen {
                 let state = UploadState::Receiving {
                     multipart: multipart.clone(),
                     touched_at: step.now,
+                    attempted: true,
                 };
                 step.set(upload, state);
                 if !keep_parts {

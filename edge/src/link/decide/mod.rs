@@ -331,7 +331,11 @@ impl Step<'_> {
             return;
         };
         let (multipart, committing) = match &row.state {
-            UploadState::Receiving { multipart, .. } => (Some(multipart.clone()), false),
+            UploadState::Receiving {
+                multipart,
+                attempted,
+                ..
+            } => (Some(multipart.clone()), *attempted),
             UploadState::Completing { multipart, .. } => (multipart.clone(), true),
             UploadState::Piece { .. } => (None, true),
             UploadState::Stored(_) | UploadState::Aborted { .. } => return,

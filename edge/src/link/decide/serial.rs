@@ -40,6 +40,7 @@ impl Decide for Open {
         let state = UploadState::Receiving {
             multipart,
             touched_at: step.now,
+            attempted: false,
         };
         step.add(upload, name, size, state, Some(serial))?;
         step.view_serial(upload)

@@ -70,6 +70,7 @@ impl Decide for Open {
         let state = UploadState::Receiving {
             multipart: multipart.clone(),
             touched_at: step.now,
+            attempted: false,
         };
         step.add(id, name, size, state, None)?;
         Ok(OpenUpload {

@@ -497,3 +497,41 @@ fn a_file_in_one_request_gives_way_to_its_own_retry_when_nothing_comes_of_it() {
         }
     }
 }
+
+/// R2 made the object of an attempt that was taken for dead, whose worker had died: nobody removed it.
+#[test]
+fn an_object_that_a_late_attempt_makes_goes_with_its_upload() {
+    let ends: [fn(&mut Kept); 3] = [
+        |kept| kept.pass(LIFETIME),
+        |kept| kept.run(command::Revoke).expect("revoked"),
+        |kept| kept.run(command::Abort { upload: id(1) }).expect("aborted"),
+    ];
+    for end in ends {
+        let mut kept = Kept::new(1);
+        kept.seal(1, 9 * MIB);
+        kept.pass(STUCK_AFTER.as_secs());
+        let reopen = command::Reopen {
+            upload: id(1),
+            attempt: 1,
+            keep_parts: true,
+        };
+        kept.run(reopen).expect("reopened");
+        end(&mut kept);
+        kept.run(command::Tick).expect("a tick");
+        assert!(is_aborted(&kept, 1));
+        kept.clean_due();
+        kept.pass(REMOVE_AFTER.as_secs());
+        let key = kept.state().key(id(1));
+        let what = Cleanup::DeleteObject { key };
+        let removes =
+            |work: &Work| matches!(work, Work::Clean { what: known, .. } if *known == what);
+        assert!(due(kept.state(), kept.now).iter().any(removes));
+    }
+}
+
+fn is_aborted(kept: &Kept, n: u8) -> bool {
+    matches!(
+        kept.state().uploads[&id(n)].state,
+        UploadState::Aborted { .. }
+    )
+}
