@@ -1,7 +1,7 @@
 //! A folder in memory for what scenarios keep while they run.
 //!
-//! Stores sync what they keep. On a disk that is still busy with what was just built, a sync of a few bytes waits
-//! until all of that is written (ext4 in ordered mode): requests of one link were seen to stand still for 47 s.
+//! Stores sync what they keep, and on a disk that is busy with what was just built or written a sync of a few bytes may
+//! wait for all of that: requests of one link were seen to stand still for 47 s.
 
 use std::fs;
 use std::path::{Path, PathBuf};
