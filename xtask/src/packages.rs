@@ -44,7 +44,7 @@ const PROGRAM_PACKAGES: [(&str, &str); 19] = [
     ),
     (
         "libreoffice-impress-nogui",
-        "/usr/lib/libreoffice/program/libsdlo.so",
+        "/usr/lib/libreoffice/program/libslideshowlo.so",
     ),
     ("ffmpeg", "/usr/bin/ffmpeg"),
     ("poppler-utils", "/usr/bin/pdftoppm"),
