@@ -43,7 +43,8 @@ const STREAMS: [(&str, &str); 11] = [
 /// Most sectors of the directory that are looked at: of 512 bytes each has four names.
 const SECTORS_MAX: usize = 10;
 
-/// What it is. An encrypted document of Office says nothing but that; its name may say which.
+/// What it is. An encrypted document of Office says nothing but that, and one that was cut may say nothing; their
+/// names may say which.
 pub(super) fn kind(content: &Content<'_>, extension: &str) -> Result<&'static str, Window> {
     let head = content.head();
     let size = match u16_at(head, 30) {
@@ -55,6 +56,10 @@ pub(super) fn kind(content: &Content<'_>, extension: &str) -> Result<&'static st
     let (mut sector, mut told) = (u32_at(head, 48).unwrap_or(u32::MAX), None);
     for _ in 0..SECTORS_MAX {
         let names = content.read(place(sector), size)?;
+        if names.is_empty() {
+            // It was cut before its directory: nothing says that its name is wrong.
+            return Ok(told.unwrap_or_else(|| named(extension)));
+        }
         for entry in names.chunks_exact(128) {
             let Some(name) = name(entry) else { continue };
             // Whatever else there is, it is the wrapping.
@@ -95,6 +100,13 @@ fn name(entry: &[u8]) -> Option<String> {
     let units = units.iter().map(|unit| u16::from_le_bytes(*unit));
     let letters = units.filter(|unit| *unit >= 0x20).map(u32::from);
     letters.map(char::from_u32).collect()
+}
+
+/// What a compound file of this extension is, by its name alone.
+fn named(extension: &str) -> &'static str {
+    let is_named =
+        |kind: &&&str| super::of(kind).is_some_and(|kind| kind.extensions.contains(&extension));
+    AMONG.iter().find(is_named).copied().unwrap_or(OTHER)
 }
 
 fn encrypted(extension: &str) -> &'static str {

@@ -455,10 +455,18 @@ fn what_says_that_it_goes_on_beyond_its_end_is_told_by_what_there_is() {
     document[30] = 9;
     for sector in [4_u32, 1000, 0xffff_fff9, u32::MAX] {
         document[48..52].copy_from_slice(&sector.to_le_bytes());
-        assert_eq!(told(&document, "cut.doc"), "application/x-ole-storage");
-        // The table of the chains lies beyond it too.
-        document[76..80].copy_from_slice(&sector.to_le_bytes());
-        assert_eq!(told(&document, "cut.doc"), "application/x-ole-storage");
+        // The table of the chains lies within it, or beyond it too.
+        for table in [0, sector] {
+            document[76..80].copy_from_slice(&table.to_le_bytes());
+            for (name, expected) in [
+                ("cut.doc", DOC),
+                ("cut.xls", XLS),
+                ("cut.pdf", "application/x-ole-storage"),
+                ("cut", "application/x-ole-storage"),
+            ] {
+                assert_eq!(told(&document, name), expected);
+            }
+        }
     }
     let film =
         b"\0\0\0\x14ftypisom\0\0\0\0isom\0\0\0\x20moov\0\0\0\x18trak\0\0\0\x10mdia\0\0\0\x08hdlr";
