@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use chatlift_shared::webhook::Event;
 use chatlift_shared::{EventId, LinkId};
 use eventsource_stream::{Event as Message, EventStreamError, Eventsource as _};
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt as _};
+use reqwest::Method;
 use reqwest::header::ACCEPT;
-use reqwest::{Method, Response};
 use tokio::time::Instant;
 
 use crate::client::{Client, send};
@@ -131,8 +132,9 @@ impl Events {
                 if let Some(last) = self.last {
                     request = request.header("last-event-id", last.to_string());
                 }
+                let body = send(request).await?.bytes_stream();
                 closed.insert(Open {
-                    messages: messages(send(request).await?),
+                    messages: messages(body.map(|bytes| bytes.map_err(|e| cut(&e)))),
                     since: Instant::now(),
                 })
             }
@@ -142,12 +144,12 @@ impl Events {
     }
 }
 
-/// What comes of an answer, event by event. One that is longer than [`EVENT_MAX`] breaks it off.
-fn messages(response: Response) -> Messages {
+/// The messages of an answer's body. One that is longer than [`EVENT_MAX`] breaks it off.
+fn messages(body: impl Stream<Item = Result<Bytes, Error>> + Send + 'static) -> Messages {
     let since_event = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&since_event);
-    let bytes = response.bytes_stream().map(move |bytes| {
-        let bytes = bytes.map_err(|error| cut(&error))?;
+    let bytes = body.map(move |bytes| {
+        let bytes = bytes?;
         let before = counted.fetch_add(bytes.len(), Ordering::Relaxed);
         match before + bytes.len() > EVENT_MAX {
             true => Err(Error::Nonsense("longer than any event".into())),
@@ -245,6 +247,20 @@ mod tests {
         for n in 1..=3 * TRIES_MAX {
             assert_eq!(events.next().await.expect("an event"), (id, event.clone()));
             assert_eq!(*opened.borrow(), n);
+        }
+    }
+
+    #[tokio::test]
+    async fn messages_are_read_wherever_they_are_cut() {
+        let stream = b": hello\n\nid: evt_1\nevent: file.stored\ndata: {\"a\":\ndata: 1}\n\nid: e";
+        for cut in 0..stream.len() {
+            let pieces = [&stream[..cut], &stream[cut..]].map(|piece| Ok(Bytes::from(piece)));
+            let found = messages(futures_util::stream::iter(pieces)).map(|message| {
+                let message = message.expect("a short stream");
+                (message.id, message.data)
+            });
+            let whole = ("evt_1".to_owned(), "{\"a\":\n1}".to_owned());
+            assert_eq!(found.collect::<Vec<_>>().await, [whole], "{cut}");
         }
     }
 

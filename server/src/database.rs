@@ -15,8 +15,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chatlift_shared::Timestamp;
-use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::any::{AnyArguments, AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::query::Query;
 use sqlx::{Any, AnyPool, AssertSqlSafe, SqlSafeStr as _, Transaction};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use url::Url;
@@ -215,8 +216,19 @@ impl Database {
         Ok(())
     }
 
-    /// Notes that a statement of its own has written something that somebody is told of.
-    pub(crate) fn wrote(&self) {
+    /// Carries out a statement that writes by itself, in its turn.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(crate) async fn run(&self, statement: Query<'_, Any, AnyArguments>) -> Result<(), Error> {
+        let _turn = self.turn().await;
+        statement.execute(&self.pool).await?;
+        self.wrote();
+        Ok(())
+    }
+
+    /// Notes that something was written that somebody is told of.
+    fn wrote(&self) {
         if let Some(log) = &self.log {
             log.commits.wrote();
         }

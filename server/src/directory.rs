@@ -33,16 +33,12 @@ impl Directory {
     /// # Errors
     /// When the database fails.
     pub(crate) async fn disable(&self, app: &AppId) -> Result<(), Error> {
-        let _turn = self.0.turn().await;
-        sqlx::query(
+        let statement = sqlx::query(
             "INSERT INTO endpoint (app, disabled_at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
         )
         .bind(app.to_string())
-        .bind(now().millis())
-        .execute(&self.0.pool)
-        .await?;
-        self.0.wrote();
-        Ok(())
+        .bind(now().millis());
+        self.0.run(statement).await
     }
 
     /// Enables it again.
@@ -50,13 +46,8 @@ impl Directory {
     /// # Errors
     /// When the database fails.
     pub(crate) async fn enable(&self, app: &AppId) -> Result<(), Error> {
-        let _turn = self.0.turn().await;
-        sqlx::query("DELETE FROM endpoint WHERE app = $1")
-            .bind(app.to_string())
-            .execute(&self.0.pool)
-            .await?;
-        self.0.wrote();
-        Ok(())
+        let statement = sqlx::query("DELETE FROM endpoint WHERE app = $1").bind(app.to_string());
+        self.0.run(statement).await
     }
 
     async fn find(&self, app: &AppId, shard: u8, query: &Query) -> Result<ShardPage, Error> {
@@ -97,8 +88,7 @@ impl Directory {
 
     async fn keep(&self, app: &AppId, entry: &Entry) -> Result<(), Error> {
         let link = &entry.link;
-        let _turn = self.0.turn().await;
-        sqlx::query(
+        let statement = sqlx::query(
             "INSERT INTO list (app, shard, created_at, id, subject, version, row)
              VALUES ($1, $2, $3, $4, $5, $6, $7)
              ON CONFLICT (app, shard, created_at, id) DO UPDATE
@@ -111,16 +101,12 @@ impl Directory {
         .bind(link.id.to_string())
         .bind(link.subject.clone())
         .bind(i64::try_from(entry.version).unwrap_or(i64::MAX))
-        .bind(serde_json::to_string(link)?)
-        .execute(&self.0.pool)
-        .await?;
-        self.0.wrote();
-        Ok(())
+        .bind(serde_json::to_string(link)?);
+        self.0.run(statement).await
     }
 
     async fn drop(&self, app: &AppId, entry: &Entry) -> Result<(), Error> {
-        let _turn = self.0.turn().await;
-        sqlx::query(
+        let statement = sqlx::query(
             "DELETE FROM list WHERE app = $1 AND shard = $2 AND created_at = $3 AND id = $4",
         )
         .bind(app.to_string())
@@ -129,11 +115,8 @@ impl Directory {
             entry.link.id,
         )))
         .bind(entry.link.created_at.millis())
-        .bind(entry.link.id.to_string())
-        .execute(&self.0.pool)
-        .await?;
-        self.0.wrote();
-        Ok(())
+        .bind(entry.link.id.to_string());
+        self.0.run(statement).await
     }
 }
 

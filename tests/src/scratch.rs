@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use chatlift_shared::Timestamp;
+use xtask::process::sweep;
 
 /// A folder of its own, gone when this is dropped, or at the start of a later run.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ impl Folder {
         static SWEEP: Once = Once::new();
         let all = std::env::var_os(xtask::test::SCENARIOS);
         let all = all.map_or_else(|| xtask::root::target().join("scenarios"), PathBuf::from);
-        SWEEP.call_once(|| sweep(&all));
+        SWEEP.call_once(|| sweep(&all, |name| name.split('-').next()));
         let n = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = all.join(format!("{}-{n}-{name}", std::process::id()));
         fs::create_dir_all(&path).expect("a folder for the run");
@@ -44,17 +45,6 @@ impl Drop for Folder {
         // What went wrong is to be looked at.
         if !std::thread::panicking() {
             let _ = fs::remove_dir_all(&self.0);
-        }
-    }
-}
-
-/// Removes what runs have left that are over.
-fn sweep(all: &Path) {
-    for entry in fs::read_dir(all).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let pid = name.split('-').next().unwrap_or_default();
-        if !fs::exists(format!("/proc/{pid}")).unwrap_or(true) {
-            let _ = fs::remove_dir_all(entry.path());
         }
     }
 }

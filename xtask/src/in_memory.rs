@@ -6,10 +6,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::process::sweep;
+
 /// Where Linux has a file system in memory.
 const SHARED_MEMORY: &str = "/dev/shm";
 
-/// Memory that has to be free, in bytes: scenarios of one layer keep 2 GB at most, and browsers run beside them.
+/// Memory that has to be free, in bytes: a scenario writes 1.5 GB at most, and browsers run beside it.
 const FREE: u64 = 12 << 30;
 
 /// Room that has to be there, in bytes.
@@ -22,7 +24,9 @@ pub(crate) struct InMemory(PathBuf);
 impl InMemory {
     /// Makes one, where there is memory for it. What runs have left that are over goes.
     pub(crate) fn new() -> Option<Self> {
-        sweep();
+        sweep(Path::new(SHARED_MEMORY), |name| {
+            name.strip_prefix("chatlift-")
+        });
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         let free = available(&read("/proc/meminfo"))?;
         let room = room(&read("/proc/mounts")).unwrap_or(free / 2);
@@ -38,18 +42,6 @@ impl InMemory {
     /// Removes it. One that is not removed is there to be looked at until the next run.
     pub(crate) fn remove(self) {
         let _ = fs::remove_dir_all(self.0);
-    }
-}
-
-fn sweep() {
-    for entry in fs::read_dir(SHARED_MEMORY).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let pid = name
-            .to_str()
-            .and_then(|name| name.strip_prefix("chatlift-")?.parse::<u32>().ok());
-        if pid.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
-            let _ = fs::remove_dir_all(entry.path());
-        }
     }
 }
 

@@ -27,6 +27,18 @@ exec 3<&-
 /// How long a killed group may take until the last of its processes is gone.
 const GONE_WITHIN: Duration = Duration::from_secs(10);
 
+/// Removes from `all` the folders of processes that have ended, whose ids `pid_of` finds in the folders' names.
+pub fn sweep(all: &Path, pid_of: impl Fn(&str) -> Option<&str>) {
+    for entry in fs::read_dir(all).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(&pid_of);
+        let pid = pid.and_then(|pid| pid.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !fs::exists(format!("/proc/{pid}")).unwrap_or(true)) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 /// A running program with everything that it started.
 #[derive(Debug)]
 pub struct Group {

@@ -31,14 +31,15 @@ impl Settling {
     /// Whether anybody waits.
     #[must_use]
     pub fn is_awaited(&self) -> bool {
-        let mut waiting = self.0.borrow_mut();
-        waiting.retain(|sender| !sender.is_canceled());
-        !waiting.is_empty()
+        self.0.borrow().iter().any(|sender| !sender.is_canceled())
     }
 
     fn next(&self) -> Receiver<()> {
         let (sender, receiver) = channel();
-        self.0.borrow_mut().push(sender);
+        let mut waiting = self.0.borrow_mut();
+        // Those who have waited in vain.
+        waiting.retain(|sender| !sender.is_canceled());
+        waiting.push(sender);
         receiver
     }
 

@@ -150,15 +150,11 @@ impl LinkObject {
         self.load_known()?;
         let allowed = owner.map_or(Ok(()), |owner| owner.check(self.cached.borrow().as_ref()));
         let answer = match allowed {
-            Err(problem) => serde_json::to_vec(&Err::<(), _>(problem))?,
+            Err(problem) => Err(problem),
             Ok(()) => {
-                let releases = command.releases();
                 let execute = async || command.clone().visit(Execute(self));
-                let answer = match self.settling.decide(Delay::from, execute).await? {
-                    Ok(reply) => reply,
-                    Err(problem) => serde_json::to_vec(&Err::<(), _>(problem))?,
-                };
-                if let Some((upload, n)) = releases {
+                let answer = self.settling.decide(Delay::from, execute).await?;
+                if let Some((upload, n)) = command.releases() {
                     self.leases.borrow_mut().end_part(upload, n);
                 }
                 answer
@@ -166,7 +162,10 @@ impl LinkObject {
         };
         self.forget_if_over().await?;
         self.set_alarm().await?;
-        Response::from_bytes(answer)
+        Response::from_bytes(match answer {
+            Ok(reply) => reply,
+            Err(problem) => serde_json::to_vec(&Err::<(), _>(problem))?,
+        })
     }
 
     /// Drops everything that the object has once its link is forgotten, so that nothing of it is kept or

@@ -58,7 +58,7 @@ pub(super) fn kind(content: &Content<'_>, extension: &str) -> Result<&'static st
         let names = content.read(place(sector), size)?;
         if names.is_empty() {
             // It was cut before its directory: nothing says that its name is wrong.
-            return Ok(told.unwrap_or_else(|| named(extension)));
+            return Ok(told.or_else(|| named(extension, AMONG)).unwrap_or(OTHER));
         }
         for entry in names.chunks_exact(128) {
             let Some(name) = name(entry) else { continue };
@@ -102,20 +102,16 @@ fn name(entry: &[u8]) -> Option<String> {
     letters.map(char::from_u32).collect()
 }
 
-/// What a compound file of this extension is, by its name alone.
-fn named(extension: &str) -> &'static str {
-    let is_named =
-        |kind: &&&str| super::of(kind).is_some_and(|kind| kind.extensions.contains(&extension));
-    AMONG.iter().find(is_named).copied().unwrap_or(OTHER)
+/// Which of these kinds a file of this extension is, by its name alone.
+fn named(extension: &str, among: &[&str]) -> Option<&'static str> {
+    let mut kinds = super::with_extension(extension).map(|kind| kind.media_type);
+    kinds.find(|kind| among.contains(kind))
 }
 
 fn encrypted(extension: &str) -> &'static str {
-    [XLSX, PPTX]
-        .into_iter()
-        .find(|kind| super::of(kind).is_some_and(|kind| kind.extensions.contains(&extension)))
-        .unwrap_or(match extension {
-            "xls" | "et" => XLSX,
-            "ppt" | "pps" | "dps" => PPTX,
-            _ => DOCX,
-        })
+    named(extension, &[XLSX, PPTX]).unwrap_or(match extension {
+        "xls" | "et" => XLSX,
+        "ppt" | "pps" | "dps" => PPTX,
+        _ => DOCX,
+    })
 }

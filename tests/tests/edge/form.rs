@@ -16,7 +16,7 @@ const WITHIN: Duration = Duration::from_secs(60);
 const BOUNDARY: &str = "----chatlift-form";
 
 /// Sends a form of these files, as a browser would.
-fn form(page: &Page, files: &[(&str, &[u8])], accept: &str) -> Answer {
+pub(super) fn form(page: &Page, files: &[(&str, &[u8])], accept: &str) -> Answer {
     let mut body = Vec::new();
     for (name, bytes) in files {
         let head = format!(

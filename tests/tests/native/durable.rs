@@ -8,11 +8,10 @@ use chatlift_shared::limits::MIB;
 use chatlift_tests::edge::MANY_FILES;
 use chatlift_tests::fixtures::{Random, pdf};
 use chatlift_tests::http::send;
-use chatlift_tests::nodes::Nodes;
-use chatlift_tests::receiver::Receiver;
 use chatlift_tests::scratch::{free_port, wait_for};
 use chatlift_tests::serial;
-use xtask::secrets::AppSecrets;
+
+use crate::operate::one;
 
 /// Files that are sent, one after the other.
 const FILES: u64 = 20;
@@ -23,13 +22,6 @@ const BY_PAGE: u64 = 4;
 const BY_TUS: u64 = 6;
 /// Of its webhook: that it is stored, unless that is on the disk by then.
 const BY_WEBHOOK: u64 = 1;
-
-fn one(name: &str, vars: &[(String, String)]) -> (Nodes, Receiver) {
-    let secrets = AppSecrets::random().expect("random bytes");
-    let receiver = Receiver::start(&[&secrets.webhook_secret]);
-    let nodes = Nodes::start(name, 1, secrets, &receiver.url(), vars);
-    (nodes, receiver)
-}
 
 #[test]
 fn no_file_takes_more_syncs_than_it_needs() {

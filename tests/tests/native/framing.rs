@@ -29,7 +29,7 @@ fn answers(origin: &str, bytes: &[u8]) -> Vec<u16> {
 
 #[test]
 fn no_request_is_smuggled_in_the_body_of_another() {
-    let (nodes, _receiver) = one("framing");
+    let (nodes, _receiver) = one("framing", &[]);
     let app = nodes.app();
     let link = app.link(ANY_FILE);
     let page = app.page(&link);
@@ -72,7 +72,7 @@ fn no_request_is_smuggled_in_the_body_of_another() {
 
 #[test]
 fn a_head_that_never_ends_holds_no_connection_for_ever() {
-    let (nodes, _receiver) = one("slow-head");
+    let (nodes, _receiver) = one("slow-head", &[]);
     let origin = nodes.app().link(ANY_FILE).url;
     let host = origin.trim_start_matches("http://");
     let host = host.split('/').next().expect("a host");

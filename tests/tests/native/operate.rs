@@ -115,17 +115,17 @@ fn settings_are_checked_and_what_is_wrong_is_named() {
     }
 }
 
-/// One node with a folder of its own.
-pub(crate) fn one(name: &str) -> (Nodes, Receiver) {
+/// One node with a folder of its own, and these variables besides.
+pub(crate) fn one(name: &str, vars: &[(String, String)]) -> (Nodes, Receiver) {
     let secrets = AppSecrets::random().expect("random bytes");
     let receiver = Receiver::start(&[&secrets.webhook_secret]);
-    let nodes = Nodes::start(name, 1, secrets, &receiver.url(), &[]);
+    let nodes = Nodes::start(name, 1, secrets, &receiver.url(), vars);
     (nodes, receiver)
 }
 
 #[test]
 fn a_second_process_on_one_folder_is_told_and_ends() {
-    let (nodes, _receiver) = one("locked");
+    let (nodes, _receiver) = one("locked", &[]);
     let mut second = nodes.command(0);
     second.env("CHATLIFT_EDGE_LISTEN", format!("127.0.0.1:{}", free_port()));
     let said = second.output().expect("the native edge");
@@ -138,7 +138,7 @@ fn a_second_process_on_one_folder_is_told_and_ends() {
 
 #[test]
 fn a_request_that_was_begun_is_answered_before_it_ends() {
-    let (nodes, _receiver) = one("drained");
+    let (nodes, _receiver) = one("drained", &[]);
     let origin = nodes.node(0);
     let ready = format!("{origin}/readyz");
     assert_eq!(
