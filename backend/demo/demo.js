@@ -274,8 +274,8 @@ async function refresh() {
 }
 
 function put(file) {
-  const { file: id, name, size, media_type, sha256, converted_from, of, rejection, reason, status, percent } = file;
-  const drawn = { file: id, name, size, media_type, sha256, converted_from, of, rejection, reason, status, percent };
+  const { file: id, name, size, media_type, sha256, converted_from, of, note, rejection, reason, status, percent } = file;
+  const drawn = { file: id, name, size, media_type, sha256, converted_from, of, note, rejection, reason, status, percent };
   // The same again, by list and by stream: what is shown stays as it is.
   if (JSON.stringify(files.get(id)) === JSON.stringify(drawn)) return;
   files.set(id, drawn);
@@ -340,6 +340,7 @@ function draw(file) {
     }, icon("i-down")));
   }
   card.append(about);
+  if (file.note) card.append(element("p", { class: "note", dir: "auto", "data-testid": "delivery-note" }, file.note));
 
   let words = coming ? text.uploading(file.percent) : text[file.status];
   if (coming) {

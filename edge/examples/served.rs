@@ -96,6 +96,7 @@ fn data(lang: &str) -> PageData {
             return_url: Some("https://app.example.com/claims/4711".into()),
             single_request_max: SINGLE_REQUEST_MAX,
             join: None,
+            note: false,
             files: Vec::new(),
         }),
         problem: None,

@@ -156,6 +156,8 @@ struct RawScene {
     #[serde(default)]
     join: Option<Join>,
     #[serde(default)]
+    note: bool,
+    #[serde(default)]
     return_url: Option<Url>,
     #[serde(default)]
     card_image: Option<Url>,
@@ -450,6 +452,7 @@ fn check_scene(raw: RawScene) -> Result<Scene, (SceneId, String)> {
             max_files: raw.max_files,
             formats: raw.formats,
             join: raw.join,
+            note: raw.note,
             file_retention: raw.file_retention,
             record_retention: raw.record_retention,
         },
@@ -528,6 +531,12 @@ pub(crate) mod tests {
             );
         }
         assert!(error(|r| r.apps = r.apps.replace("max_files", "maxfiles")).contains("maxfiles"));
+        let note = "604800,\"note\":\"please\"";
+        let told = error(|r| r.apps = r.apps.replace("604800", note));
+        assert!(
+            told.contains("apps[0].scenes[0].note") && told.contains("boolean"),
+            "{told}"
+        );
         let join = "604800,\"join\":\"pdf\",\"formats\":[\"image/jpeg\"]";
         assert!(
             error(|r| r.apps = r.apps.replace("604800", join))

@@ -128,12 +128,12 @@ pub(crate) fn send_whole(
     call(whose, "POST", "/files", &headers, body, Some(loaded))
 }
 
-/// Announces a file; `head` are its first bytes, `ticket` is that of an earlier upload of it, and nobody
+/// Announces a file by its name, and a note to the app that may be empty; `head` are its first bytes, `ticket` is that of an earlier upload of it, and nobody
 /// joins one that is `alone`. It is not aborted with its file: the edge may have begun the upload
 /// already, and the answer tells which.
 pub(crate) fn announce(
     patience_ms: f64,
-    name: &str,
+    (name, note): (&str, &str),
     size: f64,
     head: &[u8],
     ticket: Option<String>,
@@ -147,6 +147,7 @@ pub(crate) fn announce(
         ("head", head.into()),
         ("ticket", ticket.into()),
         ("alone", alone.into()),
+        ("note", Some(note).filter(|note| !note.is_empty()).into()),
     ]);
     let whose = For(NOBODY, patience_ms);
     call(whose, "POST", "/uploads", &json_body(), &body, None)

@@ -34,6 +34,8 @@ pub struct Link {
     pub single_request_max: u64,
     /// Whether the edge is told when the person is done, because the files are joined then.
     pub join: bool,
+    /// Whether the scene asks for a note with the files.
+    pub note: bool,
     /// What it has already.
     pub files: Vec<File>,
 }
@@ -148,6 +150,7 @@ pub fn link(value: &impl Value) -> Option<Link> {
         return_url: text(value, "return_url"),
         single_request_max: whole(value, "single_request_max")?,
         join: value.get("join").is_some(),
+        note: value.get("note").is_some(),
         files: list(value, "files", file)?,
     })
 }
@@ -347,6 +350,7 @@ mod tests {
                 return_url,
                 single_request_max: 8 << 20,
                 join: (state == LinkState::Active).then_some(api::Join::Pdf),
+                note: state == LinkState::Active,
                 files: files(),
             };
             let expected = Link {
@@ -361,6 +365,7 @@ mod tests {
                 return_url: whole.return_url.clone(),
                 single_request_max: whole.single_request_max,
                 join: whole.join.is_some(),
+                note: whole.note,
                 files: whole.files.iter().map(expected_file).collect(),
             };
             assert_eq!(link(&json(&whole)), Some(expected));

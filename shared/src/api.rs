@@ -221,6 +221,22 @@ pub struct File {
     /// What became of it at the business backend, as far as that has said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Receipt>,
+    /// What its sender wrote to the app with it, where the scene asks for a note. Plain text, of several
+    /// lines maybe, and not to be trusted: never show it as HTML.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// By how many degrees clockwise its sender turned its pages, where the link's files are joined: 0, 90,
+    /// 180 or 270. The content is as it was sent.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rotate: u16,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+const fn is_zero(degrees: &u16) -> bool {
+    *degrees == 0
 }
 
 /// Why a file was deleted.
@@ -426,6 +442,9 @@ pub struct PageLink {
     /// What is made of all files together; then the page says when the person is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub join: Option<Join>,
+    /// Whether the scene asks for a note with the files.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub note: bool,
     /// What it has already.
     pub files: Vec<PageFile>,
 }
@@ -528,6 +547,14 @@ pub struct CreateUpload {
     /// computes no digests, and so cannot tell whether what is held is of the same file.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub alone: bool,
+    /// What the sender writes to the app with it, where the scene asks for a note: plain text of 500
+    /// characters at most. Of several announcements of a file the last one's holds, until it is stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// By how many degrees clockwise its pages are to be turned, where the link's files are joined: 0, 90,
+    /// 180 or 270.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rotate: u16,
 }
 
 /// The answer to `POST /u/{token}/uploads`. The same name and size announced again answers with

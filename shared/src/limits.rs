@@ -58,6 +58,9 @@ pub const TITLE_MAX: usize = 200;
 /// Longest hint that a link gives itself, in characters in each language.
 pub const HINT_MAX: usize = 500;
 
+/// Longest note of a sender, in characters: as much as a hint. A link keeps one for each of its files.
+pub const NOTE_MAX: usize = 500;
+
 /// Most languages of a text.
 pub const LANGUAGES_MAX: usize = 20;
 

@@ -228,12 +228,22 @@ impl Page {
         head: &[u8],
         ticket: Option<&str>,
     ) -> Answer {
+        let ticket = ticket.map_or_else(|| json!({}), |ticket| json!({ "ticket": ticket }));
+        self.announce_saying(name, size, head, &ticket)
+    }
+
+    /// As [`Self::announce`], with more fields.
+    ///
+    /// # Panics
+    /// When `more` is no object.
+    #[must_use]
+    pub fn announce_saying(&self, name: &str, size: u64, head: &[u8], more: &Value) -> Answer {
         let len = usize::try_from(size.min(limits::HEAD_MAX)).unwrap_or(0);
         let mut head = head.to_vec();
         head.resize(len, b' ');
         let mut body = json!({ "name": name, "size": size, "head": STANDARD.encode(head) });
-        if let Some(ticket) = ticket {
-            body["ticket"] = ticket.into();
+        for (name, value) in more.as_object().expect("an object") {
+            body[name] = value.clone();
         }
         let json = ("content-type", "application/json");
         self.call(

@@ -43,7 +43,7 @@ pub const LARGE: &str = "large-file";
 /// Anything, as many as a link can take.
 pub const MANY_FILES: &str = "many-files";
 
-/// Pages that become one PDF, 5 files at most.
+/// Pages that become one PDF, 5 files at most, and a note with them.
 pub const PAGES: &str = "claim-pages";
 
 /// Where the scene [`ONE_FILE`] leads back to.
@@ -114,6 +114,7 @@ pub fn apps(webhook_url: &str) -> Value {
     );
     pages["formats"] = json!(["application/pdf"]);
     pages["join"] = json!("pdf");
+    pages["note"] = json!(true);
     json!([
         { "id": APP, "origins": [ORIGIN], "name": names("Harbour Insurance", "海港保险"), "webhook_url": webhook_url,
           "scenes": [documents, any, brief, small, one, large, many, pages] },

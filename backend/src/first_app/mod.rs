@@ -102,6 +102,9 @@ struct DeliveryView {
     /// archive that it was in.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     of: Vec<FileId>,
+    /// What its sender wrote with it: text, never to be shown as HTML.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
     delivered_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     acknowledged_at: Option<Timestamp>,
@@ -128,6 +131,7 @@ impl From<Delivery> for DeliveryView {
                 .filter(|from| product.converted && *from != product.media_type),
             media_type: product.media_type,
             of: product.of,
+            note: product.note,
             delivered_at: delivery.delivered_at,
             acknowledged_at: delivery.acknowledged_at,
         }

@@ -85,6 +85,7 @@ async fn product(pipeline: &Pipeline, job: &Job) -> Result<Option<Product>, Fail
         converted: false,
         of: job.archive().into_iter().collect(),
         object: None,
+        note: file.note.clone(),
     };
     let programs = pipeline.sandbox.programs();
     let ways = match choose(&pipeline.converters, programs, &kind, &formats(job))? {
@@ -110,8 +111,9 @@ async fn product(pipeline: &Pipeline, job: &Job) -> Result<Option<Product>, Fail
         size,
         sha256,
         converted: true,
-        of: job.archive().into_iter().collect(),
+        of: unchanged.of,
         object: None,
+        note: unchanged.note,
     }))
 }
 

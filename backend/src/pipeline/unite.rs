@@ -52,5 +52,33 @@ pub(super) async fn product(pipeline: &Pipeline, job: &Job) -> Result<Product, F
         converted: true,
         of,
         object: None,
+        note: notes(
+            parts
+                .iter()
+                .filter_map(|part| part.announced.file.note.as_deref()),
+        ),
     })
+}
+
+/// The notes of all files, each once: a sender writes one for all that are sent together.
+fn notes<'a>(all: impl Iterator<Item = &'a str>) -> Option<String> {
+    let mut notes: Vec<&str> = Vec::new();
+    for note in all {
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
+    (!notes.is_empty()).then(|| notes.join("\n\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::notes;
+
+    #[test]
+    fn a_note_of_several_files_is_told_once() {
+        assert_eq!(notes([].into_iter()), None);
+        let told = notes(["Roof", "Roof", "Cellar", "Roof"].into_iter());
+        assert_eq!(told.as_deref(), Some("Roof\n\nCellar"));
+    }
 }

@@ -92,6 +92,9 @@ struct FileData<'a> {
     /// The uploads that it was made of.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     of: &'a [FileId],
+    /// What its sender wrote with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'a str>,
     at: Timestamp,
 }
 
@@ -223,6 +226,7 @@ async fn say(
         members: detail.members,
         joined_to: detail.joined_to,
         of: product.map_or(&[], |p| &p.of),
+        note: product.map_or(&file.note, |p| &p.note).as_deref(),
         at,
     };
     insert(

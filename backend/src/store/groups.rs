@@ -202,6 +202,8 @@ pub(super) async fn begin_joined(
             deleted_at: None,
             deleted_reason: None,
             receipt: None,
+            note: None,
+            rotate: 0,
         },
         link: link.clone(),
     };

@@ -94,6 +94,9 @@ pub struct Product {
     /// The key under which it is kept; the file's id if it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object: Option<String>,
+    /// What the sender wrote with the files that it was made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 impl Product {

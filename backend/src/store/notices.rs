@@ -36,6 +36,9 @@ struct Data<'a> {
     /// The uploads that it was made of, if it is not one itself.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     of: &'a [FileId],
+    /// What its sender wrote with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     product: Option<ProductData<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,6 +86,7 @@ pub(super) async fn queue_notice(
             metadata: &link.metadata,
             name: product.map_or(&file.name, |p| &p.name),
             of: product.map_or(&[], |p| &p.of),
+            note: product.map_or(&file.note, |p| &p.note).as_deref(),
             product: product.map(|product| ProductData {
                 media_type: &product.media_type,
                 size: product.size,

@@ -21,10 +21,10 @@ use super::runtime::{Edge, Response, Runtime};
 use super::{access, apps as manage, chat, content, form, page, password, respond, resumable, tus};
 use crate::link::reply::FoundFile;
 use crate::link::serial::LIFETIME;
-use crate::link::state::upload_of;
+use crate::link::state::{Extras, upload_of};
 use crate::log;
 use crate::ports::{Failure, World as _};
-use crate::upload::open::Joins;
+use crate::upload::open::{Joins, Label};
 use crate::upload::parts::{Sent, SentPart};
 use crate::upload::ticket;
 use chatlift_shared::name;
@@ -287,6 +287,9 @@ async fn create_upload<R: Runtime>(
                 "Give the first 4,096 bytes of the file, or all of it, in base64.",
             )
         })?;
+    if !matches!(body.rotate, 0 | 90 | 180 | 270) {
+        return Err(invalid("rotate", "Give 0, 90, 180 or 270."));
+    }
     let keys = &call.config()?.keys;
     let earlier = body.ticket.as_deref();
     let earlier = earlier.and_then(|text| ticket::read(keys, text, call.runtime.now()));
@@ -294,7 +297,13 @@ async fn create_upload<R: Runtime>(
         .announce(
             &claims.app,
             claims.link,
-            name::safe(&body.name),
+            Label {
+                name: name::safe(&body.name),
+                extras: Extras {
+                    note: body.note.as_deref().map_or(Ok(None), form::note)?,
+                    rotate: body.rotate,
+                },
+            },
             body.size,
             &head,
             Joins {

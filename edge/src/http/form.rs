@@ -4,9 +4,9 @@
 use core::time::Duration;
 
 use chatlift_shared::api::{FormFile, FormResult, PageFile};
-use chatlift_shared::limits::{FILE_SIZE_MAX, PART_SIZE};
+use chatlift_shared::limits::{FILE_SIZE_MAX, NOTE_MAX, PART_SIZE};
 use chatlift_shared::token::Claims;
-use chatlift_shared::{Problem, ProblemCode, disposition};
+use chatlift_shared::{Problem, ProblemCode, disposition, text};
 use futures_util::Stream;
 
 use super::access;
@@ -16,12 +16,17 @@ use super::multipart::{self, Head, Multipart};
 use super::request::{self, invalid};
 use super::respond;
 use super::runtime::{Edge, Response, Runtime};
+use crate::link::state::Extras;
 use crate::memory::Share;
 use crate::page::{language, result};
 use crate::ports::{Failure, Incoming, World as _};
+use crate::upload::open::Label;
 use chatlift_shared::name;
 
-/// Most bytes of a field that is no file. Chat platforms send a few; none is used.
+/// The field with the sender's note.
+const NOTE: &str = "note";
+
+/// Most bytes of a field that is no file. Chat platforms send a few; none but [`NOTE`] is used.
 const TEXT_FIELD_MAX: u64 = 16 * 1024;
 
 /// Most bytes of memory that a form takes: a part, as it is gathered and as the store is given it.
@@ -159,6 +164,7 @@ async fn store_all<R: Runtime>(
         .ok_or_else(|| invalid("body", "There is none."))?;
     let _share = memory(service, call, most).await?;
     let given = request.parameter("name");
+    let mut extras = Extras::default();
     let mut form = Multipart::new(call.runtime.stream(body), &boundary);
     while let Some(head) = form.next_part().await? {
         let problem = unusable(&head);
@@ -173,7 +179,20 @@ async fn store_all<R: Runtime>(
                     let name = decoded_name(call.runtime, field_name(&head));
                     files.push(refused(name::safe(&name), problem));
                 }
-                None => skip_text(&mut form).await?,
+                None => {
+                    let written = field(&mut form).await?;
+                    if field_name(&head) == NOTE.as_bytes()
+                        && let Some(note) = note(&String::from_utf8_lossy(&written))?
+                        // Else it is passed over, as any other field is.
+                        && service.read_link(claims.link).await?.link.policy.note
+                    {
+                        if !files.is_empty() {
+                            // The app has been told of those already.
+                            return Err(invalid(NOTE, "Send it before the files."));
+                        }
+                        extras.note = Some(note);
+                    }
+                }
             }
             continue;
         };
@@ -202,8 +221,12 @@ async fn store_all<R: Runtime>(
             first: Some(first),
             rest: &mut form,
         };
+        let label = Label {
+            name: name.clone(),
+            extras: extras.clone(),
+        };
         let put = service
-            .put_incoming(&claims.app, claims.link, name.clone(), most, incoming)
+            .put_incoming(&claims.app, claims.link, label, most, incoming)
             .await;
         match put {
             Ok(found) => files.push(FormFile {
@@ -300,18 +323,26 @@ fn refused(name: String, problem: Problem) -> FormFile {
 trait Bytes: Stream<Item = Result<Vec<u8>, std::io::Error>> {}
 impl<S: Stream<Item = Result<Vec<u8>, std::io::Error>>> Bytes for S {}
 
-async fn skip_text(form: &mut Multipart<impl Bytes>) -> Result<(), Failure> {
-    let mut size = 0;
+async fn field(form: &mut Multipart<impl Bytes>) -> Result<Vec<u8>, Failure> {
+    let mut text = Vec::new();
     // What is wrong with the form is told with its next part.
     while let Ok(Some(bytes)) = form.next_bytes().await {
-        size += bytes.len() as u64;
-        if size > TEXT_FIELD_MAX {
+        text.extend(bytes);
+        if text.len() as u64 > TEXT_FIELD_MAX {
             return Err(Problem::new(ProblemCode::BodyTooLarge)
                 .limit(TEXT_FIELD_MAX)
                 .into());
         }
     }
-    Ok(())
+    Ok(text)
+}
+
+/// What a sender wrote to the app, as it is kept.
+pub(super) fn note(written: &str) -> Result<Option<String>, Problem> {
+    text::note(written).map_err(|error| {
+        let problem = Problem::new(ProblemCode::InvalidRequest).field(NOTE);
+        problem.limit(NOTE_MAX as u64).detail(error.to_string())
+    })
 }
 
 /// A file whose first bytes were looked at.

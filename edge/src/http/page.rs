@@ -104,6 +104,7 @@ fn page_link(config: &Config, view: &LinkView, lang: &str) -> PageLink {
             .or_else(|| Some(scene?.return_url.as_ref()?.to_string())),
         single_request_max: SINGLE_REQUEST_MAX,
         join: policy.join,
+        note: policy.note,
         files: view
             .files
             .iter()

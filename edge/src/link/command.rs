@@ -6,7 +6,7 @@ use chatlift_shared::{EventId, FileId, Timestamp, UploadId};
 use serde::{Deserialize, Serialize};
 
 use super::password::Asker;
-use super::state::{LinkRow, Multipart, Part};
+use super::state::{Extras, LinkRow, Multipart, Part};
 
 /// Make the link. Again with the same request: the link as it is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -104,6 +104,9 @@ pub struct Announce {
     /// An earlier upload of the same sender's, and where its parts went.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub earlier: Option<(UploadId, Multipart)>,
+    /// What its sender says of it to the app.
+    #[serde(default, skip_serializing_if = "Extras::is_empty")]
+    pub extras: Extras,
 }
 
 /// R2 has a multipart upload for it: record the upload.
@@ -117,6 +120,9 @@ pub struct Open {
     pub size: u64,
     /// R2's multipart upload.
     pub multipart: Multipart,
+    /// What its sender says of it to the app.
+    #[serde(default, skip_serializing_if = "Extras::is_empty")]
+    pub extras: Extras,
 }
 
 /// The size of an upload that was opened with the most it could have is known now.
@@ -176,6 +182,9 @@ pub struct Reserve {
     pub size: u64,
     /// Digest, if the sender gave one.
     pub sha256: Option<Sha256>,
+    /// What its sender says of it to the app.
+    #[serde(default, skip_serializing_if = "Extras::is_empty")]
+    pub extras: Extras,
 }
 
 /// All parts are there: record the intent to complete.

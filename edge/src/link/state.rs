@@ -54,6 +54,9 @@ pub struct Policy {
     /// What is made of all files together, if anything is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub join: Option<api::Join>,
+    /// Whether senders are asked for a note.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub note: bool,
     /// How long a stored file is kept, in seconds.
     pub file_retention: u64,
     /// How long a link is remembered when it has ended and its files are gone, in seconds; `None` for
@@ -144,8 +147,8 @@ impl Words {
     }
 }
 
-fn is_default(listed: &Listed) -> bool {
-    *listed == Listed::default()
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// An upload.
@@ -162,6 +165,28 @@ pub struct UploadRow {
     /// What it has beside, if it is a serial upload: one by tus or Resumable Uploads for HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serial: Option<Serial>,
+    /// What its sender says of it to the app.
+    #[serde(default, skip_serializing_if = "Extras::is_empty")]
+    pub extras: Extras,
+}
+
+/// What a sender says of a file to the app, beside its name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extras {
+    /// A note, as [`chatlift_shared::text::note`] leaves it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// By how many degrees clockwise its pages are turned: 0, 90, 180 or 270.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub rotate: u16,
+}
+
+impl Extras {
+    /// Whether there is nothing but the file.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// An R2 multipart upload.
@@ -413,6 +438,8 @@ impl LinkState {
             deleted_at: stored.deleted_at,
             deleted_reason: stored.deleted_reason,
             receipt: stored.receipt.clone(),
+            note: row.extras.note.clone(),
+            rotate: row.extras.rotate,
         })
     }
 
@@ -547,10 +574,26 @@ mod tests {
                 }),
             },
             serial: None,
+            extras: Extras::default(),
+        };
+        let json = r#"{"name":"a.pdf","size":3,"created_at":"1970-01-01T00:00:00.000Z","state":{"completing":{"attempt":7,"since":"1970-01-01T00:00:01.000Z","sha256":null,"multipart":{"r2_upload_id":"r2","part_size":8}}}}"#;
+        assert_eq!(serde_json::to_string(&row).expect("JSON"), json);
+        let old: UploadRow = serde_json::from_str(json).expect("a row of before there were extras");
+        assert_eq!(old, row);
+        let row = UploadRow {
+            extras: Extras {
+                note: Some("Roof".into()),
+                rotate: 90,
+            },
+            ..row
         };
         assert_eq!(
             serde_json::to_string(&row).expect("JSON"),
-            r#"{"name":"a.pdf","size":3,"created_at":"1970-01-01T00:00:00.000Z","state":{"completing":{"attempt":7,"since":"1970-01-01T00:00:01.000Z","sha256":null,"multipart":{"r2_upload_id":"r2","part_size":8}}}}"#
+            [
+                json.strip_suffix('}').expect("an object"),
+                r#","extras":{"note":"Roof","rotate":90}}"#
+            ]
+            .concat()
         );
     }
 
@@ -590,6 +633,7 @@ mod tests {
                 max_files: 2,
                 formats: vec![],
                 join: None,
+                note: false,
                 file_retention: 3,
                 record_retention: None,
             },

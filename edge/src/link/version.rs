@@ -12,10 +12,10 @@ use serde::Deserialize;
 use super::state::LinkRow;
 
 /// Of all rows of a link. The link's own row has it.
-pub const ROWS: u32 = 2;
+pub const ROWS: u32 = 3;
 
 /// Of commands, answers, chunks and leases, and of what crosses to the objects of lists and chat platforms.
-pub const MESSAGES: u32 = 4;
+pub const MESSAGES: u32 = 5;
 
 /// Header of a message in either direction: its version.
 pub const HEADER: &str = "chatlift-version";

@@ -67,7 +67,7 @@ pub fn texts(data: &PageData, user_agent: &str) -> BTreeMap<String, String> {
             _ => true,
         }),
         // The edge writes these itself.
-        Some(("form" | "lang", _)) => false,
+        Some(("form" | "lang" | "note", _)) => false,
         _ => true,
     };
     let texts = data.messages.iter().filter(|(key, _)| wanted(key));
@@ -81,7 +81,7 @@ pub fn texts(data: &PageData, user_agent: &str) -> BTreeMap<String, String> {
 fn may_come(key: &str) -> bool {
     match key.split_once('.') {
         Some(("problem", code)) => !ELSEWHERE.contains(&code),
-        Some(("inapp" | "form" | "lang", _)) => false,
+        Some(("inapp" | "form" | "lang" | "note", _)) => false,
         _ => true,
     }
 }
@@ -133,7 +133,7 @@ mod tests {
         for code in EARLY_PROBLEMS {
             assert!(texts.contains_key(&format!("problem.{code}")), "{code}");
         }
-        for prefix in ["inapp.", "rejected.", "headline.", "form."] {
+        for prefix in ["inapp.", "rejected.", "headline.", "form.", "note."] {
             assert!(!texts.keys().any(|key| key.starts_with(prefix)), "{prefix}");
         }
     }

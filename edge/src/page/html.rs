@@ -13,6 +13,8 @@ const HEAD_MARK: &str = "<!--chatlift:head-->";
 const DATA_MARK: &str = "<script id=\"chatlift-page\" type=\"application/json\">null</script>";
 /// What stands in the file input for its attributes.
 const INPUT_MARK: &str = "data-chatlift-input";
+/// What stands in the field for a note for its attributes.
+const NOTE_MARK: &str = "data-chatlift-note";
 const HTML_MARK: &str = "<html lang=\"en\" dir=\"ltr\">";
 
 /// The built page lacks a mark.
@@ -57,6 +59,7 @@ pub fn fill(
     let built = replace(built, HTML_MARK, &html)?;
     let built = replace(&built, HEAD_MARK, &head(data, card))?;
     let built = replace(&built, INPUT_MARK, &input(data, user_agent))?;
+    let built = replace(&built, NOTE_MARK, note(data))?;
     let mut built = replace(&built, DATA_MARK, &script)?;
     for (mark, text) in shell(data) {
         built = replace(&built, mark, &escape(&text))?;
@@ -65,7 +68,7 @@ pub fn fill(
 }
 
 /// What the page says before any program has arrived, and without one.
-fn shell(data: &PageData) -> [(&'static str, String); 8] {
+fn shell(data: &PageData) -> [(&'static str, String); 9] {
     let texts = Texts {
         lang: &data.lang,
         messages: &data.messages,
@@ -79,6 +82,10 @@ fn shell(data: &PageData) -> [(&'static str, String); 8] {
         ),
         None => (empty(), empty()),
     };
+    let asked = data.link.as_ref().filter(|link| link.note);
+    let note = asked.map_or_else(empty, |link| {
+        texts.get("note.label", &[("app", &link.app_name)])
+    });
     let (title, hint, rules, button, wait, send) = match (&data.problem, &data.link) {
         (None, Some(link)) => (
             link.title.clone(),
@@ -103,11 +110,18 @@ fn shell(data: &PageData) -> [(&'static str, String); 8] {
         ("<!--chatlift:asks-->", asks),
         ("<!--chatlift:title-->", title),
         ("<!--chatlift:hint-->", hint),
+        ("<!--chatlift:note-->", note),
         ("<!--chatlift:rules-->", rules),
         ("<!--chatlift:button-->", button),
         ("<!--chatlift:wait-->", wait),
         ("<!--chatlift:send-->", send),
     ]
+}
+
+/// Attributes of the field for a note: a form sends nothing of one that is disabled.
+fn note(data: &PageData) -> &'static str {
+    let asked = data.problem.is_none() && data.link.as_ref().is_some_and(|link| link.note);
+    if asked { "" } else { "disabled hidden" }
 }
 
 /// Attributes of the file input, for the browser that asks.
@@ -184,7 +198,9 @@ pub(crate) fn escape_json(json: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chatlift_shared::ProblemCode;
     use chatlift_shared::api::{LinkState, PageLink};
+    use chatlift_shared::limits::NOTE_MAX;
     use std::collections::BTreeMap;
 
     fn data(title: &str) -> PageData {
@@ -206,6 +222,7 @@ mod tests {
                 return_url: None,
                 single_request_max: 1,
                 join: None,
+                note: false,
                 files: vec![],
             }),
             problem: None,
@@ -235,7 +252,7 @@ mod tests {
     fn built() -> String {
         let shell = shell(&data("")).map(|(mark, _)| mark).concat();
         format!(
-            "<!doctype html>{HTML_MARK}<head>{HEAD_MARK}</head><body>{shell}<input {INPUT_MARK}>{DATA_MARK}"
+            "<!doctype html>{HTML_MARK}<head>{HEAD_MARK}</head><body>{shell}<fieldset {NOTE_MARK}></fieldset><input {INPUT_MARK}>{DATA_MARK}"
         )
     }
 
@@ -299,6 +316,27 @@ mod tests {
         .expect("a page");
         assert!(!html.contains("<script>x"), "{html}");
         assert_eq!(html.matches("</script>").count(), 1, "{html}");
+    }
+
+    #[test]
+    fn a_note_is_asked_for_where_the_scene_asks_and_the_link_takes_files() {
+        let mut data = data("x");
+        data.messages = crate::page::language::messages("en");
+        let shown = |data: &PageData| {
+            let html = fill(&built(), data, Card::default(), "").expect("a page");
+            (html.contains("<fieldset >"), html.contains("Note to App"))
+        };
+        assert_eq!(shown(&data), (false, false));
+        data.link.as_mut().expect("a link").note = true;
+        assert_eq!(shown(&data), (true, true));
+        data.problem = Some(ProblemCode::LinkFull.into());
+        assert!(!shown(&data).0);
+    }
+
+    #[test]
+    fn the_built_page_lets_no_longer_note_be_written_than_is_taken() {
+        let index = include_str!("../../../index.html");
+        assert!(index.contains(&format!("maxlength=\"{NOTE_MAX}\"")));
     }
 
     #[test]

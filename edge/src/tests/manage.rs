@@ -7,6 +7,7 @@ use super::*;
 use crate::link::command;
 use crate::link::listing::Query;
 use crate::link::password::Asker;
+use crate::link::state::Extras;
 use crate::link::work::next_alarm;
 use crate::ports::Bucket as _;
 
@@ -285,6 +286,7 @@ fn an_erased_link_waits_for_what_r2_may_still_be_given() {
         name: "a.pdf".into(),
         size: PDF.len() as u64,
         sha256: None,
+        extras: Extras::default(),
     };
     block_on(edge.service.links.execute(link, reserve)).expect("room");
     let erased = block_on(edge.service.erase(app, link, &edge.list)).expect("erased");

@@ -10,6 +10,7 @@ use chatlift_shared::limits::{HEAD_MAX, PART_SIZE, PARTS_MAX, SINGLE_REQUEST_MAX
 use chatlift_shared::{AppId, LinkId, Problem, ProblemCode};
 use sha2::Digest as _;
 
+use super::open::Label;
 use super::receive::{By, Target};
 use crate::link::command;
 use crate::link::reply::{FoundFile, OpenUpload};
@@ -39,7 +40,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         &self,
         app: &AppId,
         link: LinkId,
-        name: String,
+        label: Label,
         most: u64,
         mut incoming: impl Incoming,
     ) -> Result<FoundFile, Failure> {
@@ -48,7 +49,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         let first = fill(&mut incoming, buffer, SINGLE_REQUEST_MAX).await?;
         let (first, rest) = match first {
             Filled::Ended(all) => {
-                return self.put_bytes(app, link, name, all).await;
+                return self.put_bytes(app, link, label, all).await;
             }
             Filled::Full(part, rest) => (part, rest),
         };
@@ -58,7 +59,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             .unwrap_or(usize::MAX)
             .min(first.len())];
         let opened = self
-            .announce_new(app, &policy, link, name, most.min(max), head)
+            .announce_new(app, &policy, link, label, most.min(max), head)
             .await?;
         let gathered = self
             .gather(app, &opened, max, first, rest, &mut incoming)

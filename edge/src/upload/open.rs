@@ -8,7 +8,7 @@ use super::ticket::Ticket;
 use crate::link::command;
 use crate::link::key::object_key;
 use crate::link::reply::{Announced, OpenUpload};
-use crate::link::state::{Multipart, Policy};
+use crate::link::state::{Extras, Multipart, Policy};
 use crate::ports::{Bucket, Failure, Links, World};
 use crate::service::Service;
 
@@ -19,6 +19,24 @@ pub struct Joins<'a> {
     pub earlier: Option<&'a Ticket>,
     /// Only with that one, and nobody else with what is opened now.
     pub alone: bool,
+}
+
+/// What a sender says of a file: its name, and what it has to say beside.
+#[derive(Clone, Debug, Default)]
+pub struct Label {
+    /// The safe name.
+    pub name: String,
+    /// For the app.
+    pub extras: Extras,
+}
+
+impl<T: Into<String>> From<T> for Label {
+    fn from(name: T) -> Self {
+        Self {
+            name: name.into(),
+            extras: Extras::default(),
+        }
+    }
 }
 
 impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
@@ -36,14 +54,15 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         &self,
         app: &AppId,
         link: LinkId,
-        name: String,
+        label: Label,
         size: u64,
         head: &[u8],
         Joins { earlier, alone }: Joins<'_>,
     ) -> Result<(OpenUpload, bool), Failure> {
         let announce = command::Announce {
-            name: name.clone(),
+            name: label.name.clone(),
             size,
+            extras: label.extras.clone(),
             earlier: earlier.map(|ticket| {
                 let multipart = Multipart {
                     r2_upload_id: ticket.r2_upload_id.clone(),
@@ -59,8 +78,8 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             Announced::Known(_) => self.read_link(link).await?.link.policy,
             Announced::Room(policy) => policy,
         };
-        check_beginning(&policy.accept, head, size, &name)?;
-        self.open(app, link, name, size, alone).await
+        check_beginning(&policy.accept, head, size, &label.name)?;
+        self.open(app, link, label, size, alone).await
     }
 
     /// Announces a file that nobody goes on with: it joins no other upload, and none joins it, not even one
@@ -73,12 +92,12 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         app: &AppId,
         policy: &Policy,
         link: LinkId,
-        name: String,
+        label: Label,
         size: u64,
         head: &[u8],
     ) -> Result<OpenUpload, Failure> {
-        check_beginning(&policy.accept, head, size, &name)?;
-        let (opened, _) = self.open(app, link, name, size, true).await?;
+        check_beginning(&policy.accept, head, size, &label.name)?;
+        let (opened, _) = self.open(app, link, label, size, true).await?;
         Ok(opened)
     }
 
@@ -86,7 +105,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         &self,
         app: &AppId,
         link: LinkId,
-        name: String,
+        label: Label,
         size: u64,
         alone: bool,
     ) -> Result<(OpenUpload, bool), Failure> {
@@ -101,9 +120,10 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         };
         let open = command::Open {
             upload,
-            name,
+            name: label.name,
             size,
             multipart,
+            extras: label.extras,
         };
         match self.links.execute(link, open).await {
             // A twin was announced at the same moment: the link has seen to ours.

@@ -7,6 +7,7 @@ use chatlift_shared::limits::SINGLE_REQUEST_MAX;
 use chatlift_shared::{AppId, LinkId, Problem, ProblemCode, UploadId};
 
 use super::commit::Announced;
+use super::open::Label;
 use super::receive::{ended_early, wrong_digest};
 use super::source::Source;
 use crate::link::command;
@@ -48,7 +49,8 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         feed: impl Feed<Body = B::Body>,
     ) -> Result<(FoundFile, bool), Failure> {
         let mut source = Source::of(feed);
-        let put = match self.reserve(link, &name, length, sha256).await? {
+        let label = Label::from(name);
+        let put = match self.reserve(link, &label, length, sha256).await? {
             Reserved::Stored(found) => {
                 // Its bytes tell whether it is the same.
                 let digest = async |body| self.bucket.digest(body).await;
@@ -67,7 +69,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
                     let put = async |body| self.bucket.put(key, body, sha256).await;
                     source.take_exactly(length, moved, put).await.said
                 };
-                let stored = self.put_by(app, &name, length, sha256, reserved, store);
+                let stored = self.put_by(app, &label.name, length, sha256, reserved, store);
                 stored.await.map(|found| (found, true))
             }
         };
@@ -86,11 +88,11 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         &self,
         app: &AppId,
         link: LinkId,
-        name: String,
+        label: Label,
         bytes: Vec<u8>,
     ) -> Result<FoundFile, Failure> {
         let (length, sha256) = (bytes.len() as u64, Some(Sha256::of(&bytes)));
-        let reserved = match self.reserve(link, &name, length, sha256).await? {
+        let reserved = match self.reserve(link, &label, length, sha256).await? {
             Reserved::Stored(found) => return Ok(*found),
             Reserved::Room(reserved) => reserved,
         };
@@ -99,7 +101,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             let body = self.bucket.body(bytes).map_err(PutError::Bucket)?;
             self.bucket.put(key, body, sha256).await
         };
-        self.put_by(app, &name, length, sha256, reserved, store)
+        self.put_by(app, &label.name, length, sha256, reserved, store)
             .await
     }
 
@@ -107,7 +109,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
     async fn reserve(
         &self,
         link: LinkId,
-        name: &str,
+        label: &Label,
         length: u64,
         sha256: Option<Sha256>,
     ) -> Result<Reserved, Failure> {
@@ -122,9 +124,10 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         let reserve = command::Reserve {
             upload,
             attempt,
-            name: name.to_owned(),
+            name: label.name.clone(),
             size: length,
             sha256,
+            extras: label.extras.clone(),
         };
         match self.links.execute(link, reserve).await? {
             reply::Reserved::Room(policy) => Ok(Reserved::Room(Reservation {

@@ -13,13 +13,27 @@ pub(super) fn fill_head(link: &Link, trouble: bool) {
     let initial: String = link.app_name.chars().take(1).collect();
     let asks = tf("head.asks", &[("app", &link.app_name)]);
     let hint = if trouble { "" } else { &link.hint };
-    let texts = [initial.as_str(), &asks, &link.title, hint];
-    for (id, text) in ["initial", "asks", "title", "hint"].iter().zip(texts) {
+    let note = if link.note {
+        tf("note.label", &[("app", &link.app_name)])
+    } else {
+        String::new()
+    };
+    let texts = [initial.as_str(), &asks, &link.title, hint, &note];
+    let ids = ["initial", "asks", "title", "hint", "note-label"];
+    for (id, text) in ids.iter().zip(texts) {
         if let Some(element) = dom::document().get_element_by_id(id)
             && (trouble || dom::text(&element, "textContent").trim().is_empty())
         {
             element.set_text_content(Some(text));
         }
+    }
+}
+
+/// Shows the field for a note that is in index.html, or hides it.
+pub(super) fn show_note(shown: bool) {
+    if let Some(field) = dom::document().get_element_by_id("note-field") {
+        dom::set(&field, "hidden", !shown);
+        dom::set(&field, "disabled", !shown);
     }
 }
 

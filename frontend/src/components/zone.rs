@@ -4,6 +4,7 @@ use chatlift_frontend::wire::Link;
 use chatlift_frontend::{accept, format};
 use leptos::prelude::*;
 
+use super::frame::show_note;
 use super::icons::PLUS;
 use super::when::When;
 use crate::engine::{self, Waiting};
@@ -28,6 +29,7 @@ pub(super) fn Zone() -> impl IntoView {
     std::mem::forget(RenderEffect::new(move |_| {
         let several = page.left() > 1;
         pickers::set_accept(&link.accept, several, &name(), page.takes());
+        show_note(link.note && page.takes() && phase.get() != Phase::Done);
     }));
     // Those that are chosen again are in the list.
     let waiting = move || {

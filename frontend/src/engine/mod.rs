@@ -33,13 +33,22 @@ const RETRY_MS: [f64; 5] = [1_000.0, 2_000.0, 4_000.0, 8_000.0, 16_000.0];
 
 thread_local! {
     static BATCH: RefCell<Batch> = RefCell::default();
-    static FILES: RefCell<Vec<(Key, File)>> = const { RefCell::new(Vec::new()) };
+    static FILES: RefCell<Vec<Picked>> = const { RefCell::new(Vec::new()) };
     /// When the next timed [`pump`] is due.
     static DUE: Cell<f64> = const { Cell::new(0.0) };
     /// The files that this page has sent.
     static SENT: RefCell<Vec<Sent>> = const { RefCell::new(Vec::new()) };
     /// Whether the edge is asked from time to time whether it can be reached.
     static PROBING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A picked file.
+#[derive(Clone)]
+struct Picked {
+    key: Key,
+    file: File,
+    /// What goes to the app with it; may be empty.
+    note: String,
 }
 
 /// A file that this page has sent.
@@ -55,7 +64,8 @@ struct Sent {
 
 /// Keeps a picked file at hand.
 pub(crate) fn keep(key: Key, file: File) {
-    FILES.with(|files| files.borrow_mut().push((key, file)));
+    let note = String::new();
+    FILES.with(|files| files.borrow_mut().push(Picked { key, file, note }));
 }
 
 /// Whether the same file, by all that the browser tells of one, is at hand already.
@@ -63,7 +73,7 @@ pub(crate) fn has(file: &File) -> bool {
     // Size first: it tells nearly all apart, and asks for no text, among hundreds of files.
     let (size, modified) = (file.size(), file.last_modified());
     FILES.with(|files| {
-        files.borrow().iter().any(|(_, known)| {
+        files.borrow().iter().any(|Picked { file: known, .. }| {
             known.size() == size
                 && known.last_modified() == modified
                 && dom::text(known, "name") == dom::text(file, "name")
@@ -72,9 +82,18 @@ pub(crate) fn has(file: &File) -> bool {
 }
 
 /// Begins a file, or begins it anew, so that a tab that is reloaded knows of it. What is larger than a first chunk goes in chunks, so that a
-/// cut costs nothing.
-pub(crate) fn start(key: Key, size: u64, single_max: u64) {
-    let single_max = single_max.min(CHUNK_FIRST);
+/// cut costs nothing; and what has a note, which its announcement tells.
+pub(crate) fn start(key: Key, size: u64, single_max: u64, note: String) {
+    let single_max = match note.is_empty() {
+        true => single_max.min(CHUNK_FIRST),
+        false => 0,
+    };
+    FILES.with(|files| {
+        let mut files = files.borrow_mut();
+        if let Some(picked) = files.iter_mut().find(|picked| picked.key == key) {
+            picked.note = note;
+        }
+    });
     BATCH.with(|batch| {
         batch
             .borrow_mut()
@@ -107,7 +126,7 @@ pub(crate) fn cancel(key: Key) -> bool {
 fn forget(key: Key) {
     waiting::drop(key);
     BATCH.with(|batch| batch.borrow_mut().remove(key));
-    FILES.with(|files| files.borrow_mut().retain(|file| file.0 != key));
+    FILES.with(|files| files.borrow_mut().retain(|file| file.key != key));
 }
 
 /// Tells the edge that an upload will not be completed. What it is not told, it cleans away by
@@ -262,12 +281,11 @@ fn on_event(key: Key, run: u32, event: Event) {
 /// What a job reads of its file comes first, then what it asks of the edge: two waits in all, so
 /// that the future is small, whatever the job.
 async fn carry_out(key: Key, run: u32, job: Job) -> Result<Event, Failure> {
-    let file = FILES.with(|files| {
+    let picked = FILES.with(|files| {
         let files = files.borrow();
-        let file = files.iter().find(|file| file.0 == key);
-        file.map(|file| file.1.clone())
+        files.iter().find(|file| file.key == key).cloned()
     });
-    let file = file.ok_or(Failure::Unreadable)?;
+    let Picked { file, note, .. } = picked.ok_or(Failure::Unreadable)?;
     let reader = Reader::new(file.clone(), move || {
         on_event(key, run, Event::Stalled(job));
         pump();
@@ -294,7 +312,7 @@ async fn carry_out(key: Key, run: u32, job: Job) -> Result<Event, Failure> {
         let digest = digest.ok_or(Failure::Unreadable)?;
         return Ok(Event::Digested { n, digest });
     }
-    let call = ask(key, run, job, &file, &bytes, digest);
+    let call = ask(key, run, job, (&file, &note), &bytes, digest);
     let call = call.ok_or_else(|| match job {
         Job::Cancel => taken(),
         _ => Failure::Unreadable,
@@ -345,7 +363,7 @@ fn ask(
     key: Key,
     run: u32,
     job: Job,
-    file: &File,
+    (file, note): (&File, &str),
     bytes: &Uint8Array,
     digest: Option<Sha256>,
 ) -> Option<api::Answer> {
@@ -370,7 +388,14 @@ fn ask(
             } else {
                 own
             };
-            api::announce(patience, &name, file.size(), &bytes.to_vec(), ticket, alone)
+            api::announce(
+                patience,
+                (&name, note),
+                file.size(),
+                &bytes.to_vec(),
+                ticket,
+                alone,
+            )
         }
         Job::Send(chunk) => {
             let (start, _) = range(key, chunk.n)?;

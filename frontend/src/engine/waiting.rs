@@ -55,8 +55,8 @@ pub(super) fn drop(key: Key) {
 fn named(key: Key) -> Option<String> {
     FILES.with(|files| {
         let files = files.borrow();
-        let file = files.iter().find(|file| file.0 == key)?;
-        Some(name_of(&file.1))
+        let file = files.iter().find(|file| file.key == key)?;
+        Some(name_of(&file.file))
     })
 }
 
@@ -68,7 +68,7 @@ pub(crate) fn waiting() -> Vec<Waiting> {
     };
     let at_hand: Vec<String> = FILES.with(|files| {
         let files = files.borrow();
-        files.iter().map(|file| name_of(&file.1)).collect()
+        files.iter().map(|file| name_of(&file.file)).collect()
     });
     for (key, percent) in dom::entries(&kept) {
         if let Some((size, name)) = key

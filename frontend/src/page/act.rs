@@ -6,7 +6,7 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::JsFuture;
 
-use super::{ARRIVED, Phase, REPLACED, RowState, follow, page, show, wake};
+use super::{ARRIVED, Page, Phase, REPLACED, Row, RowState, follow, page, show, wake};
 use crate::i18n::t;
 use crate::{dom, engine, pickers};
 
@@ -122,7 +122,7 @@ pub(crate) fn confirm() {
             .view
             .with_untracked(|view| view.state == RowState::Ready)
         {
-            engine::start(row.key, row.size, s.link.single_request_max);
+            send(s, &row);
         }
     }
     s.notice.set(String::new());
@@ -133,13 +133,23 @@ pub(crate) fn confirm() {
     engine::pump();
 }
 
+/// Sends a file, with the note as it is written at the moment.
+fn send(s: Page, row: &Row) {
+    let note = dom::document().get_element_by_id("note");
+    let note = note.filter(|_| s.link.note);
+    let note = note
+        .map(|note| dom::text(&note, "value"))
+        .unwrap_or_default();
+    engine::start(row.key, row.size, s.link.single_request_max, note);
+}
+
 /// Sends a file that failed once more; all that can be, if `key` is `None`.
 pub(crate) fn retry(key: Option<Key>) {
     let Some(s) = page() else { return };
     for row in s.rows.get_untracked() {
         let wanted = key.is_none_or(|key| key == row.key);
         if wanted && row.view.with_untracked(|view| view.can_retry) {
-            engine::start(row.key, row.size, s.link.single_request_max);
+            send(s, &row);
         }
     }
     s.phase.set(Phase::Sending);

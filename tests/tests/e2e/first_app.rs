@@ -5,7 +5,7 @@ use std::time::Duration;
 use chatlift_shared::api::LinkState;
 use chatlift_shared::limits::MIB;
 use chatlift_shared::token;
-use chatlift_tests::browser::{Browser, file_receipt, mark};
+use chatlift_tests::browser::{Browser, file_receipt, mark, row};
 use chatlift_tests::client::Page;
 use chatlift_tests::edge::{ANY_FILE, DOCUMENTS, PAGES};
 use chatlift_tests::fixtures::{self, Random, docx, elf, jpeg, zip};
@@ -218,4 +218,68 @@ fn pages_that_were_picked_together_become_one_pdf_in_their_order() {
     assert_eq!(ended.state, LinkState::Completed);
     let marks = format!("{} .marks li.on", mark("file-receipt"));
     phone.sees_within(&marks, 3 * 3, WITHIN);
+}
+
+/// Looks like markup, and is none.
+const NOTE: &str = "<b>Roof</b> & cellar";
+
+/// Writes the note.
+fn write_note(phone: &Browser) {
+    let field = phone.session().find(&mark("note")).expect("the field");
+    phone.session().send_keys(&field, NOTE);
+}
+
+#[test]
+fn a_note_that_a_person_writes_is_read_by_the_app_with_each_file_or_what_they_are_joined_to() {
+    let (edge, backend) = edge_and_backend("first-app-note");
+    let first_app = Browser::english();
+    first_app.open(&backend.page());
+    let link = ask(&first_app, &edge, PAGES);
+    let phone = Browser::english();
+    phone.open(&link);
+    phone.sees("html[data-state=program]", 1);
+    let label = phone.text("#note-label");
+    assert_eq!(label, "Note to Harbour Insurance (optional)");
+    let paths = [("front.jpg", jpeg()), ("back.jpg", fixtures::png())];
+    let paths = paths.map(|(name, bytes)| fixtures::write(phone.folder(), name, &bytes));
+    phone.pick(&paths);
+    phone.sees(&row("ready"), 2);
+    write_note(&phone);
+    phone.click(&mark("confirm"));
+    phone.sees_within(&mark("success"), 1, WITHIN);
+    phone.sees("#note-field[hidden]", 1);
+    let arrived = r#"[data-testid="delivery"][data-status="delivered"]"#;
+    first_app.sees_within(arrived, 1, WITHIN);
+    assert_eq!(first_app.read(&mark("delivery-note")), NOTE);
+    // And when the app lists what it has.
+    first_app.session().reload();
+    first_app.sees_within(arrived, 1, WITHIN);
+    assert_eq!(first_app.read(&mark("delivery-note")), NOTE);
+    let claims = token::verify(&edge.keys(), Page::of(&link).token(), now()).expect("a good token");
+    let notes = edge.app().get_link(claims.link).files.into_iter();
+    let notes: Vec<_> = notes.filter_map(|file| file.note).collect();
+    assert_eq!(notes, [NOTE, NOTE]);
+}
+
+#[test]
+fn a_note_goes_with_the_plain_form_too() {
+    let (edge, _backend) = edge_and_backend("form-note");
+    let link = edge.app().link(PAGES);
+    let phone = Browser::english();
+    phone.session().devtools("Network.enable", &json!({}));
+    let block = json!({ "urls": ["*.wasm"] });
+    let _ = phone.session().devtools("Network.setBlockedURLs", &block);
+    phone.open(&link.url);
+    phone.sees("html[data-state=form]", 1);
+    write_note(&phone);
+    let path = fixtures::write(phone.folder(), "front.jpg", &jpeg());
+    phone.pick(&[&path]);
+    phone.click(&mark("form-send"));
+    phone.sees_within("li.yes", 1, WITHIN);
+    let files = edge.app().get_link(link.id).files;
+    assert_eq!(files[0].note.as_deref(), Some(NOTE));
+    // Where the scene asks for none, there is no field.
+    phone.open(&edge.app().link(DOCUMENTS).url);
+    phone.sees("html[data-state=form]", 1);
+    phone.sees("#note-field[hidden]", 1);
 }

@@ -28,6 +28,7 @@ const METADATA: (&str, &str) = ("lavendel", "rosmarin-4712");
 const PASSWORD: &str = "thymian 47/13";
 const GUESS: &str = "salbei 47/14";
 const REASON: &str = "kardamom-4715";
+const NOTE: &str = "estragon 47/17";
 const WRONG_KEY: &str = "clk_Kurkuma4716Kurkuma4716Kurkuma4716Kurkuma471";
 
 /// Shortest piece of a secret that must not be seen.
@@ -90,6 +91,11 @@ fn uploads_and_refusals(app: &App, page: &Page) -> Upload {
     refused(&page.send_file(NAME, &[], &[]), ProblemCode::FileEmpty);
     let broken = page.call("POST", "/uploads", &[], Some(NAME.as_bytes()));
     refused(&broken, ProblemCode::InvalidRequest);
+    let noted = json!({ "note": NOTE });
+    refused(
+        &page.announce_saying(NAME, 100, &pdf(), &noted),
+        ProblemCode::InvalidRequest,
+    );
     let file = Random {
         seed: 71,
         size: 9_000_000,
@@ -254,6 +260,7 @@ fn the_log_leads_to_each_failure_and_tells_nothing_that_was_sent() {
         "thymian",
         "salbei",
         "kardamom",
+        "estragon",
         "Kurkuma",
     ] {
         assert!(!printed.contains(sent), "{sent} is in the log");

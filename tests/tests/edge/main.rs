@@ -26,6 +26,7 @@ mod log;
 mod manage;
 mod memory;
 mod miniprogram;
+mod note;
 mod openapi;
 mod operating;
 mod parts;

@@ -56,7 +56,7 @@ fn rows_of_a_newer_version_are_left_alone_until_that_is_back() {
     let file = app.page(&link).store("a.pdf", &pdf());
     let path = format!("/v1/links/{}", link.id);
     let rows = set_version(&mut stage.edge, "9");
-    assert!(rows.contains("\"version\":2"), "{rows}");
+    assert!(rows.contains("\"version\":3"), "{rows}");
 
     let app = stage.edge.app();
     let page = app.page(&link);
@@ -65,7 +65,7 @@ fn rows_of_a_newer_version_are_left_alone_until_that_is_back() {
     is_asked_again(&app.content(file.id, &[]));
     is_asked_again(&page.send_file("b.pdf", &pdf(), &[]));
 
-    let rows = set_version(&mut stage.edge, "2");
+    let rows = set_version(&mut stage.edge, "3");
     assert!(rows.contains("\"version\": 9"), "overwritten: {rows}");
     let app = stage.edge.app();
     assert_eq!(app.get_link(link.id).files.len(), 1);
@@ -74,8 +74,8 @@ fn rows_of_a_newer_version_are_left_alone_until_that_is_back() {
     let _ = set_version(&mut stage.edge, "none");
     let app = stage.edge.app();
     let _ = app.page(&link).store("b.txt", b"more");
-    let rows = set_version(&mut stage.edge, "2");
-    assert!(rows.contains("\"version\":2"), "{rows}");
+    let rows = set_version(&mut stage.edge, "3");
+    assert!(rows.contains("\"version\":3"), "{rows}");
 }
 
 #[test]

@@ -249,6 +249,8 @@ async fn receipt(
         deleted_at: None,
         deleted_reason: None,
         receipt: Some(receipt),
+        note: None,
+        rotate: 0,
     };
     Json(file).into_response()
 }

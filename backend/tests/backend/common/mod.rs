@@ -92,6 +92,8 @@ pub(crate) fn announce(
                 deleted_at: None,
                 deleted_reason: None,
                 receipt: None,
+                note: None,
+                rotate: 0,
             },
             link: LinkRef {
                 id: link_id(),

@@ -22,7 +22,9 @@ impl Decide for Reserve {
             name,
             size,
             sha256,
+            extras,
         } = self;
+        step.asks_for(&extras)?;
         if let Some(known) = step.find_same(&name, size, sha256) {
             match step.upload(known)?.state {
                 UploadState::Stored(_) => {
@@ -47,6 +49,7 @@ impl Decide for Reserve {
             multipart: None,
         };
         step.add(upload, name, size, state, None)?;
+        step.describe(upload, extras);
         Ok(Reserved::Room(step.policy()))
     }
 }

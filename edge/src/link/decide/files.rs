@@ -13,7 +13,7 @@ use super::{Decide, PartWrite, Step};
 use crate::link::command::{DeleteFile, ReadFile, RecordReceipt, WithdrawFile};
 use crate::link::reply::FoundFile;
 use crate::link::serial::with_status;
-use crate::link::state::{Cleanup, StoredFile, UploadState, upload_of};
+use crate::link::state::{Cleanup, Extras, StoredFile, UploadState, upload_of};
 
 impl Decide for ReadFile {
     fn decide(self, step: &mut Step<'_>) -> Result<FoundFile, Problem> {
@@ -160,6 +160,10 @@ impl Step<'_> {
             stored.deleted_at = Some(now);
             stored.deleted_reason = Some(reason);
             self.parts.push(PartWrite::DropAll(upload));
+            // What was said of it goes with it.
+            if let Some(row) = self.state.uploads.get_mut(&upload) {
+                row.extras = Extras::default();
+            }
             let key = self.state.key(upload);
             self.clean(
                 format!("object:{upload}"),

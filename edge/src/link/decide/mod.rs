@@ -27,7 +27,7 @@ use super::command::Cleaned;
 use super::flow::Held;
 use super::message::{Command, For, Owner};
 use super::state::{
-    Cleanup, CleanupRow, LinkState, Multipart, Part, UploadRow, UploadState, refusal,
+    Cleanup, CleanupRow, Extras, LinkState, Multipart, Part, UploadRow, UploadState, refusal,
 };
 use super::version;
 use super::work::retained_until;
@@ -238,6 +238,9 @@ impl Step<'_> {
 
     fn set(&mut self, upload: UploadId, state: UploadState) {
         if let Some(row) = self.state.uploads.get_mut(&upload) {
+            if let UploadState::Aborted { .. } = state {
+                row.extras = Extras::default();
+            }
             row.state = state;
         }
     }

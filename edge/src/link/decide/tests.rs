@@ -24,7 +24,7 @@ use crate::link::command::Seal;
 use crate::link::listing::Listed;
 use crate::link::message::AnyCommand;
 use crate::link::reply::{Announced, Sealing};
-use crate::link::state::{LinkRow, Policy, Words};
+use crate::link::state::{Extras, LinkRow, Policy, Words};
 use crate::link::work::{STUCK_AFTER, Work, due, next_alarm};
 
 const MIB: u64 = 1024 * 1024;
@@ -48,6 +48,7 @@ fn row(max_files: u32) -> LinkRow {
             max_files,
             formats: vec![],
             join: None,
+            note: false,
             file_retention: 7_200,
             record_retention: None,
         },
@@ -207,6 +208,7 @@ fn open(n: u8, size: u64) -> command::Open {
             r2_upload_id: format!("r2-{n}"),
             part_size: part_size(size),
         },
+        extras: Extras::default(),
     }
 }
 
@@ -260,5 +262,6 @@ fn reserve(n: u8, size: u64) -> command::Reserve {
         name: "a.pdf".into(),
         size,
         sha256: None,
+        extras: Extras::default(),
     }
 }

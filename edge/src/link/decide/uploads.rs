@@ -9,7 +9,7 @@ use super::{Decide, PartWrite, Step};
 use crate::link::command::{Abort, Announce, ForgetPart, Open, RecordPart, Resize, Touch};
 use crate::link::reply::{Announced, OpenUpload, Sealing};
 use crate::link::serial::Serial;
-use crate::link::state::{LinkState, Multipart, Part, Policy, UploadRow, UploadState};
+use crate::link::state::{Extras, LinkState, Multipart, Part, Policy, UploadRow, UploadState};
 use crate::link::work::busy_since;
 
 /// Uploads that may be under way beside the places left: a person who starts over, or has two
@@ -22,9 +22,12 @@ impl Decide for Announce {
             name,
             size,
             earlier,
+            extras,
         } = self;
+        step.asks_for(&extras)?;
         if let Some(own) = earlier.and_then(|own| step.find_own(&name, size, own)) {
             step.touch(own.id);
+            step.describe(own.id, extras);
             return Ok(Announced::Known(own));
         }
         step.room_for(size)?;
@@ -33,6 +36,7 @@ impl Decide for Announce {
             return Ok(Announced::Room(step.policy()));
         };
         step.touch(known.id);
+        step.describe(known.id, extras);
         Ok(Announced::Known(known))
     }
 
@@ -56,7 +60,9 @@ impl Decide for Open {
             name,
             size,
             multipart,
+            extras,
         } = self;
+        step.asks_for(&extras)?;
         step.room_for(size)?;
         let known = step.find_receiving(&name, size);
         if let Some(known) = known.filter(|_| !multipart.alone) {
@@ -64,6 +70,7 @@ impl Decide for Open {
                 step.room_for_a_row()?;
                 step.abort_multipart(id, &multipart);
             }
+            step.describe(known.id, extras);
             return Ok(known);
         }
         step.make_room_for_one_upload();
@@ -73,6 +80,7 @@ impl Decide for Open {
             attempted: false,
         };
         step.add(id, name, size, state, None)?;
+        step.describe(id, extras);
         Ok(OpenUpload {
             id,
             size,
@@ -203,9 +211,38 @@ impl Step<'_> {
             created_at: self.now,
             state,
             serial,
+            extras: Extras::default(),
         };
         self.state.uploads.insert(id, row);
         Ok(())
+    }
+
+    /// Refuses what the scene does not ask for.
+    pub(super) fn asks_for(&self, extras: &Extras) -> Result<(), Problem> {
+        let policy = &self.state.link.policy;
+        let refused = |field: &str, detail: &str| {
+            let problem = Problem::new(ProblemCode::InvalidRequest);
+            Err(problem.field(field).detail(detail))
+        };
+        if extras.note.is_some() && !policy.note {
+            return refused("note", "This scene asks for none.");
+        }
+        if extras.rotate != 0 && policy.join.is_none() {
+            return refused("rotate", "The files of this scene are not joined.");
+        }
+        Ok(())
+    }
+
+    /// Keeps what the sender of an upload says of it, until it is a file: then the app has been told.
+    pub(super) fn describe(&mut self, upload: UploadId, extras: Extras) {
+        if let Some(row) = self.state.uploads.get_mut(&upload)
+            && matches!(
+                row.state,
+                UploadState::Receiving { .. } | UploadState::Completing { .. }
+            )
+        {
+            row.extras = extras;
+        }
     }
 
     pub(super) fn policy(&self) -> Policy {

@@ -227,7 +227,9 @@ impl Sender {
         };
         let (name, most) = (self.name(), self.size() + 300);
         Box::pin(async move {
-            let found = edge.put_incoming(&app, link, name, most, form).await?;
+            let found = edge
+                .put_incoming(&app, link, name.into(), most, form)
+                .await?;
             Ok(Answered::File(Box::new(found)))
         })
     }
@@ -250,7 +252,7 @@ impl Sender {
         Box::pin(async move {
             let earlier = earlier.as_ref();
             let joins = Joins { earlier, alone };
-            let announced = edge.announce(&app, link, name, size, &head, joins);
+            let announced = edge.announce(&app, link, name.into(), size, &head, joins);
             Ok(Answered::Announced(announced.await?.0))
         })
     }

@@ -33,6 +33,7 @@ fn of_a_file_that_differs_beyond_32_bits_another_upload_is_begun() {
         name: "file-1.pdf".into(),
         size,
         earlier: None,
+        extras: Extras::default(),
     };
     let again = kept.run(announce(SIZE)).expect("the upload");
     assert!(matches!(again, Announced::Known(upload) if upload.id == id(1)));

@@ -37,6 +37,7 @@ fn a_links_record_stays_readable_after_two_hundred_thousand_refused_announcement
                     name: "a.pdf".into(),
                     size: 21 * MIB,
                     earlier: None,
+                    extras: Extras::default(),
                 };
                 assert_eq!(
                     kept.run(announce).expect_err("refused").code,
@@ -54,6 +55,7 @@ fn a_links_record_stays_readable_after_two_hundred_thousand_refused_announcement
                         r2_upload_id: format!("r2-{n}"),
                         part_size: part_size(MIB),
                     },
+                    extras: Extras::default(),
                 };
                 kept.run(open).expect("an upload");
                 kept.run(command::Abort { upload }).expect("cancelled");
@@ -66,6 +68,7 @@ fn a_links_record_stays_readable_after_two_hundred_thousand_refused_announcement
                     name: format!("{n}.exe"),
                     size: 3,
                     sha256: None,
+                    extras: Extras::default(),
                 };
                 kept.run(reserve).expect("room");
                 kept.run(command::Withdraw { upload, attempt: n })

@@ -80,6 +80,7 @@ fn the_same_file_announced_again_is_the_same_upload_with_its_parts() {
         name: name.into(),
         size,
         earlier: None,
+        extras: Extras::default(),
     };
     match kept.run(announce("file-1.pdf")).expect("the upload") {
         Announced::Known(upload) => {
@@ -158,6 +159,7 @@ fn a_sealed_upload_is_told_of_to_who_has_its_ticket() {
             };
             (id(1), multipart)
         }),
+        extras: Extras::default(),
     };
     let is_told = |reply| match reply {
         Ok(Announced::Known(upload)) => {
@@ -368,6 +370,7 @@ fn refused_uploads_do_not_grow_a_link_without_an_end() {
         name: "a.exe".into(),
         size: 3,
         sha256: None,
+        extras: Extras::default(),
     };
     let mut refused = None;
     for n in 0..20_000 {
