@@ -128,12 +128,12 @@ pub(crate) fn send_whole(
     call(whose, "POST", "/files", &headers, body, Some(loaded))
 }
 
-/// Announces a file by its name, and a note to the app that may be empty; `head` are its first bytes, `ticket` is that of an earlier upload of it, and nobody
+/// Announces a file by its name, and what is said of it to the app; `head` are its first bytes, `ticket` is that of an earlier upload of it, and nobody
 /// joins one that is `alone`. It is not aborted with its file: the edge may have begun the upload
 /// already, and the answer tells which.
 pub(crate) fn announce(
     patience_ms: f64,
-    (name, note): (&str, &str),
+    (name, (note, turned)): (&str, (String, u16)),
     size: f64,
     head: &[u8],
     ticket: Option<String>,
@@ -148,6 +148,7 @@ pub(crate) fn announce(
         ("ticket", ticket.into()),
         ("alone", alone.into()),
         ("note", Some(note).filter(|note| !note.is_empty()).into()),
+        ("rotate", Some(turned).filter(|turned| *turned > 0).into()),
     ]);
     let whose = For(NOBODY, patience_ms);
     call(whose, "POST", "/uploads", &json_body(), &body, None)

@@ -40,6 +40,21 @@ fn focused() -> Option<Element> {
     (Some(&active) != dom::get(&document, "body").as_ref()).then(|| active.unchecked_into())
 }
 
+/// Gives what has the focus the focus again, once it has been moved.
+pub(crate) fn hold() {
+    if let Some(element) = focused() {
+        dom::after(0.0, || focus(element));
+    }
+}
+
+fn focus(element: Element) {
+    let options = FocusOptions::new();
+    options.set_prevent_scroll(true);
+    let _ = element
+        .unchecked_into::<HtmlElement>()
+        .focus_with_options(&options);
+}
+
 fn remember() {
     let mut next = focused();
     let mut path = Vec::new();
@@ -67,10 +82,6 @@ fn restore() {
             .find_map(|place| document.query_selector(place).ok().flatten())
     };
     if let Some(element) = around.cloned().or_else(place) {
-        let options = FocusOptions::new();
-        options.set_prevent_scroll(true);
-        let _ = element
-            .unchecked_into::<HtmlElement>()
-            .focus_with_options(&options);
+        focus(element);
     }
 }

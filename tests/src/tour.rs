@@ -8,7 +8,7 @@ use chatlift_shared::limits::MIB;
 use serde_json::json;
 
 use crate::browser::{Browser, mark, row};
-use crate::edge::{ANY_FILE, DOCUMENTS, ONE_FILE};
+use crate::edge::{ANY_FILE, DOCUMENTS, ONE_FILE, PAGES};
 use crate::fixtures::{self, Random, elf, jpeg, pdf, png};
 use crate::gate::{Gate, Rule};
 use crate::network::{Cut, Network, Profile};
@@ -19,8 +19,9 @@ use crate::stage::Stage;
 pub const LANGUAGES: [&str; 6] = ["en", "zh-CN", "zh-TW", "ja", "es", "ar"];
 
 /// The states, in the order of the tour.
-pub const STATES: [&str; 21] = [
+pub const STATES: [&str; 22] = [
     "empty",
+    "pages",
     "expired",
     "unknown",
     "full",
@@ -110,6 +111,18 @@ impl Tour<'_> {
         self.open(&good.url);
         self.phone.sees("html[data-state=program]", 1);
         look("empty");
+        self.open(&app.link(PAGES).url);
+        let pages = [
+            ("front.jpg", jpeg()),
+            ("back.png", png()),
+            ("letter.pdf", pdf()),
+        ];
+        self.phone
+            .pick(&pages.map(|(name, bytes)| self.write(name, &bytes)));
+        self.phone.sees(&row("ready"), 3);
+        self.phone
+            .click(&format!("[data-name='back.png'] {}", mark("turn")));
+        look("pages");
         std::thread::sleep(now().until(expired.expires_at) + Duration::from_millis(50));
         self.open(&expired.url);
         let _ = self.phone.problem();

@@ -171,13 +171,8 @@ fn joined(
 ) -> Result<PathBuf, ConvertError> {
     let mut parts = Vec::new();
     for (n, (path, member)) in unpacked(folder, sandbox, source)?.iter().enumerate() {
-        parts.push(convert(
-            folder,
-            sandbox,
-            path,
-            &format!("{n}.{member}"),
-            to,
-        )?);
+        let path = convert(folder, sandbox, path, &format!("{n}.{member}"), to)?;
+        parts.push(pdf::Part { path, rotate: 0 });
     }
     let result = folder.join(format!("{name}.result.pdf"));
     pdf::unite(sandbox, &parts, &emptied(folder, "run")?, &result)?;

@@ -1,7 +1,8 @@
 //! The files of a link that joins them, as one PDF.
 //!
 //! Each of them is a PDF by now and is kept; what they are joined to goes on like
-//! any product. Promise: all that were ready when it was begun are in it, in their order.
+//! any product. Promise: all that were ready when it was begun are in it, in their order, turned as their sender
+//! turned them.
 
 use std::io;
 
@@ -23,7 +24,7 @@ pub(super) async fn product(pipeline: &Pipeline, job: &Job) -> Result<Product, F
             of.push(upload);
         }
     }
-    let mut paths = Vec::new();
+    let mut pages = Vec::new();
     for part in &parts {
         let file = part.file();
         let Some(product) = part.product() else {
@@ -31,15 +32,18 @@ pub(super) async fn product(pipeline: &Pipeline, job: &Job) -> Result<Product, F
         };
         let scratch = pipeline.folders.product(file);
         let local = pipeline.objects.local(&product.key(file), &scratch).await;
-        paths.push(local.map_err(Failure::objects)?);
+        pages.push(pdf::Part {
+            path: local.map_err(Failure::objects)?,
+            rotate: part.announced.file.rotate,
+        });
     }
     tracing::info!(
         link = %job.announced.link.id, file = %job.file(), event = %job.event,
-        files = paths.len(), "joining"
+        files = pages.len(), "joining"
     );
     let sandbox = pipeline.sandbox.clone();
     let (size, sha256) = bounded(pipeline, job, Lane::Quick, move |result, folder| {
-        pdf::unite(&sandbox, &paths, folder, result)
+        pdf::unite(&sandbox, &pages, folder, result)
     })
     .await?;
     let result = pipeline.folders.converting(job.file());

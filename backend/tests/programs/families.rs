@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use chatlift_backend::App;
+use chatlift_backend::pipeline::convert::pdf::{Part, unite};
 use chatlift_backend::ports::Clock as _;
 use chatlift_backend::store::{Stage, joined_id, member_id};
 use chatlift_shared::FileId;
@@ -352,9 +353,8 @@ async fn a_pdf_that_its_owner_restricted_is_joined() {
     let arguments = [&encrypt[..], &[plain.as_str(), restricted.as_str()]].concat();
     program("qpdf", "qpdf", &arguments).expect("a PDF");
     let united = at("joined.pdf");
-    let parts = [locked, open];
-    chatlift_backend::pipeline::convert::pdf::unite(&sandbox, &parts, folder.path(), &united)
-        .expect("they are joined");
+    let parts = [locked, open].map(|path| Part { path, rotate: 90 });
+    unite(&sandbox, &parts, folder.path(), &united).expect("they are joined");
     let said = program(
         "pdfinfo",
         "poppler-utils",
@@ -365,6 +365,7 @@ async fn a_pdf_that_its_owner_restricted_is_joined() {
         said.contains("Pages:           2") && said.contains("Encrypted:       no"),
         "{said}"
     );
+    assert!(said.contains("Page rot:        90"), "{said}");
 }
 
 /// Copies the database as it stands.

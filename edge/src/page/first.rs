@@ -67,6 +67,7 @@ pub fn texts(data: &PageData, user_agent: &str) -> BTreeMap<String, String> {
             _ => true,
         }),
         // The edge writes these itself.
+        Some(("order", _)) => data.link.as_ref().is_some_and(|link| link.join.is_some()),
         Some(("form" | "lang" | "note", _)) => false,
         _ => true,
     };
@@ -77,11 +78,11 @@ pub fn texts(data: &PageData, user_agent: &str) -> BTreeMap<String, String> {
 }
 
 /// Whether a page that was opened may come to say the text of `key`: help for chat apps is in the
-/// page of whoever needs it, and the edge writes others itself.
+/// page of whoever needs it, so are the words for files that are joined, and the edge writes others itself.
 fn may_come(key: &str) -> bool {
     match key.split_once('.') {
         Some(("problem", code)) => !ELSEWHERE.contains(&code),
-        Some(("inapp" | "form" | "lang" | "note", _)) => false,
+        Some(("inapp" | "form" | "lang" | "note" | "order", _)) => false,
         _ => true,
     }
 }

@@ -9,3 +9,6 @@ pub(super) const LINK: &str = r#"<svg width="34" height="34" viewBox="0 0 34 34"
 pub(super) const ALERT: &str = r#"<svg width="34" height="34" viewBox="0 0 34 34" fill="none" stroke="currentColor" stroke-width="3" stroke-linecap="round"><path d="M17 8.5v10.8M17 25.4v.1"/></svg>"#;
 pub(super) const PAUSE: &str = r#"<svg width="18" height="18" viewBox="0 0 18 18" fill="none" stroke="currentColor" stroke-width="2.2" stroke-linecap="round"><path d="M6.5 4.5v9m5-9v9"/></svg>"#;
 pub(super) const RESUME: &str = r#"<svg width="18" height="18" viewBox="0 0 18 18" fill="currentColor"><path d="M6 4v10l8-5z"/></svg>"#;
+pub(super) const UP: &str = r#"<svg width="18" height="18" viewBox="0 0 18 18" fill="none" stroke="currentColor" stroke-width="1.8" stroke-linecap="round"><path d="M9 14V4m-4 4 4-4 4 4"/></svg>"#;
+pub(super) const DOWN: &str = r#"<svg width="18" height="18" viewBox="0 0 18 18" fill="none" stroke="currentColor" stroke-width="1.8" stroke-linecap="round"><path d="M9 4v10m-4-4 4 4 4-4"/></svg>"#;
+pub(super) const TURN: &str = r#"<svg width="18" height="18" viewBox="0 0 18 18" fill="none" stroke="currentColor" stroke-width="1.8" stroke-linecap="round"><path d="M13.5 6A5.5 5.5 0 1 0 14.5 9m-1-6v3.2h-3.2"/></svg>"#;

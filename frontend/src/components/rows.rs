@@ -6,10 +6,10 @@ use chatlift_frontend::format;
 use chatlift_frontend::uploader::Key;
 use leptos::prelude::*;
 
-use super::icons::{CROSS, PAUSE, RESUME, TICK};
+use super::icons::{CROSS, DOWN, PAUSE, RESUME, TICK, TURN, UP};
 use super::when::When;
 use crate::i18n::{t, tf};
-use crate::page::{Page, Row, RowState, View, choose_another, pause, remove, retry};
+use crate::page::{Page, Row, RowState, View, choose_another, pause, remove, retry, shift, turn};
 
 #[component]
 pub(super) fn Rows() -> impl IntoView {
@@ -70,6 +70,10 @@ fn FileRow(row: Row) -> impl IntoView {
         if said { size.clone() } else { String::new() }
     };
     let label = tf("row.progress", &[("name", &name)]);
+    let arrange = page
+        .link
+        .join
+        .then(|| view! { <Arrange key name=name.clone() view/> }.into_any());
     view! {
         <li
             class="row"
@@ -121,9 +125,47 @@ fn FileRow(row: Row) -> impl IntoView {
                 </When>
             </div>
             <div class="acts">
+                {arrange}
                 <Buttons key name=name.clone() view/>
             </div>
         </li>
+    }
+}
+
+/// A button of [`Arrange`]: its `data-testid`, its label, its icon, and what it does.
+type Arranges = (&'static str, &'static str, &'static str, fn(Key));
+
+const ARRANGE: [Arranges; 3] = [
+    ("up", "order.up", UP, |key| shift(key, true)),
+    ("down", "order.down", DOWN, |key| shift(key, false)),
+    ("turn", "order.turn", TURN, turn),
+];
+
+/// Moves a file up and down and turns it, in a scene that joins its pages, until it is confirmed. All three stay
+/// where they are whatever comes of a press, and so does the focus.
+#[component]
+fn Arrange(key: Key, name: String, view: RwSignal<View>) -> impl IntoView {
+    let buttons = move || {
+        let buttons = ARRANGE.into_iter().map(|(hook, text, icon, act)| {
+            view! {
+                <button
+                    class="x"
+                    type="button"
+                    data-testid=hook
+                    aria-label=tf(text, &[("name", &name)])
+                    on:click=move |_| act(key)
+                >
+                    <span aria-hidden="true" inner_html=icon/>
+                </button>
+            }
+            .into_any()
+        });
+        buttons.collect_view()
+    };
+    view! {
+        <When condition=Signal::derive(move || {
+            view.with(|view| view.state) == RowState::Ready
+        })>{buttons()}</When>
     }
 }
 

@@ -47,8 +47,8 @@ thread_local! {
 struct Picked {
     key: Key,
     file: File,
-    /// What goes to the app with it; may be empty.
-    note: String,
+    /// What goes to the app with it: a note, which may be empty, and by how many degrees its pages are turned.
+    said: (String, u16),
 }
 
 /// A file that this page has sent.
@@ -64,8 +64,8 @@ struct Sent {
 
 /// Keeps a picked file at hand.
 pub(crate) fn keep(key: Key, file: File) {
-    let note = String::new();
-    FILES.with(|files| files.borrow_mut().push(Picked { key, file, note }));
+    let said = Default::default();
+    FILES.with(|files| files.borrow_mut().push(Picked { key, file, said }));
 }
 
 /// Whether the same file, by all that the browser tells of one, is at hand already.
@@ -82,16 +82,17 @@ pub(crate) fn has(file: &File) -> bool {
 }
 
 /// Begins a file, or begins it anew, so that a tab that is reloaded knows of it. What is larger than a first chunk goes in chunks, so that a
-/// cut costs nothing; and what has a note, which its announcement tells.
-pub(crate) fn start(key: Key, size: u64, single_max: u64, note: String) {
-    let single_max = match note.is_empty() {
+/// cut costs nothing. `said` goes to the app with it, by its announcement: a note, which may be empty, and by how
+/// many degrees its pages are turned.
+pub(crate) fn start(key: Key, size: u64, single_max: u64, said: (String, u16)) {
+    let single_max = match said.0.is_empty() && said.1 == 0 {
         true => single_max.min(CHUNK_FIRST),
         false => 0,
     };
     FILES.with(|files| {
         let mut files = files.borrow_mut();
         if let Some(picked) = files.iter_mut().find(|picked| picked.key == key) {
-            picked.note = note;
+            picked.said = said;
         }
     });
     BATCH.with(|batch| {
@@ -285,7 +286,7 @@ async fn carry_out(key: Key, run: u32, job: Job) -> Result<Event, Failure> {
         let files = files.borrow();
         files.iter().find(|file| file.key == key).cloned()
     });
-    let Picked { file, note, .. } = picked.ok_or(Failure::Unreadable)?;
+    let Picked { file, said, .. } = picked.ok_or(Failure::Unreadable)?;
     let reader = Reader::new(file.clone(), move || {
         on_event(key, run, Event::Stalled(job));
         pump();
@@ -312,7 +313,7 @@ async fn carry_out(key: Key, run: u32, job: Job) -> Result<Event, Failure> {
         let digest = digest.ok_or(Failure::Unreadable)?;
         return Ok(Event::Digested { n, digest });
     }
-    let call = ask(key, run, job, (&file, &note), &bytes, digest);
+    let call = ask(key, run, job, (&file, said), &bytes, digest);
     let call = call.ok_or_else(|| match job {
         Job::Cancel => taken(),
         _ => Failure::Unreadable,
@@ -363,7 +364,7 @@ fn ask(
     key: Key,
     run: u32,
     job: Job,
-    (file, note): (&File, &str),
+    (file, said): (&File, (String, u16)),
     bytes: &Uint8Array,
     digest: Option<Sha256>,
 ) -> Option<api::Answer> {
@@ -390,7 +391,7 @@ fn ask(
             };
             api::announce(
                 patience,
-                (&name, note),
+                (&name, said),
                 file.size(),
                 &bytes.to_vec(),
                 ticket,
@@ -461,12 +462,20 @@ fn taken() -> Failure {
     }))
 }
 
-/// Tells the edge that the person is done, and in which order the files were picked.
-pub(crate) fn finish() {
-    let mut sent = SENT.with(|sent| sent.borrow().clone());
-    // Keys count up with the picks.
-    sent.sort_unstable_by_key(|sent| sent.key);
-    let ids: Vec<_> = sent.into_iter().map(|sent| sent.id).collect();
+/// Tells the edge that the person is done, and in which order the files are wanted: those of `order`. Nothing is
+/// sorted, for the code of that is 1 kB.
+pub(crate) fn finish(order: &[Key]) {
+    let mut ids = Vec::new();
+    SENT.with(|sent| {
+        let sent = sent.borrow();
+        for key in order {
+            ids.extend(
+                sent.iter()
+                    .find(|sent| sent.key == *key)
+                    .map(|sent| sent.id.clone()),
+            );
+        }
+    });
     // What is not told now, the link's end tells the backend later.
     retry(Box::new(move || api::done(&ids)));
 }

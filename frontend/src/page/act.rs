@@ -1,5 +1,6 @@
 //! What buttons do, and what the browser says of the page as a whole.
 
+use chatlift_frontend::format;
 use chatlift_frontend::uploader::{Key, Wake};
 use js_sys::Promise;
 use leptos::prelude::*;
@@ -7,8 +8,8 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::JsFuture;
 
 use super::{ARRIVED, Page, Phase, REPLACED, Row, RowState, follow, page, show, wake};
-use crate::i18n::t;
-use crate::{dom, engine, pickers};
+use crate::i18n::{t, tf};
+use crate::{dom, engine, focus, pickers};
 
 /// Listens to what concerns the whole page.
 pub(crate) fn listen() {
@@ -133,6 +134,42 @@ pub(crate) fn confirm() {
     engine::pump();
 }
 
+/// Moves a file before or behind its neighbour, in a scene that joins them, and says where it is then.
+pub(crate) fn shift(key: Key, up: bool) {
+    let Some(s) = page() else { return };
+    // A browser takes the focus from what is moved.
+    focus::hold();
+    s.rows.update(|rows| {
+        let Some(from) = rows.iter().position(|row| row.key == key) else {
+            return;
+        };
+        let to = if up { from.wrapping_sub(1) } else { from + 1 };
+        let to = if to < rows.len() { to } else { from };
+        rows.swap(from, to);
+        let number = |n: usize| format::decimal(n as u64);
+        let values = [
+            ("name", &*rows[to].name),
+            ("n", &number(to + 1)),
+            ("all", &number(rows.len())),
+        ];
+        s.live.set(tf("order.moved", &values));
+    });
+}
+
+/// Turns the pages of a file by a quarter, clockwise.
+pub(crate) fn turn(key: Key) {
+    let Some(s) = page() else { return };
+    for row in s.rows.get_untracked() {
+        if row.key == key {
+            row.view.update(|view| {
+                view.turned = (view.turned + 90) % 360;
+                let degrees = format::decimal(view.turned.into());
+                view.note = [&*t("state.ready"), " · ", &degrees, "°"].concat();
+            });
+        }
+    }
+}
+
 /// Sends a file, with the note as it is written at the moment.
 fn send(s: Page, row: &Row) {
     let note = dom::document().get_element_by_id("note");
@@ -140,7 +177,8 @@ fn send(s: Page, row: &Row) {
     let note = note
         .map(|note| dom::text(&note, "value"))
         .unwrap_or_default();
-    engine::start(row.key, row.size, s.link.single_request_max, note);
+    let turned = row.view.with_untracked(|view| view.turned);
+    engine::start(row.key, row.size, s.link.single_request_max, (note, turned));
 }
 
 /// Sends a file that failed once more; all that can be, if `key` is `None`.

@@ -21,7 +21,7 @@ use leptos::prelude::*;
 
 pub(crate) use act::{
     cancel_all, choose_another, confirm, copy_address, gone, listen, pause, remove, retry, say,
-    skip_failed,
+    shift, skip_failed, turn,
 };
 pub(crate) use back::{answer_take_back, ask_take_back, can_be_taken_back};
 pub(crate) use pick::add;
@@ -101,6 +101,8 @@ pub(crate) struct View {
     /// Why it does not go on; empty if it does.
     pub(crate) error: String,
     pub(crate) can_retry: bool,
+    /// By how many degrees clockwise its user has turned it.
+    pub(crate) turned: u16,
 }
 
 impl View {

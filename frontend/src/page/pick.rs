@@ -73,6 +73,7 @@ fn take(files: Vec<File>) {
                 },
                 error,
                 can_retry: false,
+                turned: 0,
             };
             engine::keep(key, file);
             added.push(Row {

@@ -132,7 +132,8 @@ fn settle(s: Page, was: Phase) {
     }
     if phase == Phase::Done {
         if s.link.join {
-            engine::finish();
+            let rows = s.rows.get_untracked();
+            engine::finish(&rows.iter().map(|row| row.key).collect::<Vec<_>>());
         }
         engine::clear();
         s.rows.set(Vec::new());

@@ -4,11 +4,14 @@ use chatlift_frontend::format;
 use chatlift_frontend::uploader::{Cause, Failure, State, Transfer};
 use chatlift_shared::ProblemCode;
 
+use leptos::prelude::WithUntracked as _;
+
 use super::{Row, RowState, View};
 use crate::dom;
 use crate::i18n::{problem, t, tf};
 
 pub(super) fn view(row: &Row, transfer: &Transfer, now: f64) -> View {
+    let turned = row.view.with_untracked(|view| view.turned);
     let (percent, reach) = (transfer.progress().percent(), transfer.progress().reach());
     let text = format::decimal(percent.into());
     let values = [("percent", text.as_str())];
@@ -45,6 +48,7 @@ pub(super) fn view(row: &Row, transfer: &Transfer, now: f64) -> View {
                 note: String::new(),
                 error,
                 can_retry,
+                turned,
             };
         }
     };
@@ -55,6 +59,7 @@ pub(super) fn view(row: &Row, transfer: &Transfer, now: f64) -> View {
         note,
         error: String::new(),
         can_retry: false,
+        turned,
     }
 }
 

@@ -19,6 +19,7 @@ macro_rules! engines {
 
 mod accessible;
 mod again;
+mod arrange;
 mod cancel;
 mod chat;
 mod conformance_tus;

@@ -199,36 +199,73 @@ pub(super) fn same(conversion: &Conversion<'_>) -> Result<(), ConvertError> {
     Ok(())
 }
 
+/// A PDF that is to be joined with others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Where it is.
+    pub path: PathBuf,
+    /// By how many degrees clockwise its pages are turned, beside what it says itself: 0, 90, 180 or 270.
+    pub rotate: u16,
+}
+
 /// Several PDFs as one. Blocks.
 ///
 /// # Errors
 /// [`ConvertError::Rejected`] when one of them cannot be read or they are too much together.
 pub fn unite(
     sandbox: &Sandbox,
-    parts: &[PathBuf],
+    parts: &[Part],
     folder: &Path,
     result: &Path,
 ) -> Result<(), ConvertError> {
-    if let [only] = parts {
+    let mut paths = Vec::new();
+    for (n, part) in parts.iter().enumerate() {
+        let turned = folder.join(format!("turned-{n}.pdf"));
+        paths.push(match part.rotate {
+            0 => part.path.clone(),
+            degrees => {
+                // Decrypted, as what is joined is.
+                let arguments = [
+                    "--decrypt".into(),
+                    part.path.clone().into(),
+                    format!("--rotate=+{degrees}").into(),
+                ];
+                qpdf(sandbox, arguments.into(), &[&part.path], folder, &turned)?;
+                turned
+            }
+        });
+    }
+    if let [only] = paths.as_slice() {
         return Ok(fs::copy(only, result).map(drop)?);
     }
     let between = folder.join("united.pdf");
-    // What an owner's password forbids is no matter here: it opens for everybody.
-    let mut arguments: Vec<OsString> = ["--warning-exit-0", "--empty", "--pages"]
-        .map(OsString::from)
-        .into();
-    arguments.extend(parts.iter().map(OsString::from));
-    arguments.extend(["--".into(), between.clone().into()]);
-    let reads: Vec<&Path> = parts.iter().map(PathBuf::as_path).collect();
+    let mut arguments: Vec<OsString> = ["--empty", "--pages"].map(OsString::from).into();
+    arguments.extend(paths.iter().map(OsString::from));
+    arguments.push("--".into());
+    let reads: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
+    qpdf(sandbox, arguments, &reads, folder, &between)?;
+    Ok(fs::copy(between, result).map(drop)?)
+}
+
+/// Has qpdf write a file. What an owner's password forbids is no matter here: it opens for everybody.
+fn qpdf(
+    sandbox: &Sandbox,
+    mut arguments: Vec<OsString>,
+    reads: &[&Path],
+    folder: &Path,
+    writes: &Path,
+) -> Result<(), ConvertError> {
+    arguments.insert(0, "--warning-exit-0".into());
+    arguments.push(writes.into());
     let ended = sandbox.run(&Run {
         program: Program::Qpdf,
         arguments,
         folder,
-        reads: &reads,
+        reads,
         limits: LIMITS,
     })?;
-    if !ended.success || !between.is_file() {
+    if !ended.success || !writes.is_file() {
         return Err(reject(Rejection::Unreadable, ended.errors));
     }
-    Ok(fs::copy(between, result).map(drop)?)
+    Ok(())
 }
