@@ -15,7 +15,7 @@ use crate::clamd::{Clamd, Unscanned};
 use values::wrong;
 pub use values::{ApiKey, AppToken, AppWebhook, Bucket, BucketKeys, ConfigError, DatabaseUrl};
 
-/// Where the edge is when `CHATLIFT_EDGE_URL` says nothing: `wrangler dev`.
+/// Where the edge is when `CHATLIFT_EDGE_URL` says nothing: that of `cargo xtask dev`.
 pub const EDGE_URL_DEFAULT: &str = "http://127.0.0.1:8787";
 /// The app when `CHATLIFT_APP` says nothing.
 pub const APP_DEFAULT: &str = "demo";

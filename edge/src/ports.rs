@@ -219,12 +219,14 @@ pub trait Stage {
     /// begin where what is held of its part ends.
     async fn stage(&self, chunk: Chunk, body: Option<Self::Body>) -> Result<Kept, Failure>;
 
-    /// Takes a part over for a chunk that ends it; answers with what is held before that chunk.
-    async fn begin(&self, chunk: Chunk) -> Result<Begun<Self::Body>, Failure>;
+    /// Takes a part over for a chunk that ends it; answers with what is held before that chunk, as a stream
+    /// of that length.
+    async fn begin(&self, chunk: Chunk) -> Result<Self::Body, Failure>;
 
     /// Holds a lease for a part on its way, until somebody asks for what has come of it or some
-    /// seconds are over.
-    async fn lease(&self, lease: Lease) -> Result<LeaseAnswer, Failure>;
+    /// seconds are over. `comes` is what a request brings that holds it for the first time: other holders of the
+    /// part put away what they have, and where that is more than is before it, it holds none.
+    async fn lease(&self, lease: Lease, comes: Option<Chunk>) -> Result<LeaseAnswer, Failure>;
 
     /// Ends a lease of a part that did not get to R2, when what had come is put away.
     async fn end_lease(&self, lease: Lease) -> Result<(), Failure>;
@@ -251,15 +253,6 @@ impl Kept {
             Self::Recorded => part_len,
         }
     }
-}
-
-/// What a chunk that ends its part finds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Begun<B> {
-    /// What is staged of the part, which ends where the chunk begins.
-    From(B),
-    /// As [`Kept::Recorded`].
-    Recorded,
 }
 
 /// The links' Durable Objects. Each carries out its commands one after the other.

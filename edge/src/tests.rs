@@ -37,7 +37,7 @@ use crate::link::work::{STUCK_AFTER, due};
 use crate::ports::{Failure, Links as _};
 use crate::service::Service;
 use crate::upload::open::Joins;
-use crate::upload::parts::{Sent, SentPart};
+use crate::upload::receive::{Held, SentPart};
 use crate::upload::ticket::Ticket;
 
 struct Edge {
@@ -145,7 +145,7 @@ impl Edge {
                 let (sent, length) = (self::part(n, sha256), part.len() as u64);
                 let feed = Bytes::new(part.to_vec());
                 let put = self.service.put_part(&ticket, sent, None, length, feed);
-                assert_eq!(block_on(put), Ok(Sent::Part));
+                assert_eq!(block_on(put), Ok(Held::Part));
                 sha256
             })
             .collect()
@@ -270,7 +270,7 @@ impl Large {
     }
 
     /// Sends a part.
-    fn put(&self, part: SentPart, bytes: &[u8]) -> Result<Sent, Failure> {
+    fn put(&self, part: SentPart, bytes: &[u8]) -> Result<Held, Failure> {
         let ticket = self.ticket();
         let service = &self.edge.service;
         let feed = Bytes::new(bytes.to_vec());

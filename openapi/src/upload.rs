@@ -319,7 +319,8 @@ fn parts() -> Vec<Operation> {
         )
         .describe(
             "A whole part may have a `Content-Digest`. A chunk has an `Upload-Offset`, and may have the \
-             whole part's `Repr-Digest`; what arrives of it counts, even when it is cut. An upload \
+             whole part's `Repr-Digest`; what arrives of it counts, even when it is cut. Bytes that are held \
+             are refused before they come, by `offset-differs` with where to go on, and the connection ends. An upload \
              whose parts come without was announced `alone`. A part may name \
              the digests that `complete` takes: with the last part the upload is completed then, \
              and the answer is the file. If it cannot be with these digests, the part is held and \

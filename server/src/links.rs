@@ -25,7 +25,7 @@ use chatlift_edge::link::stage::{Chunk, Turn, Turns, offset_differs};
 use chatlift_edge::link::state::LinkState;
 use chatlift_edge::log;
 use chatlift_edge::ports;
-use chatlift_edge::ports::{Begun, Failure, Kept, Stage};
+use chatlift_edge::ports::{Failure, Kept, Stage};
 use chatlift_shared::{LinkId, Problem, ProblemCode, UploadId};
 use futures_channel::mpsc::{UnboundedSender, unbounded};
 use futures_util::future::{Either, join, join_all, select};
@@ -287,8 +287,9 @@ impl Links {
     }
 
     async fn look_at_nodes(&self, nodes: &Nodes, link: Option<LinkId>) -> Result<(), Error> {
-        for upload in nodes.asked().await? {
-            let waits = self.entry(upload.link()).leases.borrow_mut().ask(upload);
+        for (upload, n) in nodes.asked().await? {
+            let entry = self.entry(upload.link());
+            let waits = entry.leases.borrow_mut().ask(upload, Some(n));
             spawn_local(timeout(COLLECTED_WITHIN, join_all(waits)));
         }
         let watched: Vec<(LinkId, Rc<Entry>)> = {
@@ -308,14 +309,15 @@ impl Links {
         Ok(())
     }
 
-    /// Has the holders of leases stage the bytes that they have of an upload, and waits until they have.
-    async fn collect(&self, entry: &Entry, upload: UploadId) -> Result<(), Error> {
-        let waits = entry.leases.borrow_mut().ask(upload);
+    /// Has the holders of leases stage the bytes that they have of an upload, or of part `n` alone, and waits
+    /// until they have.
+    async fn collect(&self, entry: &Entry, upload: UploadId, n: Option<u16>) -> Result<(), Error> {
+        let waits = entry.leases.borrow_mut().ask(upload, n);
         if !waits.is_empty() {
             select(join_all(waits), pin!(sleep(COLLECTED_WITHIN))).await;
         }
         match &self.0.nodes {
-            Some(nodes) => nodes.ask(upload, COLLECTED_WITHIN).await,
+            Some(nodes) => nodes.ask(upload, n, COLLECTED_WITHIN).await,
             None => Ok(()),
         }
     }
@@ -331,19 +333,34 @@ impl Links {
         ))
     }
 
-    /// Takes a part over for a chunk; `None` where the part is recorded, so that there is nothing to
-    /// keep.
+    /// How many bytes of its part are held, if a chunk brings some of them to an upload that takes bytes.
+    async fn is_held(&self, entry: &Entry, chunk: &Chunk) -> Result<Option<u64>, Failure> {
+        let (upload, writer) = (chunk.upload, chunk.writer);
+        let touch = command::Touch { upload, writer };
+        if self.decide(upload.link(), entry, touch).await?.is_err() {
+            return Ok(None);
+        }
+        let held = match self.is_recorded(chunk).await? {
+            true => chunk.part_len,
+            false => rows::staged(&self.0.db.pool, upload, chunk.n).await?,
+        };
+        Ok((held > chunk.offset).then_some(held))
+    }
+
+    /// Takes a part over for a chunk, after what whoever kept it before has put away; `None` where the part is
+    /// recorded, so that there is nothing to keep.
     async fn take_over(&self, chunk: Chunk) -> Result<Option<Keeper>, Failure> {
-        let Chunk {
-            upload, n, offset, ..
-        } = chunk;
+        let Chunk { upload, n, .. } = chunk;
         let link = upload.link();
         let entry = self.entry(link);
         let writer = chunk.writer;
+        if chunk.takes_over() {
+            self.collect(&entry, upload, Some(n)).await?;
+        }
         let touch = command::Touch { upload, writer };
         self.decide(link, &entry, touch).await??;
         if self.is_recorded(&chunk).await? {
-            return Ok(None);
+            return Ok(chunk.of_recorded().map(|()| None)?);
         }
         let turn = Turn::take(&entry.turns, chunk)?;
         let mut keeper = Keeper {
@@ -354,11 +371,7 @@ impl Links {
         self.take_among_nodes(&mut keeper).await?;
         let held = rows::staged(&self.0.db.pool, upload, n).await?;
         let rows = rows::staged_rows(&self.0.db, link).await?;
-        let begins_row = offset < held
-            && rows::staged_row(&self.0.db, upload, n, offset)
-                .await?
-                .is_some();
-        keeper.turn.admit(held, rows, || begins_row)?;
+        keeper.turn.admit(held, rows)?;
         Ok(Some(keeper))
     }
 
@@ -502,7 +515,7 @@ impl ports::Links for Links {
             known.and_then(|known| command.collects(&known.state))
         };
         if let Some(upload) = collects {
-            self.collect(&entry, upload).await?;
+            self.collect(&entry, upload, None).await?;
         }
         let releases = command.releases();
         let decide = async || self.decide(link, &entry, command.clone()).await;
@@ -536,15 +549,20 @@ impl Stage for Links {
         }
     }
 
-    async fn begin(&self, chunk: Chunk) -> Result<Begun<Body>, Failure> {
-        Ok(match self.take_over(chunk).await? {
-            Some(_) => Begun::From(self.beginning(chunk.upload, chunk.n, chunk.offset)),
-            None => Begun::Recorded,
-        })
+    async fn begin(&self, chunk: Chunk) -> Result<Body, Failure> {
+        self.take_over(chunk).await?;
+        Ok(self.beginning(chunk.upload, chunk.n, chunk.offset))
     }
 
-    async fn lease(&self, lease: Lease) -> Result<LeaseAnswer, Failure> {
-        let entry = self.entry(lease.upload.link());
+    async fn lease(&self, lease: Lease, comes: Option<Chunk>) -> Result<LeaseAnswer, Failure> {
+        let Lease { upload, n, .. } = lease;
+        let entry = self.entry(upload.link());
+        if let Some(chunk) = comes {
+            self.collect(&entry, upload, Some(n)).await?;
+            if let Some(held) = self.is_held(&entry, &chunk).await? {
+                return Ok(LeaseAnswer::Held(held));
+            }
+        }
         let asked = entry.leases.borrow_mut().hold(lease);
         if let Some(nodes) = &self.0.nodes {
             nodes.hold(lease).await?;

@@ -163,20 +163,27 @@ impl Nodes {
         Ok(())
     }
 
-    /// Has other nodes stage the bytes that they have of an upload, and waits until they have, `within`
-    /// at most.
+    /// Has other nodes stage the bytes that they have of an upload, or of part `n` alone, and waits until they
+    /// have, `within` at most.
     ///
     /// # Errors
     /// When the database fails.
-    pub(crate) async fn ask(&self, upload: UploadId, within: Duration) -> Result<(), Error> {
-        const HERE: &str = "upload = $1 AND node <> $2
+    pub(crate) async fn ask(
+        &self,
+        upload: UploadId,
+        n: Option<u16>,
+        within: Duration,
+    ) -> Result<(), Error> {
+        const HERE: &str = "upload = $1 AND node <> $2 AND ($3 = 0 OR n = $3)
              AND until > (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
-        let upload = upload.to_string();
+        // Parts are numbered from 1.
+        let (upload, n) = (upload.to_string(), n.map_or(0, i32::from));
         let asked = sqlx::query(sqlx::AssertSqlSafe(format!(
             "UPDATE lease SET asked = TRUE WHERE {HERE}"
         )))
         .bind(&upload)
         .bind(self.node)
+        .bind(n)
         .execute(&self.pool)
         .await?;
         if asked.rows_affected() == 0 {
@@ -192,6 +199,7 @@ impl Nodes {
                 )))
                 .bind(&upload)
                 .bind(self.node)
+                .bind(n)
                 .fetch_one(&self.pool)
                 .await?;
                 if left == 0 {
@@ -203,23 +211,24 @@ impl Nodes {
         timeout(within, spilled).await.unwrap_or(Ok(()))
     }
 
-    /// The uploads of which another node has asked for what is held here.
+    /// The parts of which another node has asked for what is held here.
     ///
     /// # Errors
     /// When the database fails.
-    pub(crate) async fn asked(&self) -> Result<Vec<UploadId>, Error> {
+    pub(crate) async fn asked(&self) -> Result<Vec<(UploadId, u16)>, Error> {
         if self.held.borrow().is_empty() {
             return Ok(Vec::new());
         }
-        let rows = sqlx::query("SELECT DISTINCT upload FROM lease WHERE node = $1 AND asked")
+        let rows = sqlx::query("SELECT DISTINCT upload, n FROM lease WHERE node = $1 AND asked")
             .bind(self.node)
             .fetch_all(&self.pool)
             .await?;
-        let uploads = rows.into_iter().map(|row| {
-            let upload: String = row.try_get("upload")?;
-            upload.parse().map_err(|_| Error::Row(upload))
+        let parts = rows.into_iter().map(|row| {
+            let (upload, n): (String, i32) = (row.try_get("upload")?, row.try_get("n")?);
+            let part = upload.parse().ok().zip(u16::try_from(n).ok());
+            part.ok_or(Error::Row(upload))
         });
-        uploads.collect()
+        parts.collect()
     }
 
     /// Removes what nodes have left that ended without a word.

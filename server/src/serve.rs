@@ -1,5 +1,6 @@
 //! Connections: HTTP/1.1 and HTTP/2 in, the edge's answers out.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::fs;
 use std::io;
@@ -272,6 +273,7 @@ async fn answer(
         *refused.status_mut() = StatusCode::BAD_REQUEST;
         return refused;
     };
+    let rest = Rest::default();
     let body = (!body.is_end_stream()).then(|| {
         let frames = BodyStream::new(body).filter_map(|frame| async {
             match frame {
@@ -279,10 +281,15 @@ async fn answer(
                 Err(error) => Some(Err(io::Error::other(error))),
             }
         });
-        Body(Drained(Some(within(frames.boxed_local()))).boxed_local())
+        let incoming = Arriving {
+            body: Some(within(frames.boxed_local())),
+            rest: rest.clone(),
+        };
+        Body(incoming.boxed_local())
     });
     let request = Request::new(parts.method, url, parts.headers, body);
     let answered = edge_http::serve(&answering, request).await;
+    rest.answered(answered.extensions().get::<edge_http::Unread>().is_some());
     if let Err(error) = edge.on_disk().await {
         log::error("not on the disk", &[("reason", error.to_string())]);
         return unavailable();
@@ -316,39 +323,79 @@ fn within(
     pieces.boxed_local()
 }
 
-/// A body that is read on when nobody takes it any more, so that its sender hears the answer: a
-/// connection that is closed while bytes come in is reset, and the answer is lost with it.
-struct Drained(Option<LocalBoxStream<'static, io::Result<Bytes>>>);
+/// A request's body. What nobody takes of it is its [`Rest`].
+struct Arriving {
+    body: Option<LocalBoxStream<'static, io::Result<Bytes>>>,
+    rest: Rest,
+}
 
-impl Stream for Drained {
+impl Stream for Arriving {
     type Item = io::Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Some(body) = &mut self.0 else {
+        let Some(body) = &mut self.body else {
             return Poll::Ready(None);
         };
         let next = ready!(body.poll_next_unpin(context));
         if !matches!(next, Some(Ok(_))) {
-            self.0 = None;
+            self.body = None;
         }
         Poll::Ready(next)
     }
 }
 
-impl Drop for Drained {
+impl Drop for Arriving {
     fn drop(&mut self) {
-        if let Some(mut body) = self.0.take() {
-            spawn_local(timeout(DRAINED_FOR, async move {
-                let mut drained = 0;
-                while let Some(Ok(piece)) = body.next().await {
-                    drained += piece.len();
-                    if drained > DRAINED_MAX {
-                        return;
-                    }
-                }
-            }));
+        if let Some(body) = self.body.take() {
+            self.rest.left(body);
         }
     }
+}
+
+/// What is left of a body that nobody takes any more. It is read on so that its sender hears the answer (a
+/// connection that is closed while bytes come in is reset, and the answer is lost with it), unless the answer
+/// says that its sender is to stop.
+#[derive(Clone, Default)]
+struct Rest(Rc<RefCell<Left>>);
+
+#[derive(Default)]
+struct Left {
+    body: Option<LocalBoxStream<'static, io::Result<Bytes>>>,
+    /// Whether it stays unread, once there is an answer.
+    unread: Option<bool>,
+}
+
+impl Rest {
+    fn left(&self, body: LocalBoxStream<'static, io::Result<Bytes>>) {
+        let mut left = self.0.borrow_mut();
+        match left.unread {
+            None => left.body = Some(body),
+            Some(true) => {}
+            Some(false) => drain(body),
+        }
+    }
+
+    fn answered(&self, unread: bool) {
+        let mut left = self.0.borrow_mut();
+        left.unread = Some(unread);
+        if let Some(body) = left.body.take()
+            && !unread
+        {
+            drain(body);
+        }
+    }
+}
+
+fn drain(mut body: LocalBoxStream<'static, io::Result<Bytes>>) {
+    spawn_local(timeout(DRAINED_FOR, async move {
+        let mut drained = 0;
+        while let Some(Ok(piece)) = body.next().await {
+            drained += piece.len();
+            if drained > DRAINED_MAX {
+                return;
+            }
+        }
+    }));
 }
 
 fn out(bytes: LocalBoxStream<'static, io::Result<Bytes>>) -> Out {

@@ -7,7 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chatlift_client::Check;
 use chatlift_shared::api::{
-    CompleteUpload, EventLog, File, HEADER_TICKET, HeldPart, Link, PageData, PageFile, Upload,
+    CompleteUpload, EventLog, File, HEADER_OFFSET, HEADER_TICKET, HeldPart, Link, PageData,
+    PageFile, Upload,
 };
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::{FileId, LinkId, UploadId, disposition, limits};
@@ -318,7 +319,7 @@ impl Page {
         )
     }
 
-    /// Sends the parts that the edge does not hold, and returns all of them.
+    /// Sends what the edge does not hold of the parts, as far as the upload says, and returns all of them.
     ///
     /// # Panics
     /// When one is refused.
@@ -328,14 +329,27 @@ impl Page {
         (1..=count)
             .map(|n| {
                 let bytes = file.read((n - 1) * upload.part_size, upload.part_size);
-                if !upload.parts.iter().any(|held| u64::from(held.n) == n) {
-                    let answer = self.send_part(upload, n, &bytes);
-                    assert_eq!(answer.status, 204, "part {n}: {}", answer.text());
-                }
-                HeldPart {
+                let part = HeldPart {
                     n: u16::try_from(n).expect("a part number"),
                     sha256: Sha256::of(&bytes),
+                };
+                if !upload.parts.iter().any(|held| held.n == part.n) {
+                    let staged = upload.staged.iter().find(|staged| staged.n == part.n);
+                    let answer = match staged {
+                        Some(staged) => {
+                            let headers = [
+                                (HEADER_OFFSET, &*staged.offset.to_string()),
+                                ("repr-digest", &part.sha256.to_header()),
+                                (HEADER_TICKET, &upload.ticket),
+                            ];
+                            let at = usize::try_from(staged.offset).expect("fits");
+                            self.send_part_with(upload, n, &bytes[at..], &headers)
+                        }
+                        None => self.send_part(upload, n, &bytes),
+                    };
+                    assert_eq!(answer.status, 204, "part {n}: {}", answer.text());
                 }
+                part
             })
             .collect()
     }

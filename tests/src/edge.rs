@@ -1,8 +1,6 @@
 //! The edge in real workerd, started as a developer would start it, with apps, keys and state of
 //! its own; and its death by `kill -9`.
 
-mod start;
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -12,12 +10,15 @@ use chatlift_shared::mac::KeyRing;
 use serde_json::{Value, json};
 use xtask::process::Group;
 use xtask::secrets::{AppSecrets, app_secrets, link_keys, webhook_key, write_env};
-use xtask::{native, wrangler};
+use xtask::{native, workerd};
 
 use crate::client::App;
 use crate::fixtures::DOCX;
 use crate::http::send;
 use crate::scratch::{Folder, free_port};
+
+/// How long it may take to answer; on a busy machine workerd has taken 10 s.
+const READY_WITHIN: Duration = Duration::from_secs(90);
 
 /// The app that most scenarios play.
 pub const APP: &str = "demo";
@@ -208,7 +209,7 @@ impl Setup {
     pub fn start(self, webhook_url: &str) -> Edge {
         let project = self.folder.path().join("project");
         fs::create_dir_all(&project).expect("a folder for the project");
-        // A copy, since wrangler starts anew when what it runs is built again.
+        // A copy, with what this edge has of its own.
         for built in ["wrangler.toml", "edge/build", "dist"] {
             copy(&xtask::root::at(built), &project.join(built))
                 .unwrap_or_else(|e| panic!("{built}: {e}; run `cargo xtask test`"));
@@ -246,11 +247,11 @@ impl Setup {
                     .map(|(n, v)| (n.to_string(), v.to_string()))
                     .collect(),
             }),
-            None => Runs::Workers(wrangler::Edge {
+            None => Runs::Workers(workerd::Edge {
                 project,
                 port: self.port,
                 state,
-                scratch: self.folder.path().join("wrangler"),
+                scratch: self.folder.path().join("tmp"),
                 env_file: Some(env),
             }),
         };
@@ -271,7 +272,7 @@ const NATIVE: &str = "CHATLIFT_TESTS_NATIVE";
 /// Which edge runs.
 #[derive(Debug)]
 enum Runs {
-    Workers(wrangler::Edge),
+    Workers(workerd::Edge),
     Native(native::Edge),
 }
 
@@ -311,20 +312,17 @@ impl Edge {
     /// Starts it on the state that it has.
     ///
     /// # Panics
-    /// When it does not answer, with its last lines; soon, when wrangler has ended or has said why
-    /// it cannot start.
+    /// When it does not answer, with its last lines; soon, when it has ended.
     pub fn start(&mut self) {
-        let before = self.log().len();
-        let mut group = Group::spawn("edge", &self.command.command(), &self.log).expect("wrangler");
+        let mut group =
+            Group::spawn("edge", &self.command.command(), &self.log).expect("a program");
         let probe = format!("{}/healthz", self.origin());
-        let printed = || self.log().get(before..).unwrap_or_default().to_owned();
-        let answers = || send("GET", &probe, &[], None).is_ok();
-        let started = start::wait(&mut group, start::READY_AFTER_ERROR, printed, answers);
+        let started = group.wait_until(READY_WITHIN, || send("GET", &probe, &[], None).is_ok());
         started.unwrap_or_else(|why| panic!("{why}"));
         self.group = Some(group);
     }
 
-    /// `kill -9` to wrangler and workerd.
+    /// `kill -9`.
     pub fn kill(&mut self) {
         self.group = None;
     }
@@ -371,14 +369,13 @@ impl Edge {
     }
 
     /// Processor time that workerd has used for the edge since it was started: for the worker, its
-    /// objects, and what stands here for R2. wrangler's own worker in front of it, another process,
-    /// which listens on the edge's port, is left out.
+    /// objects, and what stands here for R2.
     #[must_use]
     pub fn cpu(&self) -> Duration {
-        let port = format!(":{}", self.setup.port);
-        let is = |line: &str| line.contains("workerd serve") && !line.contains(&port);
         let group = self.group.as_ref();
-        group.map_or(Duration::ZERO, |group| group.cpu(is))
+        group.map_or(Duration::ZERO, |group| {
+            group.cpu(|line| line.contains("workerd serve"))
+        })
     }
 
     /// Where workerd keeps objects of R2 and of Durable Objects.
@@ -424,16 +421,11 @@ impl Edge {
         any(&self.state(), content)
     }
 
-    /// All that it printed, without colours, which wrangler gives errors in any case.
+    /// All that it printed.
     #[must_use]
     pub fn log(&self) -> String {
         let text = fs::read(&self.log).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        let mut pieces = text.split("\u{1b}[");
-        let first = pieces.next().unwrap_or_default().to_owned();
-        pieces.fold(first, |plain, piece| {
-            plain + piece.split_once('m').map_or("", |(_, rest)| rest)
-        })
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     /// The last that it printed, and where the rest is: few lines, or what they follow is cut from a report.

@@ -18,7 +18,7 @@ use crate::process::Group;
 use crate::root::{at, target};
 use crate::run::{Target, build, now};
 use crate::secrets::{AppSecrets, app_secrets, app_token, link_keys, read_env, write_env};
-use crate::{Error, native, page, tools, worker, wrangler};
+use crate::{Error, native, page, tools, worker, workerd};
 
 /// Port of the edge where none is given.
 pub const EDGE_PORT: u16 = 8787;
@@ -229,11 +229,11 @@ fn edge(options: Options) -> Result<Command, Error> {
         };
         return Ok(edge.command());
     }
-    let edge = wrangler::Edge {
+    let edge = workerd::Edge {
         project: at(""),
         port: options.port,
         state,
-        scratch: at(".dev/wrangler"),
+        scratch: at(".dev/tmp"),
         env_file: env_file(options.backend_port)?,
     };
     Ok(edge.command())
@@ -260,7 +260,7 @@ fn ready(took: Duration, built: Duration, native: bool) -> Result<String, Error>
 
 /// The apps of wrangler.toml, with the backend on this port.
 fn apps(backend_port: u16) -> Result<String, Error> {
-    Ok(wrangler::apps()?.replace(
+    Ok(workerd::apps()?.replace(
         &format!("127.0.0.1:{BACKEND_PORT}"),
         &format!("127.0.0.1:{backend_port}"),
     ))

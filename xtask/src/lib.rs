@@ -1,6 +1,5 @@
 //! Chatlift's developer commands, and the pieces of them that the end-to-end tests use too: the
-//! process groups that everything is started in, the command line of wrangler, and the making of
-//! secrets.
+//! process groups that everything is started in, the commands that run the edge, and the making of secrets.
 //!
 //! Promise: what is started here ends here, whichever way the starter ends; what goes wrong is
 //! said in one sentence that names the way out.
@@ -32,6 +31,6 @@ pub mod test;
 pub mod tools;
 pub mod tuspy;
 pub mod worker;
-pub mod wrangler;
+pub mod workerd;
 
 pub use error::Error;

@@ -25,7 +25,7 @@ use crate::link::state::{Extras, upload_of};
 use crate::log;
 use crate::ports::{Failure, World as _};
 use crate::upload::open::{Joins, Label};
-use crate::upload::parts::{Sent, SentPart};
+use crate::upload::receive::{Held, SentPart};
 use crate::upload::ticket;
 use chatlift_shared::name;
 
@@ -362,11 +362,18 @@ async fn put_part<R: Runtime>(
     };
     let sent = service
         .put_part(&ticket, part, offset, length, feed(call))
-        .await?;
+        .await;
+    let sent = match sent {
+        // A browser may be sending again, unasked, what it sent before its connection broke.
+        Err(Failure::Refused(problem)) if problem.code == ProblemCode::OffsetDiffers => {
+            return Ok(respond::unread(&problem));
+        }
+        sent => sent?,
+    };
     match sent {
-        Sent::Staged(offset) => respond::json(202, &Staged { offset }),
-        Sent::Part => Ok(respond::no_content()),
-        Sent::File(found) => stored(200, *found),
+        Held::Staged(offset) => respond::json(202, &Staged { offset }),
+        Held::Part => Ok(respond::no_content()),
+        Held::File(found) => stored(200, *found),
     }
 }
 

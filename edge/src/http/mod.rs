@@ -38,6 +38,7 @@ use http::header::ALLOW;
 
 pub use form::FORM_MEMORY;
 pub use message::Request;
+pub use respond::Unread;
 pub use runtime::{Body, Edge, Limit, Response, Runtime};
 
 use self::fields::tus::{VERSION, is_tus};

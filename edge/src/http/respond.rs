@@ -19,6 +19,11 @@ const RETRY_AFTER: u64 = 2;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Refused(pub(super) ProblemCode);
 
+/// In a response's extensions: what is left of the request's body is not read before the answer. Its sender is
+/// to stop, which over HTTP/1.1 it learns by the end of the connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Unread;
+
 /// A response of these parts.
 pub(super) fn with<R: Runtime>(
     status: u16,
@@ -161,6 +166,13 @@ pub(super) fn problem<R: Runtime>(problem: &Problem) -> Response<R> {
         }
         _ => {}
     }
+    response
+}
+
+/// A refusal of bytes that need not come.
+pub(super) fn unread<R: Runtime>(problem: &Problem) -> Response<R> {
+    let mut response = self::problem(problem);
+    response.extensions_mut().insert(Unread);
     response
 }
 

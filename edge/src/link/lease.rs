@@ -39,6 +39,9 @@ pub struct Lease {
 /// The answer to a request that holds a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LeaseAnswer {
+    /// So many bytes of the part are held already, more than those before what it brings: its sender goes on
+    /// from there. It holds no lease.
+    Held(u64),
     /// Somebody waits for what it has. It puts that away, and then holds the lease anew or ends it.
     Collect,
     /// Nobody asked yet. A holder that is alive holds the lease anew.
@@ -82,14 +85,14 @@ impl Leases {
             .retain(|lease, _| (lease.upload, lease.n) != (upload, n));
     }
 
-    /// Asks all holders of an upload to stage the bytes that they have. Each receiver resolves when one
-    /// of them has done so, or has gone.
-    pub fn ask(&mut self, upload: UploadId) -> Vec<Receiver<()>> {
+    /// Asks all holders of an upload, or of part `n` of it alone, to stage the bytes that they have. Each
+    /// receiver resolves when one of them has done so, or has gone.
+    pub fn ask(&mut self, upload: UploadId, n: Option<u16>) -> Vec<Receiver<()>> {
         self.0.retain(|_, held| !held.is_gone());
         let asked = self
             .0
             .iter_mut()
-            .filter(|(lease, _)| lease.upload == upload);
+            .filter(|(lease, _)| lease.upload == upload && n.is_none_or(|n| lease.n == n));
         asked
             .map(|(_, held)| {
                 if let Some(ask) = held.ask.take() {
@@ -206,7 +209,7 @@ mod tests {
         let mut leases = Leases::default();
         let (mut one, mut two) = (leases.hold(lease(1, 1)), leases.hold(lease(2, 2)));
         assert_eq!(one.try_recv(), Ok(None));
-        let mut waits = leases.ask(lease(1, 1).upload);
+        let mut waits = leases.ask(lease(1, 1).upload, None);
         assert_eq!(
             (one.try_recv(), two.try_recv()),
             (Ok(Some(())), Ok(Some(())))
@@ -217,20 +220,22 @@ mod tests {
         leases.end(lease(2, 2));
         assert!(is_told(&mut waits[1]));
         // It can be asked again, and R2 having the part is an answer too.
-        let mut waits = leases.ask(lease(1, 1).upload);
+        let mut waits = leases.ask(lease(1, 1).upload, None);
         assert_eq!(anew.try_recv(), Ok(Some(())));
         leases.end_part(lease(1, 1).upload, 1);
         assert!(is_told(&mut waits[0]));
-        assert!(leases.ask(lease(1, 1).upload).is_empty());
+        assert!(leases.ask(lease(1, 1).upload, None).is_empty());
     }
 
     #[test]
     fn nobody_waits_for_a_holder_that_has_gone() {
         let mut leases = Leases::default();
         drop(leases.hold(lease(1, 1)));
-        assert!(leases.ask(lease(1, 1).upload).is_empty());
+        assert!(leases.ask(lease(1, 1).upload, None).is_empty());
         let other = leases.hold(lease(2, 1));
-        assert_eq!(leases.ask(lease(2, 1).upload).len(), 1);
+        let mut ask = |n| leases.ask(lease(2, 1).upload, n);
+        let (all, this, another) = (ask(None), ask(Some(2)), ask(Some(1)));
+        assert_eq!((all.len(), this.len(), another.len()), (1, 1, 0));
         drop(other);
     }
 }

@@ -3,7 +3,7 @@
 //! R2 takes parts of 5 MiB or more and nothing of a part that was cut. So what travels in chunks,
 //! or was cut, is kept as rows, and becomes R2's part when it is whole. Whatever arrived counts:
 //! the row that was being filled is written too when the stream breaks off, and when somebody asks
-//! what is held. Only a request that a later one takes over from unasked ([`Turn`]) loses that row.
+//! what is held. A request that takes a part over asks too, and begins where what is held then ends.
 
 use core::cell::RefCell;
 use core::future::pending;
@@ -67,6 +67,27 @@ pub struct Chunk {
     /// Whether it was on its way into R2 and is staged from memory. It takes over from nobody.
     #[serde(default)]
     pub spilled: bool,
+}
+
+impl Chunk {
+    /// Whether it takes its part over from whoever adds to it. One of no bytes only asks, and what is staged
+    /// from memory takes over from nobody: whoever adds came later.
+    #[must_use]
+    pub fn takes_over(&self) -> bool {
+        self.length > 0 && !self.spilled
+    }
+
+    /// What becomes of it where its part [is recorded](is_recorded): there is nothing to keep, and its sender
+    /// need not send it.
+    ///
+    /// # Errors
+    /// `offset-differs` with the end of the part, for bytes that are still to come.
+    pub fn of_recorded(&self) -> Result<(), Problem> {
+        match self.takes_over() {
+            true => Err(offset_differs(self.part_len)),
+            false => Ok(()),
+        }
+    }
 }
 
 /// Gathers what arrives into rows.
@@ -163,8 +184,7 @@ impl Drop for Turn {
 
 impl Turn {
     /// Takes a part over for a chunk, also for one that will be refused: else the place that its sender is told
-    /// to go on at would not be the end for long. One of no bytes only asks, and what is staged from memory
-    /// takes over from nobody: whoever adds came later.
+    /// to go on at would not be the end for long. Whoever adds by then has been asked to put away what has come.
     ///
     /// # Errors
     /// `offset-differs` for what is staged from memory while another request adds.
@@ -176,7 +196,7 @@ impl Turn {
                 let free = taken.take_if_free(upload, n);
                 Some(free.ok_or_else(|| offset_differs(chunk.offset))?)
             }
-            false => (chunk.length > 0).then(|| taken.take(upload, n)),
+            false => chunk.takes_over().then(|| taken.take(upload, n)),
         };
         drop(taken);
         Ok(Self {
@@ -200,32 +220,23 @@ impl Turn {
     }
 
     /// Refuses a chunk that does not continue its part, of which `held` bytes are staged, or for which there
-    /// is no room beside the `rows` that the link has. `begins_row` tells whether a row begins where the
-    /// chunk does.
+    /// is no room beside the `rows` that the link has. What is staged from memory may begin before: another
+    /// holder of the part may have staged the same bytes.
     ///
     /// # Errors
     /// `offset-differs` with the right offset; `part-size-wrong`; `rate-limited`.
-    pub fn admit(
-        &mut self,
-        held: u64,
-        rows: u64,
-        begins_row: impl FnOnce() -> bool,
-    ) -> Result<(), Problem> {
+    pub fn admit(&mut self, held: u64, rows: u64) -> Result<(), Problem> {
         let Chunk {
             offset,
             length,
             part_len,
-            writer,
-            spilled,
             ..
         } = self.chunk;
         check_room(rows, length)?;
-        self.overlap = match writer {
-            // Where one request at a time adds, its offset is the protocol's own and exact.
-            Some(_) => check(held, offset, length, part_len).map(|()| 0)?,
-            // What is staged from memory goes on where the request's chunk was let begin.
-            None => overlap(held, offset, length, part_len, || spilled || begins_row())?,
-        };
+        let overlaps = self.chunk.spilled && self.chunk.writer.is_none();
+        let begun = if overlaps { held.min(offset) } else { held };
+        check(begun, offset, length, part_len)?;
+        self.overlap = held - begun;
         Ok(())
     }
 
@@ -362,28 +373,6 @@ fn check(held: u64, offset: u64, length: u64, part_len: u64) -> Result<(), Probl
     Ok(())
 }
 
-/// As [`check`], for a chunk of a part that was told to go on at its offset, by the row that ended there:
-/// what arrived since, of a request that came before, `begins_row` there. Answers how many bytes of the
-/// chunk are held already and need not be kept again. Refusing it would waste all that is on its way.
-///
-/// # Errors
-/// As [`check`].
-fn overlap(
-    held: u64,
-    offset: u64,
-    length: u64,
-    part_len: u64,
-    begins_row: impl FnOnce() -> bool,
-) -> Result<u64, Problem> {
-    let begun = if length > 0 && offset < held && begins_row() {
-        offset
-    } else {
-        held
-    };
-    check(begun, offset, length, part_len)?;
-    Ok(held - begun)
-}
-
 /// Whether a part is there already, so that a chunk of it has nothing to bring: it is `recorded` with
 /// the digest that the chunk says its part has. The request of a page that was closed can make a
 /// part whole after the next page was told what is held; what differs is another file, and is taken.
@@ -414,21 +403,25 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn who_asks_is_told_of_what_fills_no_row_when_it_is_quiet_or_has_waited() {
-        let upload = UploadId::new(LinkId::from_bytes([1; 12]), [2; 6]);
-        let chunk = Chunk {
-            upload,
+    /// A part of so many bytes, whole.
+    fn chunk(length: u64) -> Chunk {
+        Chunk {
+            upload: UploadId::new(LinkId::from_bytes([1; 12]), [2; 6]),
             n: 1,
             offset: 0,
-            length: 100,
-            part_len: 100,
+            length,
+            part_len: length,
             sha256: None,
             writer: None,
             spilled: false,
-        };
+        }
+    }
+
+    #[test]
+    fn who_asks_is_told_of_what_fills_no_row_when_it_is_quiet_or_has_waited() {
+        let upload = chunk(100).upload;
         let (leases, over) = (RefCell::new(Leases::default()), Cell::new(Duration::ZERO));
-        let turn = Turn::take(&Turns::default(), chunk).expect("nobody else's");
+        let turn = Turn::take(&Turns::default(), chunk(100)).expect("nobody else's");
         let rows = RefCell::new(Vec::new());
         let (send, mut pieces) = unbounded::<Vec<u8>>();
         let pause = async |time| {
@@ -451,7 +444,7 @@ mod tests {
         ));
         let come = |bytes: usize| send.unbounded_send(vec![7; bytes]).expect("read");
         let mut goes_on = || assert_eq!(keeping.as_mut().now_or_never(), None);
-        let ask = || leases.borrow_mut().ask(upload).remove(0);
+        let ask = || leases.borrow_mut().ask(upload, None).remove(0);
 
         come(30);
         goes_on();
@@ -481,7 +474,7 @@ mod tests {
         drop(send);
         assert_eq!(keeping.now_or_never(), Some(Ok(39)));
         assert!(told.try_recv().is_err());
-        assert!(leases.borrow_mut().ask(upload).is_empty());
+        assert!(leases.borrow_mut().ask(upload, None).is_empty());
     }
 
     #[test]
@@ -524,16 +517,48 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_that_was_told_an_earlier_end_goes_on_from_what_came_since() {
-        assert_eq!(overlap(5, 5, 3, 8, || false), Ok(0));
-        assert_eq!(overlap(7, 5, 3, 8, || true), Ok(2));
-        assert_eq!(overlap(8, 0, 8, 8, || true), Ok(8));
-        for (offset, length, begins_row) in [(5, 3, false), (5, 0, true), (8, 0, true)] {
-            let problem = overlap(7, offset, length, 8, || begins_row).expect_err("refused");
-            assert_eq!(problem.offset, Some(7));
+    fn only_what_is_staged_from_memory_may_begin_before_what_is_held() {
+        let begin = |offset, length, spilled, writer| {
+            let chunk = Chunk {
+                offset,
+                length,
+                spilled,
+                writer,
+                ..chunk(8)
+            };
+            let mut turn = Turn::take(&Turns::default(), chunk)?;
+            turn.admit(7, 0).map(|()| turn.begin())
+        };
+        assert_eq!(begin(7, 1, false, None), Ok(7));
+        assert_eq!(begin(5, 3, true, None), Ok(7));
+        for refused in [
+            begin(5, 3, false, None),
+            begin(5, 0, false, None),
+            begin(5, 3, true, Some(1)),
+            begin(8, 0, true, None),
+        ] {
+            assert_eq!(refused.expect_err("refused").offset, Some(7));
         }
-        let problem = overlap(7, 5, 4, 8, || true).expect_err("too long");
+        let problem = begin(5, 4, true, None).expect_err("too long");
         assert_eq!(problem.limit, Some(3));
+    }
+
+    #[test]
+    fn bytes_of_a_part_that_is_there_are_refused_with_its_end() {
+        let refused = chunk(8).of_recorded().expect_err("brings bytes");
+        assert_eq!(refused.offset, Some(8));
+        let asks = Chunk {
+            length: 0,
+            ..chunk(8)
+        };
+        let spilled = Chunk {
+            spilled: true,
+            ..chunk(8)
+        };
+        assert_eq!(
+            (asks.of_recorded(), spilled.of_recorded()),
+            (Ok(()), Ok(()))
+        );
     }
 
     #[test]

@@ -34,7 +34,7 @@ impl Alone {
     }
 
     /// Sends part `n` of these bytes, without a digest.
-    fn send(&self, upload: &OpenUpload, n: usize, content: &[u8]) -> Result<Sent, Failure> {
+    fn send(&self, upload: &OpenUpload, n: usize, content: &[u8]) -> Result<Held, Failure> {
         let size = usize::try_from(upload.multipart.part_size).expect("fits");
         let bytes = content.chunks(size).nth(n - 1).expect("a part");
         let part = SentPart {
@@ -65,7 +65,7 @@ fn a_file_whose_sender_computes_no_digests_is_checked_by_the_edges_own() {
     let scene = Alone::new();
     let (upload, _) = scene.announce(None);
     for n in 1..=3 {
-        assert_eq!(scene.send(&upload, n, &scene.content), Ok(Sent::Part));
+        assert_eq!(scene.send(&upload, n, &scene.content), Ok(Held::Part));
     }
     let found = scene.complete(&upload).expect("a file");
     let size = usize::try_from(upload.multipart.part_size).expect("fits");
@@ -81,7 +81,7 @@ fn an_upload_that_is_alone_is_found_by_its_ticket_and_by_nothing_else() {
     let scene = Alone::new();
     let (first, new) = scene.announce(None);
     assert!(new);
-    assert_eq!(scene.send(&first, 2, &scene.content), Ok(Sent::Part));
+    assert_eq!(scene.send(&first, 2, &scene.content), Ok(Held::Part));
     // Another file of its name and size, by a sender of either kind.
     let (second, _) = scene.announce(None);
     let digesting = scene.edge.announce(scene.link, &scene.content).expect("it");
@@ -100,7 +100,7 @@ fn an_upload_that_is_alone_is_found_by_its_ticket_and_by_nothing_else() {
         [2]
     );
     for n in [1, 3] {
-        assert_eq!(scene.send(&first, n, &scene.content), Ok(Sent::Part));
+        assert_eq!(scene.send(&first, n, &scene.content), Ok(Held::Part));
     }
     let found = scene.complete(&first).expect("a file");
     // Stored, it is told to who has its ticket.
@@ -115,7 +115,7 @@ fn an_upload_that_others_may_join_is_not_completed_without_digests() {
     let scene = Alone::new();
     let joined = scene.edge.announce(scene.link, &scene.content).expect("it");
     for n in 1..=3 {
-        assert_eq!(scene.send(&joined, n, &scene.content), Ok(Sent::Part));
+        assert_eq!(scene.send(&joined, n, &scene.content), Ok(Held::Part));
     }
     assert_eq!(
         refusal(scene.complete(&joined)),

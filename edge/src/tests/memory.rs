@@ -25,8 +25,8 @@ use crate::link::state::LinkState;
 use crate::link::work::Send;
 use crate::ports::Selection;
 use crate::ports::{
-    Begun, Bucket, BucketError, CompleteError, Directory, Failure, Head, Kept, Links, Put,
-    PutError, Stage, Webhooks, World,
+    Bucket, BucketError, CompleteError, Directory, Failure, Head, Kept, Links, Put, PutError,
+    Stage, Webhooks, World,
 };
 
 /// What an operation of the bucket does beside its work.
@@ -302,12 +302,12 @@ impl Stage for Objects {
         let touch = command::Touch { upload, writer };
         self.execute(upload.link(), touch).await?;
         if self.is_recorded(&chunk) {
-            return Ok(Kept::Recorded);
+            return Ok(chunk.of_recorded().map(|()| Kept::Recorded)?);
         }
         let place = (chunk.upload, chunk.n);
         let held = self.staged.borrow().get(&place).map_or(0, Vec::len);
         let mut turn = Turn::take(&Turns::default(), chunk)?;
-        turn.admit(held as u64, 0, || false)?;
+        turn.admit(held as u64, 0)?;
         let come = match body {
             Some(body) => body.read().await.0.concat(),
             None => Vec::new(),
@@ -318,18 +318,16 @@ impl Stage for Objects {
         Ok(Kept::Staged(bytes.len() as u64))
     }
 
-    async fn begin(&self, chunk: Chunk) -> Result<Begun<Flow<Vec<u8>>>, Failure> {
-        let nothing = Chunk { length: 0, ..chunk };
-        match self.stage(nothing, None).await? {
-            Kept::Recorded => Ok(Begun::Recorded),
-            Kept::Staged(held) => {
-                let begun = self.staged(chunk.upload, chunk.n, held).await?;
-                Ok(Begun::From(begun))
-            }
+    async fn begin(&self, chunk: Chunk) -> Result<Flow<Vec<u8>>, Failure> {
+        if self.is_recorded(&chunk) {
+            chunk.of_recorded()?;
         }
+        let nothing = Chunk { length: 0, ..chunk };
+        let held = self.stage(nothing, None).await?.bytes(chunk.part_len);
+        self.staged(chunk.upload, chunk.n, held).await
     }
 
-    async fn lease(&self, _: Lease) -> Result<LeaseAnswer, Failure> {
+    async fn lease(&self, _: Lease, _: Option<Chunk>) -> Result<LeaseAnswer, Failure> {
         std::future::pending().await
     }
 

@@ -32,7 +32,7 @@ use crate::link::state::{LinkState, UploadState};
 use crate::link::work::{due, next_alarm};
 use crate::ports::{Failure, Links as _};
 use crate::service::Service;
-use crate::upload::parts::Sent;
+use crate::upload::receive::Held;
 use crate::upload::serial::Grown;
 
 const START: Timestamp = Timestamp::from_secs(1_795_000_000);
@@ -285,16 +285,16 @@ impl Model {
     fn acknowledge(&mut self, whose: usize, answer: &Result<Answered, Failure>) {
         let (files, acknowledged) = (&mut self.files, &mut self.acknowledged);
         match answer {
-            Ok(Answered::File(found) | Answered::Part(_, _, Sent::File(found))) => {
+            Ok(Answered::File(found) | Answered::Part(_, _, Held::File(found))) => {
                 files.insert((found.file.id, whose));
             }
             Ok(Answered::Announced(upload)) => {
                 self.announced.entry(upload.id).or_default().insert(whose);
             }
-            Ok(Answered::Part(upload, n, Sent::Part)) => {
+            Ok(Answered::Part(upload, n, Held::Part)) => {
                 acknowledged.entry(*upload).or_default().parts.insert(*n);
             }
-            Ok(Answered::Part(upload, n, Sent::Staged(offset))) => {
+            Ok(Answered::Part(upload, n, Held::Staged(offset))) => {
                 let held = acknowledged.entry(*upload).or_default();
                 let staged = held.staged.entry(*n).or_default();
                 *staged = (*staged).max(*offset);

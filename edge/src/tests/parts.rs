@@ -7,7 +7,7 @@ use super::*;
 
 impl Large {
     /// Sends a chunk of part 1, which has this digest as is said; its body may be cut.
-    fn chunk(&self, said: Sha256, offset: u64, length: u64, body: &[u8]) -> Result<Sent, Failure> {
+    fn chunk(&self, said: Sha256, offset: u64, length: u64, body: &[u8]) -> Result<Held, Failure> {
         let (ticket, feed) = (self.ticket(), Bytes::new(body.to_vec()));
         let service = &self.edge.service;
         block_on(service.put_part(&ticket, part(1, said), Some(offset), length, feed))
@@ -24,18 +24,18 @@ impl Large {
             let body = &part[offset..offset + arrives];
             self.chunk(self.parts[0], offset as u64, length as u64, body)
         };
-        assert_eq!(chunk(0, 1000, 700), Ok(Sent::Staged(700)));
+        assert_eq!(chunk(0, 1000, 700), Ok(Held::Staged(700)));
         let elsewhere = chunk(1000, 500, 500);
         assert_eq!(refusal(elsewhere), ProblemCode::OffsetDiffers);
-        assert_eq!(chunk(700, 300, 300), Ok(Sent::Staged(1000)));
+        assert_eq!(chunk(700, 300, 300), Ok(Held::Staged(1000)));
         let rest = part.len() - 1000;
         assert_eq!(
             refusal(chunk(1000, rest + 1, 0)),
             ProblemCode::PartSizeWrong
         );
         // The chunk that ends the part is cut too.
-        assert_eq!(chunk(1000, rest, 500), Ok(Sent::Staged(1500)));
-        assert_eq!(chunk(1500, rest - 500, rest - 500), Ok(Sent::Part));
+        assert_eq!(chunk(1000, rest, 500), Ok(Held::Staged(1500)));
+        assert_eq!(chunk(1500, rest - 500, rest - 500), Ok(Held::Part));
         assert_eq!(self.staged_parts(), 0);
     }
 }
@@ -97,10 +97,10 @@ fn where_memory_is_short_parts_go_by_way_of_the_rows() {
         block_on(service.put_part(&ticket, sent, offset, length, feed))
     };
     let size = large.part(1).len();
-    assert_eq!(send(1, 0, 700), Ok(Sent::Staged(700)));
-    assert_eq!(send(1, 700, 800), Ok(Sent::Staged(1500)));
-    assert_eq!(send(1, 1500, size - 1500), Ok(Sent::Part));
-    assert_eq!(send(2, 0, size), Ok(Sent::Part));
+    assert_eq!(send(1, 0, 700), Ok(Held::Staged(700)));
+    assert_eq!(send(1, 700, 800), Ok(Held::Staged(1500)));
+    assert_eq!(send(1, 1500, size - 1500), Ok(Held::Part));
+    assert_eq!(send(2, 0, size), Ok(Held::Part));
     assert_eq!((large.staged_parts(), large.known().parts.len()), (0, 2));
     large.stored();
 }
@@ -112,25 +112,29 @@ fn a_whole_part_that_is_cut_counts_as_far_as_it_came() {
     let feed = Bytes::new(large.part(1)[..700].to_vec());
     let length = large.part(1).len() as u64;
     let put = service.put_part(&ticket, part(1, large.parts[0]), None, length, feed);
-    assert_eq!(block_on(put), Ok(Sent::Staged(700)));
+    assert_eq!(block_on(put), Ok(Held::Staged(700)));
     assert_eq!(large.known().staged, [StagedPart { n: 1, offset: 700 }]);
     large.stored();
 }
 
-/// The page sent the part again from its beginning, since the edge refused the chunk with offset 0.
 #[test]
-fn a_chunk_of_a_part_that_another_request_made_whole_is_answered_as_held() {
+fn bytes_of_a_part_that_another_request_made_whole_are_refused_with_its_end_where_it_is_held() {
     let large = Large::new();
     large.send_part_1_in_chunks();
     let late = |said, offset| large.chunk(said, offset, 9, &[7; 9]);
+    let size = large.part(1).len() as u64;
     for offset in [1000, 0] {
-        assert_eq!(late(large.parts[0], offset), Ok(Sent::Part));
+        match late(large.parts[0], offset) {
+            Err(Failure::Refused(problem)) => assert_eq!(problem.offset, Some(size)),
+            other => panic!("{other:?}"),
+        }
     }
+    assert_eq!(large.chunk(large.parts[0], size, 0, &[]), Ok(Held::Part));
     assert_eq!(large.staged_parts(), 0);
     // Of another file, the part is taken anew.
     let other = Sha256::of(b"another file's part");
     assert_eq!(refusal(late(other, 1000)), ProblemCode::OffsetDiffers);
-    assert_eq!(late(other, 0), Ok(Sent::Staged(9)));
+    assert_eq!(late(other, 0), Ok(Held::Staged(9)));
     large.stored();
 }
 
@@ -139,7 +143,7 @@ fn a_beginning_of_another_file_is_not_joined() {
     let large = Large::new();
     let other = Sha256::of(b"another file's part");
     let first = large.chunk(other, 0, 9, b"%PDF-9.9\n");
-    assert_eq!(first, Ok(Sent::Staged(9)));
+    assert_eq!(first, Ok(Held::Staged(9)));
     assert_eq!(large.known().staged, [StagedPart { n: 1, offset: 9 }]);
     let rest = &large.part(1)[9..];
     let joined = large.chunk(large.parts[0], 9, rest.len() as u64, rest);

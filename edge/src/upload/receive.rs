@@ -5,24 +5,29 @@
 //! what arrived before a cut counts. What is on its way into R2 is kept in memory meanwhile, and staged when it
 //! does not get there, when somebody asks how far the upload is, and when nothing more comes for a while.
 
+use core::cell::Cell;
 use core::future::pending;
+use core::pin::pin;
 use core::time::Duration;
 
 use chatlift_shared::api::CompleteUpload;
 use chatlift_shared::digest::Sha256;
-use chatlift_shared::limits::part_len;
+use chatlift_shared::limits::{part_count, part_len};
 use chatlift_shared::{AppId, Problem, ProblemCode, UploadId};
+use futures_channel::oneshot::channel;
+use futures_util::future::{Either, select};
 
 use super::source::Source;
+use super::ticket::Ticket;
 use crate::link::command;
 use crate::link::flow::{Segment, Way};
 use crate::link::key::object_key;
 use crate::link::lease::{Holder, Lease, LeaseAnswer};
 use crate::link::reply::{FoundFile, Sealing};
 use crate::link::serial;
-use crate::link::stage::Chunk;
+use crate::link::stage::{Chunk, offset_differs};
 use crate::link::state::{Multipart, Part};
-use crate::ports::{Begun, Bucket, BucketError, Failure, Feed, Kept, Links, Put, Stage, World};
+use crate::ports::{Bucket, BucketError, Failure, Feed, Kept, Links, Put, Stage, World};
 use crate::service::Service;
 
 /// Bytes on their way from which on a lease is held for them. Fewer are sent again sooner than the link
@@ -32,6 +37,17 @@ const LEASED_MIN: u64 = 512 * 1024;
 /// How long nothing may come of a part before what came is staged: a network that goes away without a word
 /// must not hide it.
 const STALL: Duration = Duration::from_secs(1);
+
+/// A part, as its sender tells of it.
+#[derive(Clone, Copy, Debug)]
+pub struct SentPart {
+    /// Part number, from 1.
+    pub n: u64,
+    /// Digest of the whole part, if the sender knows it.
+    pub sha256: Option<Sha256>,
+    /// What to complete the upload with, if this is the last of its parts to be there.
+    pub complete: Option<CompleteUpload>,
+}
 
 /// The upload that the bytes of a request are for.
 #[derive(Clone, Debug)]
@@ -60,7 +76,7 @@ pub(super) enum By {
 
 /// What is held of a part once bytes of it have come.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Held {
+pub enum Held {
     /// So many bytes of its beginning are staged.
     Staged(u64),
     /// R2 has the part.
@@ -104,6 +120,61 @@ where
     B: Bucket,
     W: World,
 {
+    /// Takes a part, or a chunk of one that begins at `offset`, and makes the upload a file if that is asked
+    /// for and it was the last. `length` is the body's; the ticket was verified by the caller.
+    ///
+    /// No Durable Object is asked before the bytes of a whole part flow.
+    ///
+    /// # Errors
+    /// `part-out-of-range`, `part-size-wrong`, `digest-mismatch`, `digest-missing` where a chunk ends its
+    /// part, `offset-differs` with the right offset; what the link refuses; with the last part as
+    /// [`Self::complete`]. An upload that cannot be completed with what the sender says has its part all the
+    /// same, and `complete` tells why.
+    pub async fn put_part(
+        &self,
+        ticket: &Ticket,
+        part: SentPart,
+        offset: Option<u64>,
+        length: u64,
+        feed: impl Feed<Body = B::Body>,
+    ) -> Result<Held, Failure> {
+        let (n, part_len) = part_of(ticket, part.n)?;
+        let begin = offset.unwrap_or_default();
+        let end = begin.saturating_add(length);
+        match offset {
+            None if length != part_len => return Err(part_size_wrong(part.n, part_len).into()),
+            _ => {}
+        }
+        let segment = Segment {
+            n,
+            begin,
+            length,
+            part_len,
+            way: match length > 0 && end == part_len {
+                true => Way::Straight,
+                false => Way::Staged,
+            },
+        };
+        let multipart = Multipart {
+            r2_upload_id: ticket.r2_upload_id.clone(),
+            part_size: ticket.part_size,
+            alone: false,
+        };
+        let target = Target {
+            app: &ticket.app,
+            upload: ticket.upload,
+            multipart: &multipart,
+            size: ticket.size,
+            by: By::Parts {
+                sha256: part.sha256,
+                complete: part.complete,
+            },
+            counts: true,
+        };
+        let mut source = Source::of(feed);
+        self.receive(&target, segment, &mut source).await
+    }
+
     /// Takes the next bytes of a request, of one part.
     ///
     /// # Errors
@@ -119,11 +190,7 @@ where
         let before = match (segment.way, segment.begin) {
             (Way::Staged, _) => None,
             (Way::Straight, 0) => Some(None),
-            (Way::Straight, begin) => match self.links.begin(chunk).await? {
-                Begun::From(staged) => Some(Some((staged, begin))),
-                // It is drained as it is staged.
-                Begun::Recorded => None,
-            },
+            (Way::Straight, begin) => Some(Some((self.links.begin(chunk).await?, begin))),
         };
         if let Some(before) = before
             && let Some(held) = self.stream(target, chunk, before, source).await?
@@ -133,7 +200,9 @@ where
         self.stage(target, chunk, source).await
     }
 
-    /// Streams bytes that end their part into R2; `None` where memory to keep them is short.
+    /// Streams bytes that end their part into R2; `None` where memory to keep them is short. Bytes that are held
+    /// already are refused as soon as that is known: a browser may send a request again from its first byte
+    /// whose connection broke (RFC 9110 section 9.2.2), and does so without telling the page.
     async fn stream<F: Feed<Body = B::Body>>(
         &self,
         target: &Target<'_>,
@@ -147,8 +216,17 @@ where
             n: chunk.n,
             holder: self.world.random(),
         };
+        let (refuse, refused) = channel();
+        let (comes, refuse) = (Cell::new(Some(chunk)), Cell::new(Some(refuse)));
         let holder = Holder {
-            asked: async || self.asked(lease, chunk.length).await,
+            asked: async || {
+                let held = self.asked(lease, chunk.length, comes.take()).await;
+                if let (Some(held), Some(refuse)) = (held, refuse.take()) {
+                    // Whoever streams listens as long as it streams.
+                    let _ = refuse.send(held);
+                    pending().await
+                }
+            },
             pause: async |time| self.world.pause(time).await,
             stall: Some(STALL),
         };
@@ -167,8 +245,15 @@ where
             staged = Some(kept);
             more
         };
-        let taken = source.take_kept(before, chunk.length, put, holder, yields, spill);
-        let error = match taken.await {
+        let taken = {
+            let taken = source.take_kept(before, chunk.length, put, holder, yields, spill);
+            match select(pin!(taken), refused).await {
+                Either::Left((taken, _)) => taken,
+                Either::Right((Ok(held), _)) => return Err(offset_differs(held).into()),
+                Either::Right((Err(_), taken)) => taken.await,
+            }
+        };
+        let error = match taken {
             None => return Ok(None),
             Some(Ok(put)) => return self.record(target, chunk.n, put).await.map(Some),
             Some(Err(error)) => error,
@@ -226,14 +311,15 @@ where
     }
 
     /// Is done when somebody waits for what has come of a part of which `length` bytes are on their
-    /// way.
-    async fn asked(&self, lease: Lease, length: u64) {
+    /// way, or with how many bytes of it were held when it came.
+    async fn asked(&self, lease: Lease, length: u64, mut comes: Option<Chunk>) -> Option<u64> {
         if length < LEASED_MIN {
             return pending().await;
         }
         loop {
-            match self.links.lease(lease).await {
-                Ok(LeaseAnswer::Collect) => return,
+            match self.links.lease(lease, comes.take()).await {
+                Ok(LeaseAnswer::Collect) => return None,
+                Ok(LeaseAnswer::Held(held)) => return Some(held),
                 Ok(LeaseAnswer::Renew) => {}
                 // What is sent again then is the price of an object that cannot be reached.
                 Err(_) => return pending().await,
@@ -338,4 +424,26 @@ pub(super) fn ended_early() -> Problem {
     Problem::new(ProblemCode::InvalidRequest)
         .field("Content-Length")
         .detail("The body ended before its announced length.")
+}
+
+/// The number of a part, checked against the ticket, and its length in bytes.
+///
+/// # Errors
+/// `part-out-of-range` with the number of parts.
+fn part_of(ticket: &Ticket, n: u64) -> Result<(u16, u64), Problem> {
+    let part = part_len(ticket.size, ticket.part_size, n).zip(u16::try_from(n).ok());
+    let (length, n) = part.ok_or_else(|| {
+        Problem::new(ProblemCode::PartOutOfRange)
+            .field("part number")
+            .limit(part_count(ticket.size, ticket.part_size))
+    })?;
+    Ok((n, length))
+}
+
+/// The problem of a whole part of another length than it has.
+fn part_size_wrong(n: u64, length: u64) -> Problem {
+    Problem::new(ProblemCode::PartSizeWrong)
+        .field("Content-Length")
+        .limit(length)
+        .detail(format!("Part {n} has {length} bytes."))
 }

@@ -14,7 +14,7 @@ use crate::link::decide::Decide;
 use crate::link::lease::{Lease, LeaseAnswer};
 use crate::link::message::For;
 use crate::link::stage::Chunk;
-use crate::ports::{Begun, Failure, Kept, Links, Stage};
+use crate::ports::{Failure, Kept, Links, Stage};
 
 /// Stubs of the objects that are bound as `LINKS`, each named by its link's id.
 #[derive(Debug)]
@@ -146,20 +146,18 @@ impl Stage for Stubs {
         kept(&mut response).await
     }
 
-    async fn begin(&self, chunk: Chunk) -> Result<Begun<ReadableStream>, Failure> {
+    async fn begin(&self, chunk: Chunk) -> Result<ReadableStream, Failure> {
         let request = request_about(PATH_BEGIN, &chunk, None)?;
         let mut response = self.send(chunk.upload.link(), request).await?;
         if response.headers().has(HEADER_PART).unwrap_or(false) {
-            return stream_of(response).map(Begun::From);
+            return stream_of(response);
         }
-        match kept(&mut response).await? {
-            Kept::Recorded => Ok(Begun::Recorded),
-            Kept::Staged(_) => Err(Failure::Broken("link object: no staged part".to_owned())),
-        }
+        kept(&mut response).await?;
+        Err(Failure::Broken("link object: no staged part".to_owned()))
     }
 
-    async fn lease(&self, lease: Lease) -> Result<LeaseAnswer, Failure> {
-        let request = request_about(PATH_LEASE, &lease, None)?;
+    async fn lease(&self, lease: Lease, comes: Option<Chunk>) -> Result<LeaseAnswer, Failure> {
+        let request = request_about(PATH_LEASE, &(lease, comes), None)?;
         let mut response = self.send(lease.upload.link(), request).await?;
         response.json().await.map_err(broken("link object"))
     }

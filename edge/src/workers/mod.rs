@@ -55,8 +55,10 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
         },
     };
     let call = runtime::request(&request).map_err(|e| worker::Error::RustError(e.reason()))?;
-    let mut response = runtime::response(http::serve(&bindings, call).await)?;
-    if let Some(body) = request.inner().body() {
+    let response = http::serve(&bindings, call).await;
+    let unread = response.extensions().get::<http::Unread>().is_some();
+    let mut response = runtime::response(response)?;
+    if let Some(body) = request.inner().body().filter(|_| !unread) {
         read::drain(&body).await;
     }
     if faults {

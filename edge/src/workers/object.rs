@@ -130,7 +130,10 @@ impl LinkObject {
                 let chunk: Chunk = links::argument(&request)?;
                 return stage::beginning(self.state.storage(), chunk, chunk.part_len);
             }
-            links::PATH_LEASE => return self.lease(links::argument(&request)?).await,
+            links::PATH_LEASE => {
+                let (lease, comes) = links::argument(&request)?;
+                return self.lease(lease, comes).await;
+            }
             links::PATH_LEASE_END => {
                 self.leases.borrow_mut().end(links::argument(&request)?);
                 return Response::empty();
@@ -145,7 +148,7 @@ impl LinkObject {
             None => None,
         };
         if let Some(upload) = collects {
-            self.collect(upload).await;
+            self.collect(upload, None).await;
         }
         self.load_known()?;
         let allowed = owner.map_or(Ok(()), |owner| owner.check(self.cached.borrow().as_ref()));
@@ -181,8 +184,15 @@ impl LinkObject {
         storage.delete_all().await
     }
 
-    /// Holds a lease until somebody asks for what its holder has.
-    async fn lease(&self, lease: Lease) -> Result<Response> {
+    /// Holds a lease until somebody asks for what its holder has. One that `comes` and of which more is held
+    /// than is before it holds none.
+    async fn lease(&self, lease: Lease, comes: Option<Chunk>) -> Result<Response> {
+        if let Some(chunk) = comes {
+            self.collect(chunk.upload, Some(chunk.n)).await;
+            if let Some(held) = self.is_held(&chunk)? {
+                return Response::from_json(&LeaseAnswer::Held(held));
+            }
+        }
         let asked = self.leases.borrow_mut().hold(lease);
         let asked = match select(asked, Delay::from(LEASED_FOR)).await {
             Either::Left((Ok(()), _)) => LeaseAnswer::Collect,
@@ -193,9 +203,23 @@ impl LinkObject {
         Response::from_json(&asked)
     }
 
-    /// Has the holders of leases stage the bytes that they have of an upload, and waits until they have.
-    async fn collect(&self, upload: UploadId) {
-        let waits = self.leases.borrow_mut().ask(upload);
+    /// How many bytes of its part are held, if a chunk brings some of them to an upload that takes bytes.
+    fn is_held(&self, chunk: &Chunk) -> Result<Option<u64>> {
+        let (upload, writer) = (chunk.upload, chunk.writer);
+        if self.execute(command::Touch { upload, writer })?.is_err() {
+            return Ok(None);
+        }
+        let held = match self.is_recorded(chunk)? {
+            true => chunk.part_len,
+            false => stage::staged(&self.state.storage(), upload, chunk.n)?,
+        };
+        Ok((held > chunk.offset).then_some(held))
+    }
+
+    /// Has the holders of leases stage the bytes that they have of an upload, or of part `n` alone, and waits
+    /// until they have.
+    async fn collect(&self, upload: UploadId, n: Option<u16>) {
+        let waits = self.leases.borrow_mut().ask(upload, n);
         if !waits.is_empty() {
             select(join_all(waits), Delay::from(COLLECTED_WITHIN)).await;
         }
@@ -241,7 +265,7 @@ impl LinkObject {
     /// also when the stream breaks off, so a cut costs nothing that had arrived.
     async fn stage(&self, request: Request) -> Result<Response> {
         let chunk: Chunk = links::argument(&request)?;
-        let answer = match self.take_over(chunk)? {
+        let answer = match self.take_over(chunk).await? {
             Ok(Some(keeper)) => match keeper.keep(reader(&request)?, &self.leases).await? {
                 // Another request made the part whole while this one arrived.
                 Err(problem)
@@ -252,13 +276,7 @@ impl LinkObject {
                 }
                 kept => kept.map(Kept::Staged),
             },
-            Ok(None) => {
-                // Its connection is of no use for a next request while some of the body is unread.
-                if let Some(mut reader) = reader(&request)? {
-                    while let Ok(Some(_)) = reader.next().await {}
-                }
-                Ok(Kept::Recorded)
-            }
+            Ok(None) => Ok(Kept::Recorded),
             Err(problem) => Err(problem),
         };
         self.tell_kept(&answer).await
@@ -267,7 +285,7 @@ impl LinkObject {
     /// Takes a part over for a chunk that ends it, and answers with what is held before that chunk.
     async fn begin(&self, request: &Request) -> Result<Response> {
         let chunk: Chunk = links::argument(request)?;
-        let answer = match self.take_over(chunk)? {
+        let answer = match self.take_over(chunk).await? {
             Ok(Some(_)) => {
                 let mut held = stage::beginning(self.state.storage(), chunk, chunk.offset)?;
                 held.headers_mut().set(links::HEADER_PART, "1")?;
@@ -286,13 +304,19 @@ impl LinkObject {
         Response::from_bytes(serde_json::to_vec(kept)?)
     }
 
-    /// What keeps a chunk from here on; `None` where the part is recorded, so that there is nothing
-    /// to keep.
-    fn take_over(&self, chunk: Chunk) -> Result<core::result::Result<Option<Keeper>, Problem>> {
+    /// What keeps a chunk from here on, after what whoever kept the part before has put away; `None` where the
+    /// part is recorded, so that there is nothing to keep.
+    async fn take_over(
+        &self,
+        chunk: Chunk,
+    ) -> Result<core::result::Result<Option<Keeper>, Problem>> {
         let upload = chunk.upload;
         let writer = chunk.writer;
+        if chunk.takes_over() {
+            self.collect(upload, Some(chunk.n)).await;
+        }
         match self.execute(command::Touch { upload, writer })? {
-            Ok(()) if self.is_recorded(&chunk)? => Ok(Ok(None)),
+            Ok(()) if self.is_recorded(&chunk)? => Ok(chunk.of_recorded().map(|()| None)),
             Ok(()) => Ok(self.keeper(chunk)?.map(Some)),
             Err(problem) => Ok(Err(problem)),
         }

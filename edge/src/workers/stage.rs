@@ -24,7 +24,7 @@ struct End {
 }
 
 /// How many bytes of a part are staged.
-fn staged(storage: &Storage, upload: UploadId, n: u16) -> Result<u64> {
+pub(super) fn staged(storage: &Storage, upload: UploadId, n: u16) -> Result<u64> {
     // Rows follow each other without a gap, so the last one tells.
     let last: Vec<End> = storage
         .sql()
@@ -90,9 +90,7 @@ impl Keeper {
             Err(problem) => return Ok(Err(problem)),
         };
         let held = staged(&storage, chunk.upload, chunk.n)?;
-        let begins_row =
-            chunk.offset < held && row(&storage, chunk.upload, chunk.n, chunk.offset)?.is_some();
-        let admitted = turn.admit(held, rows(&storage)?, || begins_row);
+        let admitted = turn.admit(held, rows(&storage)?);
         Ok(admitted.map(|()| Self {
             storage,
             cached,

@@ -73,9 +73,9 @@ fn the_pdf_is_its_only_file(app: &App, link: &Link) {
     );
 }
 
-/// What a connection holds beside the line, in bytes: the queue of the network, and four sockets on the way to
-/// the edge, those of wrangler's own proxy among them.
-const HELD: u64 = 64 * 1024 + 4 * 128 * 1024;
+/// What a connection holds beside the line, in bytes: the queue of the network, and two sockets on the way to
+/// the edge.
+const HELD: u64 = 64 * 1024 + 2 * 128 * 1024;
 
 /// At most a hundredth of the file came twice, and what each of the two requests of the page before had on its
 /// way: it comes after the next page was told what is staged. What never came is nobody's to keep.

@@ -34,7 +34,7 @@ const WRONG_KEY: &str = "clk_Kurkuma4716Kurkuma4716Kurkuma4716Kurkuma471";
 /// Shortest piece of a secret that must not be seen.
 const PIECE: usize = 10;
 
-/// The lines that the worker wrote: of the others, wrangler's own of each request hold its address.
+/// The lines that the edge wrote, without those of what runs it.
 fn lines(edge: &Edge) -> Vec<Value> {
     let log = edge.log();
     log.lines()
@@ -46,14 +46,6 @@ fn lines(edge: &Edge) -> Vec<Value> {
 fn told(edge: &Edge, event: &str) -> Vec<Value> {
     let all = lines(edge).into_iter();
     all.filter(|line| line["event"] == event).collect()
-}
-
-/// What the program printed, without the lines in which wrangler, which is no part of what is
-/// deployed, names each request.
-fn printed(edge: &Edge) -> String {
-    let requests = |line: &&str| !line.contains("[wrangler:info]");
-    let log = edge.log();
-    log.lines().filter(requests).collect::<Vec<_>>().join("\n")
 }
 
 /// Every piece of a secret, without what it shares with an id that may be told.
@@ -250,7 +242,7 @@ fn the_log_leads_to_each_failure_and_tells_nothing_that_was_sent() {
     let wrong = |l: &&Value| l["code"] == "password-wrong" && l["link"] == locked.id.to_string();
     assert!(refusals.iter().any(|l| wrong(&l)), "{refusals:#?}");
 
-    let printed = printed(&stage.edge);
+    let printed = stage.edge.log();
     for sent in [
         "zimtschnecke",
         "张三",

@@ -56,6 +56,7 @@ fn how_far_an_upload_is_can_be_read_while_it_is_under_way() {
     let first = file.read(0, upload.part_size);
     assert_eq!(page.send_part(&upload, 1, &first).status, 204);
     assert_eq!(held(), upload.part_size);
+    let upload = page.announce_random("video.mp4", file);
     assert_eq!(page.send_parts(&upload, file).len(), 3);
     assert_eq!(held(), file.size);
 }

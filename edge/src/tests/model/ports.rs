@@ -26,7 +26,7 @@ use crate::link::stage;
 use crate::link::stage::{Chunk, Turn, Turns};
 use crate::link::state::LinkState;
 use crate::link::work::Send;
-use crate::ports::{Begun, Directory, Failure, Kept, Links, Stage, Webhooks, World};
+use crate::ports::{Directory, Failure, Kept, Links, Stage, Webhooks, World};
 use crate::tests::flow::Flow;
 
 /// How often a command is looked at again that waits for the holders of leases, before it goes on
@@ -131,17 +131,31 @@ impl Machine {
         Ok(decision.reply)
     }
 
+    /// Has the holders of leases put away what they have, and waits for them a while.
+    async fn collect(&self, upload: UploadId, n: Option<u16>) {
+        let mut waits = self.leases.borrow_mut().ask(upload, n);
+        for _ in 0..COLLECTED_WITHIN {
+            waits.retain_mut(|wait| matches!(wait.try_recv(), Ok(None)));
+            if waits.is_empty() {
+                break;
+            }
+            pause().await;
+        }
+    }
+
     /// The turn of a chunk, where there is something of it to keep.
-    fn take_over(&self, chunk: Chunk) -> Result<Option<Keeper<'_>>, Failure> {
+    async fn take_over(&self, chunk: Chunk) -> Result<Option<Keeper<'_>>, Failure> {
         let upload = chunk.upload;
         let writer = chunk.writer;
+        if chunk.takes_over() {
+            self.collect(upload, Some(chunk.n)).await;
+        }
         self.run(upload.link(), command::Touch { upload, writer })?;
         if self.is_recorded(&chunk) {
-            return Ok(None);
+            return Ok(chunk.of_recorded().map(|()| None)?);
         }
         let mut turn = Turn::take(&self.turns, chunk)?;
-        let begins_row = self.draw(2) == 0;
-        turn.admit(self.staged_len(&chunk), 0, || begins_row)?;
+        turn.admit(self.staged_len(&chunk), 0)?;
         let machine = self;
         Ok(Some(Keeper { machine, turn }))
     }
@@ -223,14 +237,7 @@ impl Links for Port {
         let state = self.0.link.borrow().get(&link).cloned();
         let collects = state.and_then(|state| command.collects(&state));
         if let Some(upload) = collects {
-            let mut waits = self.0.leases.borrow_mut().ask(upload);
-            for _ in 0..COLLECTED_WITHIN {
-                waits.retain_mut(|wait| matches!(wait.try_recv(), Ok(None)));
-                if waits.is_empty() {
-                    break;
-                }
-                pause().await;
-            }
+            self.0.collect(upload, None).await;
         }
         let releases = command.releases();
         let answer = self.0.run(link, command);
@@ -253,7 +260,7 @@ impl Stage for Port {
         if self.0.fails() {
             return Err(Failure::Away("stage".into()));
         }
-        let kept = match self.0.take_over(chunk)? {
+        let kept = match self.0.take_over(chunk).await? {
             None => Ok(Kept::Recorded),
             Some(keeper) => match keeper.keep(body).await {
                 Err(Failure::Refused(problem))
@@ -268,23 +275,32 @@ impl Stage for Port {
         kept
     }
 
-    async fn begin(&self, chunk: Chunk) -> Result<Begun<Body>, Failure> {
+    async fn begin(&self, chunk: Chunk) -> Result<Body, Failure> {
         pause().await;
-        let begun = match self.0.take_over(chunk)? {
-            None => Begun::Recorded,
-            Some(_) => {
-                let staged = self.0.staged.borrow();
-                let part = staged.get(&(chunk.upload, chunk.n));
-                let before = part.cloned().unwrap_or_default();
-                Begun::From(Flow::of(vec![before.slice(0, chunk.offset)]))
-            }
+        self.0.take_over(chunk).await?;
+        let before = {
+            let staged = self.0.staged.borrow();
+            let part = staged.get(&(chunk.upload, chunk.n));
+            part.cloned().unwrap_or_default()
         };
         pause().await;
-        Ok(begun)
+        Ok(Flow::of(vec![before.slice(0, chunk.offset)]))
     }
 
-    async fn lease(&self, lease: Lease) -> Result<LeaseAnswer, Failure> {
+    async fn lease(&self, lease: Lease, comes: Option<Chunk>) -> Result<LeaseAnswer, Failure> {
         pause().await;
+        if let Some(chunk) = comes {
+            self.0.collect(lease.upload, Some(lease.n)).await;
+            let (upload, writer) = (chunk.upload, chunk.writer);
+            let takes = self.0.run(upload.link(), command::Touch { upload, writer });
+            let held = match self.0.is_recorded(&chunk) {
+                true => chunk.part_len,
+                false => self.0.staged_len(&chunk),
+            };
+            if takes.is_ok() && held > chunk.offset {
+                return Ok(LeaseAnswer::Held(held));
+            }
+        }
         let asked = self.0.leases.borrow_mut().hold(lease);
         match asked.await {
             Ok(()) => Ok(LeaseAnswer::Collect),

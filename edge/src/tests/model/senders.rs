@@ -20,7 +20,7 @@ use crate::link::serial::{Protocol, Role, SerialView};
 use crate::ports::{Failure, Links as _};
 use crate::service::Service;
 use crate::upload::open::Joins;
-use crate::upload::parts::{Sent, SentPart};
+use crate::upload::receive::{Held, SentPart};
 use crate::upload::serial::{Append, Grown, NewSerial};
 use crate::upload::ticket::Ticket;
 
@@ -49,7 +49,7 @@ pub(super) const DIALECTS: [Dialect; 4] = [
 #[derive(Debug)]
 pub(super) enum Answered {
     Announced(OpenUpload),
-    Part(UploadId, u16, Sent),
+    Part(UploadId, u16, Held),
     Serial(Box<SerialView>),
     Grown(UploadId, Grown),
     File(Box<FoundFile>),
@@ -122,7 +122,7 @@ impl Sender {
                 self.staged = upload.staged.iter().map(|s| (s.n, s.offset)).collect();
                 self.announced = Some(upload.clone());
             }
-            Ok(Answered::Part(_, n, Sent::Staged(offset))) => {
+            Ok(Answered::Part(_, n, Held::Staged(offset))) => {
                 self.staged.insert(*n, *offset);
             }
             Ok(Answered::Serial(view)) => self.serial = Some((view.id, view.offset)),

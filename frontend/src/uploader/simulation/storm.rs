@@ -17,8 +17,9 @@ const RATE: f64 = 2_500.0;
 const ROUND_TRIP_MS: f64 = 50.0;
 
 /// Requests in any minute that bring nothing, at most: while waits are kept, and while a device or a
-/// person cuts each short as soon as that is allowed, once in a second.
-const REQUESTS_IN_VAIN: (usize, usize) = (60, 120);
+/// person cuts each short as soon as that is allowed, once in a second. A try is a question and a chunk on
+/// each of three connections.
+const REQUESTS_IN_VAIN: (usize, usize) = (120, 240);
 
 /// Bytes sent for each byte that the edge came to hold, at most, beside a first chunk for each request.
 const BYTES_PER_BYTE: f64 = 6.0;
@@ -75,7 +76,8 @@ struct Toll {
 }
 
 impl Toll {
-    /// The most requests within a minute, beside one for each [`CHUNK_MIN`] that the edge came to hold in it.
+    /// The most requests within a minute, beside two for each [`CHUNK_MIN`] that the edge came to hold in it: what
+    /// brought it, and the question how much of it came.
     fn in_vain(&self) -> usize {
         let mut most = 0;
         let mut from = 0;
@@ -85,7 +87,7 @@ impl Toll {
             }
             // Few, far below 2^53.
             let gained = (held.saturating_sub(self.requests[from].1) / CHUNK_MIN) as usize;
-            most = most.max((at + 1 - from).saturating_sub(gained));
+            most = most.max((at + 1 - from).saturating_sub(2 * gained));
         }
         most
     }

@@ -1,4 +1,4 @@
-//! The command line of `wrangler dev`: the edge in real workerd, with nothing from outside.
+//! The command that runs the edge in real workerd, as wrangler.toml describes it, with nothing from outside.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,16 +10,15 @@ use crate::root::at;
 /// How the edge is to run.
 #[derive(Clone, Debug)]
 pub struct Edge {
-    /// Folder of wrangler.toml, with the built worker and page where it says.
+    /// Folder of wrangler.toml, with the built worker and page where that says.
     pub project: PathBuf,
     /// Port on 127.0.0.1.
     pub port: u16,
     /// Where R2 objects and Durable Objects are kept.
     pub state: PathBuf,
-    /// Where wrangler may keep what it needs for itself. Two edges must not share it: they would
-    /// find each other in wrangler's registry of local workers.
+    /// Where its temporary files go.
     pub scratch: PathBuf,
-    /// Variables that stand above those of wrangler.toml and `.dev.vars`.
+    /// Variables that stand above those of wrangler.toml, in place of `.dev.vars`.
     pub env_file: Option<PathBuf>,
 }
 
@@ -30,23 +29,14 @@ impl Edge {
         let mut command = Command::new("node");
         command
             .current_dir(&self.project)
-            .arg(at("node_modules/wrangler/bin/wrangler.js"))
-            .args(["dev", "--ip", "127.0.0.1", "--log-level", "log"])
-            .args(["--show-interactive-dev-session", "false"])
-            .args(["--inspector-port", "0"])
-            .arg("--port")
+            .arg(at("xtask/src/edge.mjs"))
             .arg(self.port.to_string())
-            .arg("--persist-to")
             .arg(&self.state)
-            // Nothing is asked, told or fetched outside of this machine.
-            .env("WRANGLER_SEND_METRICS", "false")
-            .env("CLOUDFLARE_CF_FETCH_ENABLED", "false")
+            .env("TMPDIR", &self.scratch)
             .env("CI", "1")
-            .env("NO_COLOR", "1")
-            .env("WRANGLER_REGISTRY_PATH", self.scratch.join("registry"))
-            .env("WRANGLER_LOG_PATH", self.scratch.join("logs"));
+            .env("NO_COLOR", "1");
         if let Some(file) = &self.env_file {
-            command.arg("--env-file").arg(file);
+            command.arg(file);
         }
         command
     }
