@@ -20,7 +20,7 @@ cargo xtask bench again [--mbit RATE]... [--what INTERRUPTION] [--size MB] [--mo
 
   A file is interrupted once and sent on, at once and after 2 s, at 2, 20 and 200 Mbit/s and unthrottled: its
   connections are reset, its page is reloaded, its browser is killed. Each at three seeded moments between a
-  fifth and four fifths of the file, of which the worst is printed. 10 minutes.
+  fifth and four fifths of the file, of which the worst is printed. 20 minutes.
 
   --mbit RATE    only at this rate; 0 is unthrottled
   --what WHAT    only this: Reset, Reload, Kill, TusReset
@@ -138,7 +138,7 @@ fn main() -> ExitCode {
                 wait,
                 file: Random {
                     seed: options.seed + n + what as u64 * 100 + wait.as_secs() * 10,
-                    size: options.size.unwrap_or(size(mbit)),
+                    size: options.size.unwrap_or(size(mbit, what)),
                 },
             })
         });
@@ -159,12 +159,13 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Bytes of the file: some seconds of the network.
-fn size(mbit: u64) -> u64 {
+/// Bytes of the file: as people send, and for a tus client on a slow network what one request may take.
+fn size(mbit: u64, what: Interruption) -> u64 {
     match mbit {
-        1..20 => 10_000_000,
+        1..20 if what == Interruption::TusReset => 10_000_000,
+        1..20 => 32_000_000,
         20..100 => 40_000_000,
-        _ => 60_000_000,
+        _ => 100_000_000,
     }
 }
 
