@@ -16,6 +16,7 @@ mod memory;
 mod model;
 mod parts;
 mod serial;
+mod simulation;
 mod whole;
 
 use core::time::Duration;

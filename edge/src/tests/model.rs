@@ -5,10 +5,11 @@
 
 mod books;
 mod bucket;
-mod feed;
+pub(super) mod faults;
+pub(super) mod feed;
 mod planted;
-mod ports;
-mod rope;
+pub(super) mod ports;
+pub(super) mod rope;
 mod senders;
 mod steps;
 
@@ -82,6 +83,14 @@ fn poll<T>(future: &mut Pin<Box<dyn Future<Output = T>>>) -> Option<T> {
         .as_mut()
         .poll(&mut Context::from_waker(Waker::noop()))
     {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
+    }
+}
+
+/// What a future has come to, if it has ended.
+pub(super) fn poll_once<T>(future: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+    match future.poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => Some(value),
         Poll::Pending => None,
     }

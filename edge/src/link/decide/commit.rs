@@ -6,7 +6,7 @@ use chatlift_shared::api::{LinkState as Status, PartDigests};
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::{EVENT_PARTS_MAX, part_count};
 use chatlift_shared::webhook::{EventKind, FileStored};
-use chatlift_shared::{Problem, ProblemCode, UploadId};
+use chatlift_shared::{Problem, ProblemCode, Timestamp, UploadId};
 
 use super::{Decide, PARTS_NAMED, PartWrite, Step};
 use crate::link::command::{Commit, Reopen, Reserve, Seal, SealUpload, Withdraw, Working};
@@ -228,6 +228,35 @@ impl Step<'_> {
         .map(|(id, _)| *id)
     }
 
+    /// Since when an attempt is making a file of this name and these parts, of another upload.
+    fn find_attempt_of(
+        &self,
+        upload: UploadId,
+        name: &str,
+        parts: &PartDigests,
+        size: u64,
+    ) -> Option<Timestamp> {
+        self.state.uploads.iter().find_map(|(id, row)| {
+            let UploadState::Completing {
+                since,
+                multipart: Some(_),
+                ..
+            } = &row.state
+            else {
+                return None;
+            };
+            if *id == upload || row.serial.is_some() || row.name != name || row.size != size {
+                return None;
+            }
+            let known = (self.held)(*id).parts;
+            let same = known
+                .values()
+                .map(|part| part.sha256)
+                .eq(parts.sha256.iter().copied());
+            same.then_some(*since)
+        })
+    }
+
     /// Ends a file in one request that may be this one, sent before, if nothing has come of it lately.
     /// Answers whether there was one; that it is busy while something comes.
     fn end_stalled_attempt(
@@ -321,6 +350,10 @@ impl Step<'_> {
             // The page was reloaded, and what the page before had under way was stored meanwhile.
             self.end_upload(upload);
             return self.sealed_before(known);
+        }
+        if let Some(since) = self.find_attempt_of(upload, &name, &digests, size) {
+            // Another tab sent it too: whichever is stored, the other joins it.
+            return Err(busy_since(since, self.now));
         }
         self.sealed(upload, seal.attempt, multipart, parts, None)
     }

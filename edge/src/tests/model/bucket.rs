@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chatlift_shared::digest::Sha256;
 
+use super::faults::Fault;
 use super::feed::{Body, Sending, all_of, sending};
 use super::ports::{Machine, Port, pause};
 use super::rope::Rope;
@@ -13,10 +14,10 @@ use crate::tests::flow::Flow;
 
 /// A multipart upload.
 #[derive(Debug, Default)]
-pub(super) struct R2Upload {
+pub(in crate::tests) struct R2Upload {
     /// The request that made it.
-    pub(super) by: usize,
-    pub(super) parts: BTreeMap<u16, Rope>,
+    pub(in crate::tests) by: usize,
+    pub(in crate::tests) parts: BTreeMap<u16, Rope>,
 }
 
 impl Machine {
@@ -27,12 +28,12 @@ impl Machine {
         work: impl FnOnce() -> T,
     ) -> Result<T, BucketError> {
         pause().await;
-        if self.fails() {
+        if self.fails(Fault::StoreFails) {
             return Err(r2_error(operation));
         }
         let done = work();
         pause().await;
-        if self.fails() {
+        if self.fails(Fault::StoreFailsAfter) {
             return Err(r2_error(operation));
         }
         Ok(done)
@@ -173,10 +174,16 @@ impl Bucket for Port {
         self.0.in_r2("read", read).await
     }
 
-    async fn open(&self, key: &str, _: Selection) -> Result<Option<Body>, BucketError> {
+    async fn open(&self, key: &str, what: Selection) -> Result<Option<Body>, BucketError> {
         let open = || {
             let object = self.0.objects.borrow().get(key).cloned();
-            object.map(|object| Flow::of(vec![object]))
+            object.map(|object| {
+                let chosen = match what {
+                    Selection::Whole => object,
+                    Selection::Part { offset, length } => object.slice(offset, offset + length),
+                };
+                Flow::of(vec![chosen])
+            })
         };
         self.0.in_r2("open", open).await
     }

@@ -8,10 +8,10 @@ use crate::ports::{BucketError, Failure, Feed as _, Hash, Incoming, Piece};
 use crate::tests::flow::{Coming, Flow};
 
 /// Bytes that somebody reads.
-pub(super) type Body = Flow<Rope>;
+pub(in crate::tests) type Body = Flow<Rope>;
 
 /// All of a body; `None` where it broke off.
-pub(super) async fn all_of(body: Body) -> Option<Rope> {
+pub(in crate::tests) async fn all_of(body: Body) -> Option<Rope> {
     let (pieces, whole) = body.read().await;
     let mut all = Rope::default();
     pieces.into_iter().for_each(|piece| all.append(piece));
@@ -19,11 +19,11 @@ pub(super) async fn all_of(body: Body) -> Option<Rope> {
 }
 
 /// The body of a request.
-pub(super) type Sending = Coming<Rope>;
+pub(in crate::tests) type Sending = Coming<Rope>;
 
 /// A body of these bytes, which comes in pieces, and for which there is memory or not. One that is cut breaks
 /// off at its end.
-pub(super) fn sending(port: &Port, bytes: Rope, cut: bool) -> Sending {
+pub(in crate::tests) fn sending(port: &Port, bytes: Rope, cut: bool) -> Sending {
     let keeps = port.0.draw(8) > 0;
     let pieces = stream::unfold((port.clone(), bytes), |(port, mut rest)| async move {
         // At times nothing comes for a while.
@@ -80,9 +80,9 @@ impl Hash for Rope {
 
 /// A file of a form.
 #[derive(Debug)]
-pub(super) struct FormFile {
-    pub(super) pieces: Vec<Vec<u8>>,
-    pub(super) cut: bool,
+pub(in crate::tests) struct FormFile {
+    pub(in crate::tests) pieces: Vec<Vec<u8>>,
+    pub(in crate::tests) cut: bool,
 }
 
 impl Incoming for FormFile {

@@ -5,14 +5,18 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use chatlift_shared::api::StagedPart;
 use chatlift_shared::{AppId, LinkId, Problem, Timestamp, UploadId};
 
+use futures_util::future::{join_all, select};
+
 use super::bucket::R2Upload;
+use super::faults::{Fault, Faults};
 use super::feed::Body;
 use super::rope::Rope;
 use super::steps;
@@ -22,6 +26,7 @@ use crate::link::decide::{Decide, decide};
 use crate::link::flow::Held;
 use crate::link::lease::{Lease, LeaseAnswer, Leases};
 use crate::link::listing::{Entry, Query, ShardPage};
+use crate::link::settle::Settling;
 use crate::link::stage;
 use crate::link::stage::{Chunk, Turn, Turns};
 use crate::link::state::LinkState;
@@ -33,45 +38,81 @@ use crate::tests::flow::Flow;
 /// without them.
 const COLLECTED_WITHIN: u32 = 12;
 
+/// The same where time passes by itself, as the platforms have it.
+const COLLECTED_WITHIN_TIME: Duration = Duration::from_secs(3);
+
+/// The link's object as it was deployed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::tests) struct Deployed {
+    /// Version of the messages that it takes.
+    pub(in crate::tests) version: u32,
+    /// How often it was started: what it has in memory is gone then.
+    pub(in crate::tests) started: u32,
+}
+
 #[derive(Debug)]
-pub(super) struct Machine {
-    pub(super) now: Cell<Timestamp>,
-    pub(super) dice: Cell<u64>,
-    /// Whether calls fail at times.
-    pub(super) faults: Cell<bool>,
+pub(in crate::tests) struct Machine {
+    pub(in crate::tests) now: Cell<Timestamp>,
+    /// By how many milliseconds the edge's clocks are ahead of `now`.
+    pub(in crate::tests) skew: Cell<i64>,
+    /// Who is to be woken, and when.
+    pub(in crate::tests) timers: RefCell<BTreeMap<Timestamp, Vec<Waker>>>,
+    /// Whether time passes by itself.
+    pub(in crate::tests) is_timed: Cell<bool>,
+    pub(in crate::tests) dice: Cell<u64>,
+    pub(in crate::tests) faults: Faults,
     /// The request that runs.
-    pub(super) running: Cell<usize>,
-    pub(super) link: RefCell<BTreeMap<LinkId, LinkState>>,
-    pub(super) held: RefCell<BTreeMap<UploadId, Held>>,
-    pub(super) staged: RefCell<BTreeMap<(UploadId, u16), Rope>>,
-    turns: Turns,
+    pub(in crate::tests) running: Cell<usize>,
+    /// Version of the messages of the worker that runs.
+    pub(in crate::tests) worker: Cell<u32>,
+    pub(in crate::tests) object: Cell<Deployed>,
+    /// Version of the code that wrote the link's rows.
+    pub(in crate::tests) rows: Cell<u32>,
+    /// How often the link has changed.
+    pub(in crate::tests) changes: Cell<u64>,
+    pub(in crate::tests) link: RefCell<BTreeMap<LinkId, LinkState>>,
+    pub(in crate::tests) held: RefCell<BTreeMap<UploadId, Held>>,
+    pub(in crate::tests) staged: RefCell<BTreeMap<(UploadId, u16), Rope>>,
+    turns: RefCell<Turns>,
     leases: RefCell<Leases>,
+    settling: RefCell<Rc<Settling>>,
     /// Uploads to which bytes of another file came.
-    pub(super) altered: RefCell<BTreeSet<UploadId>>,
-    pub(super) objects: RefCell<BTreeMap<String, Rope>>,
-    pub(super) multiparts: RefCell<BTreeMap<String, R2Upload>>,
-    pub(super) made: Cell<u64>,
+    pub(in crate::tests) altered: RefCell<BTreeSet<UploadId>>,
+    pub(in crate::tests) objects: RefCell<BTreeMap<String, Rope>>,
+    pub(in crate::tests) multiparts: RefCell<BTreeMap<String, R2Upload>>,
+    pub(in crate::tests) made: Cell<u64>,
     /// The events that the backend was told of.
-    pub(super) told: RefCell<BTreeSet<String>>,
-    pub(super) listed: RefCell<BTreeSet<LinkId>>,
+    pub(in crate::tests) told: RefCell<BTreeSet<String>>,
+    pub(in crate::tests) listed: RefCell<BTreeSet<LinkId>>,
 }
 
 /// A way to it.
 #[derive(Clone, Debug)]
-pub(super) struct Port(pub(super) Rc<Machine>);
+pub(in crate::tests) struct Port(pub(in crate::tests) Rc<Machine>);
 
 impl Machine {
-    pub(super) fn new(now: Timestamp) -> Self {
+    pub(in crate::tests) fn new(now: Timestamp) -> Self {
         Self {
             now: Cell::new(now),
+            skew: Cell::new(0),
+            timers: RefCell::default(),
+            is_timed: Cell::new(false),
             dice: Cell::new(1),
-            faults: Cell::new(false),
+            faults: Faults::default(),
             running: Cell::new(0),
+            worker: Cell::new(1),
+            object: Cell::new(Deployed {
+                version: 1,
+                started: 0,
+            }),
+            rows: Cell::new(1),
+            changes: Cell::new(0),
             link: RefCell::default(),
             held: RefCell::default(),
             staged: RefCell::default(),
-            turns: Turns::default(),
+            turns: RefCell::default(),
             leases: RefCell::default(),
+            settling: RefCell::default(),
             altered: RefCell::default(),
             objects: RefCell::default(),
             multiparts: RefCell::default(),
@@ -82,7 +123,7 @@ impl Machine {
     }
 
     /// A number below `end` (splitmix64).
-    pub(super) fn draw(&self, end: u64) -> u64 {
+    pub(in crate::tests) fn draw(&self, end: u64) -> u64 {
         let state = self.dice.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
         self.dice.set(state);
         let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -90,12 +131,72 @@ impl Machine {
         (mixed ^ (mixed >> 31)) % end.max(1)
     }
 
-    pub(super) fn fails(&self) -> bool {
-        self.faults.get() && self.draw(24) == 0
+    /// Whether a fault strikes here, as it does at one of `odds` places.
+    pub(in crate::tests) fn strikes(&self, fault: Fault, odds: u64) -> bool {
+        self.faults.is_on() && {
+            let drawn = self.draw(odds.saturating_mul(self.faults.rarity.get())) == 0;
+            self.faults.strikes(fault, drawn)
+        }
+    }
+
+    /// Whether a call fails here.
+    pub(in crate::tests) fn fails(&self, fault: Fault) -> bool {
+        self.strikes(fault, 24)
+    }
+
+    /// What the edge's clocks say.
+    pub(in crate::tests) fn clock(&self) -> Timestamp {
+        Timestamp::from_millis(self.now.get().millis() + self.skew.get())
+    }
+
+    /// Waits so long.
+    pub(in crate::tests) async fn sleep(&self, time: Duration) {
+        let end = self.now.get().plus(time);
+        poll_fn(|cx| {
+            if self.now.get() >= end {
+                return Poll::Ready(());
+            }
+            if self.is_timed.get() {
+                let mut timers = self.timers.borrow_mut();
+                timers.entry(end).or_default().push(cx.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Replaces the link's object, as at a deploy: what it had in memory is gone, and requests to it fail.
+    pub(in crate::tests) fn restart(&self, version: u32) {
+        let started = self.object.get().started + 1;
+        self.object.set(Deployed { version, started });
+        self.turns.replace(Turns::default());
+        self.leases.replace(Leases::default());
+        self.settling.replace(Rc::default());
+    }
+
+    /// Refuses a message of a worker of another version, or about rows of a newer one.
+    fn reach(&self) -> Result<Deployed, Failure> {
+        let object = self.object.get();
+        match object.version == self.worker.get() && self.rows.get() <= object.version {
+            true => Ok(object),
+            false => Err(Failure::Away("another version".into())),
+        }
+    }
+
+    /// Refuses an answer of an object that was replaced since it was `reached`.
+    fn is_there(&self, reached: Deployed) -> Result<(), Failure> {
+        match self.object.get() == reached {
+            true => Ok(()),
+            false => Err(Failure::Away("replaced".into())),
+        }
     }
 
     /// Carries a command out, as the object does between two waits.
-    pub(super) fn run<C: Decide>(&self, link: LinkId, command: C) -> Result<C::Reply, Problem> {
+    pub(in crate::tests) fn run<C: Decide>(
+        &self,
+        link: LinkId,
+        command: C,
+    ) -> Result<C::Reply, Problem> {
         let look = |id| {
             let mut held = self.held.borrow().get(&id).cloned().unwrap_or_default();
             let staged = self.staged.borrow();
@@ -110,7 +211,7 @@ impl Machine {
         };
         let state = self.link.borrow().get(&link).cloned();
         let message = command.clone().message().command;
-        let decision = decide(state.as_ref(), command, &look, self.now.get())?;
+        let decision = decide(state.as_ref(), command, &look, self.clock())?;
         for write in decision.change.parts {
             let mut staged = self.staged.borrow_mut();
             write.unstage(&mut staged, |bytes, begin| *bytes = bytes.slice(0, begin));
@@ -119,6 +220,11 @@ impl Machine {
         }
         if let (Some(before), Some(after)) = (&state, &decision.change.next) {
             steps::check(before, &message, after, &self.held.borrow());
+        }
+        self.changes.set(self.changes.get() + 1);
+        self.rows.set(self.object.get().version);
+        if let Some(after) = &decision.change.next {
+            self.settling.borrow().tell(state.as_ref(), after);
         }
         match decision.change.next {
             None => {
@@ -134,6 +240,11 @@ impl Machine {
     /// Has the holders of leases put away what they have, and waits for them a while.
     async fn collect(&self, upload: UploadId, n: Option<u16>) {
         let mut waits = self.leases.borrow_mut().ask(upload, n);
+        if self.is_timed.get() {
+            let over = pin!(self.sleep(COLLECTED_WITHIN_TIME));
+            select(join_all(waits), over).await;
+            return;
+        }
         for _ in 0..COLLECTED_WITHIN {
             waits.retain_mut(|wait| matches!(wait.try_recv(), Ok(None)));
             if waits.is_empty() {
@@ -147,17 +258,22 @@ impl Machine {
     async fn take_over(&self, chunk: Chunk) -> Result<Option<Keeper<'_>>, Failure> {
         let upload = chunk.upload;
         let writer = chunk.writer;
+        let object = self.object.get();
         if chunk.takes_over() {
             self.collect(upload, Some(chunk.n)).await;
+            self.is_there(object)?;
         }
         self.run(upload.link(), command::Touch { upload, writer })?;
         if self.is_recorded(&chunk) {
             return Ok(chunk.of_recorded().map(|()| None)?);
         }
-        let mut turn = Turn::take(&self.turns, chunk)?;
+        let mut turn = Turn::take(&self.turns.borrow(), chunk)?;
         turn.admit(self.staged_len(&chunk), 0)?;
-        let machine = self;
-        Ok(Some(Keeper { machine, turn }))
+        Ok(Some(Keeper {
+            machine: self,
+            turn,
+            object,
+        }))
     }
 
     fn staged_len(&self, chunk: &Chunk) -> u64 {
@@ -176,10 +292,13 @@ impl Machine {
 struct Keeper<'a> {
     machine: &'a Machine,
     turn: Turn,
+    /// The object that keeps it.
+    object: Deployed,
 }
 
 impl Keeper<'_> {
     fn may_write(&self, at: u64) -> Result<(), Failure> {
+        self.machine.is_there(self.object)?;
         let links = self.machine.link.borrow();
         let gone = || Failure::Away("its tables are gone".into());
         let state = links
@@ -219,11 +338,14 @@ impl Keeper<'_> {
 }
 
 /// Lets others come between.
-pub(super) async fn pause() {
+pub(in crate::tests) async fn pause() {
     let mut waited = false;
-    poll_fn(move |_| match std::mem::replace(&mut waited, true) {
+    poll_fn(move |cx| match std::mem::replace(&mut waited, true) {
         true => Poll::Ready(()),
-        false => Poll::Pending,
+        false => {
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
     })
     .await;
 }
@@ -231,21 +353,35 @@ pub(super) async fn pause() {
 impl Links for Port {
     async fn execute<C: Decide>(&self, link: LinkId, command: C) -> Result<C::Reply, Failure> {
         pause().await;
-        if self.0.fails() {
+        if self.0.fails(Fault::LinkFails) {
             return Err(Failure::Away("before".into()));
         }
+        let object = self.0.reach()?;
         let state = self.0.link.borrow().get(&link).cloned();
-        let collects = state.and_then(|state| command.collects(&state));
-        if let Some(upload) = collects {
+        if let Some(upload) = state.and_then(|state| command.collects(&state)) {
             self.0.collect(upload, None).await;
+            self.0.is_there(object)?;
         }
         let releases = command.releases();
-        let answer = self.0.run(link, command);
+        let decide = async || -> Result<_, Failure> {
+            self.0.is_there(object)?;
+            Ok(self.0.run(link, command.clone()))
+        };
+        let answer = match self.0.is_timed.get() {
+            true => {
+                let settling = Rc::clone(&self.0.settling.borrow());
+                let pause = async |time| self.0.sleep(time).await;
+                settling.decide(pause, decide).await
+            }
+            false => decide().await,
+        };
+        let answer = answer?;
         if let Some((upload, n)) = releases {
             self.0.leases.borrow_mut().end_part(upload, n);
         }
         pause().await;
-        if self.0.fails() {
+        self.0.is_there(object)?;
+        if self.0.fails(Fault::LinkFailsAfter) {
             return Err(Failure::Away("after".into()));
         }
         answer.map_err(Failure::Refused)
@@ -257,9 +393,10 @@ impl Stage for Port {
 
     async fn stage(&self, chunk: Chunk, body: Option<Body>) -> Result<Kept, Failure> {
         pause().await;
-        if self.0.fails() {
+        if self.0.fails(Fault::LinkFails) {
             return Err(Failure::Away("stage".into()));
         }
+        let object = self.0.reach()?;
         let kept = match self.0.take_over(chunk).await? {
             None => Ok(Kept::Recorded),
             Some(keeper) => match keeper.keep(body).await {
@@ -272,11 +409,13 @@ impl Stage for Port {
             },
         };
         pause().await;
+        self.0.is_there(object)?;
         kept
     }
 
     async fn begin(&self, chunk: Chunk) -> Result<Body, Failure> {
         pause().await;
+        let object = self.0.reach()?;
         self.0.take_over(chunk).await?;
         let before = {
             let staged = self.0.staged.borrow();
@@ -284,13 +423,16 @@ impl Stage for Port {
             part.cloned().unwrap_or_default()
         };
         pause().await;
+        self.0.is_there(object)?;
         Ok(Flow::of(vec![before.slice(0, chunk.offset)]))
     }
 
     async fn lease(&self, lease: Lease, comes: Option<Chunk>) -> Result<LeaseAnswer, Failure> {
         pause().await;
+        let object = self.0.reach()?;
         if let Some(chunk) = comes {
             self.0.collect(lease.upload, Some(lease.n)).await;
+            self.0.is_there(object)?;
             let (upload, writer) = (chunk.upload, chunk.writer);
             let takes = self.0.run(upload.link(), command::Touch { upload, writer });
             let held = match self.0.is_recorded(&chunk) {
@@ -310,12 +452,14 @@ impl Stage for Port {
 
     async fn end_lease(&self, lease: Lease) -> Result<(), Failure> {
         pause().await;
+        self.0.reach()?;
         self.0.leases.borrow_mut().end(lease);
         Ok(())
     }
 
     async fn staged(&self, upload: UploadId, n: u16, length: u64) -> Result<Body, Failure> {
         pause().await;
+        self.0.reach()?;
         let staged = self.0.staged.borrow();
         let part = staged.get(&(upload, n)).cloned().unwrap_or_default();
         // One that is shorter by now breaks off.
@@ -329,7 +473,7 @@ impl Stage for Port {
 
 impl World for Port {
     fn now(&self) -> Timestamp {
-        self.0.now.get()
+        self.0.clock()
     }
 
     fn random(&self) -> u64 {
@@ -337,19 +481,14 @@ impl World for Port {
     }
 
     async fn pause(&self, time: Duration) {
-        let end = self.0.now.get().plus(time);
-        poll_fn(|_| match self.0.now.get() >= end {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
-        })
-        .await;
+        self.0.sleep(time).await;
     }
 }
 
 impl Webhooks for Port {
     async fn send(&self, event: &Send) -> Outcome {
         pause().await;
-        if self.0.fails() {
+        if self.0.fails(Fault::WebhookFails) {
             return Outcome::Failed { retry_after: None };
         }
         self.0.told.borrow_mut().insert(event.event.to_string());

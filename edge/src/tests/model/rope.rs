@@ -20,7 +20,7 @@ enum Run {
 
 /// Some bytes.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Rope(Vec<Run>);
+pub(in crate::tests) struct Rope(Vec<Run>);
 
 impl Run {
     fn len(&self) -> u64 {
@@ -44,7 +44,7 @@ impl Run {
 
 impl Rope {
     /// All of a file.
-    pub(super) fn of(file: usize, size: u64) -> Self {
+    pub(in crate::tests) fn of(file: usize, size: u64) -> Self {
         let mut rope = Self::default();
         rope.push(Run::Of {
             file,
@@ -54,17 +54,17 @@ impl Rope {
         rope
     }
 
-    pub(super) fn real(bytes: &[u8]) -> Self {
+    pub(in crate::tests) fn real(bytes: &[u8]) -> Self {
         let mut rope = Self::default();
         rope.push(Run::Real(bytes.into()));
         rope
     }
 
-    pub(super) fn len(&self) -> u64 {
+    pub(in crate::tests) fn len(&self) -> u64 {
         self.0.iter().map(Run::len).sum()
     }
 
-    pub(super) fn slice(&self, from: u64, to: u64) -> Self {
+    pub(in crate::tests) fn slice(&self, from: u64, to: u64) -> Self {
         let (mut cut, mut at) = (Self::default(), 0);
         for run in &self.0 {
             let (begin, end) = (from.max(at), to.min(at + run.len()));
@@ -92,12 +92,12 @@ impl Rope {
         }
     }
 
-    pub(super) fn append(&mut self, more: Self) {
+    pub(in crate::tests) fn append(&mut self, more: Self) {
         more.0.into_iter().for_each(|run| self.push(run));
     }
 
     /// Its digest: of real bytes their SHA-256, else that of what they are of.
-    pub(super) fn digest(&self) -> Sha256 {
+    pub(in crate::tests) fn digest(&self) -> Sha256 {
         match self.0.as_slice() {
             [] => Sha256::of(b""),
             [Run::Real(bytes)] => Sha256::of(bytes),
@@ -106,7 +106,7 @@ impl Rope {
     }
 
     /// Its first bytes.
-    pub(super) fn head(&self, most: u64) -> Vec<u8> {
+    pub(in crate::tests) fn head(&self, most: u64) -> Vec<u8> {
         let mut head = Vec::new();
         for run in self.slice(0, most).0 {
             match run {
@@ -128,7 +128,7 @@ impl PartialEq for Rope {
 }
 
 /// A form's file, in real bytes.
-pub(super) fn form_file(file: usize, size: u64) -> Vec<u8> {
+pub(in crate::tests) fn form_file(file: usize, size: u64) -> Vec<u8> {
     let mut bytes = HEAD.to_vec();
     bytes.resize(fits(size), u8::try_from(file % 251).expect("a byte"));
     bytes.truncate(fits(size));
