@@ -29,6 +29,9 @@ cargo xtask <command>
                  play mutated inputs to the readers of what comes from outside, with coverage, and print
                  executions, edges reached and findings of each target
   plant          plant faults in the rules of a link, and print what caught each of them
+  simulate [--seed 1] [--count 1]
+                 play whole journeys in one process, by seed; one is told event by event, and one that breaks
+                 a promise is made smaller
   chaos [--jobs 1000] [--kills 50] [--seed 1]
                  two backends, PostgreSQL and an S3 store: kill one or the other at random, and count
   build          build page and worker as they are shipped
@@ -128,6 +131,18 @@ fn command() -> Result<(), Error> {
         "plant" => {
             end(&mut args)?;
             test::plant()
+        }
+        "simulate" => {
+            let (mut seed, mut count) = (1, 1);
+            while let Some(arg) = args.next().map_err(usage)? {
+                let number = match arg {
+                    Long("seed") => &mut seed,
+                    Long("count") => &mut count,
+                    other => return Err(usage(other.unexpected())),
+                };
+                *number = args.value().and_then(|v| v.parse()).map_err(usage)?;
+            }
+            test::simulate(seed, count)
         }
         "samples" => {
             end(&mut args)?;

@@ -290,6 +290,25 @@ pub fn plant() -> Result<(), Error> {
     Ok(())
 }
 
+/// Plays journeys by seed, from `seed` on, `count` of them, and tells of one all that happens in it.
+///
+/// # Errors
+/// When one breaks a promise.
+pub fn simulate(seed: u64, count: u64) -> Result<(), Error> {
+    let mut tests = workspace("test");
+    tests
+        .args([
+            "--lib",
+            "simulation::simulate",
+            "--",
+            "--ignored",
+            "--nocapture",
+        ])
+        .env("CHATLIFT_SEED", seed.to_string())
+        .env("CHATLIFT_JOURNEYS", count.to_string());
+    run(&mut tests)
+}
+
 /// How two backends are killed while they work.
 #[derive(Clone, Copy, Debug)]
 pub struct Chaos {

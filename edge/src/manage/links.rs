@@ -96,19 +96,13 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
                     cleanup,
                     done: true,
                 };
-                self.links.execute(id, cleaned).await?;
+                or_gone(self.links.execute(id, cleaned).await)?;
                 erased.left = erased.left.saturating_sub(1);
             }
         }
         directory.remove(&app.id, &entry).await?;
-        match self.links.execute(id, command::Forget).await {
-            Ok(()) => Ok(erased),
-            // Its alarm was faster.
-            Err(Failure::Refused(problem)) if problem.code == ProblemCode::LinkNotFound => {
-                Ok(erased)
-            }
-            Err(other) => Err(other),
-        }
+        or_gone(self.links.execute(id, command::Forget).await)?;
+        Ok(erased)
     }
 
     /// What happened to a link.
@@ -194,5 +188,13 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         self.links
             .execute(link, command::PasswordRight { asker })
             .await
+    }
+}
+
+/// What a step of an erasure comes to: the link's alarm may be faster, and have forgotten the link.
+fn or_gone(done: Result<(), Failure>) -> Result<(), Failure> {
+    match done {
+        Err(Failure::Refused(problem)) if problem.code == ProblemCode::LinkNotFound => Ok(()),
+        done => done,
     }
 }

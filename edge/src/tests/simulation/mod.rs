@@ -56,6 +56,9 @@ const FAULTS_FOR: Duration = Duration::from_secs(10 * 60);
 /// Steps that no journey takes: most take some hundreds.
 const STEPS_MAX: u64 = 200_000;
 
+/// What ends the calls of a page about a file.
+type CallsOf = BTreeMap<(usize, Key), Vec<oneshot::Sender<()>>>;
+
 /// What is played.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Plan {
@@ -116,7 +119,7 @@ struct Journey {
     pages: RefCell<Vec<Rc<Page>>>,
     opened: Cell<usize>,
     /// What ends the calls of a page's pick when it is dropped.
-    calls_of: RefCell<BTreeMap<(usize, Key), Vec<oneshot::Sender<()>>>>,
+    calls_of: RefCell<CallsOf>,
     calls: Cell<u64>,
     /// Requests at the edge, and whether nobody waits for them any more.
     clients: RefCell<BTreeMap<usize, Rc<Cell<bool>>>>,
@@ -522,7 +525,7 @@ pub(super) fn play(plan: Plan, traces: bool) -> Outcome {
     outcome
 }
 
-/// How many journeys a test plays; `cargo xtask test` plays more.
+/// How many journeys a test plays.
 fn journeys() -> u64 {
     let asked = std::env::var("CHATLIFT_JOURNEYS").ok();
     asked.and_then(|n| n.parse().ok()).unwrap_or(500)

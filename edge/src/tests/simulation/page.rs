@@ -204,9 +204,10 @@ impl Journey {
         call: impl Future<Output = Result<Js, Failure>>,
     ) -> Result<Js, Failure> {
         let (keeps, aborted) = oneshot::channel::<()>();
-        let mut calls = self.calls_of.borrow_mut();
-        calls.entry((page, key)).or_default().push(keeps);
-        drop(calls);
+        {
+            let mut calls = self.calls_of.borrow_mut();
+            calls.entry((page, key)).or_default().push(keeps);
+        }
         match select(pin!(call), aborted).await {
             Either::Left((answer, _)) => answer,
             Either::Right(_) => Err(Failure::Network),
