@@ -333,18 +333,15 @@ impl Links {
         ))
     }
 
-    /// How many bytes of its part are held, if a chunk brings some of them to an upload that takes bytes.
-    async fn is_held(&self, entry: &Entry, chunk: &Chunk) -> Result<Option<u64>, Failure> {
+    /// As [`Chunk::already_held`], of an upload that takes bytes.
+    async fn already_held(&self, entry: &Entry, chunk: &Chunk) -> Result<Option<u64>, Failure> {
         let (upload, writer) = (chunk.upload, chunk.writer);
         let touch = command::Touch { upload, writer };
         if self.decide(upload.link(), entry, touch).await?.is_err() {
             return Ok(None);
         }
-        let held = match self.is_recorded(chunk).await? {
-            true => chunk.part_len,
-            false => rows::staged(&self.0.db.pool, upload, chunk.n).await?,
-        };
-        Ok((held > chunk.offset).then_some(held))
+        let staged = rows::staged(&self.0.db.pool, upload, chunk.n).await?;
+        Ok(chunk.already_held(self.is_recorded(chunk).await?, staged))
     }
 
     /// Takes a part over for a chunk, after what whoever kept it before has put away; `None` where the part is
@@ -559,7 +556,7 @@ impl Stage for Links {
         let entry = self.entry(upload.link());
         if let Some(chunk) = comes {
             self.collect(&entry, upload, Some(n)).await?;
-            if let Some(held) = self.is_held(&entry, &chunk).await? {
+            if let Some(held) = self.already_held(&entry, &chunk).await? {
                 return Ok(LeaseAnswer::Held(held));
             }
         }

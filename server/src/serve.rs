@@ -273,7 +273,7 @@ async fn answer(
         *refused.status_mut() = StatusCode::BAD_REQUEST;
         return refused;
     };
-    let rest = Rest::default();
+    let remainder = Remainder::default();
     let body = (!body.is_end_stream()).then(|| {
         let frames = BodyStream::new(body).filter_map(|frame| async {
             match frame {
@@ -281,15 +281,15 @@ async fn answer(
                 Err(error) => Some(Err(io::Error::other(error))),
             }
         });
-        let incoming = Arriving {
+        let incoming = RequestBody {
             body: Some(within(frames.boxed_local())),
-            rest: rest.clone(),
+            remainder: remainder.clone(),
         };
         Body(incoming.boxed_local())
     });
     let request = Request::new(parts.method, url, parts.headers, body);
     let answered = edge_http::serve(&answering, request).await;
-    rest.answered(answered.extensions().get::<edge_http::Unread>().is_some());
+    remainder.answered(answered.extensions().get::<edge_http::Unread>().is_some());
     if let Err(error) = edge.on_disk().await {
         log::error("not on the disk", &[("reason", error.to_string())]);
         return unavailable();
@@ -323,13 +323,13 @@ fn within(
     pieces.boxed_local()
 }
 
-/// A request's body. What nobody takes of it is its [`Rest`].
-struct Arriving {
+/// A request's body. What nobody takes of it is its [`Remainder`].
+struct RequestBody {
     body: Option<LocalBoxStream<'static, io::Result<Bytes>>>,
-    rest: Rest,
+    remainder: Remainder,
 }
 
-impl Stream for Arriving {
+impl Stream for RequestBody {
     type Item = io::Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -344,10 +344,10 @@ impl Stream for Arriving {
     }
 }
 
-impl Drop for Arriving {
+impl Drop for RequestBody {
     fn drop(&mut self) {
         if let Some(body) = self.body.take() {
-            self.rest.left(body);
+            self.remainder.untaken(body);
         }
     }
 }
@@ -356,29 +356,31 @@ impl Drop for Arriving {
 /// connection that is closed while bytes come in is reset, and the answer is lost with it), unless the answer
 /// says that its sender is to stop.
 #[derive(Clone, Default)]
-struct Rest(Rc<RefCell<Left>>);
+struct Remainder(Rc<RefCell<Untaken>>);
 
 #[derive(Default)]
-struct Left {
+struct Untaken {
     body: Option<LocalBoxStream<'static, io::Result<Bytes>>>,
     /// Whether it stays unread, once there is an answer.
     unread: Option<bool>,
 }
 
-impl Rest {
-    fn left(&self, body: LocalBoxStream<'static, io::Result<Bytes>>) {
-        let mut left = self.0.borrow_mut();
-        match left.unread {
-            None => left.body = Some(body),
+impl Remainder {
+    /// Nobody takes the body any more.
+    fn untaken(&self, body: LocalBoxStream<'static, io::Result<Bytes>>) {
+        let mut untaken = self.0.borrow_mut();
+        match untaken.unread {
+            None => untaken.body = Some(body),
             Some(true) => {}
             Some(false) => drain(body),
         }
     }
 
+    /// The request is answered, by an answer that leaves the body unread or does not.
     fn answered(&self, unread: bool) {
-        let mut left = self.0.borrow_mut();
-        left.unread = Some(unread);
-        if let Some(body) = left.body.take()
+        let mut untaken = self.0.borrow_mut();
+        untaken.unread = Some(unread);
+        if let Some(body) = untaken.body.take()
             && !unread
         {
             drain(body);
@@ -386,6 +388,7 @@ impl Rest {
     }
 }
 
+/// Reads a body on, as far as is worth it.
 fn drain(mut body: LocalBoxStream<'static, io::Result<Bytes>>) {
     spawn_local(timeout(DRAINED_FOR, async move {
         let mut drained = 0;

@@ -283,6 +283,17 @@ impl Page {
         )
     }
 
+    /// Sends a chunk of a part, which begins at `offset`.
+    #[must_use]
+    pub fn send_chunk(&self, upload: &Upload, part: HeldPart, offset: u64, bytes: &[u8]) -> Answer {
+        let headers = [
+            (HEADER_OFFSET, &*offset.to_string()),
+            ("repr-digest", &part.sha256.to_header()),
+            (HEADER_TICKET, &upload.ticket),
+        ];
+        self.send_part_with(upload, part.n.into(), bytes, &headers)
+    }
+
     /// Sends a part with headers of one's own.
     #[must_use]
     pub fn send_part_with(
@@ -337,13 +348,8 @@ impl Page {
                     let staged = upload.staged.iter().find(|staged| staged.n == part.n);
                     let answer = match staged {
                         Some(staged) => {
-                            let headers = [
-                                (HEADER_OFFSET, &*staged.offset.to_string()),
-                                ("repr-digest", &part.sha256.to_header()),
-                                (HEADER_TICKET, &upload.ticket),
-                            ];
                             let at = usize::try_from(staged.offset).expect("fits");
-                            self.send_part_with(upload, n, &bytes[at..], &headers)
+                            self.send_chunk(upload, part, staged.offset, &bytes[at..])
                         }
                         None => self.send_part(upload, n, &bytes),
                     };

@@ -21,6 +21,16 @@ pub fn edge_and_backend(name: &str) -> (Edge, Backend) {
     (edge, backend)
 }
 
+/// As [`edge_and_backend`], with the first app's page, whose person has asked for files of a scene, and the link.
+#[must_use]
+pub fn asked(name: &str, scene: &str) -> (Edge, Backend, Browser, String) {
+    let (edge, backend) = edge_and_backend(name);
+    let first_app = Browser::english();
+    first_app.open(&backend.page());
+    let link = ask(&first_app, &edge, scene);
+    (edge, backend, first_app, link)
+}
+
 /// Picks, confirms and waits for the success message.
 pub fn upload(page: &Browser, paths: &[&Path]) {
     page.pick(paths);
@@ -31,8 +41,7 @@ pub fn upload(page: &Browser, paths: &[&Path]) {
 }
 
 /// The link that the first app shows after a tap on "add".
-#[must_use]
-pub fn ask(first_app: &Browser, edge: &Edge, scene: &str) -> String {
+fn ask(first_app: &Browser, edge: &Edge, scene: &str) -> String {
     first_app.click(&mark("add-document"));
     first_app.click(&mark(&format!("scene-{scene}")));
     wait_for("the link", WITHIN, || {

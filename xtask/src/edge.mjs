@@ -13,8 +13,8 @@ import { Log, LogLevel, Miniflare } from "miniflare";
 import { unstable_getMiniflareWorkerOptions as read, unstable_readConfig as readConfig } from "wrangler";
 
 const [port, state, variables] = process.argv.slice(2);
-const { name } = readConfig({ config: "wrangler.toml" });
-const { workerOptions, main } = read("wrangler.toml", undefined, { envFiles: variables ? [variables] : undefined });
+const config = readConfig({ config: "wrangler.toml" });
+const { workerOptions, main } = read(config, undefined, { envFiles: variables ? [variables] : undefined });
 
 // Miniflare makes its own in it.
 fs.mkdirSync(os.tmpdir(), { recursive: true });
@@ -36,7 +36,7 @@ const edge = new Miniflare({
     {
       ...workerOptions,
       // Names the folders of its objects.
-      name,
+      name: config.name,
       modules: true,
       rootPath: process.cwd(),
       scriptPath: main,

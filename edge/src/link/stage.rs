@@ -77,6 +77,14 @@ impl Chunk {
         self.length > 0 && !self.spilled
     }
 
+    /// How many bytes of its part are held, where some of its own are among them: all where the part [is
+    /// recorded](is_recorded), else as many as are `staged`.
+    #[must_use]
+    pub fn already_held(&self, recorded: bool, staged: u64) -> Option<u64> {
+        let held = if recorded { self.part_len } else { staged };
+        (held > self.offset).then_some(held)
+    }
+
     /// What becomes of it where its part [is recorded](is_recorded): there is nothing to keep, and its sender
     /// need not send it.
     ///
@@ -541,6 +549,15 @@ mod tests {
         }
         let problem = begin(5, 4, true, None).expect_err("too long");
         assert_eq!(problem.limit, Some(3));
+    }
+
+    #[test]
+    fn bytes_are_held_already_where_more_is_held_than_is_before_them() {
+        let at = |offset| Chunk { offset, ..chunk(8) };
+        assert_eq!(at(5).already_held(false, 5), None);
+        assert_eq!(at(5).already_held(false, 7), Some(7));
+        assert_eq!(at(5).already_held(true, 0), Some(8));
+        assert_eq!(at(8).already_held(true, 0), None);
     }
 
     #[test]

@@ -189,7 +189,7 @@ impl LinkObject {
     async fn lease(&self, lease: Lease, comes: Option<Chunk>) -> Result<Response> {
         if let Some(chunk) = comes {
             self.collect(chunk.upload, Some(chunk.n)).await;
-            if let Some(held) = self.is_held(&chunk)? {
+            if let Some(held) = self.already_held(&chunk)? {
                 return Response::from_json(&LeaseAnswer::Held(held));
             }
         }
@@ -203,17 +203,14 @@ impl LinkObject {
         Response::from_json(&asked)
     }
 
-    /// How many bytes of its part are held, if a chunk brings some of them to an upload that takes bytes.
-    fn is_held(&self, chunk: &Chunk) -> Result<Option<u64>> {
+    /// As [`Chunk::already_held`], of an upload that takes bytes.
+    fn already_held(&self, chunk: &Chunk) -> Result<Option<u64>> {
         let (upload, writer) = (chunk.upload, chunk.writer);
         if self.execute(command::Touch { upload, writer })?.is_err() {
             return Ok(None);
         }
-        let held = match self.is_recorded(chunk)? {
-            true => chunk.part_len,
-            false => stage::staged(&self.state.storage(), upload, chunk.n)?,
-        };
-        Ok((held > chunk.offset).then_some(held))
+        let staged = stage::staged(&self.state.storage(), upload, chunk.n)?;
+        Ok(chunk.already_held(self.is_recorded(chunk)?, staged))
     }
 
     /// Has the holders of leases stage the bytes that they have of an upload, or of part `n` alone, and waits

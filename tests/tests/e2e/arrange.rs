@@ -6,7 +6,7 @@ use chatlift_tests::browser::{Browser, mark, row};
 use chatlift_tests::edge::{DOCUMENTS, PAGES};
 use chatlift_tests::engine::{Engine, Setting};
 use chatlift_tests::fixtures::{self, jpeg};
-use chatlift_tests::journey::{ask, edge_and_backend};
+use chatlift_tests::journey::asked;
 use chatlift_tests::scratch::wait_for;
 use chatlift_tests::stage::shared;
 use chatlift_tests::webdriver::keys::ENTER;
@@ -91,10 +91,7 @@ fn arrange(phone: &Browser) {
 
 #[test]
 fn pages_are_joined_in_the_order_and_as_they_were_turned_before_they_were_sent() {
-    let (edge, backend) = edge_and_backend("arrange");
-    let first_app = Browser::english();
-    first_app.open(&backend.page());
-    let link = ask(&first_app, &edge, PAGES);
+    let (_edge, _backend, first_app, link) = asked("arrange", PAGES);
     let phone = Browser::english();
     phone.open(&link);
     pick(&phone);

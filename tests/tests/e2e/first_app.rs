@@ -10,7 +10,7 @@ use chatlift_tests::client::Page;
 use chatlift_tests::edge::{ANY_FILE, DOCUMENTS, PAGES};
 use chatlift_tests::fixtures::{self, Random, docx, elf, jpeg, zip};
 use chatlift_tests::http::send;
-use chatlift_tests::journey::{ask, edge_and_backend, upload};
+use chatlift_tests::journey::{asked, edge_and_backend, upload};
 use chatlift_tests::scratch::{now, wait_for};
 use image::{ImageFormat, Rgb, RgbImage};
 use serde_json::json;
@@ -44,10 +44,7 @@ fn ink(first_app: &Browser) -> u64 {
 
 #[test]
 fn a_chinese_word_document_is_followed_to_its_pages_and_the_person_sees_three_marks() {
-    let (edge, backend) = edge_and_backend("first-app");
-    let first_app = Browser::english();
-    first_app.open(&backend.page());
-    let link = ask(&first_app, &edge, DOCUMENTS);
+    let (edge, _backend, first_app, link) = asked("first-app", DOCUMENTS);
     let claims = token::verify(&edge.keys(), Page::of(&link).token(), now()).expect("a good token");
 
     // A chat app draws its card: nobody has opened anything.
@@ -116,10 +113,7 @@ const DONE: &str = r#"
 
 #[test]
 fn the_steps_of_a_rejected_file_stay_as_far_as_they_came() {
-    let (edge, backend) = edge_and_backend("first-app-rejected");
-    let first_app = Browser::english();
-    first_app.open(&backend.page());
-    let link = ask(&first_app, &edge, DOCUMENTS);
+    let (_edge, _backend, first_app, link) = asked("first-app-rejected", DOCUMENTS);
     let phone = Browser::english();
     phone.open(&link);
     let mut damaged = jpeg();
@@ -138,10 +132,7 @@ fn the_steps_of_a_rejected_file_stay_as_far_as_they_came() {
 
 #[test]
 fn the_first_app_sees_how_much_of_an_upload_has_arrived() {
-    let (edge, backend) = edge_and_backend("first-app-progress");
-    let first_app = Browser::english();
-    first_app.open(&backend.page());
-    let link = ask(&first_app, &edge, ANY_FILE);
+    let (_edge, _backend, first_app, link) = asked("first-app-progress", ANY_FILE);
     let page = Page::of(&link);
     let file = Random {
         seed: 9,
@@ -171,10 +162,7 @@ fn the_first_app_sees_how_much_of_an_upload_has_arrived() {
 
 #[test]
 fn pages_that_were_picked_together_become_one_pdf_in_their_order() {
-    let (edge, backend) = edge_and_backend("first-app-pages");
-    let first_app = Browser::english();
-    first_app.open(&backend.page());
-    let link = ask(&first_app, &edge, PAGES);
+    let (edge, _backend, first_app, link) = asked("first-app-pages", PAGES);
     let phone = Browser::english();
     phone.open(&link);
     // The first is the largest, so that it is not the first to arrive.
@@ -231,10 +219,7 @@ fn write_note(phone: &Browser) {
 
 #[test]
 fn a_note_that_a_person_writes_is_read_by_the_app_with_each_file_or_what_they_are_joined_to() {
-    let (edge, backend) = edge_and_backend("first-app-note");
-    let first_app = Browser::english();
-    first_app.open(&backend.page());
-    let link = ask(&first_app, &edge, PAGES);
+    let (edge, _backend, first_app, link) = asked("first-app-note", PAGES);
     let phone = Browser::english();
     phone.open(&link);
     phone.sees("html[data-state=program]", 1);

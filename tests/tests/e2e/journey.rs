@@ -13,7 +13,7 @@ use chatlift_tests::client::Page;
 use chatlift_tests::edge::{ANY_FILE, DOCUMENTS};
 use chatlift_tests::fixtures::{self, Random, docx, jpeg, pdf, png};
 use chatlift_tests::http::send;
-use chatlift_tests::journey::{ask, edge_and_backend, upload};
+use chatlift_tests::journey::{asked, upload};
 use chatlift_tests::network::{Network, Profile};
 use chatlift_tests::scratch::{now, wait_for};
 use chatlift_tests::stage::shared;
@@ -33,10 +33,7 @@ fn text_of_pdf(path: &Path) -> String {
 
 #[test]
 fn the_app_asks_the_person_picks_and_the_app_has_the_files() {
-    let (edge, backend) = edge_and_backend("journey");
-    let first_app = Browser::english();
-    first_app.open(&backend.page());
-    let link = ask(&first_app, &edge, DOCUMENTS);
+    let (edge, backend, first_app, link) = asked("journey", DOCUMENTS);
 
     let phone = Browser::english();
     phone.open(&link);
@@ -127,10 +124,7 @@ fn the_app_asks_the_person_picks_and_the_app_has_the_files() {
 /// One scenario for both: it writes some 1.5 GB, and what runs beside it waits for the disk meanwhile.
 #[test]
 fn a_file_of_300_mb_reaches_the_app_as_it_was_picked_and_the_page_does_not_grow_with_it() {
-    let (edge, backend) = edge_and_backend("large");
-    let first_app = Browser::english();
-    first_app.open(&backend.page());
-    let link = ask(&first_app, &edge, ANY_FILE);
+    let (_edge, _backend, first_app, link) = asked("large", ANY_FILE);
     let phone = Browser::english();
     let file = Random {
         seed: 78,

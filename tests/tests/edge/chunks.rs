@@ -7,7 +7,9 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use chatlift_shared::api::{HEADER_OFFSET, HEADER_TICKET, PageFile, Staged, StagedPart, Upload};
+use chatlift_shared::api::{
+    HEADER_OFFSET, HEADER_TICKET, HeldPart, PageFile, Staged, StagedPart, Upload,
+};
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::{ProblemCode, limits};
 use chatlift_tests::assertions::refused;
@@ -55,16 +57,11 @@ impl Scene {
 
     /// Sends a chunk of part 1.
     fn chunk(&self, offset: u64, bytes: &[u8]) -> Answer {
-        self.page.send_part_with(
-            &self.upload,
-            1,
-            bytes,
-            &[
-                (HEADER_OFFSET, &offset.to_string()),
-                ("repr-digest", &self.digest.to_header()),
-                (HEADER_TICKET, &self.upload.ticket),
-            ],
-        )
+        let part = HeldPart {
+            n: 1,
+            sha256: self.digest,
+        };
+        self.page.send_chunk(&self.upload, part, offset, bytes)
     }
 
     /// Sends part 1 from `offset` to its end, which must be taken.

@@ -435,11 +435,10 @@ impl Stage for Port {
             self.0.is_there(object)?;
             let (upload, writer) = (chunk.upload, chunk.writer);
             let takes = self.0.run(upload.link(), command::Touch { upload, writer });
-            let held = match self.0.is_recorded(&chunk) {
-                true => chunk.part_len,
-                false => self.0.staged_len(&chunk),
-            };
-            if takes.is_ok() && held > chunk.offset {
+            let held = chunk.already_held(self.0.is_recorded(&chunk), self.0.staged_len(&chunk));
+            if takes.is_ok()
+                && let Some(held) = held
+            {
                 return Ok(LeaseAnswer::Held(held));
             }
         }
