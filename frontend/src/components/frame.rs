@@ -56,7 +56,8 @@ pub(super) fn Foot(
         if tag == own {
             return view! { <span aria-current="true" lang=tag>{name}</span> }.into_any();
         }
-        let href = ["?lang=", &tag].concat();
+        // Under `trunk serve` the token is behind the #.
+        let href = ["?lang=", &tag, &dom::address("hash")].concat();
         view! { <a data-testid="language" href=href hreflang=tag.clone() lang=tag>{name}</a> }
             .into_any()
     });
