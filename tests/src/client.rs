@@ -15,7 +15,7 @@ use chatlift_shared::{FileId, LinkId, UploadId, disposition, limits};
 use serde_json::{Value, json};
 
 use crate::fixtures::Random;
-use crate::http::{Answer, send};
+use crate::http::{Answer, send, send_refusable};
 use crate::scratch::wait_for;
 
 fn must(answer: Result<Answer, ureq::Error>, what: &str) -> Answer {
@@ -303,12 +303,12 @@ impl Page {
         bytes: &[u8],
         headers: &[(&str, &str)],
     ) -> Answer {
-        self.call(
-            "PUT",
-            &format!("/uploads/{}/parts/{n}", upload.id),
-            headers,
-            Some(bytes),
-        )
+        self.put(&format!("/uploads/{}/parts/{n}", upload.id), headers, bytes)
+    }
+
+    fn put(&self, path: &str, headers: &[(&str, &str)], bytes: &[u8]) -> Answer {
+        let answer = send_refusable("PUT", &format!("{}{path}", self.url), headers, bytes);
+        answer.unwrap_or_else(|e| panic!("no answer to {path}: {e}"))
     }
 
     /// Sends a part, to complete the upload if it is the last.
@@ -322,11 +322,10 @@ impl Page {
     ) -> Answer {
         let digest = Sha256::of(bytes).to_header();
         let id = upload.id;
-        self.call(
-            "PUT",
+        self.put(
             &format!("/uploads/{id}/parts/{n}?sha256={sha256}&parts_sha256={parts_sha256}"),
             &[("content-digest", &digest), (HEADER_TICKET, &upload.ticket)],
-            Some(bytes),
+            bytes,
         )
     }
 

@@ -106,6 +106,29 @@ pub fn send(
     })
 }
 
+/// As [`send`], for a body that may be refused before it has come: the answer counts where the connection
+/// ends under the body, which ureq reports as broken.
+///
+/// # Errors
+/// When nothing that is an answer comes back.
+pub fn send_refusable(
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> std::io::Result<Answer> {
+    let address = url.trim_start_matches("http://");
+    let (host, path) = address.split_at(address.find('/').unwrap_or(address.len()));
+    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n");
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str(&format!("content-length: {}\r\n\r\n", body.len()));
+    let mut stream = TcpStream::connect(host)?;
+    let _ = stream.write_all(&[head.as_bytes(), body].concat());
+    read_answer_within(&mut stream, TIMEOUT)
+}
+
 /// Sends bytes as they are, such as a body that is longer than its announced length, and reads
 /// what comes back until the connection ends or stays silent for 5 s. The status line and the
 /// headers are those of the first answer; what follows them is the body.
@@ -124,7 +147,11 @@ pub fn send_raw(origin: &str, bytes: &[u8]) -> std::io::Result<Answer> {
 /// # Errors
 /// When nothing that is an answer comes back.
 pub fn read_answer(stream: &mut TcpStream) -> std::io::Result<Answer> {
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    read_answer_within(stream, Duration::from_secs(5))
+}
+
+fn read_answer_within(stream: &mut TcpStream, silence: Duration) -> std::io::Result<Answer> {
+    stream.set_read_timeout(Some(silence))?;
     let mut read = Vec::new();
     let mut buffer = [0; 16 * 1024];
     loop {
