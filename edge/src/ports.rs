@@ -389,6 +389,11 @@ pub trait World {
     /// Waits so long.
     async fn pause(&self, time: Duration);
 
+    /// Whether part `n` of an upload came to this process lately. It may have forgotten.
+    fn comes_again(&self, _upload: UploadId, _n: u16) -> bool {
+        false
+    }
+
     /// PBKDF2-HMAC-SHA256 of a password, 32 bytes. A world without it takes no passwords.
     async fn derive(
         &self,

@@ -20,6 +20,7 @@ use chatlift_edge::link::message::For;
 use chatlift_edge::memory::Account;
 use chatlift_edge::ports::{Bucket as _, Failure};
 use chatlift_edge::service::Service;
+use chatlift_edge::upload::Recent;
 use chatlift_shared::{AppId, LinkId, ProblemCode, Timestamp};
 use futures_util::future::join;
 use futures_util::{Stream, StreamExt as _};
@@ -71,6 +72,7 @@ pub(crate) struct Native {
     page: Page,
     vaults: Vaults,
     counted: RefCell<HashMap<(Limit, String), (Timestamp, u32)>>,
+    recent: Rc<Recent>,
     _lock: Option<File>,
 }
 
@@ -136,6 +138,7 @@ impl Native {
             page: Page::open(settings.page).await?,
             vaults: Vaults::default(),
             counted: RefCell::default(),
+            recent: Rc::default(),
             _lock: lock,
         })
     }
@@ -169,7 +172,10 @@ impl Native {
                 Some(R2_SILENT) => self.store.silent(),
                 _ => self.store.clone(),
             },
-            world: Clock { fault },
+            world: Clock {
+                fault,
+                recent: Rc::clone(&self.recent),
+            },
         }
     }
 }

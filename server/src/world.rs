@@ -1,12 +1,14 @@
 //! Time, randomness, and what tests may ask for where `FAULTS` is on.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use chatlift_edge::faults;
 use chatlift_edge::faults::PANIC;
 use chatlift_edge::log;
 use chatlift_edge::ports::{Failure, World};
-use chatlift_shared::Timestamp;
+use chatlift_edge::upload::Recent;
+use chatlift_shared::{Timestamp, UploadId};
 
 use crate::clock::now;
 
@@ -15,6 +17,7 @@ use crate::clock::now;
 pub(crate) struct Clock {
     /// The fault that a test asked for.
     pub(crate) fault: Option<String>,
+    pub(crate) recent: Rc<Recent>,
 }
 
 /// Random bits.
@@ -33,6 +36,10 @@ impl World for Clock {
 
     async fn pause(&self, time: Duration) {
         tokio::time::sleep(time).await;
+    }
+
+    fn comes_again(&self, upload: UploadId, n: u16) -> bool {
+        self.recent.comes_again(upload, n)
     }
 
     async fn derive(

@@ -9,7 +9,10 @@ pub mod form;
 pub mod join;
 pub mod open;
 pub mod receive;
+mod recent;
 pub mod serial;
 mod source;
 pub mod ticket;
 pub mod whole;
+
+pub use recent::Recent;

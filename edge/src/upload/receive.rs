@@ -123,7 +123,7 @@ where
     /// Takes a part, or a chunk of one that begins at `offset`, and makes the upload a file if that is asked
     /// for and it was the last. `length` is the body's; the ticket was verified by the caller.
     ///
-    /// No Durable Object is asked before the bytes of a whole part flow.
+    /// No Durable Object is asked before the bytes of a whole part flow, unless it comes a second time.
     ///
     /// # Errors
     /// `part-out-of-range`, `part-size-wrong`, `digest-mismatch`, `digest-missing` where a chunk ends its
@@ -189,7 +189,7 @@ where
         let chunk = target.chunk(segment);
         let before = match (segment.way, segment.begin) {
             (Way::Staged, _) => None,
-            (Way::Straight, 0) => Some(None),
+            (Way::Straight, 0) if !self.world.comes_again(target.upload, segment.n) => Some(None),
             (Way::Straight, begin) => Some(Some((self.links.begin(chunk).await?, begin))),
         };
         if let Some(before) = before

@@ -1,12 +1,13 @@
 //! Time, randomness, and what tests may ask for when the `FAULTS` variable is on.
 
-use chatlift_shared::Timestamp;
+use chatlift_shared::{Timestamp, UploadId};
 use core::time::Duration;
 use worker::{Date, Delay, Request, Response};
 
 use crate::faults;
 use crate::faults::{HEADER_FAULT, PANIC};
 use crate::ports::{Failure, World};
+use crate::upload::Recent;
 
 /// The worker is of the next deployment, and the objects are not yet.
 const NEWER_WORKER: &str = "newer-worker";
@@ -15,6 +16,10 @@ const NEWER_WORKER: &str = "newer-worker";
 pub(super) fn is_newer(request: &Request) -> bool {
     let fault = request.headers().get(HEADER_FAULT).ok().flatten();
     fault.as_deref() == Some(NEWER_WORKER)
+}
+
+thread_local! {
+    static RECENT: Recent = Recent::default();
 }
 
 /// The Worker's own clock and random numbers.
@@ -51,6 +56,10 @@ impl World for Workers {
 
     async fn pause(&self, time: Duration) {
         Delay::from(time).await;
+    }
+
+    fn comes_again(&self, upload: UploadId, n: u16) -> bool {
+        RECENT.with(|recent| recent.comes_again(upload, n))
     }
 
     async fn derive(

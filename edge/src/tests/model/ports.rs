@@ -482,6 +482,10 @@ impl World for Port {
     async fn pause(&self, time: Duration) {
         self.0.sleep(time).await;
     }
+
+    fn comes_again(&self, _: UploadId, _: u16) -> bool {
+        self.0.draw(2) > 0
+    }
 }
 
 impl Webhooks for Port {
