@@ -217,7 +217,7 @@ pub trait Stage {
 
     /// Keeps what arrives of a chunk, to the last byte before a cut. Refuses a chunk that does not
     /// begin where what is held of its part ends.
-    async fn stage(&self, chunk: Chunk, body: Option<Self::Body>) -> Result<Kept, Failure>;
+    async fn stage(&self, chunk: Chunk, body: Option<Self::Body>) -> Result<StageAnswer, Failure>;
 
     /// Takes a part over for a chunk that ends it; answers with what is held before that chunk, as a stream
     /// of that length.
@@ -237,14 +237,14 @@ pub trait Stage {
 
 /// What is held of a part once a chunk of it has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Kept {
+pub enum StageAnswer {
     /// So many bytes of its beginning are staged.
     Staged(u64),
     /// R2 has the part with the digest that the chunk says, and the link knows; nothing was kept.
     Recorded,
 }
 
-impl Kept {
+impl StageAnswer {
     /// How many bytes are held of a part of `part_len` bytes.
     #[must_use]
     pub fn bytes(self, part_len: u64) -> u64 {

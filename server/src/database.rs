@@ -25,7 +25,7 @@ use url::Url;
 use crate::clock::now;
 use crate::disk;
 use crate::error::Error;
-use crate::together::Together;
+use crate::group_sync::GroupSync;
 
 /// Connections to SQLite: it has one writer, and rows that are read beside it come from the cache.
 const SQLITE_CONNECTIONS: u32 = 4;
@@ -50,7 +50,7 @@ const POSTGRES: &str = include_str!("../migrations/postgres/0001_all.sql");
 #[derive(Debug)]
 struct Log {
     path: PathBuf,
-    commits: Together,
+    commits: GroupSync,
     /// Whether a sync has failed: what it left in memory the next one would pass over.
     failed: Arc<AtomicBool>,
 }
@@ -128,7 +128,7 @@ impl Database {
         log.push("-wal");
         database.log = Some(Rc::new(Log {
             path: log.into(),
-            commits: Together::default(),
+            commits: GroupSync::default(),
             failed: Arc::default(),
         }));
         // Whoever had claimed them has ended.
@@ -336,7 +336,7 @@ mod tests {
         symlink("/dev/null", &path).expect("a file");
         let log = Log {
             path: path.clone(),
-            commits: Together::default(),
+            commits: GroupSync::default(),
             failed: Arc::default(),
         };
         log.on_disk().await.expect("nothing was committed");

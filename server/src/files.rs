@@ -23,7 +23,7 @@ use sha2::Digest as _;
 use crate::body::{Body, Incoming};
 use crate::clock::now;
 use crate::disk::Disk;
-use crate::together::Together;
+use crate::group_sync::GroupSync;
 
 /// Bytes that are read or written at once; each upload on its way has so many in memory.
 const PIECE: usize = 128 * 1024;
@@ -81,9 +81,9 @@ pub(crate) struct Files<D> {
     parts: PathBuf,
     uploads: Uploads,
     /// The names of uploads' files.
-    names: Rc<Together>,
+    names: Rc<GroupSync>,
     /// Apps' folders that are on the disk for sure, and the names in them.
-    folders: Rc<RefCell<BTreeMap<PathBuf, Rc<Together>>>>,
+    folders: Rc<RefCell<BTreeMap<PathBuf, Rc<GroupSync>>>>,
     /// Whether it answers nothing, as a test asked.
     silent: bool,
 }

@@ -19,13 +19,13 @@ use chatlift_edge::link::decide::{Change, Decide, Decision, decide};
 use chatlift_edge::link::flow::Held;
 use chatlift_edge::link::lease::{Lease, LeaseAnswer, Leases};
 use chatlift_edge::link::message::For;
-use chatlift_edge::link::settle::Settling;
 use chatlift_edge::link::stage;
-use chatlift_edge::link::stage::{Chunk, Turn, Turns, offset_differs};
+use chatlift_edge::link::stage::{Appender, Appenders, Chunk, offset_differs};
 use chatlift_edge::link::state::LinkState;
+use chatlift_edge::link::waiters::AttemptWaiters;
 use chatlift_edge::log;
 use chatlift_edge::ports;
-use chatlift_edge::ports::{Failure, Kept, Stage};
+use chatlift_edge::ports::{Failure, Stage, StageAnswer};
 use chatlift_shared::{LinkId, Problem, ProblemCode, UploadId};
 use futures_channel::mpsc::{UnboundedSender, unbounded};
 use futures_util::future::{Either, join, join_all, select};
@@ -66,16 +66,16 @@ const CACHED_MAX: usize = 4096;
 struct Entry {
     /// As it is stored, once it was read. Emptied when a write fails.
     state: Mutex<Option<Known>>,
-    turns: Turns,
+    appenders: Appenders,
     leases: RefCell<Leases>,
-    settling: Settling,
+    waiters: AttemptWaiters,
     watchers: RefCell<Vec<UnboundedSender<String>>>,
 }
 
 impl Entry {
     /// Tells those who watch what a decision has put into the outbox, and those who wait for an attempt.
     fn tell(&self, before: Option<&LinkState>, after: &LinkState) {
-        self.settling.tell(before, after);
+        self.waiters.tell(before, after);
         let mut watchers = self.watchers.borrow_mut();
         if watchers.is_empty() {
             return;
@@ -109,15 +109,15 @@ impl std::fmt::Debug for Links {
 /// What keeps a chunk as rows.
 struct Keeper {
     entry: Rc<Entry>,
-    turn: Turn,
-    /// The turn among nodes, and where it is kept.
+    appender: Appender,
+    /// Its turn among nodes, and where that is kept.
     among_nodes: Option<(AnyPool, i64)>,
 }
 
 impl Drop for Keeper {
     fn drop(&mut self) {
         if let Some((pool, holder)) = self.among_nodes.take() {
-            let Chunk { upload, n, .. } = *self.turn.chunk();
+            let Chunk { upload, n, .. } = *self.appender.chunk();
             // One that is not ended so ends by itself.
             spawn_local(Nodes::end_turn(pool, upload, n, holder));
         }
@@ -297,7 +297,7 @@ impl Links {
             let watched = entries.iter().filter(|(id, entry)| {
                 let mut watchers = entry.watchers.borrow_mut();
                 watchers.retain(|watcher| !watcher.is_closed());
-                (!watchers.is_empty() || entry.settling.is_awaited())
+                (!watchers.is_empty() || entry.waiters.is_awaited())
                     && link.is_none_or(|link| link == **id)
             });
             watched.map(|(id, e)| (*id, Rc::clone(e))).collect()
@@ -359,23 +359,23 @@ impl Links {
         if self.is_recorded(&chunk).await? {
             return Ok(chunk.of_recorded().map(|()| None)?);
         }
-        let turn = Turn::take(&entry.turns, chunk)?;
+        let appender = Appender::take(&entry.appenders, chunk)?;
         let mut keeper = Keeper {
             entry,
-            turn,
+            appender,
             among_nodes: None,
         };
         self.take_among_nodes(&mut keeper).await?;
         let held = rows::staged(&self.0.db.pool, upload, n).await?;
         let rows = rows::staged_rows(&self.0.db, link).await?;
-        keeper.turn.admit(held, rows)?;
+        keeper.appender.admit(held, rows)?;
         Ok(Some(keeper))
     }
 
     /// Takes the turn among nodes too, where there are any.
     async fn take_among_nodes(&self, keeper: &mut Keeper) -> Result<(), Failure> {
-        let chunk = keeper.turn.chunk();
-        let Some(nodes) = self.0.nodes.as_ref().filter(|_| keeper.turn.adds()) else {
+        let chunk = keeper.appender.chunk();
+        let Some(nodes) = self.0.nodes.as_ref().filter(|_| keeper.appender.adds()) else {
             return Ok(());
         };
         let holder = match chunk.spilled {
@@ -398,23 +398,23 @@ impl Links {
             None => None,
         };
         let add = async |begin, row| self.add(keeper, begin, row).await;
-        stage::keep(&keeper.turn, &keeper.entry.leases, sleep, next, add).await
+        stage::keep(&keeper.appender, &keeper.entry.leases, sleep, next, add).await
     }
 
     /// Adds a row, and answers where it ends; of an empty one it checks that it would be let in.
     async fn add(&self, keeper: &Keeper, begin: u64, row: Vec<u8>) -> Result<u64, Failure> {
         let Keeper {
             entry,
-            turn,
+            appender,
             among_nodes,
         } = keeper;
-        let Chunk { upload, n, .. } = *turn.chunk();
+        let Chunk { upload, n, .. } = *appender.chunk();
         let mut state = entry.state.lock().await;
         for _ in 0..TRIES {
             if state.is_none() {
                 self.load(upload.link(), entry, &mut state).await?;
             }
-            turn.may_write(begin, state.as_ref().map(|known| &known.state))?;
+            appender.may_write(begin, state.as_ref().map(|known| &known.state))?;
             if row.is_empty() {
                 return Ok(begin);
             }
@@ -422,7 +422,7 @@ impl Links {
                 return Err(ProblemCode::NotFound.into());
             };
             // What is staged is compared where the row is written.
-            let end = turn.end_of(begin, row.len() as u64, begin)?;
+            let end = appender.end_of(begin, row.len() as u64, begin)?;
             let new = NewRow {
                 upload,
                 n,
@@ -516,7 +516,7 @@ impl ports::Links for Links {
         }
         let releases = command.releases();
         let decide = async || self.decide(link, &entry, command.clone()).await;
-        let reply = entry.settling.decide(sleep, decide).await?;
+        let reply = entry.waiters.decide(sleep, decide).await?;
         if let Some((upload, n)) = releases {
             entry.leases.borrow_mut().end_part(upload, n);
             if let Some(nodes) = &self.0.nodes {
@@ -530,17 +530,17 @@ impl ports::Links for Links {
 impl Stage for Links {
     type Body = Body;
 
-    async fn stage(&self, chunk: Chunk, body: Option<Body>) -> Result<Kept, Failure> {
+    async fn stage(&self, chunk: Chunk, body: Option<Body>) -> Result<StageAnswer, Failure> {
         let Some(keeper) = self.take_over(chunk).await? else {
-            return Ok(Kept::Recorded);
+            return Ok(StageAnswer::Recorded);
         };
         match self.keep(&keeper, body).await {
-            Ok(kept) => Ok(Kept::Staged(kept)),
+            Ok(kept) => Ok(StageAnswer::Staged(kept)),
             // Another request made the part whole while this one arrived.
             Err(Failure::Refused(problem))
                 if problem.offset.is_some() && self.is_recorded(&chunk).await? =>
             {
-                Ok(Kept::Recorded)
+                Ok(StageAnswer::Recorded)
             }
             Err(other) => Err(other),
         }

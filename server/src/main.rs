@@ -11,6 +11,7 @@ mod due;
 mod edge;
 mod error;
 mod files;
+mod group_sync;
 mod links;
 mod metrics;
 mod nodes;
@@ -21,7 +22,6 @@ mod rows;
 mod serve;
 mod settings;
 mod store;
-mod together;
 mod world;
 
 use std::path::PathBuf;

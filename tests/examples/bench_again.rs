@@ -10,7 +10,7 @@ use chatlift_tests::browser::{Browser, mark, row};
 use chatlift_tests::client::Page;
 use chatlift_tests::edge::ANY_FILE;
 use chatlift_tests::fixtures::Random;
-use chatlift_tests::http::send;
+use chatlift_tests::http::send_refusable;
 use chatlift_tests::network::{Cut, Network, Profile};
 use chatlift_tests::serial::{TUS, create};
 use chatlift_tests::stage::Stage;
@@ -138,7 +138,7 @@ fn main() -> ExitCode {
                 wait,
                 file: Random {
                     seed: options.seed + n + what as u64 * 100 + wait.as_secs() * 10,
-                    size: options.size.unwrap_or(size(mbit, what)),
+                    size: options.size.unwrap_or(size(mbit)),
                 },
             })
         });
@@ -159,10 +159,9 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Bytes of the file: as people send, and for a tus client on a slow network what one request may take.
-fn size(mbit: u64, what: Interruption) -> u64 {
+/// Bytes of the file: as people send.
+fn size(mbit: u64) -> u64 {
     match mbit {
-        1..20 if what == Interruption::TusReset => 10_000_000,
         1..20 => 32_000_000,
         20..100 => 40_000_000,
         _ => 100_000_000,
@@ -304,7 +303,7 @@ fn by_tus(network: &Network, link: &Link, wait: Duration, file: Random, at: u64)
             ("upload-offset", place.as_str()),
         ];
         let bytes = file.read(offset, file.size - offset);
-        send("PATCH", &url, &headers, Some(&bytes))
+        send_refusable("PATCH", &url, &headers, &bytes)
     };
     let first = std::thread::spawn({
         let patch = patch.clone();

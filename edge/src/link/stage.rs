@@ -135,7 +135,7 @@ impl Rows {
 /// Which request may add to a part: the one that came last. What a page had under way when it was
 /// closed goes on arriving, and the end of what is staged would run away from the next page.
 #[derive(Clone, Debug, Default)]
-pub struct Turns(Rc<RefCell<Taken>>);
+pub struct Appenders(Rc<RefCell<Taken>>);
 
 #[derive(Debug, Default)]
 struct Taken {
@@ -144,27 +144,27 @@ struct Taken {
 }
 
 impl Taken {
-    /// The turn of a request that begins, which ends that of any before it.
+    /// The number of a request that begins, which takes over from any before it.
     fn take(&mut self, upload: UploadId, n: u16) -> u64 {
         self.last += 1;
         self.parts.insert((upload, n), self.last);
         self.last
     }
 
-    /// As [`Self::take`], where nobody else has the turn.
+    /// As [`Self::take`], where no other request adds.
     fn take_if_free(&mut self, upload: UploadId, n: u16) -> Option<u64> {
         let free = !self.parts.contains_key(&(upload, n));
         free.then(|| self.take(upload, n))
     }
 
-    /// Whether it is still this request's turn.
-    fn has(&self, upload: UploadId, n: u16, turn: u64) -> bool {
-        self.parts.get(&(upload, n)) == Some(&turn)
+    /// Whether no later request has taken over from the one of this number.
+    fn has(&self, upload: UploadId, n: u16, number: u64) -> bool {
+        self.parts.get(&(upload, n)) == Some(&number)
     }
 
     /// The request is over.
-    fn end(&mut self, upload: UploadId, n: u16, turn: u64) {
-        if self.has(upload, n, turn) {
+    fn end(&mut self, upload: UploadId, n: u16, number: u64) {
+        if self.has(upload, n, number) {
             self.parts.remove(&(upload, n));
         }
     }
@@ -172,34 +172,34 @@ impl Taken {
 
 /// A request that may add to a part, until a later one takes over.
 #[derive(Debug)]
-pub struct Turn {
-    turns: Turns,
+pub struct Appender {
+    appenders: Appenders,
     chunk: Chunk,
     /// `None` where there is nothing to add.
-    turn: Option<u64>,
+    number: Option<u64>,
     /// Bytes of the chunk's beginning that are held already.
     overlap: u64,
 }
 
-impl Drop for Turn {
+impl Drop for Appender {
     fn drop(&mut self) {
-        if let Some(turn) = self.turn {
+        if let Some(number) = self.number {
             let Chunk { upload, n, .. } = self.chunk;
-            self.turns.0.borrow_mut().end(upload, n, turn);
+            self.appenders.0.borrow_mut().end(upload, n, number);
         }
     }
 }
 
-impl Turn {
+impl Appender {
     /// Takes a part over for a chunk, also for one that will be refused: else the place that its sender is told
     /// to go on at would not be the end for long. Whoever adds by then has been asked to put away what has come.
     ///
     /// # Errors
     /// `offset-differs` for what is staged from memory while another request adds.
-    pub fn take(turns: &Turns, chunk: Chunk) -> Result<Self, Problem> {
+    pub fn take(appenders: &Appenders, chunk: Chunk) -> Result<Self, Problem> {
         let Chunk { upload, n, .. } = chunk;
-        let mut taken = turns.0.borrow_mut();
-        let turn = match chunk.spilled {
+        let mut taken = appenders.0.borrow_mut();
+        let number = match chunk.spilled {
             true => {
                 let free = taken.take_if_free(upload, n);
                 Some(free.ok_or_else(|| offset_differs(chunk.offset))?)
@@ -208,9 +208,9 @@ impl Turn {
         };
         drop(taken);
         Ok(Self {
-            turns: turns.clone(),
+            appenders: appenders.clone(),
             chunk,
-            turn,
+            number,
             overlap: 0,
         })
     }
@@ -224,7 +224,7 @@ impl Turn {
     /// Whether there is something to add.
     #[must_use]
     pub fn adds(&self) -> bool {
-        self.turn.is_some()
+        self.number.is_some()
     }
 
     /// Refuses a chunk that does not continue its part, of which `held` bytes are staged, or for which there
@@ -264,7 +264,7 @@ impl Turn {
 
     /// The lease of what it has not put away. No other request's is the same: those are drawn at random.
     fn lease(&self) -> Option<Lease> {
-        let holder = self.turn.filter(|_| !self.chunk.spilled)?;
+        let holder = self.number.filter(|_| !self.chunk.spilled)?;
         let Chunk { upload, n, .. } = self.chunk;
         Some(Lease { upload, n, holder })
     }
@@ -279,8 +279,8 @@ impl Turn {
         let Chunk {
             upload, n, writer, ..
         } = self.chunk;
-        let has = |turn| self.turns.0.borrow().has(upload, n, turn);
-        if self.turn.is_some_and(|turn| !has(turn)) {
+        let has = |number| self.appenders.0.borrow().has(upload, n, number);
+        if self.number.is_some_and(|number| !has(number)) {
             return Err(offset_differs(kept));
         }
         state.map_or(Ok(()), |state| may_write(state, upload, writer))
@@ -302,20 +302,20 @@ impl Turn {
 
 /// Keeps what `next` gives of a chunk, to the last byte before a cut: `add` writes a row, which begins at its
 /// place in the part, and answers where it ends; of an empty one it only checks that it would be let in
-/// ([`Turn::may_write`]). Holds a lease meanwhile, but for what is staged from memory, which is being put away
+/// ([`Appender::may_write`]). Holds a lease meanwhile, but for what is staged from memory, which is being put away
 /// already. Answers how much of the part is held then.
 ///
 /// # Errors
 /// What `add` answers.
 pub async fn keep<P: AsRef<[u8]>, E>(
-    turn: &Turn,
+    appender: &Appender,
     leases: &RefCell<Leases>,
     pause: impl AsyncFn(Duration),
     next: impl AsyncFnMut() -> Option<P>,
     mut add: impl AsyncFnMut(u64, Vec<u8>) -> Result<u64, E>,
 ) -> Result<u64, E> {
-    let (mut kept, mut rows) = (turn.begin(), turn.rows());
-    let leased = turn.lease().map(|lease| Leased { leases, lease });
+    let (mut kept, mut rows) = (appender.begin(), appender.rows());
+    let leased = appender.lease().map(|lease| Leased { leases, lease });
     let asked = async || {
         let Some(Leased { lease, .. }) = &leased else {
             return pending().await;
@@ -429,7 +429,7 @@ mod tests {
     fn who_asks_is_told_of_what_fills_no_row_when_it_is_quiet_or_has_waited() {
         let upload = chunk(100).upload;
         let (leases, over) = (RefCell::new(Leases::default()), Cell::new(Duration::ZERO));
-        let turn = Turn::take(&Turns::default(), chunk(100)).expect("nobody else's");
+        let appender = Appender::take(&Appenders::default(), chunk(100)).expect("nobody else's");
         let rows = RefCell::new(Vec::new());
         let (send, mut pieces) = unbounded::<Vec<u8>>();
         let pause = async |time| {
@@ -440,7 +440,7 @@ mod tests {
             .await;
         };
         let mut keeping = pin!(keep(
-            &turn,
+            &appender,
             &leases,
             pause,
             async || pieces.next().await,
@@ -534,8 +534,8 @@ mod tests {
                 writer,
                 ..chunk(8)
             };
-            let mut turn = Turn::take(&Turns::default(), chunk)?;
-            turn.admit(7, 0).map(|()| turn.begin())
+            let mut appender = Appender::take(&Appenders::default(), chunk)?;
+            appender.admit(7, 0).map(|()| appender.begin())
         };
         assert_eq!(begin(7, 1, false, None), Ok(7));
         assert_eq!(begin(5, 3, true, None), Ok(7));
@@ -590,17 +590,17 @@ mod tests {
     #[test]
     fn the_request_that_came_last_may_add_to_a_part() {
         let upload = UploadId::new(chatlift_shared::LinkId::from_bytes([1; 12]), [2; 6]);
-        let mut turns = Taken::default();
-        let (old, beside) = (turns.take(upload, 1), turns.take(upload, 2));
-        assert!(turns.has(upload, 1, old) && turns.has(upload, 2, beside));
-        let new = turns.take(upload, 1);
-        assert!(!turns.has(upload, 1, old) && turns.has(upload, 1, new));
-        turns.end(upload, 1, old);
-        assert!(turns.has(upload, 1, new) && turns.has(upload, 2, beside));
-        assert_eq!(turns.take_if_free(upload, 1), None);
-        turns.end(upload, 1, new);
-        assert!(!turns.has(upload, 1, new));
-        assert!(turns.take_if_free(upload, 1).is_some());
+        let mut appenders = Taken::default();
+        let (old, beside) = (appenders.take(upload, 1), appenders.take(upload, 2));
+        assert!(appenders.has(upload, 1, old) && appenders.has(upload, 2, beside));
+        let new = appenders.take(upload, 1);
+        assert!(!appenders.has(upload, 1, old) && appenders.has(upload, 1, new));
+        appenders.end(upload, 1, old);
+        assert!(appenders.has(upload, 1, new) && appenders.has(upload, 2, beside));
+        assert_eq!(appenders.take_if_free(upload, 1), None);
+        appenders.end(upload, 1, new);
+        assert!(!appenders.has(upload, 1, new));
+        assert!(appenders.take_if_free(upload, 1).is_some());
     }
 
     proptest! {

@@ -20,13 +20,13 @@ use crate::link::lease::{Lease, LeaseAnswer};
 use crate::link::listing;
 use crate::link::listing::{Entry, Query, ShardPage};
 use crate::link::stage;
-use crate::link::stage::{Chunk, Turn, Turns};
+use crate::link::stage::{Appender, Appenders, Chunk};
 use crate::link::state::LinkState;
 use crate::link::work::Send;
 use crate::ports::Selection;
 use crate::ports::{
-    Bucket, BucketError, CompleteError, Directory, Failure, Head, Kept, Links, Put, PutError,
-    Stage, Webhooks, World,
+    Bucket, BucketError, CompleteError, Directory, Failure, Head, Links, Put, PutError, Stage,
+    StageAnswer, Webhooks, World,
 };
 
 /// What an operation of the bucket does beside its work.
@@ -296,18 +296,22 @@ impl Objects {
 impl Stage for Objects {
     type Body = Flow<Vec<u8>>;
 
-    async fn stage(&self, chunk: Chunk, body: Option<Flow<Vec<u8>>>) -> Result<Kept, Failure> {
+    async fn stage(
+        &self,
+        chunk: Chunk,
+        body: Option<Flow<Vec<u8>>>,
+    ) -> Result<StageAnswer, Failure> {
         let upload = chunk.upload;
         let writer = chunk.writer;
         let touch = command::Touch { upload, writer };
         self.execute(upload.link(), touch).await?;
         if self.is_recorded(&chunk) {
-            return Ok(chunk.of_recorded().map(|()| Kept::Recorded)?);
+            return Ok(chunk.of_recorded().map(|()| StageAnswer::Recorded)?);
         }
         let place = (chunk.upload, chunk.n);
         let held = self.staged.borrow().get(&place).map_or(0, Vec::len);
-        let mut turn = Turn::take(&Turns::default(), chunk)?;
-        turn.admit(held as u64, 0)?;
+        let mut appender = Appender::take(&Appenders::default(), chunk)?;
+        appender.admit(held as u64, 0)?;
         let come = match body {
             Some(body) => body.read().await.0.concat(),
             None => Vec::new(),
@@ -315,7 +319,7 @@ impl Stage for Objects {
         let mut staged = self.staged.borrow_mut();
         let bytes = staged.entry(place).or_default();
         bytes.extend(come);
-        Ok(Kept::Staged(bytes.len() as u64))
+        Ok(StageAnswer::Staged(bytes.len() as u64))
     }
 
     async fn begin(&self, chunk: Chunk) -> Result<Flow<Vec<u8>>, Failure> {

@@ -27,7 +27,7 @@ use crate::link::reply::{FoundFile, Sealing};
 use crate::link::serial;
 use crate::link::stage::{Chunk, offset_differs};
 use crate::link::state::{Multipart, Part};
-use crate::ports::{Bucket, BucketError, Failure, Feed, Kept, Links, Put, Stage, World};
+use crate::ports::{Bucket, BucketError, Failure, Feed, Links, Put, Stage, StageAnswer, World};
 use crate::service::Service;
 
 /// Bytes on their way from which on a lease is held for them. Fewer are sent again sooner than the link
@@ -241,7 +241,7 @@ where
                 ..chunk
             };
             let kept = self.links.stage(spilled, Some(body)).await;
-            let more = matches!(kept, Ok(Kept::Staged(_)));
+            let more = matches!(kept, Ok(StageAnswer::Staged(_)));
             staged = Some(kept);
             more
         };
@@ -260,8 +260,8 @@ where
         };
         self.end_lease(lease, chunk.length).await;
         let held = match staged.transpose()? {
-            Some(Kept::Recorded) => return Ok(Some(Held::Part)),
-            Some(Kept::Staged(held)) => held,
+            Some(StageAnswer::Recorded) => return Ok(Some(Held::Part)),
+            Some(StageAnswer::Staged(held)) => held,
             None => chunk.offset,
         };
         match (error, target.by) {
@@ -291,11 +291,11 @@ where
             }
         };
         match kept {
-            Kept::Recorded => Ok(Held::Part),
-            Kept::Staged(held) if held == chunk.part_len && target.counts => {
+            StageAnswer::Recorded => Ok(Held::Part),
+            StageAnswer::Staged(held) if held == chunk.part_len && target.counts => {
                 self.pass_on(target, chunk.n).await
             }
-            Kept::Staged(held) => Ok(Held::Staged(held)),
+            StageAnswer::Staged(held) => Ok(Held::Staged(held)),
         }
     }
 

@@ -35,7 +35,7 @@ pub(super) struct Source<F: Feed> {
 }
 
 /// What came and is not staged yet.
-struct Kept<P> {
+struct Unstaged<P> {
     pieces: Vec<P>,
     /// Bytes that came before and are staged.
     begin: u64,
@@ -202,7 +202,7 @@ impl<F: Feed> Source<F> {
         let _share = self.feed.share(length)?;
         let held = before.as_ref().map_or(0, |(_, held)| *held);
         let (sink, body) = F::pipe(Some(held + length));
-        let kept = RefCell::new(Kept::default());
+        let kept = RefCell::new(Unstaged::default());
         let said = {
             let (pieces, arrived) = unbounded();
             let (asked, is_asked) = oneshot::channel();
@@ -261,7 +261,7 @@ impl<F: Feed> Source<F> {
     }
 }
 
-impl<P> Default for Kept<P> {
+impl<P> Default for Unstaged<P> {
     fn default() -> Self {
         Self {
             pieces: Vec::new(),
@@ -272,7 +272,7 @@ impl<P> Default for Kept<P> {
     }
 }
 
-impl<P: Piece> Kept<P> {
+impl<P: Piece> Unstaged<P> {
     fn push(&mut self, piece: P) {
         self.bytes += piece.length();
         self.pieces.push(piece);
@@ -281,7 +281,7 @@ impl<P: Piece> Kept<P> {
 
 /// Hands over what there is, unless that was refused before.
 async fn spill<F: Feed>(
-    kept: &RefCell<Kept<F::Piece>>,
+    kept: &RefCell<Unstaged<F::Piece>>,
     into: &mut impl AsyncFnMut(F::Body, u64, u64) -> bool,
 ) {
     let (pieces, begin, bytes) = {

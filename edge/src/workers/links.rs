@@ -14,7 +14,7 @@ use crate::link::decide::Decide;
 use crate::link::lease::{Lease, LeaseAnswer};
 use crate::link::message::For;
 use crate::link::stage::Chunk;
-use crate::ports::{Failure, Kept, Links, Stage};
+use crate::ports::{Failure, Links, Stage, StageAnswer};
 
 /// Stubs of the objects that are bound as `LINKS`, each named by its link's id.
 #[derive(Debug)]
@@ -125,8 +125,9 @@ fn request_about(
     Request::new_with_init(&format!("https://link{path}"), &init).map_err(broken("chunk"))
 }
 
-async fn kept(response: &mut Response) -> Result<Kept, Failure> {
-    let answer: Result<Kept, Problem> = response.json().await.map_err(broken("link object"))?;
+async fn kept(response: &mut Response) -> Result<StageAnswer, Failure> {
+    let answer: Result<StageAnswer, Problem> =
+        response.json().await.map_err(broken("link object"))?;
     answer.map_err(Failure::Refused)
 }
 
@@ -140,7 +141,11 @@ fn stream_of(response: Response) -> Result<ReadableStream, Failure> {
 impl Stage for Stubs {
     type Body = ReadableStream;
 
-    async fn stage(&self, chunk: Chunk, body: Option<ReadableStream>) -> Result<Kept, Failure> {
+    async fn stage(
+        &self,
+        chunk: Chunk,
+        body: Option<ReadableStream>,
+    ) -> Result<StageAnswer, Failure> {
         let request = request_about(PATH_STAGE, &chunk, body)?;
         let mut response = self.send(chunk.upload.link(), request).await?;
         kept(&mut response).await

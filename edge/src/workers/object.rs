@@ -28,14 +28,14 @@ use crate::link::decide::{Change, Decide, Visitor, decide};
 use crate::link::flow::Held;
 use crate::link::lease::{Lease, LeaseAnswer, Leases};
 use crate::link::message::{For, Message};
-use crate::link::settle::Settling;
 use crate::link::stage as rules;
 use crate::link::stage::Chunk;
 use crate::link::state::LinkState;
 use crate::link::version;
 use crate::link::version::OtherVersion;
+use crate::link::waiters::AttemptWaiters;
 use crate::link::work::{due, next_alarm, wake_at};
-use crate::ports::{Failure, Kept, Links};
+use crate::ports::{Failure, Links, StageAnswer};
 use crate::service::Service;
 
 /// Most pieces of work that one alarm does; the rest is left to the next, at once.
@@ -66,8 +66,8 @@ pub struct LinkObject {
     /// Whether the link was forgotten, and what the object has is still to be dropped.
     over: Cell<bool>,
     watchers: Watchers,
-    settling: Settling,
-    turns: rules::Turns,
+    waiters: AttemptWaiters,
+    appenders: rules::Appenders,
     leases: RefCell<Leases>,
 }
 
@@ -81,8 +81,8 @@ impl DurableObject for LinkObject {
             rest_until: Cell::new(None),
             over: Cell::new(false),
             watchers: Watchers::default(),
-            settling: Settling::default(),
-            turns: rules::Turns::default(),
+            waiters: AttemptWaiters::default(),
+            appenders: rules::Appenders::default(),
             leases: RefCell::default(),
         }
     }
@@ -156,7 +156,7 @@ impl LinkObject {
             Err(problem) => Err(problem),
             Ok(()) => {
                 let execute = async || command.clone().visit(Execute(self));
-                let answer = self.settling.decide(Delay::from, execute).await?;
+                let answer = self.waiters.decide(Delay::from, execute).await?;
                 if let Some((upload, n)) = command.releases() {
                     self.leases.borrow_mut().end_part(upload, n);
                 }
@@ -253,7 +253,7 @@ impl LinkObject {
         };
         store::save(&self.state.storage(), before.as_ref(), &next, &change.parts)?;
         self.watchers.tell(before.as_ref(), &next);
-        self.settling.tell(before.as_ref(), &next);
+        self.waiters.tell(before.as_ref(), &next);
         *cached = Some(next);
         Ok(())
     }
@@ -269,11 +269,11 @@ impl LinkObject {
                     if problem.code == ProblemCode::OffsetDiffers
                         && self.is_recorded(&chunk)? =>
                 {
-                    Ok(Kept::Recorded)
+                    Ok(StageAnswer::Recorded)
                 }
-                kept => kept.map(Kept::Staged),
+                kept => kept.map(StageAnswer::Staged),
             },
-            Ok(None) => Ok(Kept::Recorded),
+            Ok(None) => Ok(StageAnswer::Recorded),
             Err(problem) => Err(problem),
         };
         self.tell_kept(&answer).await
@@ -289,14 +289,17 @@ impl LinkObject {
                 self.set_alarm().await?;
                 return Ok(held);
             }
-            Ok(None) => Ok(Kept::Recorded),
+            Ok(None) => Ok(StageAnswer::Recorded),
             Err(problem) => Err(problem),
         };
         self.tell_kept(&answer).await
     }
 
     /// Answers with what became of a chunk.
-    async fn tell_kept(&self, kept: &core::result::Result<Kept, Problem>) -> Result<Response> {
+    async fn tell_kept(
+        &self,
+        kept: &core::result::Result<StageAnswer, Problem>,
+    ) -> Result<Response> {
         self.set_alarm().await?;
         Response::from_bytes(serde_json::to_vec(kept)?)
     }
@@ -321,7 +324,7 @@ impl LinkObject {
 
     fn keeper(&self, chunk: Chunk) -> Result<core::result::Result<Keeper, Problem>> {
         let storage = self.state.storage();
-        Keeper::begin(storage, Rc::clone(&self.cached), &self.turns, chunk)
+        Keeper::begin(storage, Rc::clone(&self.cached), &self.appenders, chunk)
     }
 
     fn is_recorded(&self, chunk: &Chunk) -> Result<bool> {

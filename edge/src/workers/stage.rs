@@ -12,7 +12,7 @@ use super::counts;
 use super::read::Reader;
 use crate::link::lease::Leases;
 use crate::link::stage;
-use crate::link::stage::{Chunk, Turn, Turns};
+use crate::link::stage::{Appender, Appenders, Chunk};
 use crate::link::state::LinkState;
 
 /// The link as it is stored, once it was read.
@@ -74,7 +74,7 @@ fn row(storage: &Storage, upload: UploadId, n: u16, offset: u64) -> Result<Optio
 pub(super) struct Keeper {
     storage: Storage,
     cached: Cached,
-    turn: Turn,
+    appender: Appender,
 }
 
 impl Keeper {
@@ -82,19 +82,19 @@ impl Keeper {
     pub(super) fn begin(
         storage: Storage,
         cached: Cached,
-        turns: &Turns,
+        appenders: &Appenders,
         chunk: Chunk,
     ) -> Result<core::result::Result<Self, Problem>> {
-        let mut turn = match Turn::take(turns, chunk) {
-            Ok(turn) => turn,
+        let mut appender = match Appender::take(appenders, chunk) {
+            Ok(appender) => appender,
             Err(problem) => return Ok(Err(problem)),
         };
         let held = staged(&storage, chunk.upload, chunk.n)?;
-        let admitted = turn.admit(held, rows(&storage)?);
+        let admitted = appender.admit(held, rows(&storage)?);
         Ok(admitted.map(|()| Self {
             storage,
             cached,
-            turn,
+            appender,
         }))
     }
 
@@ -116,7 +116,7 @@ impl Keeper {
             None => None,
         };
         let add = async |begin, row| self.add(begin, row);
-        match stage::keep(&self.turn, leases, Delay::from, next, add).await {
+        match stage::keep(&self.appender, leases, Delay::from, next, add).await {
             Ok(held) => Ok(Ok(held)),
             Err(Refused::Problem(problem)) => Ok(Err(problem)),
             Err(Refused::Storage(error)) => Err(error),
@@ -125,13 +125,14 @@ impl Keeper {
 
     /// Adds a row; answers where it ends.
     fn add(&self, begin: u64, row: Vec<u8>) -> core::result::Result<u64, Refused> {
-        let Chunk { upload, n, .. } = *self.turn.chunk();
-        self.turn.may_write(begin, self.cached.borrow().as_ref())?;
+        let Chunk { upload, n, .. } = *self.appender.chunk();
+        self.appender
+            .may_write(begin, self.cached.borrow().as_ref())?;
         if row.is_empty() {
             return Ok(begin);
         }
         let held = staged(&self.storage, upload, n)?;
-        let end = self.turn.end_of(begin, row.len() as u64, held)?;
+        let end = self.appender.end_of(begin, row.len() as u64, held)?;
         let cursor = self.storage.sql().exec(
             "INSERT INTO stage (upload, n, offset, bytes) VALUES (?, ?, ?, ?)",
             vec![

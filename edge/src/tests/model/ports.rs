@@ -26,12 +26,12 @@ use crate::link::decide::{Decide, decide};
 use crate::link::flow::Held;
 use crate::link::lease::{Lease, LeaseAnswer, Leases};
 use crate::link::listing::{Entry, Query, ShardPage};
-use crate::link::settle::Settling;
 use crate::link::stage;
-use crate::link::stage::{Chunk, Turn, Turns};
+use crate::link::stage::{Appender, Appenders, Chunk};
 use crate::link::state::LinkState;
+use crate::link::waiters::AttemptWaiters;
 use crate::link::work::Send;
-use crate::ports::{Directory, Failure, Kept, Links, Stage, Webhooks, World};
+use crate::ports::{Directory, Failure, Links, Stage, StageAnswer, Webhooks, World};
 use crate::tests::flow::Flow;
 
 /// How often a command is looked at again that waits for the holders of leases, before it goes on
@@ -73,9 +73,9 @@ pub(in crate::tests) struct Machine {
     pub(in crate::tests) link: RefCell<BTreeMap<LinkId, LinkState>>,
     pub(in crate::tests) held: RefCell<BTreeMap<UploadId, Held>>,
     pub(in crate::tests) staged: RefCell<BTreeMap<(UploadId, u16), Rope>>,
-    turns: RefCell<Turns>,
+    appenders: RefCell<Appenders>,
     leases: RefCell<Leases>,
-    settling: RefCell<Rc<Settling>>,
+    waiters: RefCell<Rc<AttemptWaiters>>,
     /// Uploads to which bytes of another file came.
     pub(in crate::tests) altered: RefCell<BTreeSet<UploadId>>,
     pub(in crate::tests) objects: RefCell<BTreeMap<String, Rope>>,
@@ -110,9 +110,9 @@ impl Machine {
             link: RefCell::default(),
             held: RefCell::default(),
             staged: RefCell::default(),
-            turns: RefCell::default(),
+            appenders: RefCell::default(),
             leases: RefCell::default(),
-            settling: RefCell::default(),
+            waiters: RefCell::default(),
             altered: RefCell::default(),
             objects: RefCell::default(),
             multiparts: RefCell::default(),
@@ -169,9 +169,9 @@ impl Machine {
     pub(in crate::tests) fn restart(&self, version: u32) {
         let started = self.object.get().started + 1;
         self.object.set(Deployed { version, started });
-        self.turns.replace(Turns::default());
+        self.appenders.replace(Appenders::default());
         self.leases.replace(Leases::default());
-        self.settling.replace(Rc::default());
+        self.waiters.replace(Rc::default());
     }
 
     /// Refuses a message of a worker of another version, or about rows of a newer one.
@@ -224,7 +224,7 @@ impl Machine {
         self.changes.set(self.changes.get() + 1);
         self.rows.set(self.object.get().version);
         if let Some(after) = &decision.change.next {
-            self.settling.borrow().tell(state.as_ref(), after);
+            self.waiters.borrow().tell(state.as_ref(), after);
         }
         match decision.change.next {
             None => {
@@ -254,7 +254,7 @@ impl Machine {
         }
     }
 
-    /// The turn of a chunk, where there is something of it to keep.
+    /// Who adds a chunk, where there is something of it to keep.
     async fn take_over(&self, chunk: Chunk) -> Result<Option<Keeper<'_>>, Failure> {
         let upload = chunk.upload;
         let writer = chunk.writer;
@@ -267,11 +267,11 @@ impl Machine {
         if self.is_recorded(&chunk) {
             return Ok(chunk.of_recorded().map(|()| None)?);
         }
-        let mut turn = Turn::take(&self.turns.borrow(), chunk)?;
-        turn.admit(self.staged_len(&chunk), 0)?;
+        let mut appender = Appender::take(&self.appenders.borrow(), chunk)?;
+        appender.admit(self.staged_len(&chunk), 0)?;
         Ok(Some(Keeper {
             machine: self,
-            turn,
+            appender,
             object,
         }))
     }
@@ -291,7 +291,7 @@ impl Machine {
 /// What keeps a chunk.
 struct Keeper<'a> {
     machine: &'a Machine,
-    turn: Turn,
+    appender: Appender,
     /// The object that keeps it.
     object: Deployed,
 }
@@ -302,14 +302,14 @@ impl Keeper<'_> {
         let links = self.machine.link.borrow();
         let gone = || Failure::Away("its tables are gone".into());
         let state = links
-            .get(&self.turn.chunk().upload.link())
+            .get(&self.appender.chunk().upload.link())
             .ok_or_else(gone)?;
-        Ok(self.turn.may_write(at, Some(state))?)
+        Ok(self.appender.may_write(at, Some(state))?)
     }
 
     async fn keep(&self, body: Option<Body>) -> Result<u64, Failure> {
-        let mut at = self.turn.begin();
-        let mut skip = at - self.turn.chunk().offset;
+        let mut at = self.appender.begin();
+        let mut skip = at - self.appender.chunk().offset;
         if let Some(mut body) = body {
             while let Ok(Some(piece)) = body.next().await {
                 let known = skip.min(piece.len());
@@ -321,12 +321,14 @@ impl Keeper<'_> {
     }
 
     async fn add(&self, mut at: u64, mut rest: Rope) -> Result<u64, Failure> {
-        let chunk = self.turn.chunk();
+        let chunk = self.appender.chunk();
         while rest.len() > 0 {
             pause().await;
             let row = 1 + self.machine.draw(rest.len());
             self.may_write(at)?;
-            let end = self.turn.end_of(at, row, self.machine.staged_len(chunk))?;
+            let end = self
+                .appender
+                .end_of(at, row, self.machine.staged_len(chunk))?;
             let mut staged = self.machine.staged.borrow_mut();
             let part = staged.entry((chunk.upload, chunk.n)).or_default();
             part.append(rest.slice(0, row));
@@ -369,9 +371,9 @@ impl Links for Port {
         };
         let answer = match self.0.is_timed.get() {
             true => {
-                let settling = Rc::clone(&self.0.settling.borrow());
+                let waiters = Rc::clone(&self.0.waiters.borrow());
                 let pause = async |time| self.0.sleep(time).await;
-                settling.decide(pause, decide).await
+                waiters.decide(pause, decide).await
             }
             false => decide().await,
         };
@@ -391,21 +393,21 @@ impl Links for Port {
 impl Stage for Port {
     type Body = Body;
 
-    async fn stage(&self, chunk: Chunk, body: Option<Body>) -> Result<Kept, Failure> {
+    async fn stage(&self, chunk: Chunk, body: Option<Body>) -> Result<StageAnswer, Failure> {
         pause().await;
         if self.0.fails(Fault::LinkFails) {
             return Err(Failure::Away("stage".into()));
         }
         let object = self.0.reach()?;
         let kept = match self.0.take_over(chunk).await? {
-            None => Ok(Kept::Recorded),
+            None => Ok(StageAnswer::Recorded),
             Some(keeper) => match keeper.keep(body).await {
                 Err(Failure::Refused(problem))
                     if problem.offset.is_some() && self.0.is_recorded(&chunk) =>
                 {
-                    Ok(Kept::Recorded)
+                    Ok(StageAnswer::Recorded)
                 }
-                kept => kept.map(Kept::Staged),
+                kept => kept.map(StageAnswer::Staged),
             },
         };
         pause().await;

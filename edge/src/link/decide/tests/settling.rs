@@ -8,7 +8,7 @@ use std::cell::Cell;
 use futures_util::FutureExt as _;
 
 use super::*;
-use crate::link::settle::Settling;
+use crate::link::waiters::AttemptWaiters;
 
 const SIZE: u64 = 9 * MIB;
 
@@ -16,20 +16,20 @@ const SIZE: u64 = 9 * MIB;
 fn who_completes_an_upload_that_is_being_completed_has_the_file_when_it_is_one() {
     let kept = RefCell::new(Kept::new(2));
     kept.borrow_mut().seal(1, SIZE);
-    let settling = Settling::default();
+    let waiters = AttemptWaiters::default();
     let change = |change: &dyn Fn(&mut Kept)| {
         let before = kept.borrow().state.clone();
         change(&mut kept.borrow_mut());
-        settling.tell(before.as_ref(), kept.borrow().state());
+        waiters.tell(before.as_ref(), kept.borrow().state());
     };
     let tries = Cell::new(0);
     let again = async || {
         tries.set(tries.get() + 1);
         Ok::<_, ()>(kept.borrow_mut().run(seal(1, SIZE, 2)))
     };
-    let mut waits = pin!(settling.decide(async |_| pending().await, again));
+    let mut waits = pin!(waiters.decide(async |_| pending().await, again));
     assert!(waits.as_mut().now_or_never().is_none());
-    assert!(settling.is_awaited());
+    assert!(waiters.is_awaited());
     // What else happens to the link is not what it waits for.
     change(&|kept| {
         let (upload, attempt) = (id(1), 1);
@@ -43,16 +43,16 @@ fn who_completes_an_upload_that_is_being_completed_has_the_file_when_it_is_one()
     let answer = waits.now_or_never().expect("an answer");
     assert!(matches!(answer, Ok(Ok(Sealing::File(_)))), "{answer:?}");
     assert_eq!(tries.get(), 2);
-    assert!(!settling.is_awaited());
+    assert!(!waiters.is_awaited());
 }
 
 #[test]
 fn who_completes_an_upload_whose_attempt_gives_up_goes_on_itself() {
     let kept = RefCell::new(Kept::new(1));
     kept.borrow_mut().seal(1, SIZE);
-    let settling = Settling::default();
+    let waiters = AttemptWaiters::default();
     let again = async || Ok::<_, ()>(kept.borrow_mut().run(seal(1, SIZE, 2)));
-    let mut waits = pin!(settling.decide(async |_| pending().await, again));
+    let mut waits = pin!(waiters.decide(async |_| pending().await, again));
     assert!(waits.as_mut().now_or_never().is_none());
     let before = kept.borrow().state.clone();
     let reopen = command::Reopen {
@@ -61,7 +61,7 @@ fn who_completes_an_upload_whose_attempt_gives_up_goes_on_itself() {
         keep_parts: true,
     };
     kept.borrow_mut().run(reopen).expect("open again");
-    settling.tell(before.as_ref(), kept.borrow().state());
+    waiters.tell(before.as_ref(), kept.borrow().state());
     let answer = waits.now_or_never().expect("an answer");
     assert!(matches!(answer, Ok(Ok(Sealing::Sealed(_)))), "{answer:?}");
 }
@@ -70,7 +70,7 @@ fn who_completes_an_upload_whose_attempt_gives_up_goes_on_itself() {
 fn who_waits_in_vain_is_told_when_another_attempt_may_take_over() {
     let kept = RefCell::new(Kept::new(1));
     kept.borrow_mut().seal(1, SIZE);
-    let (settling, over) = (Settling::default(), Cell::new(false));
+    let (waiters, over) = (AttemptWaiters::default(), Cell::new(false));
     let pause = async |time| {
         assert_eq!(time, Duration::from_secs(5));
         poll_fn(|_| match over.get() {
@@ -80,7 +80,7 @@ fn who_waits_in_vain_is_told_when_another_attempt_may_take_over() {
         .await;
     };
     let again = async || Ok::<_, ()>(kept.borrow_mut().run(seal(1, SIZE, 2)));
-    let mut waits = pin!(settling.decide(pause, again));
+    let mut waits = pin!(waiters.decide(pause, again));
     assert!(waits.as_mut().now_or_never().is_none());
     over.set(true);
     let answer = waits.now_or_never().expect("an answer").expect("decided");
@@ -89,17 +89,17 @@ fn who_waits_in_vain_is_told_when_another_attempt_may_take_over() {
         (problem.code, problem.retry_after),
         (ProblemCode::UploadBusy, Some(STUCK_AFTER.as_secs()))
     );
-    assert!(!settling.is_awaited());
+    assert!(!waiters.is_awaited());
 }
 
 #[test]
 fn what_no_attempt_stands_in_the_way_of_is_answered_at_once() {
     let kept = RefCell::new(Kept::new(1));
     kept.borrow_mut().store(1, SIZE);
-    let settling = Settling::default();
+    let waiters = AttemptWaiters::default();
     let put = async || Ok::<_, ()>(kept.borrow_mut().run(reserve(2, SIZE)));
-    let waits = settling.decide(async |_| pending().await, put);
+    let waits = waiters.decide(async |_| pending().await, put);
     let answer = waits.now_or_never().expect("an answer").expect("decided");
     assert_eq!(answer.expect_err("no room").code, ProblemCode::LinkFull);
-    assert!(!settling.is_awaited());
+    assert!(!waiters.is_awaited());
 }

@@ -7,7 +7,7 @@ use tokio::sync::Mutex;
 
 /// Something that many write to and that is synced for all of them at once: a folder's names, a log.
 #[derive(Debug, Default)]
-pub(crate) struct Together {
+pub(crate) struct GroupSync {
     /// How often it was written to.
     written: Cell<u64>,
     /// How many of those are on the disk.
@@ -15,7 +15,7 @@ pub(crate) struct Together {
     turn: Mutex<()>,
 }
 
-impl Together {
+impl GroupSync {
     /// Notes that it was written to.
     pub(crate) fn wrote(&self) {
         self.written.set(self.written.get() + 1);
@@ -54,39 +54,39 @@ mod tests {
 
     #[tokio::test]
     async fn one_sync_serves_all_that_wait_and_none_that_writes_meanwhile() {
-        let (together, syncs) = (Together::default(), Cell::new(0));
+        let (group, syncs) = (GroupSync::default(), Cell::new(0));
         let sync = async || {
             yield_now().await;
             syncs.set(syncs.get() + 1);
             // Written while it was being synced, which it may have missed.
             if syncs.get() == 1 {
-                together.wrote();
+                group.wrote();
             }
             Ok(())
         };
         let wait = async || {
-            together.wrote();
-            together.on_disk(sync).await.expect("synced");
+            group.wrote();
+            group.on_disk(sync).await.expect("synced");
         };
         join_all([wait(), wait(), wait()]).await;
         // The first had begun before the others had written.
         assert_eq!(syncs.get(), 2);
-        together.on_disk(sync).await.expect("synced");
+        group.on_disk(sync).await.expect("synced");
         assert_eq!(syncs.get(), 2, "nothing was written since");
     }
 
     #[tokio::test]
     async fn what_was_not_synced_is_synced_by_the_next() {
-        let together = Together::default();
-        together.wrote();
-        let failed = together.on_disk(async || Err(io::Error::other("no disk")));
+        let group = GroupSync::default();
+        group.wrote();
+        let failed = group.on_disk(async || Err(io::Error::other("no disk")));
         assert!(failed.await.is_err());
         let synced = Cell::new(false);
         let sync = async || {
             synced.set(true);
             Ok(())
         };
-        together.on_disk(sync).await.expect("synced");
+        group.on_disk(sync).await.expect("synced");
         assert!(synced.get());
     }
 }

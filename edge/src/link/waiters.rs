@@ -13,16 +13,16 @@ use super::state::{LinkState, UploadState};
 
 /// How long who meets an attempt waits for its end: most commits take less, and an uploader waits longer for
 /// any answer.
-const SETTLED_WITHIN: Duration = Duration::from_secs(5);
+const ENDED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Those who wait until an attempt has ended, of one link.
 #[derive(Debug, Default)]
-pub struct Settling(RefCell<Vec<Sender<()>>>);
+pub struct AttemptWaiters(RefCell<Vec<Sender<()>>>);
 
-impl Settling {
+impl AttemptWaiters {
     /// Tells those who wait that the link has changed to `after`, if an attempt has ended by that.
     pub fn tell(&self, before: Option<&LinkState>, after: &LinkState) {
-        if before.is_some_and(|before| has_settled(before, after)) {
+        if before.is_some_and(|before| has_ended(before, after)) {
             // Whoever waits goes on when its sender is dropped.
             self.0.borrow_mut().clear();
         }
@@ -53,7 +53,7 @@ impl Settling {
         pause: impl AsyncFn(Duration),
         mut decide: impl AsyncFnMut() -> Result<Result<R, Problem>, E>,
     ) -> Result<Result<R, Problem>, E> {
-        let mut over = pin!(pause(SETTLED_WITHIN));
+        let mut over = pin!(pause(ENDED_WITHIN));
         loop {
             let decided = decide().await?;
             if !decided.as_ref().is_err_and(waits_for_an_attempt) {
@@ -73,7 +73,7 @@ fn waits_for_an_attempt(problem: &Problem) -> bool {
 }
 
 /// Whether an attempt that was under way has ended.
-fn has_settled(before: &LinkState, after: &LinkState) -> bool {
+fn has_ended(before: &LinkState, after: &LinkState) -> bool {
     let mut uploads = before.uploads.iter();
     uploads.any(|(id, row)| {
         match &row.state {
