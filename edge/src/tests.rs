@@ -67,6 +67,7 @@ impl Edge {
                 world: Clock {
                     now,
                     drawn: Rc::default(),
+                    again: Rc::default(),
                 },
             },
             config: Config::check(&config::raw()).expect("a good config"),

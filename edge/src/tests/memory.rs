@@ -355,6 +355,8 @@ impl Stage for Objects {
 pub(super) struct Clock {
     pub(super) now: Rc<Cell<Timestamp>>,
     pub(super) drawn: Rc<Cell<u64>>,
+    /// Whether each part counts as one that came before.
+    pub(super) again: Rc<Cell<bool>>,
 }
 
 impl World for Clock {
@@ -369,6 +371,10 @@ impl World for Clock {
 
     async fn pause(&self, time: Duration) {
         self.now.set(self.now.get().plus(time));
+    }
+
+    fn comes_again(&self, _: UploadId, _: u16) -> bool {
+        self.again.get()
     }
 
     // The real one is the platform's; here only what differs must differ.

@@ -114,6 +114,12 @@ fn a_whole_part_that_is_cut_counts_as_far_as_it_came() {
     let put = service.put_part(&ticket, part(1, large.parts[0]), None, length, feed);
     assert_eq!(block_on(put), Ok(Held::Staged(700)));
     assert_eq!(large.known().staged, [StagedPart { n: 1, offset: 700 }]);
+    // A browser sends it again, of itself: nothing more of it is taken.
+    service.world.again.set(true);
+    let again = large.put(part(1, large.parts[0]), &large.part(1));
+    assert_eq!(refusal(again), ProblemCode::OffsetDiffers);
+    service.world.again.set(false);
+    assert_eq!(large.known().staged, [StagedPart { n: 1, offset: 700 }]);
     large.stored();
 }
 
