@@ -7,21 +7,58 @@ use serde_json::{Map, Value};
 /// The largest whole number below which a float holds every one: 2^53.
 const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 
+/// What is wrong with an object.
+#[derive(Debug)]
+pub struct Unreadable {
+    /// The field, as `files[0].name`; `None` where it is the object as a whole.
+    pub field: Option<String>,
+    /// serde's words, which may repeat what it met.
+    pub reason: String,
+}
+
+impl From<serde_json::Error> for Unreadable {
+    fn from(error: serde_json::Error) -> Self {
+        Self {
+            field: None,
+            reason: error.to_string(),
+        }
+    }
+}
+
 /// Reads an object, in which `3.0` may stand for 3.
 ///
 /// # Errors
 /// When it is no JSON, no object, or of another form. To serde alone an array is an object too: of its
 /// fields, one after the other.
-pub fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
+pub fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
     if !bytes.trim_ascii_start().starts_with(b"{") {
         let _: Map<String, Value> = serde_json::from_slice(bytes)?;
     }
     let whole = || {
         let mut value = serde_json::from_slice(bytes).ok()?;
         whole_numbers(&mut value);
-        serde_json::from_value(value).ok()
+        fields(&serde_json::to_vec(&value).ok()?).ok()
     };
-    serde_json::from_slice(bytes).or_else(|error| whole().ok_or(error))
+    fields(bytes).or_else(|error| whole().ok_or(error))
+}
+
+fn fields<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let read = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let reason = error.inner().to_string();
+        // Of one that is missing or not known serde gives the path of what it is in, and the name in backquotes.
+        let named = reason.split_once(" field `");
+        let named = named.and_then(|(_, rest)| rest.split('`').next());
+        let path = error.path().iter().next().map(|_| error.path().to_string());
+        let field = match (path, named) {
+            (Some(path), Some(named)) if !path.ends_with(named) => Some(format!("{path}.{named}")),
+            (Some(path), _) => Some(path),
+            (None, named) => named.map(str::to_owned),
+        };
+        Unreadable { field, reason }
+    })?;
+    json.end()?;
+    Ok(read)
 }
 
 /// Turns every `3.0` within into 3: JSON Schema holds both to be the same integer (2020-12
@@ -98,6 +135,39 @@ mod tests {
         }
         // What serde alone makes of it.
         assert!(serde_json::from_str::<One>("[3]").is_ok());
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_by_its_field() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Outer {
+            #[serde(rename = "name")]
+            _name: Option<String>,
+            #[serde(rename = "rows")]
+            _rows: Vec<Row>,
+        }
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Row {
+            #[serde(rename = "n")]
+            _n: u8,
+        }
+        for (text, field) in [
+            (r#"{"rows":[],"name":3}"#, Some("name")),
+            (r#"{"name":"a"}"#, Some("rows")),
+            (r#"{"rows":[],"nmae":"a"}"#, Some("nmae")),
+            (r#"{"rows":[{"n":1},{"n":256}]}"#, Some("rows[1].n")),
+            (r#"{"rows":[{"n":1.5}]}"#, Some("rows[0].n")),
+            (r#"{"rows":[{}]}"#, Some("rows[0].n")),
+            (r#"{"rows":[{"n":1,"m":2}]}"#, Some("rows[0].m")),
+            (r#"{"rows":"#, Some("rows")),
+            (r#"{"rows":[]} x"#, None),
+            ("[]", None),
+        ] {
+            let wrong = object::<Outer>(text.as_bytes()).expect_err(text);
+            assert_eq!(wrong.field.as_deref(), field, "{text}: {}", wrong.reason);
+        }
     }
 
     #[test]

@@ -49,8 +49,7 @@ pub(crate) struct Tls {
     pub(crate) key: PathBuf,
 }
 
-/// What the program is told.
-#[derive(Debug)]
+/// What the program is told. It holds passwords and keys, and is not printed.
 pub(crate) struct Settings {
     /// Where requests are taken.
     pub(crate) listen: SocketAddr,

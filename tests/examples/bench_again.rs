@@ -184,7 +184,7 @@ fn side_by_side(stage: &Stage, runs: Vec<Run>, at_once: usize) -> Vec<(Run, Outc
         let turn = || {
             let mut done = Vec::new();
             while let Some(run) = next() {
-                done.push((run, interrupt(stage, run)));
+                done.extend(interrupt(stage, run).map(|outcome| (run, outcome)));
             }
             done
         };
@@ -224,7 +224,8 @@ fn profile(mbit: u64) -> Profile {
     }
 }
 
-fn interrupt(stage: &Stage, run: Run) -> Outcome {
+/// Interrupts a file and has it sent on; `None` where all of it had come by the time its sender was gone.
+fn interrupt(stage: &Stage, run: Run) -> Option<Outcome> {
     let Run {
         mbit,
         what,
@@ -235,17 +236,21 @@ fn interrupt(stage: &Stage, run: Run) -> Outcome {
     let link = stage.edge.app().link(ANY_FILE);
     let share = 20 + (file.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) % 60;
     let at = file.size / 100 * share;
-    match what {
+    let came = match what {
         Interruption::TusReset => by_tus(&network, &link, wait, file, at),
         _ => by_page(&network, &link, what, wait, file, at),
-    }
+    };
     let outcome = Outcome {
         at: share,
         again: network.arrived().saturating_sub(file.size),
         in_flight: network.in_flight(),
     };
-    eprintln!("{mbit} {what:?} {} s: {outcome:?}", wait.as_secs());
-    outcome
+    eprintln!(
+        "{mbit} {what:?} {} s: {came} of {} had come, {outcome:?}",
+        wait.as_secs(),
+        file.size
+    );
+    (came < file.size).then_some(outcome)
 }
 
 fn begin(phone: &Browser, network: &Network, link: &Link, file: Random) {
@@ -256,6 +261,7 @@ fn begin(phone: &Browser, network: &Network, link: &Link, file: Random) {
     phone.click(&mark("confirm"));
 }
 
+/// Answers how much of the file had come once its sender was gone.
 fn by_page(
     network: &Network,
     link: &Link,
@@ -263,18 +269,21 @@ fn by_page(
     wait: Duration,
     file: Random,
     at: u64,
-) {
+) -> u64 {
     let mut phone = Browser::english();
     begin(&phone, network, link, file);
     network.wait_arrived(at, WITHIN);
+    let came;
     match what {
         Interruption::Reset => {
             network.cut(Cut::Broken);
+            came = network.arrived();
             std::thread::sleep(wait);
             network.restore();
         }
         Interruption::Reload => {
             phone.session().reload();
+            came = network.arrived();
             std::thread::sleep(wait);
             let path = phone.folder().join("page.bin");
             phone.pick(&[&path]);
@@ -283,15 +292,17 @@ fn by_page(
         }
         Interruption::Kill | Interruption::TusReset => {
             drop(phone);
+            came = network.arrived();
             std::thread::sleep(wait);
             phone = Browser::english();
             begin(&phone, network, link, file);
         }
     }
     phone.sees_within(&mark("success"), 1, WITHIN);
+    came
 }
 
-fn by_tus(network: &Network, link: &Link, wait: Duration, file: Random, at: u64) {
+fn by_tus(network: &Network, link: &Link, wait: Duration, file: Random, at: u64) -> u64 {
     let page = Page::of(&network.url(&link.url));
     let upload = create(&page, "tus.bin", file.size, &[]);
     let url = format!("{}{}", network.origin(), upload.path);
@@ -312,10 +323,12 @@ fn by_tus(network: &Network, link: &Link, wait: Duration, file: Random, at: u64)
     network.wait_arrived(at, WITHIN);
     network.cut(Cut::Broken);
     let _ = first.join();
+    let came = network.arrived();
     std::thread::sleep(wait);
     network.restore();
     let head = upload.head();
     let offset = head.header("upload-offset").and_then(|o| o.parse().ok());
     let done = patch(offset.expect("an offset")).expect("an answer");
     assert_eq!(done.status, 204, "{}", done.text());
+    came
 }

@@ -86,15 +86,8 @@ pub(super) async fn bytes(call: &Call<'_, impl Runtime>) -> Result<Vec<u8>, Fail
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
-    json::object(bytes).map_err(|error| {
-        let text = error.to_string();
-        // serde names the field in backquotes: "missing field `scene`".
-        let field = text
-            .split_once(" field `")
-            .and_then(|(_, rest)| rest.split('`').next())
-            .unwrap_or("body");
-        invalid(field, &text)
-    })
+    json::object(bytes)
+        .map_err(|wrong| invalid(wrong.field.as_deref().unwrap_or("body"), &wrong.reason))
 }
 
 /// The upload that a path names, if there is one and it is of the token's link.

@@ -116,7 +116,7 @@ fn a_whole_part_that_is_cut_counts_as_far_as_it_came() {
     assert_eq!(large.known().staged, [StagedPart { n: 1, offset: 700 }]);
     // A browser sends it again, of itself: nothing more of it is taken.
     service.world.again.set(true);
-    let again = large.put(part(1, large.parts[0]), &large.part(1));
+    let again = large.put(part(1, large.parts[0]), large.part(1));
     assert_eq!(refusal(again), ProblemCode::OffsetDiffers);
     service.world.again.set(false);
     assert_eq!(large.known().staged, [StagedPart { n: 1, offset: 700 }]);
