@@ -62,6 +62,12 @@ extern "C" {
     fn performance_now() -> f64;
 }
 
+#[wasm_bindgen(module = "/thumbnail.js")]
+extern "C" {
+    /// Draws a small picture of a file into the row with this key, if the browser can.
+    pub(crate) fn thumbnail(file: &web_sys::File, key: u32);
+}
+
 /// Milliseconds on a steady clock (High Resolution Time, section 4): nobody sets it, so no wait becomes
 /// longer by that.
 pub(crate) fn now() -> f64 {

@@ -120,6 +120,7 @@ impl Tour<'_> {
         self.phone
             .pick(&pages.map(|(name, bytes)| self.write(name, &bytes)));
         self.phone.sees(&row("ready"), 3);
+        self.phone.sees(".row canvas", 2);
         self.phone
             .click(&format!("[data-name='back.png'] {}", mark("turn")));
         look("pages");
@@ -261,6 +262,8 @@ impl Tour<'_> {
         ];
         phone.pick(&others);
         phone.sees(&row("ready"), 4);
+        // Of the photo, and of the one that is called a PDF.
+        phone.sees(".row canvas", 2);
         look("picked");
         self.network.set(SLOW);
         phone.click(&mark("confirm"));

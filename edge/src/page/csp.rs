@@ -4,7 +4,10 @@
 const SCRIPTS: &str = "script-src 'self'";
 const BEFORE_SCRIPTS: &str = "default-src 'none'; ";
 const AFTER_SCRIPTS: &str = "; style-src 'self' 'unsafe-inline'; connect-src 'self'; \
-    img-src 'self' data: blob:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+    base-uri 'none'; form-action 'self'; frame-ancestors 'none'; img-src 'self' data:";
+
+/// Lets the program show picked files as images: their thumbnails.
+const PICKED_IMAGES: &str = " blob:";
 
 /// Lets a page compile WebAssembly and evaluate nothing else (CSP Level 3, section 2.3.1).
 const WASM: &str = " 'wasm-unsafe-eval'";
@@ -49,6 +52,7 @@ pub fn with_program(user_agent: &str, more: More<'_>) -> String {
         script,
         wasm,
         AFTER_SCRIPTS,
+        PICKED_IMAGES,
         more.frames,
     ]
     .concat()
@@ -164,6 +168,8 @@ mod tests {
             assert!(!policy.contains("'unsafe-eval'"), "{user_agent}: {policy}");
         }
         assert!(!plain().contains("eval"), "{}", plain());
+        // Nor show a file, but the program what was picked.
+        assert!(!plain().contains("blob:"), "{}", plain());
     }
 
     #[test]

@@ -196,7 +196,10 @@ fn left_out(receipt: &Receipt) -> Option<String> {
     let Some(left) = &receipt.left_out else {
         return receipt.reason.clone();
     };
-    let (n, all) = (left.count.to_string(), left.of.to_string());
+    let (n, all) = (
+        format::decimal(left.count.into()),
+        format::decimal(left.of.into()),
+    );
     Some(tf("receipt.left-out", &[("n", &n), ("all", &all)]))
 }
 

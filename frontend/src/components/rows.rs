@@ -79,8 +79,10 @@ fn FileRow(row: Row) -> impl IntoView {
             class="row"
             tabindex="-1"
             data-testid="file-row"
+            data-key=format::decimal(key.into())
             data-name=name.clone()
             data-state=move || state().name()
+            data-turned=move || format::decimal(view.with(|view| view.turned).into())
         >
             <Glyph name=name.clone()/>
             <div>

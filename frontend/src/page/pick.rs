@@ -75,6 +75,9 @@ fn take(files: Vec<File>) {
                 can_retry: false,
                 turned: 0,
             };
+            if ready {
+                dom::thumbnail(&file, key);
+            }
             engine::keep(key, file);
             added.push(Row {
                 key,

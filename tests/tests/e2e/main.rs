@@ -36,6 +36,7 @@ mod keyboard;
 mod looks;
 mod reads;
 mod tabs;
+mod thumbnails;
 mod truth;
 mod waits;
 mod ways_out;
