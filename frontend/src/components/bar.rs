@@ -26,15 +26,15 @@ pub(super) fn Bar() -> impl IntoView {
         Phase::Settled | Phase::Done => false,
     };
     view! {
-        <When condition=Signal::derive(shown)>
+        <When condition=shown>
             <section class="bar" tabindex="-1">
-                <When condition=Signal::derive(confirm)>
+                <When condition=confirm>
                     <Confirm/>
                 </When>
-                <When condition=Signal::derive(move || phase.get() == Phase::Sending)>
+                <When condition=move || phase.get() == Phase::Sending>
                     <Progress/>
                 </When>
-                <When condition=Signal::derive(move || phase.get() == Phase::Settled)>
+                <When condition=move || phase.get() == Phase::Settled>
                     <Failed/>
                 </When>
             </section>
@@ -62,7 +62,7 @@ fn Confirm() -> impl IntoView {
     };
     view! {
         <p class="small">{note}</p>
-        <When condition=Signal::derive(move || ready() > 0)>
+        <When condition=move || { ready() > 0 }>
             <button class="btn" type="button" data-testid="confirm" on:click=|_| confirm()>
                 {move || tn("confirm.button", ready(), &[])}
             </button>
@@ -86,7 +86,7 @@ fn Progress() -> impl IntoView {
             <button
                 class="again"
                 type="button"
-                data-testid=move || if paused() { "resume-all" } else { "pause-all" }
+                data-testid=move || (if paused() { "resume-all" } else { "pause-all" }).to_owned()
                 on:click=move |_| pause(None, !untrack(paused))
             >
                 {move || t(if paused() { "progress.resume" } else { "progress.pause" })}
@@ -134,12 +134,12 @@ fn Failed() -> impl IntoView {
     let can_retry = move || page.some_can_retry();
     view! {
         <p class="sum">{move || tn("result.failed", failed(), &[])}</p>
-        <When condition=Signal::derive(can_retry)>
+        <When condition=can_retry>
             <button class="btn" type="button" data-testid="retry" on:click=|_| retry(None)>
                 {t("result.retry")}
             </button>
         </When>
-        <When condition=Signal::derive(rest)>
+        <When condition=rest>
             <button class="btn soft" type="button" data-testid="skip" on:click=|_| skip_failed()>
                 {move || tn("result.skip", failed(), &[])}
             </button>

@@ -21,13 +21,13 @@ pub(super) fn Files() -> impl IntoView {
         !busy && rows.with(Vec::is_empty) && !held.with(|held| held.files.is_empty())
     };
     view! {
-        <When condition=Signal::derive(shown)>
+        <When condition=shown>
             <section class="card">
                 <h2 class="sub">{t("files.label")}</h2>
                 <ul class="rows">
                     {move || {
                         let files = held.with(|held| held.files.clone()).into_iter();
-                        files.map(|file| view! { <Stored file/> }).collect_view()
+                        files.map(|file| view! { <Stored file/> }).collect_view().into_any()
                     }}
                 </ul>
                 <details>
@@ -35,7 +35,7 @@ pub(super) fn Files() -> impl IntoView {
                     <dl>
                         {move || {
                             let files = held.with(|held| held.files.clone()).into_iter();
-                            files.map(|file| view! { <Address file/> }).collect_view()
+                            files.map(|file| view! { <Address file/> }).collect_view().into_any()
                         }}
                     </dl>
                 </details>

@@ -13,11 +13,14 @@ use crate::page::{Page, Phase};
 pub(super) fn Hero() -> impl IntoView {
     let Page { phase, trouble, .. } = expect_context();
     move || {
-        if phase.get() == Phase::Done {
-            return Some(view! { <Success/> }.into_any());
-        }
         let code = trouble.get();
-        (!code.is_empty()).then(|| view! { <Problem code/> }.into_any())
+        if phase.get() == Phase::Done {
+            view! { <Success/> }.into_any()
+        } else if code.is_empty() {
+            ().into_any()
+        } else {
+            view! { <Problem code/> }.into_any()
+        }
     }
 }
 
@@ -56,7 +59,7 @@ fn Success() -> impl IntoView {
             )
         };
         let more = (left > 0).then(|| tn("success.more", left, &[("date", &until)]));
-        let view = view! {
+        view! {
             <section class="card hero" data-testid="success" data-code="stored" role="status" tabindex="-1">
                 <span aria-hidden="true" class=class inner_html=icon/>
                 <h2>{title}</h2>
@@ -67,8 +70,8 @@ fn Success() -> impl IntoView {
                 {more.map(|more| view! { <p>{more}</p> }.into_any())}
                 <Back/>
             </section>
-        };
-        Some(view.into_any())
+        }
+        .into_any()
     }
 }
 

@@ -56,7 +56,7 @@ pub(crate) fn LinkPage(page: Page, languages: Languages) -> impl IntoView {
     } = page;
     frame::fill_head(link, page.trouble.with_untracked(|code| !code.is_empty()));
     view! {
-        <main data-phase=move || if phase.get() == Phase::Done { "done" } else { "" }>
+        <main data-phase=move || (if phase.get() == Phase::Done { "done" } else { "" }).to_owned()>
             <div class="piece"><hero::Hero/></div>
             <div class="piece"><rows::Rows/></div>
             <div class="piece"><zone::Zone/></div>

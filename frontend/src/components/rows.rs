@@ -15,7 +15,7 @@ use crate::page::{Page, Row, RowState, View, choose_another, pause, remove, retr
 pub(super) fn Rows() -> impl IntoView {
     let rows = expect_context::<Page>().rows;
     view! {
-        <When condition=Signal::derive(move || !rows.with(Vec::is_empty))>
+        <When condition=move || !rows.with(Vec::is_empty)>
             <ul class="card rows" tabindex="-1" aria-label=t("list.label")>
                 <For each=move || rows.get() key=|row| row.key let:row>
                     <FileRow row/>
@@ -81,7 +81,7 @@ fn FileRow(row: Row) -> impl IntoView {
             data-testid="file-row"
             data-key=format::decimal(key.into())
             data-name=name.clone()
-            data-state=move || state().name()
+            data-state=move || state().name().to_owned()
             data-turned=move || format::decimal(view.with(|view| view.turned).into())
         >
             <Glyph name=name.clone()/>
@@ -92,12 +92,12 @@ fn FileRow(row: Row) -> impl IntoView {
                     <span>{move || view.with(|view| view.note.clone())}</span>
                 </p>
                 <div>
-                    <When condition=Signal::derive(move || view.with(|view| !view.error.is_empty()))>
+                    <When condition=move || view.with(|view| !view.error.is_empty())>
                         <p class="why" role="alert" data-testid="file-error">
                             {move || view.with(|view| view.error.clone())}
                         </p>
                     </When>
-                    <When condition=Signal::derive(move || page.takes() && view.with(View::wants_another))>
+                    <When condition=move || page.takes() && view.with(View::wants_another)>
                         <button
                             class="again"
                             type="button"
@@ -107,7 +107,7 @@ fn FileRow(row: Row) -> impl IntoView {
                             {t("row.choose")}
                         </button>
                     </When>
-                    <When condition=Signal::derive(move || view.with(|view| view.can_retry))>
+                    <When condition=move || view.with(|view| view.can_retry)>
                         <button
                             class="again"
                             type="button"
@@ -118,7 +118,7 @@ fn FileRow(row: Row) -> impl IntoView {
                         </button>
                     </When>
                 </div>
-                <When condition=Signal::derive(move || state().is_under_way())>
+                <When condition=move || state().is_under_way()>
                     <Track
                         name="file-progress"
                         label=label.clone()
@@ -162,12 +162,12 @@ fn Arrange(key: Key, name: String, view: RwSignal<View>) -> impl IntoView {
             }
             .into_any()
         });
-        buttons.collect_view()
+        buttons.collect_view().into_any()
     };
     view! {
-        <When condition=Signal::derive(move || {
+        <When condition=move || {
             view.with(|view| view.state) == RowState::Ready
-        })>{buttons()}</When>
+        }>{buttons()}</When>
     }
 }
 
@@ -186,27 +186,27 @@ fn Buttons(key: Key, name: String, view: RwSignal<View>) -> impl IntoView {
     let label = move |key: &str| tf(key, &[("name", &own)]);
     let hold_label = label.clone();
     view! {
-        <When condition=Signal::derive(held)>
+        <When condition=held>
             <button
                 class="x"
                 type="button"
-                data-testid=move || if paused() { "resume" } else { "pause" }
+                data-testid=move || (if paused() { "resume" } else { "pause" }).to_owned()
                 aria-label={
                     let label = hold_label.clone();
                     move || label(if paused() { "row.resume" } else { "row.pause" })
                 }
                 on:click=move |_| pause(Some(key), !untrack(paused))
             >
-                <span aria-hidden="true" inner_html=move || if paused() { RESUME } else { PAUSE }/>
+                <span aria-hidden="true" inner_html=move || (if paused() { RESUME } else { PAUSE }).to_owned()/>
             </button>
         </When>
-        <When condition=Signal::derive(move || {
+        <When condition=move || {
             !matches!(state(), RowState::Stored | RowState::Cancelling)
-        })>
+        }>
             <button
                 class="x"
                 type="button"
-                data-testid=move || if state().is_under_way() { "cancel" } else { "remove" }
+                data-testid=move || (if state().is_under_way() { "cancel" } else { "remove" }).to_owned()
                 aria-label={
                     let label = label.clone();
                     move || label(if state().is_under_way() { "row.cancel" } else { "row.remove" })
@@ -216,7 +216,7 @@ fn Buttons(key: Key, name: String, view: RwSignal<View>) -> impl IntoView {
                 <span aria-hidden="true" inner_html=CROSS/>
             </button>
         </When>
-        <When condition=Signal::derive(move || state() == RowState::Stored)>
+        <When condition=move || state() == RowState::Stored>
             <span aria-hidden="true" class="tick" inner_html=TICK/>
         </When>
     }

@@ -45,23 +45,27 @@ pub(super) fn Zone() -> impl IntoView {
             };
             let mut waiting = engine::waiting();
             waiting.retain(|waiting| !stored(waiting));
-            (!waiting.is_empty()).then(|| view! { <Waits waiting/> }.into_any())
+            if waiting.is_empty() {
+                ().into_any()
+            } else {
+                view! { <Waits waiting/> }.into_any()
+            }
         })
     };
     let shown = move || page.takes() && (rows.with(Vec::is_empty) || page.room() > 0);
     view! {
-        <When condition=Signal::derive(move || notice.with(|said| !said.is_empty()))>
+        <When condition=move || notice.with(|said| !said.is_empty())>
             <p class="note" role="status" data-testid="notice">{move || notice.get()}</p>
         </When>
-        <When condition=Signal::derive(shown)>
+        <When condition=shown>
             <div class="zone" data-testid="drop-zone">
                 {waiting}
-                <label class=move || if again() { "btn pick soft less" } else { "btn pick" } for="pick" data-testid="pick-button">
+                <label class=move || (if again() { "btn pick soft less" } else { "btn pick" }).to_owned() for="pick" data-testid="pick-button">
                     <span aria-hidden="true" class="plus" inner_html=PLUS/>
                     <span>{name}</span>
                 </label>
                 <p class="rules">{move || rules(link, page.left())}</p>
-                <When condition=Signal::derive(move || !again())>
+                <When condition=move || !again()>
                     <p class="drop">{t("pick.drop")}</p>
                     <Help/>
                 </When>
