@@ -27,7 +27,7 @@ pub(super) fn Files() -> impl IntoView {
                 <ul class="rows">
                     {move || {
                         let files = held.with(|held| held.files.clone()).into_iter();
-                        files.map(|file| view! { <Stored file/> }).collect_view().into_any()
+                        files.map(|file| view! { <Stored file/> }.into_any()).collect_view().into_any()
                     }}
                 </ul>
                 <details>
@@ -35,7 +35,7 @@ pub(super) fn Files() -> impl IntoView {
                     <dl>
                         {move || {
                             let files = held.with(|held| held.files.clone()).into_iter();
-                            files.map(|file| view! { <Address file/> }).collect_view().into_any()
+                            files.map(|file| view! { <Address file/> }.into_any()).collect_view().into_any()
                         }}
                     </dl>
                 </details>

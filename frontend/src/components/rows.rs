@@ -5,6 +5,8 @@ use std::sync::Arc;
 use chatlift_frontend::format;
 use chatlift_frontend::uploader::Key;
 use leptos::prelude::*;
+use leptos::tachys::view::any_view::AnyViewState;
+use web_sys::Element;
 
 use super::icons::{CROSS, DOWN, PAUSE, RESUME, TICK, TURN, UP};
 use super::when::When;
@@ -16,13 +18,61 @@ pub(super) fn Rows() -> impl IntoView {
     let rows = expect_context::<Page>().rows;
     view! {
         <When condition=move || !rows.with(Vec::is_empty)>
-            <ul class="card rows" tabindex="-1" aria-label=t("list.label")>
-                <For each=move || rows.get() key=|row| row.key let:row>
-                    <FileRow row/>
-                </For>
-            </ul>
+            <ul class="card rows" tabindex="-1" aria-label=t("list.label") use:draw_rows/>
         </When>
     }
+}
+
+/// A row as it stands in the list.
+struct Drawn {
+    key: Key,
+    view: AnyViewState,
+    /// What its views have made; goes with them.
+    _owner: Owner,
+}
+
+/// Keeps a row in the list for each picked file. One that stays keeps its elements, and with them the focus and its
+/// thumbnail; one that is moved is the only one that is taken out.
+///
+/// Leptos's `For` does the same for whatever is listed.
+fn draw_rows(list: Element) {
+    let rows = expect_context::<Page>().rows;
+    let Some(owner) = Owner::current() else {
+        return;
+    };
+    let mut drawn: Vec<Drawn> = Vec::new();
+    let effect = RenderEffect::new(move |_: Option<()>| {
+        let rows = rows.get();
+        drawn.retain_mut(|old| {
+            let stays = rows.iter().any(|row| row.key == old.key);
+            if !stays {
+                old.view.unmount();
+            }
+            stays
+        });
+        for (place, row) in rows.into_iter().enumerate() {
+            let key = row.key;
+            let mut moved = match drawn.iter().position(|old| old.key == key) {
+                Some(at) if at == place => continue,
+                Some(at) => drawn.remove(at),
+                None => {
+                    let owner = owner.child();
+                    let view = owner.with(|| view! { <FileRow row/> }.into_any().build());
+                    Drawn {
+                        key,
+                        view,
+                        _owner: owner,
+                    }
+                }
+            };
+            let next = drawn.get(place).map(|next| next.view.elements());
+            let next = next.as_ref().and_then(|elements| elements.first());
+            moved.view.mount(&list, next.map(AsRef::as_ref));
+            drawn.insert(place, moved);
+        }
+    });
+    // It goes with the list.
+    on_cleanup(move || drop(effect));
 }
 
 /// The sheet with a file's extension on it.
@@ -30,7 +80,7 @@ pub(super) fn Rows() -> impl IntoView {
 pub(super) fn Glyph(name: String) -> impl IntoView {
     let extension = format::extension(&name).unwrap_or_default();
     let known = (1..=4).contains(&extension.len()) && extension.is_ascii();
-    let label = known.then(|| extension.to_ascii_uppercase());
+    let label = if known { extension } else { "" }.to_ascii_uppercase();
     view! { <span class="glyph" aria-hidden="true">{label}</span> }
 }
 
@@ -40,7 +90,7 @@ pub(super) fn Glyph(name: String) -> impl IntoView {
 pub(super) fn Name(name: String) -> impl IntoView {
     let (head, tail) = format::halves(&name);
     let (head, tail) = (head.to_owned(), tail.to_owned());
-    let tail = (!tail.is_empty()).then(|| view! { <bdi>{tail}</bdi> });
+    let tail = (!tail.is_empty()).then(|| view! { <bdi>{tail}</bdi> }.into_any());
     // The halves stand from left to right, since only a name that runs so is cut.
     view! {
         <p class="name" title=name>
@@ -60,8 +110,6 @@ fn FileRow(row: Row) -> impl IntoView {
         view,
     } = row;
     let page = expect_context::<Page>();
-    // Owned by the row, and gone with it.
-    let view = RwSignal::from(view);
     let state = move || view.with(|view| view.state);
     let size = format::size(size);
     // The size is in the note while bytes move, so that the line keeps its length.

@@ -98,16 +98,19 @@ fn Help() -> impl IntoView {
     let app = pickers::app()?;
     let name = t(&["inapp.name.", app.id].concat());
     let place = find(&["inapp.where.", app.id].concat());
-    Some(view! {
-        <details class="help" data-testid="in-app-help" data-app=app.id>
-            <summary>{tf("inapp.title", &[("chat", &name)])}</summary>
-            <p>{place.unwrap_or_else(|| t("inapp.where.other"))}</p>
-            <p>{t(app.open_key())}</p>
-            <button class="again" type="button" on:click=|_| copy_address()>
-                {t("inapp.copy")}
-            </button>
-        </details>
-    })
+    Some(
+        view! {
+            <details class="help" data-testid="in-app-help" data-app=app.id>
+                <summary>{tf("inapp.title", &[("chat", &name)])}</summary>
+                <p>{place.unwrap_or_else(|| t("inapp.where.other"))}</p>
+                <p>{t(app.open_key())}</p>
+                <button class="again" type="button" on:click=|_| copy_address()>
+                    {t("inapp.copy")}
+                </button>
+            </details>
+        }
+        .into_any(),
+    )
 }
 
 /// What is accepted, how large, how many: as the edge writes it into index.html.

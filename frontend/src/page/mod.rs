@@ -47,7 +47,8 @@ pub(crate) struct Row {
     pub(crate) key: Key,
     pub(crate) name: String,
     pub(crate) size: u64,
-    pub(crate) view: ArcRwSignal<View>,
+    /// Lives as long as the program, as all of a page does.
+    pub(crate) view: RwSignal<View>,
 }
 
 /// How far a picked file is.

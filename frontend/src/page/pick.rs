@@ -83,7 +83,7 @@ fn take(files: Vec<File>) {
                 key,
                 name,
                 size,
-                view: ArcRwSignal::new(view),
+                view: RwSignal::new(view),
             });
         }
     }
