@@ -42,11 +42,14 @@ const LOWER_REST: [&str; 3] = [
 /// At last: small, and checked to be of the oldest features only. The first kibibyte of memory is the end of the
 /// stack, which nothing points into; so an offset that is added to an address may become part of the instruction
 /// that uses it. Control flow that is put together anew compresses better, twice better than once.
-const SHRINK: [&str; 15] = [
+const SHRINK: [&str; 17] = [
     "--mvp-features",
     "--enable-mutable-globals",
     "--strip-debug",
     "--strip-producers",
+    // Larger ones called once stay by themselves: as they are, they look more like others.
+    "--one-caller-inline-max-function-size=40",
+    "--always-inline-max-function-size=5",
     // What values can be, by what is in the whole program.
     "--gufa",
     "-Oz",
@@ -260,25 +263,6 @@ fn assemble(program: &Path, index: &str, work: &Path) -> Result<Page, Error> {
             .arg(&lowered),
     )?;
     let (bound, small) = (glue.join("page_bg.wasm"), work.join("small.wasm"));
-    let names = quiet(
-        wasm_opt()
-            .args(SHORT_NAMES)
-            .args(RUST_FEATURES)
-            .arg(&bound)
-            .arg("-o")
-            .arg(&small),
-    )?;
-    let all = Names::read(&names)?;
-    let graph = work.join("graph.json");
-    fs::write(&graph, all.graph()).map_err(Error::file(&graph))?;
-    quiet(
-        Command::new(npm_bin("wasm-metadce"))
-            .args(RUST_FEATURES)
-            .arg(format!("--graph-file={}", graph.display()))
-            .arg(&bound)
-            .arg("-o")
-            .arg(&bound),
-    )?;
     quiet(
         wasm_opt()
             .args(LOWER_REST)
@@ -318,7 +302,7 @@ fn assemble(program: &Path, index: &str, work: &Path) -> Result<Page, Error> {
             .args(JS_TARGET)
             .arg(NO_DISPOSE)
             .arg("--mangle-quoted")
-            .arg(all.pattern())
+            .arg(names.pattern())
             .arg(format!("--mangle-cache={}", cache.display()))
             .arg(format!("--define:PROGRAM=\"/assets/{wasm_name}\""))
             .arg(&entry),
@@ -349,15 +333,9 @@ fn assemble(program: &Path, index: &str, work: &Path) -> Result<Page, Error> {
     Ok(page)
 }
 
-/// What the names of exports have in them that nobody takes: adapters of streams, which `server_fn` brings to Leptos.
-const UNUSED: &str = "intounderlying";
-
 /// Names that cross between glue and program, each with its short one.
 #[derive(Debug)]
-struct Names {
-    short: BTreeMap<String, String>,
-    exports: Vec<String>,
-}
+struct Names(BTreeMap<String, String>);
 
 impl Names {
     /// The module that all is imported from, as wasm-opt names it.
@@ -367,8 +345,6 @@ impl Names {
         // Of each import its module, its name and its short name; of each export the last two.
         let lists: BTreeMap<String, Vec<Vec<String>>> = serde_json::from_str(printed)
             .map_err(|e| Error::Project(format!("names that wasm-opt printed: {e}")))?;
-        let exports = lists.get("exports").into_iter().flatten();
-        let exports = exports.filter_map(|entry| entry.first().cloned()).collect();
         let mut names = BTreeMap::new();
         for entry in lists.into_values().flatten() {
             if let [module @ .., name, short] = &*entry {
@@ -376,37 +352,17 @@ impl Names {
                 names.extend(module.iter().map(|m| (m.clone(), Self::MODULE.to_owned())));
             }
         }
-        Ok(Self {
-            short: names,
-            exports,
-        })
+        Ok(Self(names))
     }
 
     /// What esbuild takes as names that it gave before.
     fn cache(&self) -> String {
-        serde_json::json!(self.short).to_string()
-    }
-
-    /// Tells wasm-metadce which exports are taken; what only others need goes with them.
-    fn graph(&self) -> String {
-        let taken = self.exports.iter().filter(|name| !name.contains(UNUSED));
-        let taken: Vec<_> = taken.collect();
-        let mut graph = vec![serde_json::json!({ "name": "page", "root": true, "reaches": taken })];
-        graph.extend(
-            taken
-                .iter()
-                .map(|name| serde_json::json!({ "name": name, "export": name })),
-        );
-        serde_json::Value::Array(graph).to_string()
+        serde_json::json!(self.0).to_string()
     }
 
     /// Tells esbuild to rename these properties and no others.
     fn pattern(&self) -> String {
-        let names: Vec<_> = self
-            .short
-            .keys()
-            .map(|name| name.replace('.', "\\."))
-            .collect();
+        let names: Vec<_> = self.0.keys().map(|name| name.replace('.', "\\.")).collect();
         format!("--mangle-props=^({})$", names.join("|"))
     }
 }
