@@ -88,8 +88,14 @@ impl Decide for Commit {
             // R2 took longer than the link waited, and has put the parts together: there is nothing
             // left to send, and the file is whole.
             UploadState::Receiving { multipart, .. } => {
+                let (multipart, name) = (multipart.clone(), row.name.clone());
+                let is_serial = row.serial.is_some();
                 step.room_for(size)?;
-                Some(multipart.clone())
+                let digests = part_digests(&multipart, size, &(step.held)(upload).parts);
+                if !is_serial && let Some(known) = step.join_twin(upload, &name, &digests, size)? {
+                    return step.found_file(known.into());
+                }
+                Some(multipart)
             }
             UploadState::Aborted { .. } => {
                 step.open_for_files()?;
@@ -257,6 +263,25 @@ impl Step<'_> {
         })
     }
 
+    /// The file that another upload of the same one has become, which ends this upload: the page was reloaded, or
+    /// another tab sent it too. It is busy while an attempt makes that file.
+    fn join_twin(
+        &mut self,
+        upload: UploadId,
+        name: &str,
+        parts: &PartDigests,
+        size: u64,
+    ) -> Result<Option<UploadId>, Problem> {
+        if let Some(known) = self.find_same_parts(name, parts, size) {
+            self.end_upload(upload);
+            return Ok(Some(known));
+        }
+        match self.find_attempt_of(upload, name, parts, size) {
+            Some(since) => Err(busy_since(since, self.now)),
+            None => Ok(None),
+        }
+    }
+
     /// Ends a file in one request that may be this one, sent before, if nothing has come of it lately.
     /// Answers whether there was one; that it is busy while something comes.
     fn end_stalled_attempt(
@@ -336,24 +361,15 @@ impl Step<'_> {
             problem.parts = missing;
             return Err(problem);
         }
-        let digests = PartDigests {
-            size: multipart.part_size.min(size),
-            sha256: parts.values().map(|part| part.sha256).collect(),
-        };
+        let digests = part_digests(&multipart, size, &parts);
         if seal.parts_sha256.is_none() && !multipart.alone {
             return Err(Problem::new(ProblemCode::InvalidRequest)
                 .field("parts_sha256")
                 .detail("Only an upload that was announced to be alone is completed without it."));
         }
         check_digests(&seal, &digests.sha256)?;
-        if let Some(known) = self.find_same_parts(&name, &digests, size) {
-            // The page was reloaded, and what the page before had under way was stored meanwhile.
-            self.end_upload(upload);
+        if let Some(known) = self.join_twin(upload, &name, &digests, size)? {
             return self.sealed_before(known);
-        }
-        if let Some(since) = self.find_attempt_of(upload, &name, &digests, size) {
-            // Another tab sent it too: whichever is stored, the other joins it.
-            return Err(busy_since(since, self.now));
         }
         self.sealed(upload, seal.attempt, multipart, parts, None)
     }
@@ -415,6 +431,13 @@ impl Step<'_> {
             *since = now;
         }
         Ok(())
+    }
+}
+
+fn part_digests(multipart: &Multipart, size: u64, parts: &BTreeMap<u16, Part>) -> PartDigests {
+    PartDigests {
+        size: multipart.part_size.min(size),
+        sha256: parts.values().map(|part| part.sha256).collect(),
     }
 }
 

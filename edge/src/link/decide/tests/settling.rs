@@ -103,3 +103,33 @@ fn what_no_attempt_stands_in_the_way_of_is_answered_at_once() {
     assert_eq!(answer.expect_err("no room").code, ProblemCode::LinkFull);
     assert!(!waiters.is_awaited());
 }
+
+/// R2 took longer than the link waited, and another tab's attempt was under way by then: the file was stored twice.
+#[test]
+fn an_object_that_comes_late_joins_the_same_file_of_another_tab() {
+    let mut kept = Kept::new(3);
+    kept.seal(1, MIB);
+    kept.run(command::Open {
+        name: "file-1.pdf".into(),
+        ..open(2, MIB)
+    })
+    .expect("another upload");
+    kept.send_parts(2, MIB);
+    let (upload, attempt, keep_parts) = (id(1), 1, true);
+    kept.run(command::Reopen {
+        upload,
+        attempt,
+        keep_parts,
+    })
+    .expect("reopened");
+    kept.run(seal(2, MIB, 2)).expect("sealed");
+    assert_eq!(kept.refused(commit(1, 1)), ProblemCode::UploadBusy);
+    kept.run(commit(2, 2)).expect("a file");
+    let found = kept.run(commit(1, 1)).expect("the same file");
+    assert_eq!(found.file.id, id(2).into());
+    assert_eq!(kept.bodies("file.stored"), 1);
+    assert!(matches!(
+        kept.state().uploads[&id(1)].state,
+        UploadState::Aborted { .. }
+    ));
+}
