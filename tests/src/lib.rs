@@ -98,7 +98,11 @@ mod tests {
         ] {
             rust_texts(&xtask::root::at(folder), &mut texts);
         }
-        for document in ["ARCHITECTURE.md", "docs/threat-model.md"] {
+        for document in [
+            "ARCHITECTURE.md",
+            "docs/data-protection.md",
+            "docs/threat-model.md",
+        ] {
             let path = xtask::root::at(document);
             let document = fs::read_to_string(path).expect("a document");
             let mut names = tests_named_in(&document).peekable();
