@@ -6,9 +6,10 @@
 //! has come first, and waits until they have. What is still on its way of a request whose sender has
 //! gone comes within moments, and counts too: a holder reads on until it is quiet ([`Holder`]).
 
-use core::future::pending;
+use core::future::{pending, poll_fn};
 use core::ops::ControlFlow;
-use core::pin::pin;
+use core::pin::{Pin, pin};
+use core::task::Poll;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
@@ -107,6 +108,9 @@ impl Leases {
     }
 }
 
+/// Holds a lease until it is dropped.
+type StillHeld<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
+
 /// Who reads a body and holds a lease for what it has not put away.
 #[derive(Debug)]
 pub struct Holder<Asked, Pause> {
@@ -131,15 +135,17 @@ pub enum Read<P> {
 
 impl<Asked: AsyncFn(), Pause: AsyncFn(Duration)> Holder<Asked, Pause> {
     /// Reads to the end, or until `take` breaks off. Once somebody was told what came, nothing counts as
-    /// stalled any more: whoever was told goes on from there.
+    /// stalled any more: whoever was told goes on from there. Answers with what holds the lease, to be dropped
+    /// when all that came is put away: until then whoever asks is to wait.
     pub async fn read<P, B>(
         &self,
         mut next: impl AsyncFnMut() -> Option<P>,
         mut take: impl AsyncFnMut(Read<P>) -> ControlFlow<B>,
-    ) -> ControlFlow<B> {
-        let mut asked = pin!((self.asked)());
+    ) -> (ControlFlow<B>, StillHeld<'_>) {
+        let mut asked: StillHeld<'_> = Box::pin((self.asked)());
         let mut reads_on = pin!((self.pause)(READ_ON_MAX));
-        let (mut is_asked, mut stall) = (false, self.stall);
+        // It is held before there is anything to ask for, however much is there to be read.
+        let (mut is_asked, mut stall) = (is_ready(&mut asked).await, self.stall);
         loop {
             let mut coming = pin!(next());
             let piece = loop {
@@ -164,18 +170,30 @@ impl<Asked: AsyncFn(), Pause: AsyncFn(Duration)> Holder<Asked, Pause> {
                     Either::Right(_) if is_asked => Read::Asked,
                     Either::Right(_) => Read::Stalled,
                 };
-                take(read).await?;
+                let taken = take(read).await;
+                if taken.is_break() {
+                    return (taken, asked);
+                }
                 if is_asked {
-                    (is_asked, stall) = (false, None);
-                    asked.set((self.asked)());
+                    asked = Box::pin((self.asked)());
+                    reads_on.set((self.pause)(READ_ON_MAX));
+                    (is_asked, stall) = (is_ready(&mut asked).await, None);
                 }
             };
-            match piece {
-                Some(piece) => take(Read::Piece(piece)).await?,
-                None => return ControlFlow::Continue(()),
+            let taken = match piece {
+                Some(piece) => take(Read::Piece(piece)).await,
+                None => return (ControlFlow::Continue(()), asked),
+            };
+            if taken.is_break() {
+                return (taken, asked);
             }
         }
     }
+}
+
+/// Begins to wait; whether there is nothing to wait for.
+async fn is_ready(waits: &mut StillHeld<'_>) -> bool {
+    poll_fn(|context| Poll::Ready(waits.as_mut().poll(context).is_ready())).await
 }
 
 impl Held {
@@ -191,6 +209,9 @@ impl Held {
 mod tests {
     use super::*;
     use chatlift_shared::LinkId;
+    use std::cell::RefCell;
+
+    use futures::executor::block_on;
 
     fn lease(n: u16, holder: u64) -> Lease {
         Lease {
@@ -225,6 +246,28 @@ mod tests {
         leases.end_part(lease(1, 1).upload, 1);
         assert!(is_told(&mut waits[0]));
         assert!(leases.ask(lease(1, 1).upload, None).is_empty());
+    }
+
+    /// What a request had read to its end was being put away when somebody asked, who was told of less.
+    #[test]
+    fn who_asks_waits_for_a_holder_that_has_read_all() {
+        let leases = RefCell::new(Leases::default());
+        let holder = Holder {
+            asked: async || {
+                let asked = leases.borrow_mut().hold(lease(1, 1));
+                let _ = asked.await;
+            },
+            pause: async |_| pending().await,
+            stall: None,
+        };
+        let take = async |_| ControlFlow::<()>::Continue(());
+        let (_, held) = block_on(holder.read(async || None::<()>, take));
+        let mut waits = leases.borrow_mut().ask(lease(1, 1).upload, None);
+        assert_eq!(waits.len(), 1);
+        assert!(!is_told(&mut waits[0]));
+        leases.borrow_mut().end(lease(1, 1));
+        assert!(is_told(&mut waits[0]));
+        drop(held);
     }
 
     #[test]

@@ -345,10 +345,13 @@ pub async fn keep<P: AsRef<[u8]>, E>(
         }
         ControlFlow::Continue(())
     });
-    match read.await {
+    let (read, held) = read.await;
+    let kept = match read {
         ControlFlow::Break(error) => Err(error),
         ControlFlow::Continue(()) => add(kept, rows.take_rest()).await,
-    }
+    };
+    drop(held);
+    kept
 }
 
 /// Ends a lease with whoever held it.

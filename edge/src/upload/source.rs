@@ -203,6 +203,7 @@ impl<F: Feed> Source<F> {
         let held = before.as_ref().map_or(0, |(_, held)| *held);
         let (sink, body) = F::pipe(Some(held + length));
         let kept = RefCell::new(Unstaged::default());
+        let mut lease = None;
         let said = {
             let (pieces, arrived) = unbounded();
             let (asked, is_asked) = oneshot::channel();
@@ -228,7 +229,8 @@ impl<F: Feed> Source<F> {
                 ControlFlow::Continue(())
             };
             let read = async {
-                let read = holder.read(next, take).await;
+                let (read, held) = holder.read(next, take).await;
+                lease = Some(held);
                 // What is written ends with it.
                 pieces.close_channel();
                 if read.is_break() {
@@ -257,6 +259,7 @@ impl<F: Feed> Source<F> {
         if said.is_err() {
             spill::<F>(&kept, &mut into).await;
         }
+        drop(lease);
         Some(said)
     }
 }
