@@ -333,6 +333,27 @@ impl Links {
         ))
     }
 
+    /// Holds a lease, as [`Stage::lease`] says.
+    async fn hold(self, lease: Lease, comes: Option<Chunk>) -> Result<LeaseAnswer, Failure> {
+        let Lease { upload, n, .. } = lease;
+        let entry = self.entry(upload.link());
+        if let Some(chunk) = comes {
+            self.collect(&entry, upload, Some(n)).await?;
+            if let Some(held) = self.already_held(&entry, &chunk).await? {
+                return Ok(LeaseAnswer::Held(held));
+            }
+        }
+        let asked = entry.leases.borrow_mut().hold(lease);
+        if let Some(nodes) = &self.0.nodes {
+            nodes.hold(lease).await?;
+        }
+        Ok(match select(asked, pin!(sleep(LEASED_FOR))).await {
+            Either::Left((Ok(()), _)) => LeaseAnswer::Collect,
+            // It was ended: its holder has its answer, or will have it.
+            Either::Left((Err(_), _)) | Either::Right(_) => LeaseAnswer::Renew,
+        })
+    }
+
     /// As [`Chunk::already_held`], of an upload that takes bytes.
     async fn already_held(&self, entry: &Entry, chunk: &Chunk) -> Result<Option<u64>, Failure> {
         let (upload, writer) = (chunk.upload, chunk.writer);
@@ -552,23 +573,10 @@ impl Stage for Links {
     }
 
     async fn lease(&self, lease: Lease, comes: Option<Chunk>) -> Result<LeaseAnswer, Failure> {
-        let Lease { upload, n, .. } = lease;
-        let entry = self.entry(upload.link());
-        if let Some(chunk) = comes {
-            self.collect(&entry, upload, Some(n)).await?;
-            if let Some(held) = self.already_held(&entry, &chunk).await? {
-                return Ok(LeaseAnswer::Held(held));
-            }
-        }
-        let asked = entry.leases.borrow_mut().hold(lease);
-        if let Some(nodes) = &self.0.nodes {
-            nodes.hold(lease).await?;
-        }
-        Ok(match select(asked, pin!(sleep(LEASED_FOR))).await {
-            Either::Left((Ok(()), _)) => LeaseAnswer::Collect,
-            // It was ended: its holder has its answer, or will have it.
-            Either::Left((Err(_), _)) | Either::Right(_) => LeaseAnswer::Renew,
-        })
+        // Its holder may ask no more before what it has read is put away; it holds the lease until it ends it.
+        let held = spawn_local(self.clone().hold(lease, comes));
+        held.await
+            .unwrap_or_else(|e| Err(Failure::Broken(format!("lease: {e}"))))
     }
 
     async fn end_lease(&self, lease: Lease) -> Result<(), Failure> {
