@@ -51,7 +51,9 @@ fn fields<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
         let named = named.and_then(|(_, rest)| rest.split('`').next());
         let path = error.path().iter().next().map(|_| error.path().to_string());
         let field = match (path, named) {
-            (Some(path), Some(named)) if !path.ends_with(named) => Some(format!("{path}.{named}")),
+            (Some(path), Some(named)) if path.rsplit(['.', ']']).next() != Some(named) => {
+                Some(format!("{path}.{named}"))
+            }
             (Some(path), _) => Some(path),
             (None, named) => named.map(str::to_owned),
         };
@@ -146,6 +148,8 @@ mod tests {
             _name: Option<String>,
             #[serde(rename = "rows")]
             _rows: Vec<Row>,
+            #[serde(rename = "column")]
+            _column: Option<Row>,
         }
         #[derive(Debug, serde::Deserialize)]
         #[serde(deny_unknown_fields)]
@@ -161,6 +165,7 @@ mod tests {
             (r#"{"rows":[{"n":1.5}]}"#, Some("rows[0].n")),
             (r#"{"rows":[{}]}"#, Some("rows[0].n")),
             (r#"{"rows":[{"n":1,"m":2}]}"#, Some("rows[0].m")),
+            (r#"{"rows":[],"column":{}}"#, Some("column.n")),
             (r#"{"rows":"#, Some("rows")),
             (r#"{"rows":[]} x"#, None),
             ("[]", None),
