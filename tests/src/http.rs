@@ -10,6 +10,9 @@ use serde::de::DeserializeOwned;
 /// How long one exchange may take: 8 MiB through a busy machine, with much room.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long a connection may stay silent before what came over it is taken for all.
+const SILENCE: Duration = Duration::from_secs(5);
+
 /// An answer.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -124,9 +127,14 @@ pub fn send_refusable(
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     head.push_str(&format!("content-length: {}\r\n\r\n", body.len()));
+    exchange(host, &[head.as_bytes(), body].concat(), TIMEOUT)
+}
+
+fn exchange(host: &str, bytes: &[u8], silence: Duration) -> std::io::Result<Answer> {
     let mut stream = TcpStream::connect(host)?;
-    let _ = stream.write_all(&[head.as_bytes(), body].concat());
-    read_answer_within(&mut stream, TIMEOUT)
+    // The edge may answer and close before it has read all: that is no failure here.
+    let _ = stream.write_all(bytes);
+    read_answer_within(&mut stream, silence)
 }
 
 /// Sends bytes as they are, such as a body that is longer than its announced length, and reads
@@ -136,10 +144,7 @@ pub fn send_refusable(
 /// # Errors
 /// When nothing that is an answer comes back.
 pub fn send_raw(origin: &str, bytes: &[u8]) -> std::io::Result<Answer> {
-    let mut stream = TcpStream::connect(origin.trim_start_matches("http://"))?;
-    // The edge may answer and close before it has read all: that is no failure here.
-    let _ = stream.write_all(bytes);
-    read_answer(&mut stream)
+    exchange(origin.trim_start_matches("http://"), bytes, SILENCE)
 }
 
 /// Reads what comes back until the answer or the connection ends, or it stays silent for 5 s.
@@ -147,7 +152,7 @@ pub fn send_raw(origin: &str, bytes: &[u8]) -> std::io::Result<Answer> {
 /// # Errors
 /// When nothing that is an answer comes back.
 pub fn read_answer(stream: &mut TcpStream) -> std::io::Result<Answer> {
-    read_answer_within(stream, Duration::from_secs(5))
+    read_answer_within(stream, SILENCE)
 }
 
 fn read_answer_within(stream: &mut TcpStream, silence: Duration) -> std::io::Result<Answer> {
