@@ -17,12 +17,20 @@ pub struct Service<L, B, W> {
 }
 
 impl<L: Links, B, W> Service<L, B, W> {
-    /// Has the link of `upload` carry out a command.
+    /// Has the link of `upload` carry out a command; once more where no answer came and the command
+    /// [repeats](Decide::repeats), such as from an object that a deployment ended under the call.
     pub(crate) async fn ask<C: Decide>(
         &self,
         upload: UploadId,
         command: C,
     ) -> Result<C::Reply, Failure> {
-        self.links.execute(upload.link(), command).await
+        let link = upload.link();
+        if command.repeats() {
+            match self.links.execute(link, command.clone()).await {
+                Err(Failure::Away(_)) => {}
+                answered => return answered,
+            }
+        }
+        self.links.execute(link, command).await
     }
 }

@@ -144,6 +144,8 @@ pub struct Setup {
     wrangler: String,
     /// More static assets.
     assets: Vec<(String, Vec<u8>)>,
+    /// Whether its objects end where a request wants it.
+    object_resets: bool,
 }
 
 impl Setup {
@@ -164,7 +166,15 @@ impl Setup {
             webhook_key: webhook_key().expect("random bytes"),
             wrangler: String::new(),
             assets: Vec::new(),
+            object_resets: false,
         }
+    }
+
+    /// With Durable Objects that end in the middle of a call where a request wants it (`resets.mjs`).
+    #[must_use]
+    pub fn with_object_resets(mut self) -> Self {
+        self.object_resets = true;
+        self
     }
 
     /// With more in wrangler.toml.
@@ -216,6 +226,11 @@ impl Setup {
         }
         for (name, bytes) in &self.assets {
             fs::write(project.join("dist/assets").join(name), bytes).expect("an asset");
+        }
+        if self.object_resets {
+            let worker = project.join("edge/build");
+            fs::rename(worker.join("index.js"), worker.join("built.js")).expect("the built worker");
+            fs::write(worker.join("index.js"), include_str!("resets.mjs")).expect("a module");
         }
         let env = self.folder.path().join("edge.env");
         let config = project.join("wrangler.toml");

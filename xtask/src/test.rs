@@ -180,11 +180,12 @@ fn edge(tally: &mut Tally) -> Result<(), Error> {
 
 /// What of the edge's tests the native edge has nothing for: counters, memory and storage of the Worker, and
 /// limits that wrangler.toml sets. ARCHITECTURE.md says why.
-const ONLY_ON_WORKERS: [&str; 11] = [
+const ONLY_ON_WORKERS: [&str; 12] = [
     "counts::",
     "floor::",
     "forgotten::",
     "memory::",
+    "resets::",
     "openapi::every_documented_answer_is_reached_and_no_other",
     "operating::making_uploads_over_and_over_is_limited_and_their_bytes_are_not",
     "operating::too_many_requests_about_a_link_or_from_an_address_are_told_to_wait",

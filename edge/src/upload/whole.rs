@@ -129,7 +129,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             sha256,
             extras: label.extras.clone(),
         };
-        match self.links.execute(link, reserve).await? {
+        match self.ask(upload, reserve).await? {
             reply::Reserved::Room(policy) => Ok(Reserved::Room(Reservation {
                 upload,
                 attempt,

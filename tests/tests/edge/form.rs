@@ -17,6 +17,11 @@ const BOUNDARY: &str = "----chatlift-form";
 
 /// Sends a form of these files, as a browser would.
 pub(super) fn form(page: &Page, files: &[(&str, &[u8])], accept: &str) -> Answer {
+    form_with(page, files, &[("accept", accept)])
+}
+
+/// As [`form`], with headers of one's own.
+pub(super) fn form_with(page: &Page, files: &[(&str, &[u8])], headers: &[(&str, &str)]) -> Answer {
     let mut body = Vec::new();
     for (name, bytes) in files {
         let head = format!(
@@ -29,7 +34,7 @@ pub(super) fn form(page: &Page, files: &[(&str, &[u8])], accept: &str) -> Answer
     }
     body.extend_from_slice(format!("--{BOUNDARY}--\r\n").as_bytes());
     let content_type = format!("multipart/form-data; boundary={BOUNDARY}");
-    let headers = [("content-type", content_type.as_str()), ("accept", accept)];
+    let headers = [&[("content-type", content_type.as_str())], headers].concat();
     page.call("POST", "", &headers, Some(&body))
 }
 

@@ -33,6 +33,7 @@ mod parts;
 mod person;
 mod quickstart;
 mod refusals;
+mod resets;
 mod resumable;
 mod tus;
 mod unread;

@@ -25,6 +25,9 @@ impl Decide for Reserve {
             extras,
         } = self;
         step.asks_for(&extras)?;
+        if step.awaited(upload, attempt).unwrap_or(false) {
+            return Ok(Reserved::Room(step.policy()));
+        }
         if let Some(known) = step.find_same(&name, size, sha256) {
             match step.upload(known)?.state {
                 UploadState::Stored(_) => {
@@ -52,12 +55,20 @@ impl Decide for Reserve {
         step.describe(upload, extras);
         Ok(Reserved::Room(step.policy()))
     }
+
+    fn repeats(&self) -> bool {
+        true
+    }
 }
 
 impl Decide for SealUpload {
     fn decide(self, step: &mut Step<'_>) -> Result<Sealing, Problem> {
         let parts = (step.held)(self.upload).parts;
         step.seal(self.upload, self.seal, parts)
+    }
+
+    fn repeats(&self) -> bool {
+        true
     }
 }
 
@@ -143,6 +154,10 @@ impl Decide for Commit {
         }
         step.found_file(upload.into())
     }
+
+    fn repeats(&self) -> bool {
+        true
+    }
 }
 
 impl Decide for Withdraw {
@@ -157,6 +172,10 @@ impl Decide for Withdraw {
             UploadState::Completing { since, .. } => Err(busy_since(since, step.now)),
             _ => Err(ProblemCode::UploadBusy.into()),
         }
+    }
+
+    fn repeats(&self) -> bool {
+        true
     }
 }
 
@@ -195,6 +214,10 @@ impl Decide for Reopen {
             _ => step.end_upload(upload),
         }
         Ok(())
+    }
+
+    fn repeats(&self) -> bool {
+        true
     }
 }
 
@@ -339,10 +362,13 @@ impl Step<'_> {
                 return Err(ProblemCode::UploadAborted.into());
             }
             UploadState::Completing {
+                attempt,
                 since,
                 multipart: Some(multipart),
                 ..
-            } if since.plus(STUCK_AFTER) <= self.now => multipart.clone(),
+            } if *attempt == seal.attempt || since.plus(STUCK_AFTER) <= self.now => {
+                multipart.clone()
+            }
             UploadState::Completing { since, .. } => return Err(busy_since(*since, self.now)),
             UploadState::Piece { .. } => return Err(ProblemCode::UploadBusy.into()),
             UploadState::Receiving { multipart, .. } => {

@@ -150,6 +150,12 @@ pub trait Decide: Command {
     fn releases(&self) -> Option<(UploadId, u16)> {
         None
     }
+
+    /// Whether it belongs to an attempt, which the same again goes on with: the answer to it may be lost, and
+    /// nobody else is to wait until the attempt is taken for stuck.
+    fn repeats(&self) -> bool {
+        false
+    }
 }
 
 /// Decides what `command` makes of `state`, which is `None` before the link is made.

@@ -16,6 +16,10 @@ impl Decide for Keep {
         }
         Ok(())
     }
+
+    fn repeats(&self) -> bool {
+        true
+    }
 }
 
 impl Decide for ReadPieces {

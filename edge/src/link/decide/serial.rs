@@ -152,6 +152,16 @@ impl Decide for Seal {
                 step.not_ended()?;
                 return Err(ProblemCode::UploadAborted.into());
             }
+            UploadState::Completing {
+                attempt: awaited,
+                sha256,
+                multipart: Some(multipart),
+                ..
+            } if awaited == attempt => {
+                let held = (step.held)(upload).parts;
+                let sealed = step.sealed(upload, attempt, multipart, held, sha256);
+                return sealed.map(Some);
+            }
             // No other attempt may come between: the alarm settles it should this one have died.
             UploadState::Completing { since, .. } => {
                 return Err(busy_since(since.to_owned(), step.now));
@@ -176,6 +186,10 @@ impl Decide for Seal {
         let sha256 = sha256.or(only.flatten());
         step.sealed(upload, attempt, multipart, held, sha256)
             .map(Some)
+    }
+
+    fn repeats(&self) -> bool {
+        true
     }
 }
 

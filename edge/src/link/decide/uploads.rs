@@ -132,6 +132,12 @@ impl Decide for RecordPart {
                 None => Ok(None),
             };
         }
+        if let Some(seal) = seal
+            && step.awaited(upload, seal.attempt)?
+        {
+            let parts = (step.held)(upload).parts;
+            return step.seal(upload, seal, parts).map(Some);
+        }
         step.take_parts(upload)?;
         step.parts.push(PartWrite::Put(upload, n, part.clone()));
         let Some(seal) = seal else {
@@ -140,6 +146,10 @@ impl Decide for RecordPart {
         let mut parts = (step.held)(upload).parts;
         parts.insert(n, part);
         Ok(step.seal(upload, seal, parts).ok())
+    }
+
+    fn repeats(&self) -> bool {
+        true
     }
 
     fn releases(&self) -> Option<(UploadId, u16)> {

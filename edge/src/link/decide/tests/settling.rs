@@ -133,3 +133,44 @@ fn an_object_that_comes_late_joins_the_same_file_of_another_tab() {
         UploadState::Aborted { .. }
     ));
 }
+
+#[test]
+fn an_attempt_that_asks_again_is_answered_as_before() {
+    fn twice<C>(kept: &mut Kept, command: &C) -> C::Reply
+    where
+        C: Decide<Reply: PartialEq + core::fmt::Debug>,
+    {
+        assert!(command.repeats());
+        let first = kept.run(command.clone()).expect("done");
+        let before = kept.state.clone();
+        let again = kept.run(command.clone()).expect("the same again");
+        assert_eq!(again, first);
+        assert_eq!(kept.state, before, "nothing more is changed");
+        again
+    }
+    // In one request, and its file's only place.
+    let mut kept = Kept::new(1);
+    let _ = twice(&mut kept, &reserve(1, SIZE));
+    let _ = twice(&mut kept, &commit(1, 1));
+    // In parts, sealed by who asks to complete it, or with the last part.
+    let mut kept = Kept::new(2);
+    kept.fill(1, SIZE);
+    let _ = twice(&mut kept, &seal(1, SIZE, 1));
+    let _ = twice(&mut kept, &commit(1, 1));
+    kept.run(open(2, SIZE)).expect("open");
+    kept.run(record(2, 1)).expect("recorded");
+    let sealed = twice(&mut kept, &record_last(2, 2, SIZE, 7));
+    assert!(matches!(sealed, Some(Sealing::Sealed(_))), "{sealed:?}");
+    let reopen = command::Reopen {
+        upload: id(2),
+        attempt: 7,
+        keep_parts: true,
+    };
+    twice(&mut kept, &reopen);
+    let _ = twice(&mut kept, &seal(2, SIZE, 8));
+    let withdraw = command::Withdraw {
+        upload: id(2),
+        attempt: 8,
+    };
+    twice(&mut kept, &withdraw);
+}
