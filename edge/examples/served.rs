@@ -74,7 +74,7 @@ fn data(lang: &str) -> PageData {
         token: "AQEM6p1zGm0v3cQ5sN8ZkQRkZW1vD2NsYWltLWRvY3VtZW50c7Cn9cYGk2l9aZr0x5m1qv7w8nQ".into(),
         lang: lang.into(),
         languages: language::names(),
-        messages: language::messages(lang),
+        messages: language::messages(lang).clone(),
         link: Some(PageLink {
             app_name: app_name.into(),
             title: title.into(),

@@ -3,6 +3,7 @@
 
 mod alone;
 mod bytes;
+mod counted;
 mod digests;
 mod faults;
 mod flow;

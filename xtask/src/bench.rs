@@ -6,19 +6,40 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::root::{at, target};
-use crate::run::{Target, build_one, cargo, run};
+use crate::run::{Target, build_one, cargo, optimised, run};
 use crate::{Error, page, tools, worker};
 
-/// What can be measured, each by an example of the tests' crate, `bench_<name>`.
-const SUBJECTS: [(&str, &str, Needs); 4] = [
-    ("page", "bench_page", page_and_worker),
-    ("network", "bench_network", page_and_worker),
-    ("again", "bench_again", page_and_worker),
-    ("native", "bench_native", native),
+/// What can be measured, and how.
+const SUBJECTS: [(&str, Measure); 5] = [
+    ("page", |rest| measure(page_and_worker, "bench_page", rest)),
+    ("network", |rest| {
+        measure(page_and_worker, "bench_network", rest)
+    }),
+    ("again", |rest| {
+        measure(page_and_worker, "bench_again", rest)
+    }),
+    ("native", |rest| measure(native, "bench_native", rest)),
+    ("tokens", tokens),
 ];
 
-/// Builds and installs what a subject needs.
-type Needs = fn() -> Result<(), Error>;
+/// Measures, as the arguments say.
+type Measure = fn(&[OsString]) -> Result<(), Error>;
+
+/// Builds and installs what an example of the tests' crate needs, and runs it.
+fn measure(
+    needs: fn() -> Result<(), Error>,
+    example: &'static str,
+    rest: &[OsString],
+) -> Result<(), Error> {
+    needs()?;
+    run(build_one(Target::Example(example))?.args(rest))
+}
+
+/// How many link tokens are checked in a second.
+fn tokens(rest: &[OsString]) -> Result<(), Error> {
+    let example = ["--package", "chatlift-shared", "--example", "tokens", "--"];
+    run(optimised("run").args(example).args(rest))
+}
 
 /// Builds, and measures what the first argument names, or all; the rest goes to the measuring
 /// program.
@@ -29,20 +50,19 @@ pub fn bench(args: &[OsString]) -> Result<(), Error> {
     let (subjects, rest): (Vec<_>, &[OsString]) = match args.split_first() {
         None => (SUBJECTS.to_vec(), &[]),
         Some((name, rest)) => {
-            let known = SUBJECTS.into_iter().find(|(subject, ..)| name == subject);
+            let known = SUBJECTS.into_iter().find(|(subject, _)| name == subject);
             let known = known.ok_or_else(|| {
                 let name = name.to_string_lossy();
                 Error::Usage(format!(
-                    "`bench` knows page, network, again and native, not `{name}`"
+                    "`bench` knows page, network, again, native and tokens, not `{name}`"
                 ))
             })?;
             (vec![known], rest)
         }
     };
-    subjects.into_iter().try_for_each(|(_, example, needs)| {
-        needs()?;
-        run(build_one(Target::Example(example))?.args(rest))
-    })
+    subjects
+        .into_iter()
+        .try_for_each(|(_, measure)| measure(rest))
 }
 
 /// Builds, and draws every state of the page into target/screenshots.

@@ -8,6 +8,7 @@ pub mod bench;
 pub mod chat;
 pub mod clients;
 pub mod conformance;
+pub mod counted;
 pub mod deploy;
 pub mod dev;
 pub mod document;

@@ -10,7 +10,7 @@ use xtask::operator::{self, Secret};
 use xtask::page::{self, Page};
 use xtask::test::{self, Layer};
 use xtask::worker::{self, Worker};
-use xtask::{Error, clients, conformance, deploy, fuzz, imports, sizes, tools};
+use xtask::{Error, clients, conformance, counted, deploy, fuzz, imports, sizes, tools};
 
 const HELP: &str = "\
 cargo xtask <command>
@@ -37,9 +37,10 @@ cargo xtask <command>
   build          build page and worker as they are shipped
   sizes          build page and worker, and print what they weigh
   imports        print which modules of edge and backend import which, and fail where they do in a circle
-  bench [page|network|again|native] [...]
-                 measure the page in Chromium on slow networks, and the native edge beside other
-                 servers; `bench network --help` says more
+  bench [page|network|again|native|tokens] [...]
+                 measure the page in Chromium on slow networks, the native edge beside other servers, and how
+                 many tokens are checked in a second; `bench network --help` says more
+  instructions   count what rules and handlers of the edge cost, and fail where that is more than they may
   screenshots    draw every state of the page into target/screenshots, with an index.html
   page --serve   serve a live-reloading page to a frontend developer, against the running edge
   deploy [--dry-run] [--env production|staging]
@@ -143,6 +144,10 @@ fn command() -> Result<(), Error> {
                 *number = args.value().and_then(|v| v.parse()).map_err(usage)?;
             }
             test::simulate(seed, count)
+        }
+        "instructions" => {
+            end(&mut args)?;
+            counted::instructions()
         }
         "samples" => {
             end(&mut args)?;

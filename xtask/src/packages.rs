@@ -66,6 +66,17 @@ const PROGRAM_PACKAGES: [(&str, &str); 19] = [
     ("postgresql", "/usr/lib/postgresql"),
 ];
 
+/// What counts instructions.
+///
+/// # Errors
+/// When it is missing and cannot be installed.
+pub(crate) fn ensure_valgrind() -> Result<(), Error> {
+    ensure_packages(
+        &[("valgrind", "/usr/bin/valgrind")],
+        "counting instructions",
+    )
+}
+
 /// What compiles libFuzzer.
 ///
 /// # Errors

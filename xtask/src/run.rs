@@ -46,7 +46,7 @@ pub(crate) fn not_started(command: &Command, source: std::io::Error) -> Error {
     Error::ProgramMissing { program, remedy }
 }
 
-fn failed(command: &Command, status: std::process::ExitStatus) -> Error {
+pub(crate) fn failed(command: &Command, status: std::process::ExitStatus) -> Error {
     Error::CommandFailed {
         command: line(command),
         status: status.to_string(),
@@ -87,6 +87,17 @@ pub fn workspace(command: &str) -> Command {
         "--features",
         "chatlift-backend/programs",
     ]);
+    cargo
+}
+
+/// A command of `cargo` whose programs take more time than their compiler: they are built apart, with
+/// optimisations.
+#[must_use]
+pub fn optimised(command: &str) -> Command {
+    let mut cargo = cargo();
+    cargo
+        .current_dir(at(""))
+        .args([command, "--profile", "simulation"]);
     cargo
 }
 

@@ -11,7 +11,7 @@ use crate::root::{at, npm_bin};
 use crate::run::{self, Target, build_one, now, quiet, run, watched, workspace};
 use crate::tools::WASM_TARGET;
 use crate::worker::Worker;
-use crate::{Error, deploy, imports, native, page, sizes, tools, worker};
+use crate::{Error, counted, deploy, imports, native, page, sizes, tools, worker};
 
 /// A layer of tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +124,12 @@ fn unit(tally: &mut Tally) -> Result<(), Error> {
     tally.tests("unit", units)?;
     let mut documents = workspace("test");
     documents.arg("--doc");
-    tally.tests("doc", documents)
+    tally.tests("doc", documents)?;
+    tally.step(
+        "instructions of the edge's rules and handlers",
+        "instructions",
+        counted::instructions,
+    )
 }
 
 /// The test binaries that need nothing but cargo: all that are not a layer of their own.

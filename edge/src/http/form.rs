@@ -119,7 +119,7 @@ pub(super) async fn post<R: Runtime>(
         respond::json(status, &result)?
     } else {
         let now = call.runtime.now();
-        let html = result::html(&result, lang, &language::messages(lang), app, now);
+        let html = result::html(&result, lang, language::messages(lang), app, now);
         respond::html(status, lang, html)
     };
     if let Some(secs) = wait {

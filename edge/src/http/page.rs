@@ -54,7 +54,7 @@ async fn data<R: Runtime>(
         token: call.token()?.text.clone(),
         lang: lang.to_owned(),
         languages: language::names(),
-        messages: language::messages(lang),
+        messages: language::messages(lang).clone(),
         link,
         problem,
     };

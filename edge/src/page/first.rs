@@ -119,7 +119,7 @@ mod tests {
             token: "t".into(),
             lang: "en".into(),
             languages: BTreeMap::new(),
-            messages: language::messages("en"),
+            messages: language::messages("en").clone(),
             link: None,
             problem: problem.map(Problem::new),
         }
@@ -176,7 +176,7 @@ mod tests {
             let user_agent = format!("Mozilla/5.0 (Linux; Android 13; wv) {}9.9", app.marks[0]);
             for lang in language::tags() {
                 let mut data = data(None);
-                data.messages = language::messages(lang);
+                data.messages = language::messages(lang).clone();
                 let texts = texts(&data, &user_agent);
                 let has = |key: &str| assert!(texts.contains_key(key), "{lang}, {}: {key}", app.id);
                 has(&format!("inapp.name.{}", app.id));
@@ -192,7 +192,7 @@ mod tests {
     fn the_page_and_the_rest_are_all_it_may_say_and_no_text_comes_twice() {
         for lang in language::tags() {
             let mut data = data(None);
-            data.messages = language::messages(lang);
+            data.messages = language::messages(lang).clone();
             let mut both = texts(&data, "");
             let rest = rest(&data, "").messages;
             for (key, text) in rest {

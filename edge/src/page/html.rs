@@ -321,7 +321,7 @@ mod tests {
     #[test]
     fn a_note_is_asked_for_where_the_scene_asks_and_the_link_takes_files() {
         let mut data = data("x");
-        data.messages = crate::page::language::messages("en");
+        data.messages = crate::page::language::messages("en").clone();
         let shown = |data: &PageData| {
             let html = fill(&built(), data, Card::default(), "").expect("a page");
             (html.contains("<fieldset >"), html.contains("Note to App"))

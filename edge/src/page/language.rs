@@ -1,6 +1,7 @@
 //! Which language a page is in, and its texts.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 /// A language of the page: BCP 47 tag and its texts as JSON.
 struct Language {
@@ -100,27 +101,31 @@ pub fn plural(tag: &str, n: u64) -> &'static str {
     }
 }
 
-/// The page's texts in the language of this tag, by key.
+/// Texts by their keys.
+pub type Texts = BTreeMap<String, String>;
+
+/// The texts of all languages, read once: that takes longer than all else that a page is made of.
+static TEXTS: LazyLock<Vec<(&str, Texts)>> = LazyLock::new(|| {
+    let read = |l: &Language| (l.tag, serde_json::from_str(l.texts).unwrap_or_default());
+    LANGUAGES.iter().map(read).collect()
+});
+
+/// The page's texts in the language of this tag, which is one of [`tags`].
 #[must_use]
-pub fn messages(tag: &str) -> BTreeMap<String, String> {
-    LANGUAGES
-        .iter()
-        .find(|l| l.tag == tag)
-        .and_then(|l| serde_json::from_str(l.texts).ok())
-        .unwrap_or_default()
+pub fn messages(tag: &str) -> &'static Texts {
+    let found = TEXTS.iter().find(|(known, _)| *known == tag);
+    let (_, texts) = found.unwrap_or(&TEXTS[0]);
+    texts
 }
 
 /// All languages with their own names.
 #[must_use]
 pub fn names() -> BTreeMap<String, String> {
-    tags()
-        .map(|tag| {
-            let name = messages(tag)
-                .remove(OWN_NAME)
-                .unwrap_or_else(|| tag.to_owned());
-            (tag.to_owned(), name)
-        })
-        .collect()
+    let named = TEXTS.iter().map(|(tag, texts)| {
+        let name = texts.get(OWN_NAME).map_or(*tag, String::as_str);
+        ((*tag).to_owned(), name.to_owned())
+    });
+    named.collect()
 }
 
 /// `rtl` for languages that are written from right to left.

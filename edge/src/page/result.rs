@@ -107,7 +107,7 @@ mod tests {
                 ],
                 problem: None,
             };
-            let page = html(&result, lang, &language::messages(lang), "App", NOW);
+            let page = html(&result, lang, language::messages(lang), "App", NOW);
             assert!(!page.contains("<script"), "{page}");
             assert!(!page.contains("problem."), "a text is missing: {page}");
             assert!(!page.contains("result.failed"), "a text is missing: {page}");
@@ -134,7 +134,7 @@ mod tests {
             problem: None,
         };
         let messages = language::messages("en");
-        let page = html(&result, "en", &messages, "App", NOW);
+        let page = html(&result, "en", messages, "App", NOW);
         assert!(page.contains("<h1>1 file was not uploaded</h1>"), "{page}");
         // The number by which all of the link is found, and when.
         assert!(
@@ -150,7 +150,7 @@ mod tests {
             problem: Some(ProblemCode::LinkExpired.into()),
         };
         let messages = language::messages("en");
-        let page = html(&result, "en", &messages, "", NOW);
+        let page = html(&result, "en", messages, "", NOW);
         assert!(
             page.contains(&escape(&messages["problem.link-expired"])),
             "{page}"
