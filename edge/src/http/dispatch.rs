@@ -211,13 +211,6 @@ fn stored_with<R: Runtime>(
 ) -> Result<Response<R>, Failure> {
     let mut file: PageFile = found.file.into();
     file.ticket = ticket;
-    log::info(
-        "file stored",
-        &[
-            ("link", file.id.link().to_string()),
-            ("file", file.id.to_string()),
-        ],
-    );
     respond::json(status, &file)
 }
 

@@ -19,7 +19,7 @@ use super::respond;
 use super::respond::{Refused, set};
 use super::route::not_allowed;
 use super::runtime::{Body, Edge, Response, Runtime};
-use super::tus::{announced, log_stored};
+use super::tus::announced;
 use crate::checksum::{Algorithm, Checksum};
 use crate::link::reply::FoundFile;
 use crate::link::serial::{
@@ -235,7 +235,6 @@ fn state<R: Runtime>(view: &SerialView, now: Timestamp) -> Response<R> {
 fn stored<R: Runtime>(found: FoundFile) -> Result<Response<R>, Failure> {
     let file: PageFile = found.file.into();
     let sha256 = file.sha256;
-    log_stored(crate::link::state::upload_of(file.id));
     let mut response = respond::json(201, &file)?;
     set(&mut response, "upload-complete", resumable::complete(true));
     if let Some(sha256) = sha256 {

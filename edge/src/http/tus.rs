@@ -19,7 +19,6 @@ use crate::date;
 use crate::link::serial::{
     BODY_MAX, Phase, Protocol, Role, SerialView, body_too_large, with_status,
 };
-use crate::log;
 use crate::ports::Failure;
 use crate::upload::serial::{Append, Grown, NewSerial};
 use chatlift_shared::name;
@@ -138,7 +137,6 @@ async fn create<R: Runtime>(
         Role::Join(pieces) => {
             let (app, link) = (&claims.app, claims.link);
             let upload = service.join(app, link, name, metadata, pieces).await?;
-            log_stored(upload);
             return Ok((201, vec![("location", format!("{base}/{upload}"))]));
         }
         role => role,
@@ -258,10 +256,7 @@ async fn add<R: Runtime>(
         .await?;
     let offset = match grown {
         Grown::To(offset) | Grown::Piece(offset) | Grown::Cut(offset) => offset,
-        Grown::File(found) => {
-            log_stored(upload);
-            found.file.size
-        }
+        Grown::File(found) => found.file.size,
     };
     Ok((offset, date::format(expires_at)))
 }
@@ -310,14 +305,4 @@ fn body_length<B>(request: &Request<B>) -> Result<Option<u64>, Failure> {
 fn checksum<B>(request: &Request<B>) -> Result<Option<Checksum>, Failure> {
     let checksum = header(request, "upload-checksum");
     Ok(checksum.map(|c| tus::checksum(&c)).transpose()?)
-}
-
-pub(super) fn log_stored(upload: UploadId) {
-    log::info(
-        "file stored",
-        &[
-            ("link", upload.link().to_string()),
-            ("file", chatlift_shared::FileId::from(upload).to_string()),
-        ],
-    );
 }

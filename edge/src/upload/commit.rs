@@ -18,6 +18,7 @@ use crate::link::key::object_key;
 use crate::link::reply::{FoundFile, Sealed, Sealing};
 use crate::link::state::Policy;
 use crate::link::work::{WORKING_EVERY, workings};
+use crate::log;
 use crate::ports::{Bucket, CompleteError, Failure, Links, World};
 use crate::service::Service;
 
@@ -273,7 +274,17 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
                 }
                 Err(problem.into())
             }
-            other => other,
+            Err(other) => Err(other),
+            Ok(found) => {
+                log::info(
+                    "file stored",
+                    &[
+                        ("link", upload.link().to_string()),
+                        ("file", found.file.id.to_string()),
+                    ],
+                );
+                Ok(found)
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use chatlift_shared::api::{DownloadUrl, Link, LinkPass, Upload};
+use chatlift_shared::api::{DownloadUrl, Link, LinkPass, PageFile, Upload};
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::{ProblemCode, disposition};
 use chatlift_tests::assertions::refused;
@@ -18,6 +18,8 @@ use chatlift_tests::scratch::wait_for;
 use chatlift_tests::serial::{Serial, create};
 use chatlift_tests::stage::Stage;
 use serde_json::{Value, json};
+
+use super::form::form;
 
 const WITHIN: Duration = Duration::from_secs(30);
 
@@ -118,6 +120,39 @@ fn uploads_and_refusals(app: &App, page: &Page) -> Upload {
     let resumable = Serial::at(page, &created);
     assert_eq!(resumable.append(7, b"x", false, &[]).status, 409);
     upload
+}
+
+#[test]
+fn a_stored_file_is_told_once_however_it_came() {
+    let stage = Stage::new("log-stored");
+    let app = stage.edge.app();
+    let link = app.link(ANY_FILE);
+    let page = app.page(&link);
+    let digest = Sha256::of(&pdf()).to_header();
+    for _ in 0..2 {
+        let answer = page.send_file("a.pdf", &pdf(), &[("content-digest", &digest)]);
+        assert!(matches!(answer.status, 200 | 201), "{}", answer.text());
+    }
+    let file = Random {
+        seed: 72,
+        size: 9_000_000,
+    };
+    let upload = page.announce_random("b.bin", file);
+    let parts = page.send_parts(&upload, file);
+    for _ in 0..2 {
+        let _: PageFile = page.complete(upload.id, file.sha256(), &parts, &[]).ok(200);
+    }
+    let sent = form(&page, &[("c.pdf", b"%PDF-1.7 c")], "application/json");
+    assert_eq!(sent.status, 200, "{}", sent.text());
+    create(&page, "d.pdf", 10, &[]).add(0, b"%PDF-1.7 d");
+    let files = app.get_link(link.id).files;
+    let mut stored: Vec<_> = files.iter().map(|file| json!(file.id)).collect();
+    let lines = told(&stage.edge, "file stored");
+    let mut told: Vec<_> = lines.iter().map(|line| line["file"].clone()).collect();
+    stored.sort_by_key(Value::to_string);
+    told.sort_by_key(Value::to_string);
+    assert_eq!((told.len(), told), (4, stored));
+    assert!(lines.iter().all(|line| line["link"] == json!(link.id)));
 }
 
 fn password(page: &Page, password: &str) -> chatlift_tests::http::Answer {
