@@ -1,6 +1,7 @@
 //! Shows how the machine stands.
 
 use std::cell::{Cell, RefCell};
+use std::thread::LocalKey;
 
 use chatlift_frontend::format;
 use chatlift_frontend::uploader::{Speed, State, Transfer};
@@ -14,8 +15,10 @@ use crate::{dom, engine};
 
 thread_local! {
     static SPEED: RefCell<Speed> = RefCell::default();
-    /// Whether a [`sync`] is due.
+    /// Whether a [`sync`] is due, since bytes have moved.
     static DUE: Cell<bool> = const { Cell::new(false) };
+    /// Whether one is due, since a speed is shown.
+    static STILL_DUE: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The edge has stored a file.
@@ -82,9 +85,13 @@ pub(crate) fn sync() {
         total: progress.total,
         cut,
         paused,
-        rate: speed.per_second().filter(|_| shown),
-        left: speed.seconds_left(rest).filter(|_| shown),
+        rate: speed.per_second(now).filter(|_| shown),
+        left: speed.seconds_left(now, rest).filter(|_| shown),
     };
+    if sum.rate.is_some() {
+        // Nothing tells that bytes stand still.
+        sync_after(&STILL_DUE, 1_000.0);
+    }
     if s.sum.with_untracked(|old| *old != sum) {
         // Each quarter is worth a word, not each percent.
         if sum.percent / 25 != s.sum.with_untracked(|old| old.percent / 25) && live {
@@ -106,9 +113,13 @@ pub(crate) fn sync() {
 
 /// Shows how the machine stands, soon: bytes move far more often than an eye follows.
 pub(crate) fn sync_soon() {
-    if !DUE.replace(true) {
-        dom::after(200.0, || {
-            DUE.set(false);
+    sync_after(&DUE, 200.0);
+}
+
+fn sync_after(due: &'static LocalKey<Cell<bool>>, ms: f64) {
+    if !due.replace(true) {
+        dom::after(ms, || {
+            due.set(false);
             sync();
         });
     }

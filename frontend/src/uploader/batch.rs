@@ -120,11 +120,15 @@ impl Batch {
             return;
         };
         let (furthest, paused) = (entry.transfer.furthest(), entry.transfer.is_paused());
+        let moving = entry.transfer.progress().moving;
         let measured = entry.transfer.on(event, now, online, random);
         let stored = *entry.transfer.state() == State::Stored;
         if let Some((bytes, ms, ending)) = measured {
             self.carried += bytes;
             self.network.measured(bytes, ms, sharing, ending);
+        } else if stored {
+            // What went in one request.
+            self.carried += moving;
         }
         if stored || entry.transfer.furthest() > furthest {
             self.line.gained(now);

@@ -99,17 +99,24 @@ impl Network {
     }
 }
 
-/// Speed and time left as they are shown: smoothed, and steady enough to be read.
+/// Speed and time left as they are shown: smoothed, steady enough to be read, and only while bytes move.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Speed {
     /// When and at how many bytes the last sample was taken.
     last: Option<(f64, u64)>,
-    /// Bytes per millisecond; 0 before the first full sample.
+    /// None since nothing has moved for [`STILL_MS`], or what moved was in vain.
+    measured: Option<Measured>,
+}
+
+/// What the samples since bytes began to move have in common.
+#[derive(Clone, Copy, Debug)]
+struct Measured {
+    /// When bytes began to move.
+    since: f64,
+    /// When they were last seen to.
+    until: f64,
+    /// Bytes per millisecond.
     rate: f64,
-    /// Time of all samples since the first that had bytes, in milliseconds.
-    measured: f64,
-    /// How long nothing has moved, in milliseconds.
-    still: f64,
 }
 
 /// Time between two samples of the speed, in milliseconds.
@@ -119,7 +126,7 @@ const SAMPLE_MS: f64 = 1_000.0;
 const MEMORY_MS: f64 = 8_000.0;
 
 /// How long bytes must have moved before a speed is said, in milliseconds: what a connection carries in its first
-/// second says nothing of the minutes after it.
+/// second says nothing of the minutes after it, and a device takes some bytes over a dead connection at once.
 const KNOWN_AFTER_MS: f64 = 3_000.0;
 
 /// How long nothing may move before the speed is unknown again, in milliseconds. It would sink on and on, and the
@@ -138,15 +145,22 @@ impl Speed {
             return;
         }
         self.last = Some((now, done));
-        let bytes = done.saturating_sub(before);
-        self.still = if bytes > 0 { 0.0 } else { self.still + ms };
-        if bytes == 0 && self.measured <= 0.0 {
-            return;
-        }
-        self.measured += ms;
+        let moved = done > before;
+        let (since, until, rate) = match self.measured {
+            // What moved was in vain, or it stood still, nobody knows for how much of the time.
+            _ if done < before || ms >= STILL_MS => return self.measured = None,
+            Some(old) if !moved && now - old.until >= STILL_MS => return self.measured = None,
+            Some(old) => (old.since, old.until, old.rate),
+            None if !moved => return,
+            None => (then, then, 0.0),
+        };
         // A plain average at first, or the first sample would weigh most for long.
-        let share = (ms / self.measured).max(ms / (ms + MEMORY_MS));
-        self.rate += share * (bytes as f64 / ms - self.rate);
+        let share = (ms / (now - since)).max(ms / (ms + MEMORY_MS));
+        self.measured = Some(Measured {
+            since,
+            until: if moved { now } else { until },
+            rate: rate + share * ((done - before) as f64 / ms - rate),
+        });
     }
 
     /// Forgets what was measured: a pause, or a jump that the network did not carry.
@@ -154,16 +168,20 @@ impl Speed {
         *self = Self::default();
     }
 
-    fn is_known(&self) -> bool {
-        self.measured >= KNOWN_AFTER_MS && self.still < STILL_MS
+    /// Bytes per millisecond; `None` when unknown.
+    fn rate(&self, now: f64) -> Option<f64> {
+        let measured = self.measured.filter(|measured| {
+            measured.until - measured.since >= KNOWN_AFTER_MS && now - measured.until < STILL_MS
+        })?;
+        Some(measured.rate).filter(|&rate| rate > 0.0)
     }
 
     /// Bytes per second, to two digits, so that it does not flicker; `None` when unknown.
     #[must_use]
-    pub fn per_second(&self) -> Option<u64> {
+    pub fn per_second(&self, now: f64) -> Option<u64> {
         // The cast saturates, and NaN becomes 0.
-        let bytes = (self.rate * 1000.0) as u64;
-        (bytes > 0 && self.is_known()).then(|| {
+        let bytes = (self.rate(now)? * 1000.0) as u64;
+        (bytes > 0).then(|| {
             let mut step = 1;
             while bytes / step >= 100 {
                 step *= 10;
@@ -174,11 +192,8 @@ impl Speed {
 
     /// Seconds that `rest` bytes take, in steps that grow with it; `None` when unknown.
     #[must_use]
-    pub fn seconds_left(&self, rest: u64) -> Option<u32> {
-        if self.rate <= 0.0 || !self.is_known() {
-            return None;
-        }
-        let seconds = rest as f64 / self.rate / 1000.0;
+    pub fn seconds_left(&self, now: f64, rest: u64) -> Option<u32> {
+        let seconds = rest as f64 / self.rate(now)? / 1000.0;
         if seconds > 864_000.0 {
             return None;
         }
@@ -237,37 +252,72 @@ mod tests {
     #[test]
     fn speed_is_steady_and_time_left_comes_in_steps() {
         let mut speed = Speed::default();
-        assert_eq!(speed.seconds_left(1), None);
+        assert_eq!(speed.seconds_left(0.0, 1), None);
         let mut said = Vec::new();
         for second in 0_u32..30 {
+            let now = f64::from(second) * 1000.0;
             // Answers come in bursts: 0, 2 or 4 MB in a second.
             let done = u64::from(second / 2 * 2) * 2_000_000;
-            speed.sample(f64::from(second) * 1000.0, done);
+            speed.sample(now, done);
             if second > 10 {
-                said.extend(speed.seconds_left(100_000_000));
+                said.extend(speed.seconds_left(now, 100_000_000));
             }
         }
         assert!(said.iter().all(|&s| (40..=60).contains(&s)), "{said:?}");
-        let rate = speed.per_second().expect("a speed");
+        let rate = speed.per_second(29_000.0).expect("a speed");
         assert!((1_600_000..2_400_000).contains(&rate), "{rate}");
+    }
+
+    /// Samples at these seconds, and the seconds left that are said after each.
+    fn said(samples: &[(u32, u64)]) -> Vec<Option<u32>> {
+        let mut speed = Speed::default();
+        let mut at = |&(second, done): &(u32, u64)| {
+            let now = f64::from(second) * 1000.0;
+            speed.sample(now, done);
+            speed.seconds_left(now, 100_000_000)
+        };
+        samples.iter().map(&mut at).collect()
     }
 
     #[test]
     fn a_speed_is_said_after_seconds_of_moving_bytes_and_not_when_they_stand_still() {
-        let mut speed = Speed::default();
-        let mut at = |second: u32, done: u64| {
-            speed.sample(f64::from(second) * 1000.0, done);
-            speed.seconds_left(100_000_000)
-        };
         // A slow start: nothing, then some kilobytes, then 2 MB in a second.
-        for (second, done) in [(0, 0), (1, 0), (2, 0), (3, 4_000), (4, 2_000_000)] {
-            assert_eq!(at(second, done), None, "{second}");
-        }
-        let left = at(5, 4_000_000).expect("a time left");
+        let start = [(0, 0), (1, 0), (2, 0), (3, 4_000), (4, 2_000_000)];
+        assert_eq!(said(&start), [None; 5]);
+        let went = [&start[..], &[(5, 4_000_000)]].concat();
+        let left = said(&went)[5].expect("a time left");
         assert!((50..=120).contains(&left), "{left}");
-        assert!(at(9, 4_000_000).is_some());
-        assert_eq!(at(10, 4_000_000), None, "nothing has moved for 5 s");
-        assert!(at(11, 6_000_000).is_some());
+        let stood = [(9, 4_000_000), (10, 4_000_000)];
+        let all = said(&[&went[..], &stood].concat());
+        assert!(all[6].is_some());
+        assert_eq!(all[7], None, "nothing has moved for 5 s");
+    }
+
+    #[test]
+    fn a_speed_is_not_said_of_the_time_before_bytes_stood_still() {
+        // Nobody looked meanwhile, as when nothing happens.
+        let went = (0..10).map(|second| (second, u64::from(second) * 1_000_000));
+        let after = [(40, 9_100_000), (41, 9_200_000), (42, 9_300_000)];
+        let all = said(&went.chain(after).collect::<Vec<_>>());
+        assert!(all[9].is_some());
+        assert_eq!(all[10..], [None; 3]);
+        let mut speed = Speed::default();
+        for second in 0_u32..10 {
+            let now = f64::from(second) * 1000.0;
+            speed.sample(now, u64::from(second) * 1_000_000);
+        }
+        assert!(speed.per_second(9_500.0).is_some());
+        assert_eq!(speed.per_second(14_000.0), None, "without another sample");
+    }
+
+    /// What a device takes over a dead connection, or sends before it is reset, and gives up with the request.
+    #[test]
+    fn what_moves_in_vain_is_no_speed() {
+        for every in [2, 4, 9] {
+            let moves = |second: u32| 5_000_000 + u64::from((second % every).min(2)) * 64_000;
+            let samples: Vec<_> = (0..60).map(|second| (second, moves(second))).collect();
+            assert_eq!(said(&samples), [None; 60], "{every}");
+        }
     }
 
     proptest! {

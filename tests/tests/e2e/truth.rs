@@ -10,6 +10,7 @@ use chatlift_tests::client::App;
 use chatlift_tests::edge::{ANY_FILE, DOCUMENTS};
 use chatlift_tests::engine::{Engine, Setting};
 use chatlift_tests::fixtures::{self, Random, pdf};
+use chatlift_tests::network::{Cut, Network, Profile};
 use chatlift_tests::scratch::wait_for;
 use chatlift_tests::stage::shared;
 use serde_json::{Value, json};
@@ -33,6 +34,50 @@ fn say(app: &App, link: &Link, receipt: &Value) {
     let file = app.get_link(link.id).files[0].id;
     let path = format!("/v1/files/{file}/receipt");
     assert!(app.call("POST", &path, &[], Some(receipt)).status < 300);
+}
+
+/// A network goes without a word, and the page's requests hang: nothing moves, nothing fails.
+#[test]
+fn while_nothing_moves_neither_a_speed_nor_a_time_left_is_said() {
+    /// What follows on how far it is.
+    const SPEED: &str = "/s";
+    let stage = shared();
+    let link = stage.edge.app().link(ANY_FILE);
+    let profile = Profile {
+        bits_per_second: 2_000_000,
+        round_trip: Duration::from_millis(50),
+    };
+    let network = Network::before(&stage.edge.origin(), profile);
+    let phone = Browser::english();
+    let path = Random {
+        seed: 92,
+        size: 16 * MIB,
+    }
+    .write(phone.folder(), "film.mp4");
+    phone.choose(&network.url(&link.url), &path);
+    phone.click(&mark("confirm"));
+    let said = || phone.text(".bar .small");
+    let note = || phone.text(&format!("{} .meta", mark("file-row")));
+    wait_for("a speed", WITHIN, || said().contains(SPEED).then_some(()));
+    network.cut(Cut::Silent);
+    // Before the page gives the requests up that hang.
+    wait_for("no speed", WITHIN, || {
+        let (said, note) = (said(), note());
+        assert!(!note.contains("trying again"), "{note}: {said}");
+        (!said.contains(SPEED) && !said.contains("left")).then_some(())
+    });
+    // Nor when it tries again, and what it sends goes no further than its own device.
+    for _ in 0..2 {
+        for (what, waits) in [("a wait", true), ("a try", false)] {
+            wait_for(what, WITHIN, || {
+                let (said, note) = (said(), note());
+                assert!(!said.contains(SPEED) && !said.contains("left"), "{said}");
+                (note.contains("trying again") == waits).then_some(())
+            });
+        }
+    }
+    network.restore();
+    wait_for("a speed", WITHIN, || said().contains(SPEED).then_some(()));
 }
 
 #[test]
