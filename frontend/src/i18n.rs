@@ -22,7 +22,7 @@ pub(crate) const NO_ANSWER: [&str; 4] = [
     "No answer at the moment",
     "The upload service does not answer. Check your connection, then try again.",
     "上传服务暂无响应，请检查网络后重试。",
-    "Try again · 重试",
+    "Try again\u{a0}· 重试",
 ];
 
 /// Takes the texts over: an object of strings in `lang`.

@@ -81,6 +81,9 @@ pub fn extension(name: &str) -> Option<&str> {
     name.get(at + 1..)
 }
 
+/// Parts two texts in a line. It never begins one: a line that breaks there does so behind it.
+pub const DOT: &str = "\u{a0}· ";
+
 /// Texts with something between each two.
 #[must_use]
 pub fn join(texts: &[String], between: &str) -> String {

@@ -133,6 +133,25 @@ pub fn lost_at_twice_the_size(phone: &Browser) -> Vec<String> {
         // 'Uploading 4' with '2%' close to it reads as 42%.
         const [said, percent] = [...document.querySelectorAll('.sum span')].map((e) => e.getBoundingClientRect());
         if (percent && Math.max(percent.left - said.right, said.left - percent.right) < 8) out.push('no gap before the percentage');
+        // A line that begins with the dot which parts two texts: a letter of one, or put before the second of a row's.
+        const last = (rects) => rects[rects.length - 1];
+        const begins = (before, dot) => before && dot && dot.top >= before.bottom - 1;
+        const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+        while (texts.nextNode()) {
+          const node = texts.currentNode;
+          const rects = (at) => {
+            const letter = document.createRange();
+            letter.setStart(node, at);
+            letter.setEnd(node, at + 1);
+            return letter.getClientRects();
+          };
+          for (let at = node.data.indexOf('·', 2); at > 0 && drawn(node.parentElement); at = node.data.indexOf('·', at + 1)) {
+            if (begins(last(rects(at - 2)), rects(at)[0])) told('a line begins with a dot', node.parentElement);
+          }
+        }
+        for (const { children: [one, two] } of document.querySelectorAll('.row .meta')) {
+          if (two && begins(last(one.getClientRects()), two.getClientRects()[0])) told('a line begins with a dot', two);
+        }
         // Buttons and words that stand on one another.
         const parts = [...document.querySelectorAll('.row .name, .row .acts, .row .meta, .glyph, .row .why, .row .again')].filter(drawn);
         for (const [at, one] of parts.entries()) for (const other of parts.slice(at + 1)) {

@@ -75,6 +75,6 @@ impl Texts<'_> {
             self.get("rules.size", &[("size", &size)]),
             self.count(files, link.files_left.into()),
         ]
-        .join(" · ")
+        .join(format::DOT)
     }
 }

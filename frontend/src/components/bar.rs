@@ -110,7 +110,7 @@ fn note(sum: &Sum) -> String {
     let (done, size) = (format::size(sum.done), format::size(sum.total));
     let mut note = tf("progress.note", &[("done", &done), ("size", &size)]);
     if let Some(rate) = sum.rate {
-        note.push_str(" · ");
+        note.push_str(format::DOT);
         note.push_str(&tf("progress.rate", &[("size", &format::size(rate))]));
     }
     if let Some(seconds) = sum.left {
@@ -119,7 +119,7 @@ fn note(sum: &Sum) -> String {
             60..3600 => ("left.minutes", seconds / 60),
             _ => ("left.hours", seconds / 3600),
         };
-        note.push_str(" · ");
+        note.push_str(format::DOT);
         note.push_str(&tn(key, n as usize, &[]));
     }
     note

@@ -79,7 +79,7 @@ pub(super) fn Zone() -> impl IntoView {
 fn Waits(waiting: Vec<Waiting>) -> impl IntoView {
     let files = waiting.into_iter().map(|waiting| {
         let name = waiting.name.clone();
-        let far = [" · ", &*waiting.percent, "%"].concat();
+        let far = [format::DOT, &*waiting.percent, "%"].concat();
         view! { <li data-testid="waiting" data-name=waiting.name><bdi>{name}</bdi>{far}</li> }
             .into_any()
     });
@@ -134,5 +134,5 @@ fn rules(link: &Link, left: u32) -> String {
         tf("rules.size", &[("size", &format::size(link.max_file_size))]),
         tn(files, left as usize, &[]),
     ];
-    format::join(&parts, " · ")
+    format::join(&parts, format::DOT)
 }

@@ -164,7 +164,7 @@ pub(crate) fn turn(key: Key) {
             row.view.update(|view| {
                 view.turned = (view.turned + 90) % 360;
                 let degrees = format::decimal(view.turned.into());
-                view.note = [&*t("state.ready"), " · ", &degrees, "°"].concat();
+                view.note = [&*t("state.ready"), format::DOT, &degrees, "°"].concat();
             });
         }
     }

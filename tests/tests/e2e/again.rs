@@ -96,7 +96,7 @@ fn what_was_on_its_way_at_a_reload_is_named_until_it_is_chosen_again() {
     phone.session().reload();
     phone.sees_within(&mark("waiting"), 1, WITHIN);
     let said = phone.read(&mark("waiting"));
-    let percent = said.strip_prefix("holiday 50% <b>.mp4 · ");
+    let percent = said.strip_prefix("holiday 50% <b>.mp4\u{a0}· ");
     let percent = percent.and_then(|rest| rest.strip_suffix('%'));
     let percent = percent.and_then(|percent| percent.parse::<u32>().ok());
     assert!(percent.is_some_and(|percent| percent >= 10), "{said}");
