@@ -4,7 +4,7 @@
  * @typedef {{ code: string }} Problem
  * @typedef {{ name: string, file?: { id: string, sha256?: string }, problem?: Problem }} FormFile
  * @typedef {{ id: string, size: number }} LinkFile
- * @typedef {{ app_name: string, title: string, hint: string, max_file_size: number, files_left: number, files?: LinkFile[] }} Link
+ * @typedef {{ app_name: string, title: string, hint: string, max_file_size: number, files_left: number, note?: boolean, files?: LinkFile[] }} Link
  * @typedef {{ link?: Link, problem?: Problem, messages?: Record<string, string>, code?: string }} PageData
  */
 

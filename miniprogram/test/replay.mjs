@@ -1,4 +1,4 @@
-// Runs the mini program against a real edge: `node replay.mjs <link> <file> <name>`. Its requests go
+// Runs the mini program against a real edge: `node replay.mjs <link> <file> <name> [note]`. Its requests go
 // out as WeChat sends them: an upload is a form of one file under a temporary name. Prints what the
 // component shows at the end, as JSON. tests/tests/edge/miniprogram.rs runs this.
 
@@ -6,7 +6,7 @@ import { readFile } from "node:fs/promises";
 
 import { config, open, until } from "./stage.mjs";
 
-const [link, path, name] = process.argv.slice(2);
+const [link, path, name, note] = process.argv.slice(2);
 const { origin, pathname } = new URL(link);
 config.edge = origin;
 
@@ -39,6 +39,7 @@ globalThis.wx = {
 const component = open(pathname.split("/").pop());
 await until(() => component.data.state !== "loading");
 if (component.data.state === "open") {
+  if (note) component.instance.write({ detail: { value: note } });
   component.instance.choose();
   await until(() => component.data.rows.length);
   component.instance.confirm();

@@ -90,6 +90,32 @@ test("files are picked from chats, sent one after the other, and told of", async
   assert.equal(component.data.left, 1);
 });
 
+test("a note to the app goes before each file, where the scene asks for one", async () => {
+  const page = { link: { ...LINK, note: true }, messages: { "note.label": "Note to {app} (optional)" } };
+  const seen = wechat({ page, picked: [file("a.pdf"), file("b.pdf")], upload: (n) => storedAs(`fil_${n}`) });
+  const component = open(TOKEN);
+  await until(() => component.data.state === "open");
+  assert.match(shown(component), /Note to Harbour Insurance \(optional\)/);
+  component.instance.write({ detail: { value: "Roof\nCellar" } });
+  component.instance.choose();
+  await until(() => component.data.rows.length === 2);
+  component.instance.confirm();
+  await until(() => component.data.message);
+  assert.deepEqual(seen.uploads.map((upload) => upload.formData), [{ note: "Roof\nCellar" }, { note: "Roof\nCellar" }]);
+});
+
+test("no note is asked for where the scene asks for none", async () => {
+  const seen = wechat({ picked: [file("a.pdf")], upload: () => stored });
+  const component = open(TOKEN);
+  await until(() => component.data.state === "open");
+  assert.equal(component.querySelector(".written"), undefined);
+  component.instance.choose();
+  await until(() => component.data.rows.length);
+  component.instance.confirm();
+  await until(() => component.data.message);
+  assert.deepEqual(seen.uploads[0].formData, {});
+});
+
 test("a refusal is said in the edge's words, and can be tried again", async () => {
   const page = { link: LINK, messages: { "problem.file-type-not-accepted": "Not this type." } };
   const full = JSON.stringify({ files: [{ name: "c.pdf", problem: { code: "digest-mismatch" } }] });

@@ -69,6 +69,9 @@ Component({
     largest: 0,
     app: "",
     lang: "en",
+    /** The name of the field for a note to the app; empty where the scene asks for none. */
+    noteLabel: "",
+    note: "",
     password: "",
     /** What the link's password was exchanged for. */
     pass: "",
@@ -135,6 +138,11 @@ Component({
       this.setData({ password: event.detail.value });
     },
 
+    /** @param {WechatMiniprogram.Input} event */
+    write(event) {
+      this.setData({ note: event.detail.value });
+    },
+
     /** Enters the link's password. */
     enter() {
       const { token, password, t } = this.data;
@@ -173,6 +181,7 @@ Component({
         hint: link.hint,
         left: link.files_left,
         largest: link.max_file_size,
+        noteLabel: link.note ? fill(messages?.["note.label"] || "", { app: link.app_name }) : "",
         known: (link.files || []).map((file) => file.id),
       });
       this.set([]);
@@ -306,7 +315,7 @@ Component({
 
     /** @param {number} id */
     upload(id) {
-      const { token, t, pass } = this.data;
+      const { token, t, pass, note } = this.data;
       const row = this.row(id);
       if (!row) return;
       this.change(id, { state: "sending", percent: 0, note: fill(t.sending, { percent: 0 }) });
@@ -316,6 +325,8 @@ Component({
         url: uploadAddress(config.edge, token, row.name),
         filePath: row.path,
         name: "file",
+        // WeChat sends fields before the file, as the edge takes them.
+        formData: note ? { note } : {},
         header: { Accept: "application/json", ...credentials(pass) },
         timeout: REQUEST_MS,
         success: ({ data }) => own() && this.ended(id, refusal(data), stored(data)),

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use chatlift_shared::api::Link;
 use chatlift_shared::digest::Sha256;
-use chatlift_tests::edge::{ANY_FILE, DOCUMENTS};
-use chatlift_tests::fixtures::{self, Random, elf};
+use chatlift_tests::edge::{ANY_FILE, DOCUMENTS, PAGES};
+use chatlift_tests::fixtures::{self, Random, elf, pdf};
 use chatlift_tests::scratch::Folder;
 use chatlift_tests::stage::shared;
 use serde_json::Value;
@@ -16,13 +16,18 @@ const WITHIN: Duration = Duration::from_secs(60);
 
 /// Opens a link in the mini program, picks a file of this name, and returns what it shows then.
 fn mini_program(link: &Link, name: &str, bytes: &[u8]) -> Value {
+    mini_program_saying(link, name, bytes, "")
+}
+
+/// As [`mini_program`], with a note written before the pick.
+fn mini_program_saying(link: &Link, name: &str, bytes: &[u8], note: &str) -> Value {
     let folder = Folder::new("miniprogram");
     let path = fixtures::write(folder.path(), "tmp_1f3a", bytes);
     let output = Command::new("node")
         .arg(xtask::root::at("miniprogram/test/replay.mjs"))
         .arg(&link.url)
         .arg(&path)
-        .arg(name)
+        .args([name, note])
         .output()
         .expect("node");
     let said = String::from_utf8_lossy(&output.stderr);
@@ -50,6 +55,21 @@ fn a_file_that_the_mini_program_sends_arrives_with_its_name_and_digest() {
         .wait_stored(link.id, Sha256::of(&bytes), WITHIN);
     let stored = heard.stored().expect("a file");
     assert_eq!(stored.file.name, "合同 & 附件.bin");
+}
+
+#[test]
+fn a_note_that_is_written_in_the_mini_program_comes_with_the_file() {
+    let app = shared().edge.app();
+    let link = app.link(PAGES);
+    let shown = mini_program_saying(&link, "roof.pdf", &pdf(), "屋顶\n漏雨");
+    assert_eq!(shown["rows"][0]["state"], "stored", "{shown}");
+    let notes: Vec<_> = app
+        .get_link(link.id)
+        .files
+        .into_iter()
+        .map(|f| f.note)
+        .collect();
+    assert_eq!(notes, [Some("屋顶\n漏雨".to_owned())]);
 }
 
 #[test]
