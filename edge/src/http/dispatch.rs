@@ -280,9 +280,6 @@ async fn create_upload<R: Runtime>(
                 "Give the first 4,096 bytes of the file, or all of it, in base64.",
             )
         })?;
-    if !matches!(body.rotate, 0 | 90 | 180 | 270) {
-        return Err(invalid("rotate", "Give 0, 90, 180 or 270."));
-    }
     let keys = &call.config()?.keys;
     let earlier = body.ticket.as_deref();
     let earlier = earlier.and_then(|text| ticket::read(keys, text, call.runtime.now()));
@@ -294,7 +291,7 @@ async fn create_upload<R: Runtime>(
                 name: name::safe(&body.name),
                 extras: Extras {
                     note: body.note.as_deref().map_or(Ok(None), form::note)?,
-                    rotate: body.rotate,
+                    rotate: form::rotate(Some(body.rotate))?,
                 },
             },
             body.size,

@@ -345,6 +345,13 @@ pub(super) fn note(written: &str) -> Result<Option<String>, Problem> {
     })
 }
 
+/// By how many degrees clockwise the pages of a file are turned.
+pub(super) fn rotate(degrees: Option<u16>) -> Result<u16, Failure> {
+    degrees
+        .filter(|degrees| matches!(degrees, 0 | 90 | 180 | 270))
+        .ok_or_else(|| invalid("rotate", "Give 0, 90, 180 or 270."))
+}
+
 /// A file whose first bytes were looked at.
 struct Begun<'a, S> {
     first: Option<Vec<u8>>,

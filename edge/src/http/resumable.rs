@@ -163,7 +163,7 @@ async fn create<R: Runtime>(service: &Edge<R>, call: &Call<'_, R>, claims: &Clai
     let new = NewSerial {
         protocol: Protocol::Resumable,
         role: Role::File,
-        name: request::file_name(request)?,
+        label: request::file_name(request)?.into(),
         length,
         metadata: String::new(),
         sha256: request::digest(request, "Repr-Digest")?,

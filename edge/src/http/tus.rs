@@ -7,6 +7,7 @@ use http::StatusCode;
 
 use super::access;
 use super::fields::tus;
+use super::form;
 use super::gate::Call;
 use super::message::{Request, header};
 use super::request::{feed, invalid, own};
@@ -19,7 +20,9 @@ use crate::date;
 use crate::link::serial::{
     BODY_MAX, Phase, Protocol, Role, SerialView, body_too_large, with_status,
 };
+use crate::link::state::Extras;
 use crate::ports::Failure;
+use crate::upload::open::Label;
 use crate::upload::serial::{Append, Grown, NewSerial};
 use chatlift_shared::name;
 
@@ -131,12 +134,15 @@ async fn create<R: Runtime>(
 ) -> Result<Answer, Failure> {
     let request = &call.request;
     let metadata = header(request, "upload-metadata").unwrap_or_default();
-    let name = name::safe(&tus::file_name(&tus::metadata(&metadata)?));
+    let pairs = tus::metadata(&metadata)?;
+    let name = name::safe(&tus::file_name(&pairs));
+    let extras = extras::<R>(service, claims, &pairs).await?;
     let concat = header(request, "upload-concat");
     let role = match tus::concat(concat.as_deref(), claims.link)? {
         Role::Join(pieces) => {
             let (app, link) = (&claims.app, claims.link);
-            let upload = service.join(app, link, name, metadata, pieces).await?;
+            let label = Label { name, extras };
+            let upload = service.join(app, link, label, metadata, pieces).await?;
             return Ok((201, vec![("location", format!("{base}/{upload}"))]));
         }
         role => role,
@@ -154,7 +160,7 @@ async fn create<R: Runtime>(
     let new = NewSerial {
         protocol: Protocol::Tus,
         role,
-        name,
+        label: Label { name, extras },
         length,
         metadata,
         sha256: None,
@@ -180,6 +186,30 @@ async fn create<R: Runtime>(
         service.look(&claims.app, view.id, Protocol::Tus).await?;
     }
     Ok((201, headers))
+}
+
+/// What its sender says of the file to the app, by the keys `note` and `rotate` of its metadata. What the scene does
+/// not ask for is passed over: a client may have these keys for itself.
+async fn extras<R: Runtime>(
+    service: &Edge<R>,
+    claims: &Claims,
+    metadata: &[(String, Vec<u8>)],
+) -> Result<Extras, Failure> {
+    let value = |key: &str| {
+        let pair = metadata.iter().find(|(known, _)| known == key);
+        pair.map(|(_, value)| String::from_utf8_lossy(value))
+    };
+    let (note, rotate) = (value("note"), value("rotate"));
+    if note.is_none() && rotate.is_none() {
+        return Ok(Extras::default());
+    }
+    let policy = service.read_link(claims.link).await?.link.policy;
+    let note = note.filter(|_| policy.note);
+    let rotate = rotate.filter(|_| policy.join.is_some());
+    Ok(Extras {
+        note: note.map_or(Ok(None), |note| form::note(&note))?,
+        rotate: rotate.map_or(Ok(0), |degrees| form::rotate(degrees.parse().ok()))?,
+    })
 }
 
 async fn look<R: Runtime>(

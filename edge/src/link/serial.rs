@@ -13,7 +13,7 @@ use chatlift_shared::{Problem, ProblemCode, Timestamp, UploadId};
 use serde::{Deserialize, Serialize};
 
 pub use super::serial_row::{Protocol, Role, Serial};
-use super::state::{LinkState, Multipart, Part, Policy, UploadState};
+use super::state::{Extras, LinkState, Multipart, Part, Policy, UploadState};
 
 /// How long an upload may be under way. R2 drops an unfinished one after 7 days
 /// (<https://developers.cloudflare.com/r2/objects/multipart-objects/>); it is ended before that.
@@ -56,6 +56,9 @@ pub struct Open {
     pub multipart: Multipart,
     /// The rest.
     pub serial: Serial,
+    /// What its sender says of it to the app.
+    #[serde(default, skip_serializing_if = "Extras::is_empty")]
+    pub extras: Extras,
 }
 
 /// How far is it? No earlier request may add to it from here on.
@@ -194,6 +197,9 @@ pub struct Join {
     pub multipart: Multipart,
     /// The rest, with the pieces.
     pub serial: Serial,
+    /// What its sender says of it to the app.
+    #[serde(default, skip_serializing_if = "Extras::is_empty")]
+    pub extras: Extras,
 }
 
 /// Where a serial upload is in its life.

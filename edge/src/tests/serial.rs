@@ -44,7 +44,7 @@ impl Edge {
         let new = NewSerial {
             protocol: Protocol::Tus,
             role,
-            name: "a.pdf".into(),
+            label: "a.pdf".into(),
             length,
             metadata: String::new(),
             sha256: None,

@@ -11,6 +11,7 @@ use chatlift_shared::limits::{HEAD_MAX, part_count, part_len, part_size};
 use chatlift_shared::{AppId, LinkId, Problem, ProblemCode, UploadId};
 
 use super::commit::{Announced, check_beginning};
+use super::open::Label;
 use super::source::Source;
 use crate::checksum::Algorithm;
 use crate::link::key::object_key;
@@ -30,10 +31,11 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         &self,
         app: &AppId,
         link: LinkId,
-        name: String,
+        label: Label,
         metadata: String,
         ids: Vec<UploadId>,
     ) -> Result<UploadId, Failure> {
+        let Label { name, extras } = label;
         let upload = self.new_upload_id(link);
         let read = serial::ReadPieces {
             pieces: ids.clone(),
@@ -81,6 +83,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
                 metadata,
                 sha256: None,
             },
+            extras,
         };
         if let Err(failure) = self.ask(upload, join).await {
             let _ = self.bucket.abort(&key, &multipart.r2_upload_id).await;

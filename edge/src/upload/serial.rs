@@ -11,6 +11,7 @@ use chatlift_shared::limits::{FILE_SIZE_MAX, HEAD_MAX, part_size};
 use chatlift_shared::{AppId, LinkId, Problem, ProblemCode, Timestamp, UploadId};
 
 use super::commit::check_beginning;
+use super::open::Label;
 use super::receive::{By, Held, Target};
 use super::source::Source;
 use crate::checksum::{Algorithm, Checksum};
@@ -31,8 +32,8 @@ pub struct NewSerial {
     pub protocol: Protocol,
     /// What becomes of it: a file or a piece.
     pub role: Role,
-    /// The safe name.
-    pub name: String,
+    /// What its sender calls it, and says of it.
+    pub label: Label,
     /// Length in bytes, if it is known.
     pub length: Option<u64>,
     /// The sender's metadata, as it was sent.
@@ -133,7 +134,7 @@ where
         let r2_upload_id = self.bucket.create(&key, part_size).await?;
         let open = serial::Open {
             upload,
-            name: new.name,
+            name: new.label.name,
             size,
             multipart: Multipart {
                 alone: false,
@@ -149,6 +150,7 @@ where
                 metadata: new.metadata,
                 sha256: new.sha256,
             },
+            extras: new.label.extras,
         };
         let opened = self.ask(upload, open).await;
         if opened.is_err() {

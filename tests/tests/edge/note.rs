@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use chatlift_shared::api::{File, FormResult, PageFile, Upload};
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::NOTE_MAX;
@@ -12,6 +14,7 @@ use chatlift_tests::client::{App, Page};
 use chatlift_tests::edge::{DOCUMENTS, PAGES};
 use chatlift_tests::fixtures::pdf;
 use chatlift_tests::http::Answer;
+use chatlift_tests::serial::{self, Serial};
 use chatlift_tests::stage::shared;
 use serde_json::{Value, json};
 
@@ -119,6 +122,76 @@ fn a_form_says_it_before_its_files() {
     let result: FormResult = form(&page, "Roof", "Roof").ok(200);
     let file = result.files[0].file.as_ref().expect("a file").id;
     assert_eq!(kept(&app, file).note, None);
+}
+
+/// Metadata of a tus upload that says these of its file.
+fn saying(note: &str, rotate: &str) -> String {
+    let (note, rotate) = (STANDARD.encode(note), STANDARD.encode(rotate));
+    format!(
+        "{},note {note},rotate {rotate}",
+        serial::metadata("letter.pdf")
+    )
+}
+
+/// Makes a tus upload of [`pdf`] with this metadata.
+fn create(page: &Page, metadata: &str) -> Answer {
+    let length = pdf().len().to_string();
+    let headers = [("upload-length", &*length), ("upload-metadata", metadata)];
+    serial::tus(page, "POST", "", &headers, Some(&[]))
+}
+
+#[test]
+fn tus_says_it_by_its_metadata() {
+    let stage = shared();
+    let app = stage.edge.app();
+    let link = app.link(PAGES);
+    let page = app.page(&link);
+    let upload = Serial::at(&page, &create(&page, &saying(NOTE, "270")));
+    upload.add(0, &pdf());
+    let record = kept(&app, upload.file());
+    assert_eq!((record.note.as_deref(), record.rotate), (Some(NOTE), 270));
+    let told = stage
+        .receiver
+        .wait_stored(link.id, Sha256::of(&pdf()), WITHIN);
+    let stored = told.stored().expect("file.stored");
+    assert_eq!((&stored.file.note, stored.file.rotate), (&record.note, 270));
+
+    // Of pieces, by what joins them.
+    let piece = serial::create(
+        &page,
+        "",
+        pdf().len() as u64,
+        &[("upload-concat", "partial")],
+    );
+    piece.add(0, &pdf());
+    let concat = format!("final;{}", piece.path);
+    let metadata = saying("Roof", "90");
+    let headers = [("upload-concat", &*concat), ("upload-metadata", &metadata)];
+    let joined = serial::tus(&page, "POST", "", &headers, Some(&[]));
+    let record = kept(&app, Serial::at(&page, &joined).file());
+    assert_eq!((record.note.as_deref(), record.rotate), (Some("Roof"), 90));
+
+    // Where neither is asked for, the keys are the client's own.
+    let page = app.page(&app.link(DOCUMENTS));
+    let upload = Serial::at(&page, &create(&page, &saying("Roof", "left")));
+    upload.add(0, &pdf());
+    let record = kept(&app, upload.file());
+    assert_eq!((record.note, record.rotate), (None, 0));
+}
+
+#[test]
+fn what_tus_says_wrongly_is_refused_by_its_field() {
+    let long = ".".repeat(NOTE_MAX + 1);
+    without_trace(PAGES, |_, page| {
+        for (metadata, field) in [
+            (saying(&long, "0"), "note"),
+            (saying("Roof", "45"), "rotate"),
+            (saying("Roof", "left"), "rotate"),
+        ] {
+            let problem = refused(&create(page, &metadata), ProblemCode::InvalidRequest);
+            assert_eq!(problem.field.as_deref(), Some(field), "{metadata}");
+        }
+    });
 }
 
 #[test]

@@ -33,6 +33,7 @@ impl Decide for Join {
         let Role::Join(ids) = &self.serial.role else {
             return Err(ProblemCode::InvalidRequest.into());
         };
+        step.asks_for(&self.extras)?;
         let pieces = step.pieces(ids)?;
         if pieces.joined.is_some() {
             return Err(ProblemCode::UploadBusy.into());
@@ -44,7 +45,9 @@ impl Decide for Join {
             multipart: Some(self.multipart),
         };
         let size = sum(&pieces.pieces);
-        step.add(self.upload, self.name, size, state, Some(self.serial))
+        step.add(self.upload, self.name, size, state, Some(self.serial))?;
+        step.describe(self.upload, self.extras);
+        Ok(())
     }
 }
 

@@ -34,7 +34,9 @@ impl Decide for Open {
             size,
             multipart,
             serial,
+            extras,
         } = self;
+        step.asks_for(&extras)?;
         step.room_for_serial(Some(size), &serial.role)?;
         step.make_room_for_one_upload();
         let state = UploadState::Receiving {
@@ -43,6 +45,7 @@ impl Decide for Open {
             attempted: false,
         };
         step.add(upload, name, size, state, Some(serial))?;
+        step.describe(upload, extras);
         step.view_serial(upload)
     }
 }

@@ -352,7 +352,7 @@ impl Sender {
             let new = NewSerial {
                 protocol,
                 role: Role::File,
-                name: self.name(),
+                label: self.name().into(),
                 length: known.then_some(size),
                 metadata: String::new(),
                 sha256: (draw(4) == 0).then(|| self.content.digest()),

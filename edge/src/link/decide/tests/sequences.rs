@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::link::serial;
 use crate::link::serial::{Protocol, Role, Serial};
-use crate::link::state::EventRow;
+use crate::link::state::{EventRow, Extras};
 
 fn is_aborted(upload: &UploadRow) -> bool {
     matches!(upload.state, UploadState::Aborted { .. })
@@ -38,6 +38,7 @@ fn serial_command() -> impl Strategy<Value = AnyCommand> {
                 size,
                 multipart: multipart(20, size),
                 serial: serial(role(n)),
+                extras: Extras::default(),
             })
         }),
         (n.clone(), 0_u64..3, any::<bool>()).prop_map(|(n, writer, checked)| {
@@ -85,6 +86,7 @@ fn serial_command() -> impl Strategy<Value = AnyCommand> {
                 name: "b".into(),
                 multipart: multipart(24, 9 * MIB),
                 serial: serial(Role::Join(vec![id(21), id(23)])),
+                extras: Extras::default(),
             })
         }),
     ]
