@@ -8,7 +8,7 @@ use super::language::direction;
 
 /// The page's look: legible on any engine, light and dark; the field as large as a thumb.
 const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;margin:0 auto;padding:24px 20px;\
-    max-width:420px;color:#17181c;background:#f4f5f8}h1{font-size:1.5em;line-height:1.25}\
+    max-width:420px;color:#17181c;background:#f4f5f8;overflow-wrap:break-word;overflow-wrap:anywhere}h1{font-size:1.5em;line-height:1.25}\
     label{display:block;margin:16px 0 4px}input,button{box-sizing:border-box;width:100%;\
     min-height:48px;font:inherit;border-radius:12px;padding:8px 14px}\
     input{border:1px solid #8a8f98;background:#fff;color:inherit}\

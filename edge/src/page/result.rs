@@ -13,9 +13,9 @@ use super::texts::Texts;
 
 /// The page's look: legible on any engine, light and dark.
 const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;margin:0 auto;padding:24px 20px;\
-    max-width:560px;color:#17181c;background:#f4f5f8}h1{font-size:1.5em;line-height:1.25}\
+    max-width:560px;color:#17181c;background:#f4f5f8;overflow-wrap:break-word;overflow-wrap:anywhere}h1{font-size:1.5em;line-height:1.25}\
     ul{padding:0;list-style:none}li{padding:12px 16px;margin:8px 0;border-radius:12px;\
-    background:#fff;overflow-wrap:break-word;overflow-wrap:anywhere;border:solid;border-width:0 0 0 4px}\
+    background:#fff;border:solid;border-width:0 0 0 4px}\
     [dir=rtl] li{border-width:0 4px 0 0}li.no{border-color:#c62828}li.yes{border-color:#1b873f}\
     p{margin:8px 0}\
     a{display:inline-flex;align-items:center;min-height:44px;color:#2455ea}\
