@@ -43,11 +43,10 @@ pub(crate) fn sync() {
     let mut ended = None;
     for row in s.rows.get_untracked() {
         let look = |_, transfer: &Transfer| {
-            waiting |= transfer.is_waiting(now);
+            let trouble = transfer.trouble(now).is_some();
+            waiting |= trouble;
             ended = ended.or_else(|| words::end_of_link(transfer));
-            moving |= *transfer.state() == State::Uploading
-                && !transfer.is_waiting(now)
-                && !transfer.is_paused();
+            moving |= *transfer.state() == State::Uploading && !trouble && !transfer.is_paused();
             view(&row, transfer, now)
         };
         if let Some(view) = engine::read(row.key, look)

@@ -15,12 +15,12 @@ pub(super) fn view(row: &Row, transfer: &Transfer, now: f64) -> View {
     let (percent, reach) = (transfer.progress().percent(), transfer.progress().reach());
     let text = format::decimal(percent.into());
     let values = [("percent", text.as_str())];
-    let waits = transfer.waits(now).map(|(_, cause)| cause);
+    let trouble = transfer.trouble(now);
     let (state, note) = match transfer.state() {
         _ if transfer.is_paused() => (RowState::Paused, tf("state.paused", &values)),
         State::Queued => (RowState::Queued, t("state.queued")),
-        State::Uploading if waits.is_some() => {
-            let key = match waits {
+        State::Uploading if trouble.is_some() => {
+            let key = match trouble {
                 Some(Cause::Edge) => "state.busy",
                 _ if dom::online() => "state.retrying",
                 _ => "state.offline",

@@ -83,6 +83,8 @@ pub(super) struct Retry {
     /// When the first of them failed; later by as long as the page was hidden.
     since: Option<f64>,
     wait: Option<Wait>,
+    /// Bytes have left since the last of them.
+    moved: bool,
     /// When a wait was cut short last.
     woken: Option<(f64, Wake)>,
     /// A probe was answered and the try after it failed all the same: what answers probes is not
@@ -104,6 +106,7 @@ impl Retry {
         let asked = failure.refusal().and_then(|refusal| refusal.retry_after_ms);
         let least = now + f64::from(asked.unwrap_or(0).min(RETRY_AFTER_MAX_MS));
         self.since.get_or_insert(now);
+        self.moved = false;
         let waiting = self.wait.filter(|wait| wait.until > now);
         if waiting.is_none() {
             self.failures += 1;
@@ -171,6 +174,17 @@ impl Retry {
 
     pub(super) fn is_failing(&self) -> bool {
         self.failures > 0
+    }
+
+    /// Bytes have left.
+    pub(super) fn moved(&mut self) {
+        self.moved = true;
+    }
+
+    /// What the last try failed of, until bytes leave or the edge comes to hold more.
+    pub(super) fn cause(&self) -> Option<Cause> {
+        let wait = self.wait.filter(|_| self.is_failing() && !self.moved)?;
+        Some(wait.cause)
     }
 
     /// Until when nothing is tried, and what that is for.

@@ -72,6 +72,46 @@ fn a_wait_that_the_edge_asked_for_is_kept_whatever_else_happens() {
     assert!(batch.next(5_000.0).is_some());
 }
 
+/// A connection that is dead without a word: each try hangs, and fails.
+#[test]
+fn trouble_is_said_until_a_try_brings_bytes_on_their_way() {
+    let size = 2 * PART;
+    let (mut batch, mut edge) = (one(size), Edge::default());
+    let (mut now, mut said) = (0.0, Vec::new());
+    let trouble = |batch: &Batch, now| batch.get(1).expect("the file").1.trouble(now);
+    for tries in 0..4 {
+        let (key, run, job) = batch.next(now).expect("a try");
+        said.push((job, trouble(&batch, now)));
+        now += 10_000.0;
+        if tries == 3 {
+            let event = edge.answer(key, size, job);
+            batch.on(key, run, event, now, true, 0.5);
+            continue;
+        }
+        let event = Event::Failed(job, Failure::Network);
+        batch.on(key, run, event, now, true, 0.5);
+        assert_eq!(trouble(&batch, now), Some(Cause::Network));
+        while let Some((key, run, job @ Job::Digest(_))) = batch.next(now) {
+            let event = edge.answer(key, size, job);
+            batch.on(key, run, event, now, true, 0.5);
+        }
+        now = batch.wakes_at(now).expect("a wait");
+    }
+    let network = Some(Cause::Network);
+    let expected = [None, network, network, network].map(|trouble| (Job::Announce, trouble));
+    assert_eq!(said, expected);
+    // Announced, it sends: from the first byte on it goes on.
+    let (key, run, job) = batch.next(now).expect("a chunk");
+    assert!(matches!(job, Job::Send(_)), "{job:?}");
+    assert_eq!(trouble(&batch, now), network);
+    let loaded = Event::Loaded { job, bytes: 1 };
+    batch.on(key, run, loaded, now, true, 0.5);
+    assert_eq!(trouble(&batch, now), None);
+    let event = edge.answer(key, size, job);
+    batch.on(key, run, event, now, true, 0.5);
+    assert_eq!(trouble(&batch, now), None);
+}
+
 #[test]
 fn an_edge_that_is_down_is_given_up_after_a_quarter_of_an_hour() {
     let mut batch = one(1);

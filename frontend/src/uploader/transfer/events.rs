@@ -86,6 +86,14 @@ impl Transfer {
     }
 
     fn loaded(&mut self, job: Job, bytes: u64) {
+        let before = self.progress().moving;
+        self.count(job, bytes);
+        if self.progress().moving > before {
+            self.retry.moved();
+        }
+    }
+
+    fn count(&mut self, job: Job, bytes: u64) {
         match job {
             Job::Whole => {
                 let loaded = bytes.min(self.size);

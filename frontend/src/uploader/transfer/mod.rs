@@ -344,10 +344,18 @@ impl Transfer {
     }
 
     /// Until when it waits before it tries again, and what for.
-    #[must_use]
-    pub fn waits(&self, now: f64) -> Option<(f64, Cause)> {
+    fn waits(&self, now: f64) -> Option<(f64, Cause)> {
         let waits = self.retry.waits(now);
         waits.filter(|_| self.is_live() && !self.paused)
+    }
+
+    /// What keeps it from going on: what it waits for, or what its last try failed of, as long as the next one has
+    /// sent nothing.
+    #[must_use]
+    pub fn trouble(&self, now: f64) -> Option<Cause> {
+        let waits = self.waits(now).map(|(_, cause)| cause);
+        let tries = self.is_live() && !self.paused;
+        waits.or_else(|| self.retry.cause().filter(|_| tries))
     }
 
     /// Whether its user gave it up.
