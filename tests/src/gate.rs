@@ -113,8 +113,15 @@ impl Gate {
                     break;
                 }
                 let own = own.clone();
-                // A browser that goes away in the middle is no fault.
-                std::thread::spawn(move || own.exchange(browser).unwrap_or_default());
+                std::thread::spawn(move || {
+                    let line = browser.try_clone();
+                    // A browser or a server that goes away in the middle is no fault; the other one hears of it.
+                    if own.exchange(browser).is_err()
+                        && let Ok(line) = line
+                    {
+                        let _ = line.shutdown(Shutdown::Both);
+                    }
+                });
             }
         });
         Self { port, inner }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chatlift_shared::limits::MIB;
 use serde_json::json;
 
-use crate::browser::{Browser, mark, row};
+use crate::browser::{Browser, file_receipt, mark, row};
 use crate::edge::{ANY_FILE, DOCUMENTS, ONE_FILE, PAGES};
 use crate::fixtures::{self, Random, elf, jpeg, pdf, png};
 use crate::gate::{Gate, Rule};
@@ -19,7 +19,7 @@ use crate::stage::Stage;
 pub const LANGUAGES: [&str; 6] = ["en", "zh-CN", "zh-TW", "ja", "es", "ar"];
 
 /// The states, in the order of the tour.
-pub const STATES: [&str; 22] = [
+pub const STATES: [&str; 23] = [
     "empty",
     "pages",
     "expired",
@@ -33,6 +33,7 @@ pub const STATES: [&str; 22] = [
     "done",
     "details",
     "take-back",
+    "success",
     "loading",
     "picked",
     "uploading",
@@ -227,6 +228,18 @@ impl Tour<'_> {
         self.phone.click(&mark("take-back"));
         self.phone.sees(&mark("take-back-confirm"), 1);
         look("take-back");
+        let link = app.link(ANY_FILE);
+        self.open(&link.url);
+        self.phone.pick(&[self.write("invoice.pdf", &pdf())]);
+        self.phone.click(&mark("confirm"));
+        self.phone.sees_within(&mark("success"), 1, WITHIN);
+        let file = app.get_link(link.id).files[0].id;
+        let path = format!("/v1/files/{file}/receipt");
+        let ready = json!({ "status": "delivered" });
+        assert!(app.call("POST", &path, &[], Some(&ready)).status < 300);
+        self.phone
+            .sees_within(&file_receipt("delivered"), 1, WITHIN);
+        look("success");
     }
 
     /// A pick before the program, and an upload with all that can happen to it.
@@ -269,8 +282,10 @@ impl Tour<'_> {
         phone.click(&mark("confirm"));
         let film = format!(r#"{}[data-name="film.mp4"]"#, row("uploading"));
         phone.sees_within(&film, 1, WITHIN);
-        // Long enough to tell a speed.
-        std::thread::sleep(Duration::from_secs(2));
+        wait_for("a speed", WITHIN, || {
+            // How far it is and that the page be kept open, the speed, and the time left.
+            (phone.text(".bar .small").matches('·').count() >= 3).then_some(())
+        });
         look("uploading");
         phone.click(&mark("pause-all"));
         phone.sees(&row("paused"), 1);
@@ -283,7 +298,7 @@ impl Tour<'_> {
         wait_for("the page to notice", WITHIN, || {
             let size = phone.text(&note);
             // The size goes for a sentence.
-            (size != moving && !size.contains("8.4")).then_some(())
+            (size != moving && !size.contains("8 MB")).then_some(())
         });
         look("waiting");
         phone.session().offline(true);
