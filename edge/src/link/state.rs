@@ -233,10 +233,13 @@ pub enum UploadState {
     },
     /// A file.
     Stored(StoredFile),
-    /// Ended without a file.
+    /// Ended without a file of its own.
     Aborted {
         /// When.
         at: Timestamp,
+        /// The stored upload of the same file: its sender is answered with that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        twin: Option<UploadId>,
     },
 }
 

@@ -265,6 +265,11 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
             etag: head.etag,
         };
         match self.ask(upload, commit).await {
+            // The same file was stored meanwhile, and this object is nobody's. The link removes it too, later.
+            Ok(found) if found.file.id != upload.into() => {
+                let _ = self.bucket.delete(key).await;
+                Ok(found)
+            }
             Err(Failure::Refused(problem)) => {
                 // Busy is what a later attempt has: the object is that one's. All else is that the
                 // upload was ended meanwhile. The link removes the object too, later, should this

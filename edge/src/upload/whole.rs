@@ -69,8 +69,12 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
                     let put = async |body| self.bucket.put(key, body, sha256).await;
                     source.take_exactly(length, moved, put).await.said
                 };
+                let own = reserved.upload.into();
                 let stored = self.put_by(app, &label.name, length, sha256, reserved, store);
-                stored.await.map(|found| (found, true))
+                stored.await.map(|found| {
+                    let is_new = found.file.id == own;
+                    (found, is_new)
+                })
             }
         };
         match put {

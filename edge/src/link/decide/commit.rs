@@ -6,7 +6,7 @@ use chatlift_shared::api::{LinkState as Status, PartDigests};
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::{EVENT_PARTS_MAX, part_count};
 use chatlift_shared::webhook::{EventKind, FileStored};
-use chatlift_shared::{Problem, ProblemCode, Timestamp, UploadId};
+use chatlift_shared::{Problem, ProblemCode, UploadId};
 
 use super::{Decide, PARTS_NAMED, PartWrite, Step};
 use crate::link::command::{Commit, Reopen, Reserve, Seal, SealUpload, Withdraw, Working};
@@ -87,8 +87,21 @@ impl Decide for Commit {
             sha256,
             etag,
         } = self;
+        let upload = step.answered_with(upload);
         let row = step.kept_upload(upload)?;
-        let size = row.size;
+        let (name, size) = (row.name.clone(), row.size);
+        // R2 took longer than the link waited, and has put the parts together: there is nothing left to send, and the
+        // file is whole.
+        let is_late = matches!(row.state, UploadState::Receiving { .. });
+        // Who sends a file in one request without its digest means a file more.
+        let names_no_digest = matches!(
+            row.state,
+            UploadState::Completing {
+                sha256: None,
+                multipart: None,
+                ..
+            }
+        );
         let multipart = match &row.state {
             UploadState::Stored(_) => return step.found_file(upload.into()),
             UploadState::Completing {
@@ -96,18 +109,7 @@ impl Decide for Commit {
                 multipart,
                 ..
             } if *awaited == attempt || planted!(CommitOfAnyAttempt) => multipart.clone(),
-            // R2 took longer than the link waited, and has put the parts together: there is nothing
-            // left to send, and the file is whole.
-            UploadState::Receiving { multipart, .. } => {
-                let (multipart, name) = (multipart.clone(), row.name.clone());
-                let is_serial = row.serial.is_some();
-                step.room_for(size)?;
-                let digests = part_digests(&multipart, size, &(step.held)(upload).parts);
-                if !is_serial && let Some(known) = step.join_twin(upload, &name, &digests, size)? {
-                    return step.found_file(known.into());
-                }
-                Some(multipart)
-            }
+            UploadState::Receiving { multipart, .. } => Some(multipart.clone()),
             UploadState::Aborted { .. } => {
                 step.open_for_files()?;
                 return Err(ProblemCode::UploadAborted.into());
@@ -117,14 +119,29 @@ impl Decide for Commit {
             UploadState::Piece { .. } => return Err(ProblemCode::UploadBusy.into()),
         };
         let parts = (step.held)(upload).parts;
-        let part_size = multipart
-            .map(|multipart| multipart.part_size)
-            .filter(|part_size| part_count(size, *part_size) == parts.len() as u64);
+        let multipart = multipart
+            .filter(|multipart| part_count(size, multipart.part_size) == parts.len() as u64);
+        let digests = multipart
+            .as_ref()
+            .map(|multipart| part_digests(multipart, size, &parts));
         let only = parts.values().next().filter(|_| parts.len() == 1);
+        let sha256 = sha256.or(only.map(|part| part.sha256));
+        if !names_no_digest
+            && let Some(known) = step.find_stored(&name, size, sha256, digests.as_ref())
+        {
+            step.end_as_twin(upload, known);
+            return step.found_file(upload.into());
+        }
+        if is_late {
+            step.room_for(size)?;
+            if let Some(digests) = &digests {
+                step.no_attempt_of(upload, &name, digests, size)?;
+            }
+        }
         let stored = StoredFile {
             media_type,
-            sha256: sha256.or(only.map(|part| part.sha256)),
-            part_size,
+            sha256,
+            part_size: multipart.map(|multipart| multipart.part_size),
             etag,
             stored_at: step.now,
             deleted_at: None,
@@ -224,85 +241,89 @@ impl Decide for Reopen {
 impl Step<'_> {
     /// A file in one request that was stored, or is being stored, with this name, size and digest.
     fn find_same(&self, name: &str, size: u64, sha256: Option<Sha256>) -> Option<UploadId> {
-        let sha256 = sha256?;
-        let is_same = |id: UploadId, row: &UploadRow| match &row.state {
-            UploadState::Stored(file) => {
-                file.deleted_at.is_none() && self.state.whole_digest(id) == Some(sha256)
-            }
-            UploadState::Completing {
+        let being_stored = |row: &UploadRow| {
+            let UploadState::Completing {
                 sha256: expected,
                 multipart: None,
                 ..
-            } => *expected == Some(sha256),
-            _ => false,
+            } = row.state
+            else {
+                return false;
+            };
+            sha256.is_some() && expected == sha256 && row.name == name && row.size == size
         };
-        let mut rows = self.state.uploads.iter();
-        rows.find(|(id, row)| row.name == name && row.size == size && is_same(**id, row))
-            .map(|(id, _)| *id)
+        self.find_stored(name, size, sha256, None).or_else(|| {
+            let mut rows = self.state.uploads.iter();
+            rows.find(|(_, row)| being_stored(row)).map(|(id, _)| *id)
+        })
     }
 
-    /// A stored file with this name and these parts.
-    fn find_same_parts(&self, name: &str, parts: &PartDigests, size: u64) -> Option<UploadId> {
+    /// A stored file with this name and size, and with this digest of the whole or these of its parts. What is known
+    /// of neither is no other's twin.
+    fn find_stored(
+        &self,
+        name: &str,
+        size: u64,
+        whole: Option<Sha256>,
+        parts: Option<&PartDigests>,
+    ) -> Option<UploadId> {
+        let has_digests = |id: UploadId| {
+            (whole.is_some() && self.state.whole_digest(id) == whole)
+                || (parts.is_some()
+                    && self
+                        .file_with_parts(id)
+                        .and_then(|file| file.parts)
+                        .as_ref()
+                        == parts)
+        };
         let mut rows = self.state.uploads.iter();
         rows.find(|(id, row)| {
             matches!(&row.state, UploadState::Stored(file) if file.deleted_at.is_none())
                 && row.name == name
                 && row.size == size
-                && self
-                    .file_with_parts(**id)
-                    .and_then(|file| file.parts)
-                    .as_ref()
-                    == Some(parts)
+                && has_digests(**id)
         })
         .map(|(id, _)| *id)
     }
 
-    /// Since when an attempt is making a file of this name and these parts, of another upload.
-    fn find_attempt_of(
+    /// Refuses as busy while an attempt is making a file of this name and these parts, of another upload.
+    fn no_attempt_of(
         &self,
         upload: UploadId,
         name: &str,
         parts: &PartDigests,
         size: u64,
-    ) -> Option<Timestamp> {
-        self.state.uploads.iter().find_map(|(id, row)| {
-            let UploadState::Completing {
-                since,
-                multipart: Some(_),
-                ..
-            } = &row.state
-            else {
-                return None;
-            };
-            if *id == upload || row.serial.is_some() || row.name != name || row.size != size {
-                return None;
-            }
-            let known = (self.held)(*id).parts;
-            let same = known
-                .values()
-                .map(|part| part.sha256)
-                .eq(parts.sha256.iter().copied());
-            same.then_some(*since)
-        })
+    ) -> Result<(), Problem> {
+        let is_of = |id: UploadId, row: &UploadRow| {
+            id != upload && row.serial.is_none() && row.name == name && row.size == size
+        };
+        let has_parts = |id: UploadId| {
+            let known = (self.held)(id).parts;
+            let known = known.values().map(|part| part.sha256);
+            known.eq(parts.sha256.iter().copied())
+        };
+        let attempt = self
+            .state
+            .uploads
+            .iter()
+            .find_map(|(id, row)| match &row.state {
+                UploadState::Completing {
+                    since,
+                    multipart: Some(_),
+                    ..
+                } if is_of(*id, row) && has_parts(*id) => Some(*since),
+                _ => None,
+            });
+        attempt.map_or(Ok(()), |since| Err(busy_since(since, self.now)))
     }
 
-    /// The file that another upload of the same one has become, which ends this upload: the page was reloaded, or
-    /// another tab sent it too. It is busy while an attempt makes that file.
-    fn join_twin(
-        &mut self,
-        upload: UploadId,
-        name: &str,
-        parts: &PartDigests,
-        size: u64,
-    ) -> Result<Option<UploadId>, Problem> {
-        if let Some(known) = self.find_same_parts(name, parts, size) {
-            self.end_upload(upload);
-            return Ok(Some(known));
-        }
-        match self.find_attempt_of(upload, name, parts, size) {
-            Some(since) => Err(busy_since(since, self.now)),
-            None => Ok(None),
-        }
+    /// Ends an upload of a file that another one has become: the page was reloaded, or another tab or request sent it
+    /// too. Its sender is answered with that one.
+    fn end_as_twin(&mut self, upload: UploadId, known: UploadId) {
+        self.end_upload(upload);
+        self.end_pieces(upload);
+        let (at, twin) = (self.now, Some(known));
+        self.set(upload, UploadState::Aborted { at, twin });
     }
 
     /// Ends a file in one request that may be this one, sent before, if nothing has come of it lately.
@@ -345,10 +366,11 @@ impl Step<'_> {
         seal: Seal,
         parts: BTreeMap<u16, Part>,
     ) -> Result<Sealing, Problem> {
-        let row = self.kept_upload(upload)?;
-        if row.serial.is_some() {
+        if self.upload(upload)?.serial.is_some() {
             return Err(ProblemCode::UploadNotFound.into());
         }
+        let upload = self.answered_with(upload);
+        let row = self.kept_upload(upload)?;
         let (name, size) = (row.name.clone(), row.size);
         let multipart = match &row.state {
             UploadState::Stored(_) => {
@@ -394,9 +416,11 @@ impl Step<'_> {
                 .detail("Only an upload that was announced to be alone is completed without it."));
         }
         check_digests(&seal, &digests.sha256)?;
-        if let Some(known) = self.join_twin(upload, &name, &digests, size)? {
-            return self.sealed_before(known);
+        if let Some(known) = self.find_stored(&name, size, None, Some(&digests)) {
+            self.end_as_twin(upload, known);
+            return self.sealed_before(upload);
         }
+        self.no_attempt_of(upload, &name, &digests, size)?;
         self.sealed(upload, seal.attempt, multipart, parts, None)
     }
 

@@ -120,7 +120,7 @@ impl Step<'_> {
     }
 
     pub(super) fn found_file(&self, file: FileId) -> Result<FoundFile, Problem> {
-        let upload = upload_of(file);
+        let upload = self.answered_with(upload_of(file));
         match (
             self.file_with_parts(upload),
             self.state.uploads.get(&upload).map(|u| &u.state),

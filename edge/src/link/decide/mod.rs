@@ -231,6 +231,16 @@ impl Step<'_> {
             .ok_or_else(|| ProblemCode::UploadNotFound.into())
     }
 
+    /// The upload whose file is the answer to whoever sent this one: itself, or its stored twin.
+    fn answered_with(&self, upload: UploadId) -> UploadId {
+        match self.state.uploads.get(&upload).map(|row| &row.state) {
+            Some(UploadState::Aborted {
+                twin: Some(twin), ..
+            }) => *twin,
+            _ => upload,
+        }
+    }
+
     /// An upload that was not withdrawn after it was stored.
     fn kept_upload(&self, upload: UploadId) -> Result<&UploadRow, Problem> {
         let row = self.upload(upload)?;
@@ -299,7 +309,7 @@ impl Step<'_> {
             .uploads
             .iter()
             .filter_map(|(id, row)| match row.state {
-                UploadState::Aborted { at } if !is_owed(id) => Some((at, *id)),
+                UploadState::Aborted { at, .. } if !is_owed(id) => Some((at, *id)),
                 _ => None,
             })
             .collect();
@@ -359,7 +369,8 @@ impl Step<'_> {
             let due = self.now.plus(REMOVE_AFTER);
             self.clean(object_cleanup(id), Cleanup::DeleteObject { key }, due);
         }
-        self.set(id, UploadState::Aborted { at: self.now });
+        let (at, twin) = (self.now, None);
+        self.set(id, UploadState::Aborted { at, twin });
         if !planted!(StagedLeft) {
             self.parts.push(PartWrite::DropAll(id));
         }

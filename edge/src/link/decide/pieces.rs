@@ -70,7 +70,7 @@ impl Step<'_> {
         let joined = self.state.uploads.iter().find(|(_, row)| {
             let role = row.serial.as_ref().map(|s| &s.role);
             matches!(role, Some(Role::Join(known)) if known == ids)
-                && !matches!(row.state, UploadState::Aborted { .. })
+                && !matches!(row.state, UploadState::Aborted { twin: None, .. })
         });
         if let Some((id, row)) = joined {
             if let UploadState::Completing { since, .. } = row.state {

@@ -55,7 +55,7 @@ impl Decide for Look {
     fn decide(self, step: &mut Step<'_>) -> Result<SerialView, Problem> {
         let Self { upload, protocol } = self;
         step.of_protocol(upload, protocol)?;
-        if let UploadState::Aborted { .. } = step.serial_row(upload)?.state {
+        if let UploadState::Aborted { twin: None, .. } = step.serial_row(upload)?.state {
             // The link's own end says more than that of the upload.
             step.not_ended()?;
             return Err(ProblemCode::UploadAborted.into());
@@ -149,7 +149,9 @@ impl Decide for Seal {
         let row = step.serial_row(upload)?.clone();
         let serial = row.serial.ok_or(ProblemCode::UploadNotFound)?;
         let multipart = match row.state {
-            UploadState::Stored(_) => return step.sealed_before(upload).map(Some),
+            UploadState::Stored(_) | UploadState::Aborted { twin: Some(_), .. } => {
+                return step.sealed_before(upload).map(Some);
+            }
             UploadState::Piece { .. } => return Ok(None),
             UploadState::Aborted { .. } => {
                 step.not_ended()?;
@@ -248,7 +250,9 @@ impl Step<'_> {
             return Err(with_status(problem, 403));
         }
         match &row.state {
-            UploadState::Stored(_) | UploadState::Piece { .. } => {
+            UploadState::Stored(_)
+            | UploadState::Piece { .. }
+            | UploadState::Aborted { twin: Some(_), .. } => {
                 // An answer that was lost is asked for again.
                 return match (at == size, length) {
                     (false, _) => Err(offset_differs(size)),
@@ -382,9 +386,10 @@ impl Step<'_> {
                 view.retry_after = busy_since(*since, self.now).retry_after;
             }
             UploadState::Piece { .. } => view.phase = Phase::Piece,
-            UploadState::Stored(_) => {
+            UploadState::Stored(_) | UploadState::Aborted { twin: Some(_), .. } => {
                 view.phase = Phase::Stored;
-                view.sha256 = self.state.file(upload).and_then(|file| file.sha256);
+                let file = self.state.file(self.answered_with(upload));
+                view.sha256 = file.and_then(|file| file.sha256);
             }
             UploadState::Aborted { .. } => return Err(ProblemCode::UploadAborted.into()),
         }

@@ -9,6 +9,7 @@ mod manage;
 mod refused;
 mod sequences;
 mod settling;
+mod twins;
 mod uploads;
 mod withdrawn;
 

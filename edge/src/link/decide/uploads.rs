@@ -115,11 +115,12 @@ impl Decide for Resize {
 impl Decide for RecordPart {
     fn decide(self, step: &mut Step<'_>) -> Result<Option<Sealing>, Problem> {
         let Self {
-            upload,
+            upload: sent,
             n,
             part,
             seal,
         } = self;
+        let upload = step.answered_with(sent);
         // A part that was sent twice, and the first one led to the end.
         if let UploadState::Stored(_) = step.kept_upload(upload)?.state {
             let parts = step.file_with_parts(upload).and_then(|file| file.parts);
@@ -128,7 +129,7 @@ impl Decide for RecordPart {
                 _ if kept.is_some_and(|kept| kept != part.sha256) => {
                     Err(ProblemCode::PartsDiffer.into())
                 }
-                Some(seal) => step.seal(upload, seal, BTreeMap::new()).map(Some),
+                Some(seal) => step.seal(sent, seal, BTreeMap::new()).map(Some),
                 None => Ok(None),
             };
         }
@@ -293,8 +294,12 @@ impl Step<'_> {
         size: u64,
         (id, mut multipart): (UploadId, Multipart),
     ) -> Option<OpenUpload> {
-        let row = self.state.uploads.get(&id)?;
-        if row.name != name || row.size != size || row.serial.is_some() {
+        if self.upload(id).ok()?.serial.is_some() {
+            return None;
+        }
+        let kept = self.answered_with(id);
+        let row = self.state.uploads.get(&kept)?;
+        if row.name != name || row.size != size {
             return None;
         }
         let (mut staged, mut sealed) = (vec![], true);
@@ -315,7 +320,7 @@ impl Step<'_> {
                 held_parts((self.held)(id).parts)
             }
             UploadState::Stored(file) if file.deleted_at.is_none() => {
-                let parts = self.file_with_parts(id)?.parts?;
+                let parts = self.file_with_parts(kept)?.parts?;
                 let parts = (1..).zip(parts.sha256);
                 parts.map(|(n, sha256)| HeldPart { n, sha256 }).collect()
             }

@@ -20,6 +20,8 @@ struct Case {
     name: &'static str,
     /// The file that each tab sends.
     tabs: &'static [u8],
+    /// Whether the first tab sends it in one request, not in parts.
+    in_one: bool,
     max_files: u32,
     /// What somebody does once, at any moment.
     deed: Option<Deed>,
@@ -53,12 +55,17 @@ const ENDED_UNDER_WAY: Reached = (
     "R2 makes an object of an upload that has ended",
     |_, world| world.ended() & world.objects != 0,
 );
+const BESIDE_ITS_TWIN: Reached = (
+    "R2 makes an object of a file that another tab has stored",
+    |_, world| world.twins() & world.objects != 0,
+);
 const FORGOTTEN: Reached = ("the link is forgotten", |_, world| world.link.is_none());
 
 const CASES: &[Case] = &[
     Case {
         name: "two tabs send one file",
         tabs: &[1, 1],
+        in_one: false,
         max_files: 2,
         deed: None,
         faults: 1,
@@ -66,8 +73,19 @@ const CASES: &[Case] = &[
         reached: &[BOTH_TOLD, STORED_BY_THE_ALARM, TAKEN_OVER],
     },
     Case {
+        name: "one tab sends a file in one request, another in parts",
+        tabs: &[1, 1],
+        in_one: true,
+        max_files: 2,
+        deed: None,
+        faults: 1,
+        passes: 1,
+        reached: &[BOTH_TOLD, STORED_BY_THE_ALARM, BESIDE_ITS_TWIN],
+    },
+    Case {
         name: "two tabs send a file each to a link of one",
         tabs: &[1, 2],
+        in_one: false,
         max_files: 1,
         deed: None,
         faults: 1,
@@ -77,6 +95,7 @@ const CASES: &[Case] = &[
     Case {
         name: "its sender takes a file back",
         tabs: &[1],
+        in_one: false,
         max_files: 1,
         deed: Some(Deed::Withdraw),
         faults: 1,
@@ -86,6 +105,7 @@ const CASES: &[Case] = &[
     Case {
         name: "the app revokes the link",
         tabs: &[1],
+        in_one: false,
         max_files: 2,
         deed: Some(Deed::Revoke),
         faults: 1,
@@ -95,6 +115,7 @@ const CASES: &[Case] = &[
     Case {
         name: "the app erases the link",
         tabs: &[1],
+        in_one: false,
         max_files: 2,
         deed: Some(Deed::Erase),
         faults: 1,
@@ -104,6 +125,7 @@ const CASES: &[Case] = &[
     Case {
         name: "the link's time is over",
         tabs: &[1],
+        in_one: false,
         max_files: 2,
         deed: Some(Deed::Expire),
         faults: 1,
@@ -113,6 +135,7 @@ const CASES: &[Case] = &[
     Case {
         name: "the app deletes what it was told of",
         tabs: &[1],
+        in_one: false,
         max_files: 2,
         deed: Some(Deed::Delete),
         faults: 1,
@@ -236,11 +259,19 @@ impl Model for Case {
                     .is_some()
                 },
             ),
-            Property::always("no two attempts make one file", |_, world: &World| {
-                world
-                    .files_by_name(|state| matches!(state, UploadState::Completing { .. }))
-                    .is_some()
-            }),
+            // A file in one request and the same one in parts: the first that is whole is the file.
+            Property::always(
+                "no two attempts make one file in one way",
+                |_, world: &World| {
+                    [true, false].iter().all(|parts| {
+                        let is_one = |state: &UploadState| {
+                            matches!(state, UploadState::Completing { multipart, .. }
+                            if multipart.is_some() == *parts)
+                        };
+                        world.files_by_name(is_one).is_some()
+                    })
+                },
+            ),
             Property::always(
                 "a link has no more files than it may",
                 |_, world: &World| {
