@@ -292,13 +292,11 @@ impl Tour<'_> {
         look("paused");
         phone.click(&mark("resume-all"));
         phone.sees_within(&film, 1, WITHIN);
-        self.network.cut(Cut::Broken);
         let note = format!("{film} .meta");
-        let moving = phone.text(&note);
+        self.network.cut(Cut::Broken);
         wait_for("the page to notice", WITHIN, || {
-            let size = phone.text(&note);
             // The size goes for a sentence.
-            (size != moving && !size.contains("8 MB")).then_some(())
+            (!phone.text(&note).contains("8 MB")).then_some(())
         });
         look("waiting");
         phone.session().offline(true);

@@ -53,7 +53,7 @@ pub fn html(
             let values = [("number", number), ("date", &*date.unwrap_or_default())];
             let receipt = escape(&texts.get("success.receipt", &values));
             let next = escape(&texts.get("success.next", &[("app", app)]));
-            format!("<p>{receipt}</p><p>{next}</p>")
+            format!("<p data-testid=receipt-number>{receipt}</p><p>{next}</p>")
         }
         None => String::new(),
     };
@@ -138,7 +138,7 @@ mod tests {
         assert!(page.contains("<h1>1 file was not uploaded</h1>"), "{page}");
         // The number by which all of the link is found, and when.
         assert!(
-            page.contains("<p>Receipt AQEBAQEBAQEBAQEB, 2026-11-29 10:00 UTC</p>"),
+            page.contains(">Receipt AQEBAQEBAQEBAQEB, 2026-11-29 10:00 UTC</p>"),
             "{page}"
         );
     }
