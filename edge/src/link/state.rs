@@ -170,6 +170,14 @@ pub struct UploadRow {
     pub extras: Extras,
 }
 
+impl UploadRow {
+    /// Whether it is of a file of which a sender says this.
+    #[must_use]
+    pub fn is_of(&self, name: &str, size: u64, extras: &Extras) -> bool {
+        (self.name.as_str(), self.size, &self.extras) == (name, size, extras)
+    }
+}
+
 /// What a sender says of a file to the app, beside its name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extras {

@@ -11,7 +11,7 @@ use chatlift_shared::{Problem, ProblemCode, UploadId};
 use super::{Decide, PARTS_NAMED, PartWrite, Step};
 use crate::link::command::{Commit, Reopen, Reserve, Seal, SealUpload, Withdraw, Working};
 use crate::link::reply::{FoundFile, Reserved, Sealed, Sealing};
-use crate::link::state::{Multipart, Part, StoredFile, UploadRow, UploadState};
+use crate::link::state::{Extras, Multipart, Part, StoredFile, UploadRow, UploadState};
 use crate::link::work::{STALLED_AFTER, STUCK_AFTER, busy_for, busy_since};
 
 impl Decide for Reserve {
@@ -28,7 +28,7 @@ impl Decide for Reserve {
         if step.awaited(upload, attempt).unwrap_or(false) {
             return Ok(Reserved::Room(step.policy()));
         }
-        if let Some(known) = step.find_same(&name, size, sha256) {
+        if let Some(known) = step.find_same(&name, size, &extras, sha256) {
             match step.upload(known)?.state {
                 UploadState::Stored(_) => {
                     let file = step.found_file(known.into())?;
@@ -89,7 +89,7 @@ impl Decide for Commit {
         } = self;
         let upload = step.answered_with(upload);
         let row = step.kept_upload(upload)?;
-        let (name, size) = (row.name.clone(), row.size);
+        let (name, size, extras) = (row.name.clone(), row.size, row.extras.clone());
         // R2 took longer than the link waited, and has put the parts together: there is nothing left to send, and the
         // file is whole.
         let is_late = matches!(row.state, UploadState::Receiving { .. });
@@ -127,7 +127,7 @@ impl Decide for Commit {
         let only = parts.values().next().filter(|_| parts.len() == 1);
         let sha256 = sha256.or(only.map(|part| part.sha256));
         if !names_no_digest
-            && let Some(known) = step.find_stored(&name, size, sha256, digests.as_ref())
+            && let Some(known) = step.find_stored(&name, size, &extras, sha256, digests.as_ref())
         {
             step.end_as_twin(upload, known);
             return step.found_file(upload.into());
@@ -240,7 +240,13 @@ impl Decide for Reopen {
 
 impl Step<'_> {
     /// A file in one request that was stored, or is being stored, with this name, size and digest.
-    fn find_same(&self, name: &str, size: u64, sha256: Option<Sha256>) -> Option<UploadId> {
+    fn find_same(
+        &self,
+        name: &str,
+        size: u64,
+        extras: &Extras,
+        sha256: Option<Sha256>,
+    ) -> Option<UploadId> {
         let being_stored = |row: &UploadRow| {
             let UploadState::Completing {
                 sha256: expected,
@@ -250,20 +256,22 @@ impl Step<'_> {
             else {
                 return false;
             };
-            sha256.is_some() && expected == sha256 && row.name == name && row.size == size
+            sha256.is_some() && expected == sha256 && row.is_of(name, size, extras)
         };
-        self.find_stored(name, size, sha256, None).or_else(|| {
-            let mut rows = self.state.uploads.iter();
-            rows.find(|(_, row)| being_stored(row)).map(|(id, _)| *id)
-        })
+        self.find_stored(name, size, extras, sha256, None)
+            .or_else(|| {
+                let mut rows = self.state.uploads.iter();
+                rows.find(|(_, row)| being_stored(row)).map(|(id, _)| *id)
+            })
     }
 
-    /// A stored file with this name and size, and with this digest of the whole or these of its parts. What is known
-    /// of neither is no other's twin.
+    /// A stored file with this name and size, of which its sender said the same, and with this digest of the whole or
+    /// these of its parts. What is known of neither is no other's twin.
     fn find_stored(
         &self,
         name: &str,
         size: u64,
+        extras: &Extras,
         whole: Option<Sha256>,
         parts: Option<&PartDigests>,
     ) -> Option<UploadId> {
@@ -279,8 +287,7 @@ impl Step<'_> {
         let mut rows = self.state.uploads.iter();
         rows.find(|(id, row)| {
             matches!(&row.state, UploadState::Stored(file) if file.deleted_at.is_none())
-                && row.name == name
-                && row.size == size
+                && row.is_of(name, size, extras)
                 && has_digests(**id)
         })
         .map(|(id, _)| *id)
@@ -371,7 +378,7 @@ impl Step<'_> {
         }
         let upload = self.answered_with(upload);
         let row = self.kept_upload(upload)?;
-        let (name, size) = (row.name.clone(), row.size);
+        let (name, size, extras) = (row.name.clone(), row.size, row.extras.clone());
         let multipart = match &row.state {
             UploadState::Stored(_) => {
                 // A file of before the digests of parts were kept is told apart by its id alone.
@@ -416,7 +423,7 @@ impl Step<'_> {
                 .detail("Only an upload that was announced to be alone is completed without it."));
         }
         check_digests(&seal, &digests.sha256)?;
-        if let Some(known) = self.find_stored(&name, size, None, Some(&digests)) {
+        if let Some(known) = self.find_stored(&name, size, &extras, None, Some(&digests)) {
             self.end_as_twin(upload, known);
             return self.sealed_before(upload);
         }
