@@ -18,14 +18,14 @@ pub struct Service<L, B, W> {
 
 impl<L: Links, B, W> Service<L, B, W> {
     /// Has the link of `upload` carry out a command; once more where no answer came and the command
-    /// [repeats](Decide::repeats), such as from an object that a deployment ended under the call.
+    /// [is retried](Decide::is_retried), such as from an object that a deployment ended under the call.
     pub(crate) async fn ask<C: Decide>(
         &self,
         upload: UploadId,
         command: C,
     ) -> Result<C::Reply, Failure> {
         let link = upload.link();
-        if command.repeats() {
+        if command.is_retried() {
             match self.links.execute(link, command.clone()).await {
                 Err(Failure::Away(_)) => {}
                 answered => return answered,

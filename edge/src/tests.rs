@@ -3,13 +3,13 @@
 
 mod alone;
 mod bytes;
-mod counted;
 mod digests;
 mod faults;
 mod flow;
 mod forms;
 mod fuzz;
 mod http;
+mod instructions;
 mod last_part;
 mod lies;
 mod manage;

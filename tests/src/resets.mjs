@@ -11,7 +11,7 @@ export * from "./built.js";
 const HEADER = "test-reset";
 const OBJECTS = ["LINKS", "DIRECTORY"];
 
-const thatEnds = (Inner) =>
+const resettable = (Inner) =>
   class {
     constructor(context, env) {
       this.context = context;
@@ -37,11 +37,11 @@ const thatEnds = (Inner) =>
     }
   };
 
-export const LinkObject = thatEnds(built.LinkObject);
-export const DirectoryObject = thatEnds(built.DirectoryObject);
+export const LinkObject = resettable(built.LinkObject);
+export const DirectoryObject = resettable(built.DirectoryObject);
 
-/** What is in place of `target`, but for one of its methods. */
-const instead = (target, name, method) =>
+/** An object like `target`, with another method of this name. */
+const withMethod = (target, name, method) =>
   new Proxy(target, {
     get(_, key) {
       if (key === name) return method;
@@ -55,7 +55,7 @@ export default class extends WorkerEntrypoint {
     const [moment, nth] = (request.headers.get(HEADER) ?? "").split(" ");
     let calls = 0;
     const counted = (stub) =>
-      instead(stub, "fetch", (asked) => {
+      withMethod(stub, "fetch", (asked) => {
         calls += 1;
         if (calls === Number(nth)) asked.headers.set(HEADER, moment);
         return stub.fetch(asked);
@@ -63,11 +63,11 @@ export default class extends WorkerEntrypoint {
     const env = { ...this.env };
     for (const name of OBJECTS) {
       const objects = env[name];
-      env[name] = instead(objects, "get", (...of) => counted(objects.get(...of)));
+      env[name] = withMethod(objects, "get", (...of) => counted(objects.get(...of)));
     }
     const answer = await new Built(this.ctx, env).fetch(request);
-    const told = new Response(answer.body, answer);
-    told.headers.set("test-calls", String(calls));
-    return told;
+    const response = new Response(answer.body, answer);
+    response.headers.set("test-calls", String(calls));
+    return response;
   }
 }

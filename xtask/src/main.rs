@@ -10,7 +10,7 @@ use xtask::operator::{self, Secret};
 use xtask::page::{self, Page};
 use xtask::test::{self, Layer};
 use xtask::worker::{self, Worker};
-use xtask::{Error, clients, conformance, counted, deploy, fuzz, imports, sizes, tools};
+use xtask::{Error, clients, conformance, deploy, fuzz, imports, instructions, sizes, tools};
 
 const HELP: &str = "\
 cargo xtask <command>
@@ -147,7 +147,7 @@ fn command() -> Result<(), Error> {
         }
         "instructions" => {
             end(&mut args)?;
-            counted::instructions()
+            instructions::count()
         }
         "samples" => {
             end(&mut args)?;

@@ -11,7 +11,7 @@ use crate::root::{at, npm_bin};
 use crate::run::{self, Target, build_one, now, quiet, run, watched, workspace};
 use crate::tools::WASM_TARGET;
 use crate::worker::Worker;
-use crate::{Error, counted, deploy, imports, native, page, sizes, tools, worker};
+use crate::{Error, deploy, imports, instructions, native, page, sizes, tools, worker};
 
 /// A layer of tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,7 +128,7 @@ fn unit(tally: &mut Tally) -> Result<(), Error> {
     tally.step(
         "instructions of the edge's rules and handlers",
         "instructions",
-        counted::instructions,
+        instructions::count,
     )
 }
 

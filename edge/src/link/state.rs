@@ -171,7 +171,7 @@ pub struct UploadRow {
 }
 
 impl UploadRow {
-    /// Whether it is of a file of which a sender says this.
+    /// Whether the file has this name and size, and its sender said the same of it.
     #[must_use]
     pub fn is_of(&self, name: &str, size: u64, extras: &Extras) -> bool {
         (self.name.as_str(), self.size, &self.extras) == (name, size, extras)

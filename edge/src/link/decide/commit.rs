@@ -56,7 +56,7 @@ impl Decide for Reserve {
         Ok(Reserved::Room(step.policy()))
     }
 
-    fn repeats(&self) -> bool {
+    fn is_retried(&self) -> bool {
         true
     }
 }
@@ -67,7 +67,7 @@ impl Decide for SealUpload {
         step.seal(self.upload, self.seal, parts)
     }
 
-    fn repeats(&self) -> bool {
+    fn is_retried(&self) -> bool {
         true
     }
 }
@@ -172,7 +172,7 @@ impl Decide for Commit {
         step.found_file(upload.into())
     }
 
-    fn repeats(&self) -> bool {
+    fn is_retried(&self) -> bool {
         true
     }
 }
@@ -191,7 +191,7 @@ impl Decide for Withdraw {
         }
     }
 
-    fn repeats(&self) -> bool {
+    fn is_retried(&self) -> bool {
         true
     }
 }
@@ -233,7 +233,7 @@ impl Decide for Reopen {
         Ok(())
     }
 
-    fn repeats(&self) -> bool {
+    fn is_retried(&self) -> bool {
         true
     }
 }

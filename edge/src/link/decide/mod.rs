@@ -151,9 +151,9 @@ pub trait Decide: Command {
         None
     }
 
-    /// Whether it belongs to an attempt, which the same again goes on with: the answer to it may be lost, and
-    /// nobody else is to wait until the attempt is taken for stuck.
-    fn repeats(&self) -> bool {
+    /// Whether the edge sends it once more where no answer came. The second is answered like the first, and changes
+    /// nothing more. So are the commands of an attempt: others would have to wait until it counts as stuck.
+    fn is_retried(&self) -> bool {
         false
     }
 }

@@ -17,7 +17,7 @@ impl Decide for Keep {
         Ok(())
     }
 
-    fn repeats(&self) -> bool {
+    fn is_retried(&self) -> bool {
         true
     }
 }

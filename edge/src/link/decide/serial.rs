@@ -193,7 +193,7 @@ impl Decide for Seal {
             .map(Some)
     }
 
-    fn repeats(&self) -> bool {
+    fn is_retried(&self) -> bool {
         true
     }
 }

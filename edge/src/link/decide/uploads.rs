@@ -149,7 +149,7 @@ impl Decide for RecordPart {
         Ok(step.seal(upload, seal, parts).ok())
     }
 
-    fn repeats(&self) -> bool {
+    fn is_retried(&self) -> bool {
         true
     }
 

@@ -140,7 +140,7 @@ fn an_attempt_that_asks_again_is_answered_as_before() {
     where
         C: Decide<Reply: PartialEq + core::fmt::Debug>,
     {
-        assert!(command.repeats());
+        assert!(command.is_retried());
         let first = kept.run(command.clone()).expect("done");
         let before = kept.state.clone();
         let again = kept.run(command.clone()).expect("the same again");

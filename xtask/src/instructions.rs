@@ -6,8 +6,8 @@ use std::process::Command;
 use crate::run::{failed, optimised, output, quiet};
 use crate::{Error, packages};
 
-/// The tests that say how much each thing may cost (`edge/src/tests/counted.rs`).
-const TESTS: &str = "tests::counted::";
+/// The tests that say how much each thing may cost (`edge/src/tests/instructions.rs`).
+const TESTS: &str = "tests::instructions::";
 
 /// What runs each: valgrind counts while the function of this name is on the stack.
 const RUNNER: &str = "target.'cfg(all())'.runner = ['valgrind', '--tool=callgrind', '--callgrind-out-file=/dev/null', \
@@ -17,28 +17,28 @@ const RUNNER: &str = "target.'cfg(all())'.runner = ['valgrind', '--tool=callgrin
 ///
 /// # Errors
 /// When valgrind is missing, or something costs more than it may.
-pub fn instructions() -> Result<(), Error> {
+pub fn count() -> Result<(), Error> {
     packages::ensure_valgrind()?;
     let listed = quiet(test(TESTS).arg("--list"))?;
     let names = listed
         .lines()
         .filter_map(|line| line.strip_prefix(TESTS)?.strip_suffix(": test"));
     println!("| what | instructions | at most |\n|---|---:|---:|");
-    let (mut counted, mut dear) = (0, Vec::new());
+    let (mut counted, mut over) = (0, Vec::new());
     for name in names {
-        let (took, most) = count(&format!("{TESTS}{name}"))?;
+        let (took, most) = count_one(&format!("{TESTS}{name}"))?;
         println!("| {} | {took} | {most} |", name.replace('_', " "));
         counted += 1;
         if took > most {
-            dear.push(name);
+            over.push(name);
         }
     }
-    match (counted, dear.as_slice()) {
+    match (counted, over.as_slice()) {
         (0, _) => Err(Error::Rule("nothing was counted".to_owned())),
         (_, []) => Ok(()),
-        (_, dear) => Err(Error::Rule(format!(
+        (_, over) => Err(Error::Rule(format!(
             "costs more than it may: {}",
-            dear.join(", ")
+            over.join(", ")
         ))),
     }
 }
@@ -52,7 +52,7 @@ fn test(name: &str) -> Command {
 }
 
 /// What a test took, and the most that it may take.
-fn count(name: &str) -> Result<(u64, u64), Error> {
+fn count_one(name: &str) -> Result<(u64, u64), Error> {
     let mut command = test(name);
     command.args(["--exact", "--nocapture", "--test-threads=1"]);
     let output = output(&mut command)?;
