@@ -130,8 +130,9 @@ const MEMORY_MS: f64 = 8_000.0;
 const KNOWN_AFTER_MS: f64 = 3_000.0;
 
 /// How long nothing may move before the speed is unknown again, in milliseconds. It would sink on and on, and the
-/// time left grow to hours.
-const STILL_MS: f64 = 5_000.0;
+/// time left grow to hours. More than a chunk that travels alone takes ([`ALONE`] seconds, and its answer): where a
+/// device takes all of one at once, that is how far apart bytes are seen to move.
+const STILL_MS: f64 = 8_000.0;
 
 impl Speed {
     /// Takes in that the network has carried `done` bytes since some moment, see `Batch::carried`.
@@ -287,10 +288,10 @@ mod tests {
         let went = [&start[..], &[(5, 4_000_000)]].concat();
         let left = said(&went)[5].expect("a time left");
         assert!((50..=120).contains(&left), "{left}");
-        let stood = [(9, 4_000_000), (10, 4_000_000)];
+        let stood = [(12, 4_000_000), (13, 4_000_000)];
         let all = said(&[&went[..], &stood].concat());
         assert!(all[6].is_some());
-        assert_eq!(all[7], None, "nothing has moved for 5 s");
+        assert_eq!(all[7], None, "nothing has moved for 8 s");
     }
 
     #[test]
@@ -307,13 +308,21 @@ mod tests {
             speed.sample(now, u64::from(second) * 1_000_000);
         }
         assert!(speed.per_second(9_500.0).is_some());
-        assert_eq!(speed.per_second(14_000.0), None, "without another sample");
+        assert_eq!(speed.per_second(17_000.0), None, "without another sample");
+    }
+
+    #[test]
+    fn a_speed_stays_while_a_device_takes_whole_chunks_at_once() {
+        // A chunk of 5 s, and its answer.
+        let chunks = (0..60).map(|second| (second, u64::from(second) / 6 * 1_250_000));
+        let said = said(&chunks.collect::<Vec<_>>());
+        assert!(said[13..].iter().all(Option::is_some), "{said:?}");
     }
 
     /// What a device takes over a dead connection, or sends before it is reset, and gives up with the request.
     #[test]
     fn what_moves_in_vain_is_no_speed() {
-        for every in [2, 4, 9] {
+        for every in [2, 4, 9, 12] {
             let moves = |second: u32| 5_000_000 + u64::from((second % every).min(2)) * 64_000;
             let samples: Vec<_> = (0..60).map(|second| (second, moves(second))).collect();
             assert_eq!(said(&samples), [None; 60], "{every}");
