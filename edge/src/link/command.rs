@@ -196,13 +196,15 @@ pub struct SealUpload {
     pub seal: Seal,
 }
 
-/// An attempt goes on, however long it takes: it is not stuck.
+/// Is the attempt still its upload's?
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Working {
     /// The upload.
     pub upload: UploadId,
     /// The attempt that was reserved.
     pub attempt: u64,
+    /// Whether it goes on: however long it takes, it is not stuck then.
+    pub goes_on: bool,
 }
 
 /// R2 has the object, and its type is accepted: it is a file, and its event is in the outbox.

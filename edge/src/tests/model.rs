@@ -16,22 +16,26 @@ mod steps;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use chatlift_shared::api::{CreateLink, LinkState as Status};
-use chatlift_shared::{FileId, LinkId, Timestamp, UploadId};
+use chatlift_shared::{FileId, LinkId, ProblemCode, Timestamp, UploadId};
+use futures_util::stream;
 use proptest::prelude::*;
 
+use super::flow::Flow;
+use super::model::feed::Sending;
 use super::model::ports::{Machine, Port, pause};
+use super::model::rope::{Rope, form_file};
 use super::model::senders::{Answered, DIALECTS, Dialect, Edge, Request, Sender};
 use crate::config::{Config, tests as config};
 use crate::link::command;
 use crate::link::state::{LinkState, UploadState};
-use crate::link::work::{due, next_alarm};
-use crate::ports::{Failure, Links as _};
+use crate::link::work::{STALLED_AFTER, WORKING_EVERY, due, next_alarm};
+use crate::ports::{Failure, Feed as _, Links as _};
 use crate::service::Service;
 use crate::upload::receive::Held;
 use crate::upload::serial::Grown;
@@ -43,6 +47,9 @@ const R2_DROPS_AFTER: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// How many sequences are played.
 const SEQUENCES: u32 = 4000;
+
+/// A worker that is given no time for so long is not alive any more.
+const ALIVE: Duration = Duration::from_secs(60);
 
 /// Most files that are sent, and most requests at once.
 const SENDERS: usize = 5;
@@ -59,14 +66,23 @@ struct Acknowledged {
     staged: BTreeMap<u16, u64>,
 }
 
+/// A request that is under way.
+struct UnderWay {
+    number: usize,
+    /// Whose it is.
+    whose: Option<usize>,
+    request: Request,
+    /// When it was last given time.
+    seen: Timestamp,
+}
+
 struct Model {
     machine: Rc<Machine>,
     edge: Rc<Edge>,
     config: Config,
     link: LinkId,
     senders: Vec<Sender>,
-    /// Requests under way: their number, whose they are, and what they do.
-    requests: Vec<(usize, Option<usize>, Request)>,
+    requests: Vec<UnderWay>,
     begun: usize,
     /// Requests that died.
     died: BTreeSet<usize>,
@@ -153,10 +169,20 @@ impl Model {
     fn begin(&mut self, whose: Option<usize>, request: Request) {
         self.begun += 1;
         if self.requests.len() == REQUESTS {
-            let (number, ..) = self.requests.remove(0);
-            self.died.insert(number);
+            self.kill(0);
         }
-        self.requests.push((self.begun, whose, request));
+        self.requests.push(UnderWay {
+            number: self.begun,
+            whose,
+            request,
+            seen: self.machine.now.get(),
+        });
+    }
+
+    /// The worker of a request dies.
+    fn kill(&mut self, n: usize) {
+        let died = self.requests.remove(n);
+        self.died.insert(died.number);
     }
 
     fn step(&mut self, (kind, dice): Step) {
@@ -180,8 +206,7 @@ impl Model {
             }
             60..66 if !self.requests.is_empty() => {
                 let n = self.draw(self.requests.len());
-                let (number, ..) = self.requests.remove(n);
-                self.died.insert(number);
+                self.kill(n);
             }
             66..72 => {
                 let alarm = alarm(Rc::clone(&self.edge), self.link);
@@ -271,11 +296,17 @@ impl Model {
             return;
         }
         let n = self.draw(self.requests.len());
-        let (number, whose, request) = &mut self.requests[n];
-        self.machine.running.set(*number);
-        let Some(answer) = poll(request) else { return };
-        let (number, whose) = (*number, *whose);
-        drop(self.requests.remove(n));
+        let now = self.machine.now.get();
+        let under_way = &mut self.requests[n];
+        if now > under_way.seen.plus(ALIVE) {
+            return self.kill(n);
+        }
+        under_way.seen = now;
+        self.machine.running.set(under_way.number);
+        let Some(answer) = poll(&mut under_way.request) else {
+            return;
+        };
+        let UnderWay { number, whose, .. } = self.requests.remove(n);
         match &answer {
             Err(Failure::Broken(reason)) if reason == "the form was cut" => {}
             Err(Failure::Broken(reason)) => panic!("ours is broken: {reason}"),
@@ -316,34 +347,46 @@ impl Model {
         }
     }
 
-    /// Lets the alarms do all that is due in the next twenty minutes.
+    /// Lets the alarms do all that is due in the next half day, and clean up what that ended.
     fn rest(&mut self) {
         // By minutes while commits are settled, and then until an event that was tried in vain many times
         // is tried again.
         let waits = [Duration::from_secs(60); 20].into_iter();
         for wait in waits.chain([Duration::from_secs(6 * 60 * 60); 2]) {
             self.pass(wait);
-            let now = self.machine.now.get();
-            if now >= START.plus(R2_DROPS_AFTER) {
-                let died = &self.died;
-                self.machine
-                    .multiparts
-                    .borrow_mut()
-                    .retain(|_, u| !died.contains(&u.by));
-            }
-            if self.state().is_none() {
-                return;
-            }
-            let done = finish(alarm(Rc::clone(&self.edge), self.link));
-            assert!(matches!(done, Ok(_) | Err(Failure::Refused(_))), "{done:?}");
+            self.alarm();
         }
+        // A link that expired in the last of these leaves objects to remove some minutes later.
+        for _ in 0..SENDERS * 4 {
+            let Some(due) = self
+                .state()
+                .and_then(|state| state.cleanups.values().map(|c| c.due).min())
+            else {
+                return;
+            };
+            self.pass(self.machine.now.get().until(due));
+            self.alarm();
+        }
+    }
+
+    /// What is due now, at R2 and at the link.
+    fn alarm(&self) {
+        if self.machine.now.get() >= START.plus(R2_DROPS_AFTER) {
+            let died = &self.died;
+            let mut multiparts = self.machine.multiparts.borrow_mut();
+            multiparts.retain(|_, upload| !died.contains(&upload.by));
+        }
+        if self.state().is_none() {
+            return;
+        }
+        let done = finish(alarm(Rc::clone(&self.edge), self.link));
+        assert!(matches!(done, Ok(_) | Err(Failure::Refused(_))), "{done:?}");
     }
 
     /// Lets go of the link, and everything of it is gone.
     fn end(mut self) -> Vec<Dialect> {
         while !self.requests.is_empty() {
-            let (number, _, _) = self.requests.remove(0);
-            self.died.insert(number);
+            self.kill(0);
         }
         self.machine.faults.set(false);
         self.rest();
@@ -441,4 +484,31 @@ fn whatever_is_sent_in_whatever_dialect_the_books_balance() {
             "{stored:?}"
         );
     }
+}
+
+/// It went on for as long as its connection stood, and what it then put was nobody's.
+#[test]
+fn a_request_whose_upload_gave_way_ends_though_nothing_comes() {
+    let model = Model::new();
+    let content = Rope::real(&form_file(0, 2000));
+    let put = |body: Flow<Rope>| {
+        let (edge, link) = (Rc::clone(&model.edge), model.link);
+        let app = "demo".parse().expect("an app id");
+        let (length, sha256) = (content.len(), Some(content.digest()));
+        async move {
+            let feed = Sending::of(body);
+            let put = edge.put_file(&app, link, "a.pdf".into(), length, sha256, feed);
+            put.await
+        }
+    };
+    let half = Flow::of(vec![content.slice(0, 1000)]);
+    let mut stalled = pin!(put(half.then(Flow::from(stream::pending()))));
+    let mut goes_on = || (0..40).find_map(|_| poll_once(stalled.as_mut()));
+    assert!(goes_on().is_none());
+    model.pass(STALLED_AFTER);
+    finish(put(Flow::of(vec![content.clone()]))).expect("a file");
+    model.pass(WORKING_EVERY);
+    let ended = goes_on().expect("it ends");
+    assert_eq!(ended, Err(ProblemCode::UploadAborted.into()));
+    assert_eq!(model.machine.objects.borrow().len(), 1);
 }

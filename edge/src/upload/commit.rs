@@ -108,35 +108,42 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         self.confirm(&sealed.policy, announced).await
     }
 
-    /// Waits for what R2 does with a file of `size` bytes, of which `moved` have come so far, and has the
-    /// link know from time to time that the attempt goes on, so that it is not taken for stuck: as long
-    /// as bytes come, and for as long as R2 may take once all have.
+    /// Waits for what R2 does with a file of `size` bytes, of which `moved` have come so far, and asks the link
+    /// from time to time whether the attempt is still its own. As long as bytes come, and for as long as R2 may
+    /// take once all have, that tells it too that the attempt is not stuck.
+    ///
+    /// # Errors
+    /// What the link refuses it with: the attempt has ended, and nothing may come of the work any more.
     pub(super) async fn while_working<T>(
         &self,
         upload: UploadId,
         attempt: u64,
         size: u64,
         moved: &Cell<u64>,
-        work: impl Future<Output = T>,
-    ) -> T {
-        let mut work = pin!(work);
+        mut work: impl Future<Output = T> + Unpin,
+    ) -> Result<T, Problem> {
         let (mut before, mut left) = (0, workings(size));
-        while left > 0 {
+        loop {
             let pause = pin!(self.world.pause(WORKING_EVERY));
-            if let Either::Left((done, _)) = select(work.as_mut(), pause).await {
-                return done;
+            if let Either::Left((done, _)) = select(&mut work, pause).await {
+                return Ok(done);
             }
             let now = moved.get();
-            if now == size {
-                left -= 1;
-            } else if now == before {
-                continue;
-            }
+            let goes_on = match now == size {
+                true => left > 0,
+                false => now > before,
+            };
+            left -= u64::from(now == size && left > 0);
             before = now;
-            // What the link says to it, it says again at the end.
-            let _ = self.ask(upload, command::Working { upload, attempt }).await;
+            let working = command::Working {
+                upload,
+                attempt,
+                goes_on,
+            };
+            if let Err(Failure::Refused(problem)) = self.ask(upload, working).await {
+                return Err(problem);
+            }
         }
-        work.await
     }
 
     /// Has R2 make the object of a sealed upload.
@@ -153,15 +160,13 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         let complete = self
             .bucket
             .complete(key, &sealed.multipart.r2_upload_id, &sealed.etags);
-        let done = self
-            .while_working(
-                upload,
-                attempt,
-                sealed.size,
-                &Cell::new(sealed.size),
-                complete,
-            )
-            .await;
+        let (mut complete, all) = (pin!(complete), Cell::new(sealed.size));
+        let done = self.while_working(upload, attempt, sealed.size, &all, complete.as_mut());
+        let done = match done.await {
+            Ok(done) => done,
+            // R2 goes on with it whoever waits, and an object that comes late is the upload's all the same.
+            Err(_) => complete.await,
+        };
         let Err(error) = done else {
             self.world.after_r2_commit().await;
             return Ok(());

@@ -1,6 +1,7 @@
 //! A file in one request.
 
 use core::cell::Cell;
+use core::pin::pin;
 
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::SINGLE_REQUEST_MAX;
@@ -159,15 +160,19 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         } = reserved;
         let key = object_key(app, upload);
         let moved = Cell::new(0);
-        let put = store(&key, &moved);
-        let put = self.while_working(upload, attempt, length, &moved, put);
-        let put = match put.await {
-            Ok(put) if sha256.is_none_or(|s| s == put.sha256) => put,
+        let put = {
+            let put = pin!(store(&key, &moved));
+            self.while_working(upload, attempt, length, &moved, put)
+                .await
+        };
+        let put = match put {
+            Ok(Ok(put)) if sha256.is_none_or(|s| s == put.sha256) => put,
             other => {
                 self.withdraw(upload, attempt, &key).await?;
                 return Err(match other {
-                    Err(PutError::Bucket(error)) => error.into(),
-                    _ => wrong_digest().into(),
+                    Ok(Err(PutError::Bucket(error))) => error.into(),
+                    Ok(_) => wrong_digest().into(),
+                    Err(ended) => ended.into(),
                 });
             }
         };

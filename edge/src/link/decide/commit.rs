@@ -74,7 +74,7 @@ impl Decide for SealUpload {
 
 impl Decide for Working {
     fn decide(self, step: &mut Step<'_>) -> Result<(), Problem> {
-        step.working(self.upload, self.attempt)
+        step.working(self.upload, self.attempt, self.goes_on)
     }
 }
 
@@ -474,16 +474,23 @@ impl Step<'_> {
         ))
     }
 
-    pub(super) fn working(&mut self, upload: UploadId, attempt: u64) -> Result<(), Problem> {
+    /// Refuses what is not the attempt of its upload; one that `goes_on` is not stuck.
+    pub(super) fn working(
+        &mut self,
+        upload: UploadId,
+        attempt: u64,
+        goes_on: bool,
+    ) -> Result<(), Problem> {
         if !self.awaited(upload, attempt)? {
             self.open_for_files()?;
             return Err(ProblemCode::UploadAborted.into());
         }
         let now = self.now;
-        if let Some(UploadRow {
-            state: UploadState::Completing { since, .. },
-            ..
-        }) = self.state.uploads.get_mut(&upload)
+        if goes_on
+            && let Some(UploadRow {
+                state: UploadState::Completing { since, .. },
+                ..
+            }) = self.state.uploads.get_mut(&upload)
         {
             *since = now;
         }

@@ -53,7 +53,7 @@ impl Decide for Join {
 
 impl Decide for RecordJoined {
     fn decide(self, step: &mut Step<'_>) -> Result<(), Problem> {
-        step.working(self.upload, self.attempt)?;
+        step.working(self.upload, self.attempt, true)?;
         step.parts
             .push(PartWrite::Put(self.upload, self.n, self.part));
         Ok(())

@@ -106,6 +106,7 @@ fn any_command() -> impl Strategy<Value = AnyCommand> {
             AnyCommand::from(command::Working {
                 upload: id(n),
                 attempt,
+                goes_on: true,
             })
         }),
         (0_u8..25, 0_u64..3).prop_map(|(n, attempt)| AnyCommand::from(commit(n, attempt))),

@@ -33,8 +33,12 @@ fn who_completes_an_upload_that_is_being_completed_has_the_file_when_it_is_one()
     // What else happens to the link is not what it waits for.
     change(&|kept| {
         let (upload, attempt) = (id(1), 1);
-        kept.run(command::Working { upload, attempt })
-            .expect("it goes on");
+        let working = command::Working {
+            upload,
+            attempt,
+            goes_on: true,
+        };
+        kept.run(working).expect("it goes on");
         kept.fill(2, SIZE);
     });
     assert!(waits.as_mut().now_or_never().is_none());

@@ -257,6 +257,7 @@ fn an_attempt_that_goes_on_is_not_stuck() {
     let working = |attempt| command::Working {
         upload: id(1),
         attempt,
+        goes_on: true,
     };
     for _ in 0..10 {
         kept.pass(STUCK_AFTER.as_secs() - 1);
@@ -488,9 +489,15 @@ fn a_file_in_one_request_gives_way_to_its_own_retry_when_nothing_comes_of_it() {
         let working = command::Working {
             upload: id(1),
             attempt: 1,
+            goes_on: true,
         };
         kept.run(working.clone()).expect("on its way");
         kept.pass(14);
+        let nothing_came = command::Working {
+            goes_on: false,
+            ..working.clone()
+        };
+        kept.run(nothing_came).expect("its attempt still");
         assert_eq!(kept.refused(with(2, second)), code);
         kept.pass(1);
         assert_eq!(kept.run(with(2, second)).is_ok(), gives_way);
