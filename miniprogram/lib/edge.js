@@ -4,7 +4,7 @@
  * @typedef {{ code: string }} Problem
  * @typedef {{ name: string, file?: { id: string, sha256?: string }, problem?: Problem }} FormFile
  * @typedef {{ id: string, size: number }} LinkFile
- * @typedef {{ app_name: string, title: string, hint: string, max_file_size: number, files_left: number, note?: boolean, files?: LinkFile[] }} Link
+ * @typedef {{ app_name: string, title: string, hint: string, max_file_size: number, files_left: number, note?: boolean, join?: string, files?: LinkFile[] }} Link
  * @typedef {{ link?: Link, problem?: Problem, messages?: Record<string, string>, code?: string }} PageData
  */
 
@@ -29,6 +29,13 @@ const dataAddress = (edge, token, lang) => `${edge}/u/${token}/page?lang=${lang}
  * @param {string} name
  */
 const uploadAddress = (edge, token, name) => `${edge}/u/${token}?name=${encodeURIComponent(name)}`;
+
+/**
+ * Where the edge is told that all is sent.
+ * @param {string} edge
+ * @param {string} token
+ */
+const doneAddress = (edge, token) => `${edge}/u/${token}/done`;
 
 /**
  * Where a link's password is entered.
@@ -86,4 +93,4 @@ function size(bytes) {
   return `${at && value < 100 ? Math.round(value * 10) / 10 : Math.round(value)} ${units[at]}`;
 }
 
-module.exports = { isToken, dataAddress, uploadAddress, passwordAddress, credentials, stored, refusal, size };
+module.exports = { isToken, dataAddress, uploadAddress, doneAddress, passwordAddress, credentials, stored, refusal, size };

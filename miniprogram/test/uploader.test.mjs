@@ -116,6 +116,64 @@ test("no note is asked for where the scene asks for none", async () => {
   assert.deepEqual(seen.uploads[0].formData, {});
 });
 
+/** Text of the edge for pages that are joined, as in frontend/locales. */
+const ORDER = { "order.up": "Move {name} up", "order.down": "Move {name} down", "order.turn": "Turn {name} to the right" };
+
+test("pages that are joined are put into order and turned, and the edge is told of it when all are there", async () => {
+  const page = { link: { ...LINK, join: "pdf" }, messages: ORDER };
+  const done = [];
+  const request = ({ url, method, data }) => {
+    if (!url.endsWith("/done")) return { data: page, statusCode: 200 };
+    done.push([method, data]);
+    // It is told until it answers.
+    return done.length === 1 ? { data: "<html>", statusCode: 502 } : { data: "", statusCode: 204 };
+  };
+  const upload = (n) => (n === 3 ? refused : storedAs(`fil_${n}`));
+  const seen = wechat({ request, picked: [file("a.pdf"), file("b.pdf"), file("c.exe")], upload });
+  const component = open(TOKEN);
+  await until(() => component.data.state === "open");
+  component.instance.choose();
+  await until(() => component.data.rows.length === 3);
+  assert.deepEqual(Object.values(component.data.rows[1].labels), ["Move b.pdf up", "Move b.pdf down", "Turn b.pdf to the right"]);
+  const by = (at, n) => ({ currentTarget: { dataset: { id: component.data.rows[at].id, by: n } } });
+  // There is no further to go.
+  component.instance.shift(by(0, -1));
+  component.instance.shift(by(2, 1));
+  component.instance.shift(by(1, -1));
+  component.instance.turn(of(component, 0));
+  component.instance.turn(of(component, 0));
+  assert.match(shown(component), /b\.pdf.*Ready · 180°.*a\.pdf.*c\.exe/);
+  component.instance.confirm();
+  await until(() => component.data.rows[2].state === "failed");
+  assert.deepEqual(seen.uploads.map((upload) => [decodeURIComponent(upload.url.split("=")[1]), upload.formData]), [
+    ["b.pdf", { rotate: 180, more: 1 }],
+    ["a.pdf", { rotate: 0, more: 1 }],
+    ["c.exe", { rotate: 0, more: 1 }],
+  ]);
+  // Not before the person goes on without what failed.
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.deepEqual(done, []);
+  component.instance.remove(of(component, 2));
+  await until(() => component.data.finishing);
+  assert.equal(component.data.message, "");
+  await until(() => component.data.message);
+  assert.deepEqual(done, Array(2).fill(["POST", { order: ["fil_1", "fil_2"] }]));
+  assert.match(shown(component), /Everything has arrived/);
+  assert.equal(component.data.left, 0);
+  assert.equal(seen.awake.at(-1), false);
+});
+
+test("there is nothing to arrange where nothing is joined, nor an order for one file", async () => {
+  for (const [join, icons] of [[undefined, 0], ["pdf", 1]]) {
+    wechat({ page: { link: { ...LINK, join }, messages: ORDER }, picked: [file("a.pdf")] });
+    const component = open(TOKEN);
+    await until(() => component.data.state === "open");
+    component.instance.choose();
+    await until(() => component.data.rows.length);
+    assert.equal(component.querySelectorAll(".icon").length, icons);
+  }
+});
+
 test("a refusal is said in the edge's words, and can be tried again", async () => {
   const page = { link: LINK, messages: { "problem.file-type-not-accepted": "Not this type." } };
   const full = JSON.stringify({ files: [{ name: "c.pdf", problem: { code: "digest-mismatch" } }] });

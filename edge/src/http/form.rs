@@ -26,7 +26,15 @@ use chatlift_shared::name;
 /// The field with the sender's note.
 const NOTE: &str = "note";
 
-/// Most bytes of a field that is no file. Chat platforms send a few; none but [`NOTE`] is used.
+/// The field that says by how many degrees clockwise the pages of the files behind it are turned, where the scene joins
+/// its files.
+const ROTATE: &str = "rotate";
+
+/// The field that says that its sender sends more than this form: whatever its value is. Who sends each file in a form
+/// of its own says so, and tells by `POST /u/{token}/done` that these were all, and their order.
+const MORE: &str = "more";
+
+/// Most bytes of a field that is no file. Chat platforms send a few; none but [`NOTE`], [`ROTATE`] and [`MORE`] is used.
 const TEXT_FIELD_MAX: u64 = 16 * 1024;
 
 /// Most bytes of memory that a form takes: a part, as it is gathered and as the store is given it.
@@ -71,19 +79,20 @@ pub(super) async fn post<R: Runtime>(
                 .map(|a| a.name.get(lang))
                 .unwrap_or_default();
             let mut files: Vec<FormFile> = Vec::new();
-            let problem = match store_all(service, call, &claims, &mut files).await {
-                Ok(()) if files.is_empty() => {
-                    Some(Problem::new(ProblemCode::FileMissing).field("file"))
+            let (problem, more) = match store_all(service, call, &claims, &mut files).await {
+                Ok(_) if files.is_empty() => {
+                    let missing = Problem::new(ProblemCode::FileMissing).field("file");
+                    (Some(missing), false)
                 }
-                Ok(()) => None,
-                Err(failure) => Some(told(call, &failure)),
+                Ok(more) => (None, more),
+                Err(failure) => (Some(told(call, &failure)), false),
             };
-            // A form that was read to its end is all that its sender wants to send.
+            // A form that was read to its end is all that its sender wants to send, if it does not say otherwise.
             let order: Vec<_> = files
                 .iter()
                 .filter_map(|f| Some(f.file.as_ref()?.id))
                 .collect();
-            let problem = if problem.is_none() && !order.is_empty() {
+            let problem = if problem.is_none() && !order.is_empty() && !more {
                 // The files are stored all the same, and the answer must say so.
                 let finished = service.finish(claims.link, order).await;
                 finished.err().map(|failure| told(call, &failure))
@@ -140,14 +149,14 @@ fn told(call: &Call<'_, impl Runtime>, failure: &Failure) -> Problem {
     }
 }
 
-/// Stores the files of the form, one after the other as they arrive. A file that is refused does
-/// not end the form.
+/// Stores the files of the form, one after the other as they arrive, and returns whether it says that more follows. A
+/// file that is refused does not end the form.
 async fn store_all<R: Runtime>(
     service: &Edge<R>,
     call: &Call<'_, R>,
     claims: &Claims,
     files: &mut Vec<FormFile>,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     let request = &call.request;
     // A body of unknown length can be as long as any file.
     let most = request::content_length(request).unwrap_or(FILE_SIZE_MAX);
@@ -165,6 +174,7 @@ async fn store_all<R: Runtime>(
     let _share = memory(service, call, most).await?;
     let given = request.parameter("name");
     let mut extras = Extras::default();
+    let mut more = false;
     let mut form = Multipart::new(call.runtime.stream(body), &boundary);
     while let Some(head) = form.next_part().await? {
         let problem = unusable(&head);
@@ -181,16 +191,28 @@ async fn store_all<R: Runtime>(
                 }
                 None => {
                     let written = field(&mut form).await?;
-                    if field_name(&head) == NOTE.as_bytes()
-                        && let Some(note) = note(&String::from_utf8_lossy(&written))?
-                        // Else it is passed over, as any other field is.
-                        && service.read_link(claims.link).await?.link.policy.note
-                    {
-                        if !files.is_empty() {
-                            // The app has been told of those already.
-                            return Err(invalid(NOTE, "Send it before the files."));
+                    let written = String::from_utf8_lossy(&written);
+                    match &*String::from_utf8_lossy(&field_name(&head)) {
+                        NOTE => {
+                            if let Some(note) = note(&written)?
+                                // Else it is passed over, as any other field is.
+                                && service.read_link(claims.link).await?.link.policy.note
+                            {
+                                if !files.is_empty() {
+                                    // The app has been told of those already.
+                                    return Err(invalid(NOTE, "Send it before the files."));
+                                }
+                                extras.note = Some(note);
+                            }
                         }
-                        extras.note = Some(note);
+                        ROTATE => {
+                            let policy = service.read_link(claims.link).await?.link.policy;
+                            if policy.join.is_some() {
+                                extras.rotate = rotate(written.trim().parse().ok())?;
+                            }
+                        }
+                        MORE => more = true,
+                        _ => {}
                     }
                 }
             }
@@ -238,7 +260,7 @@ async fn store_all<R: Runtime>(
             Err(failure) => files.push(refused(name, told(call, &failure))),
         }
     }
-    Ok(())
+    Ok(more)
 }
 
 /// Why a part cannot be taken as its bytes are: it is encoded, or holds parts of its own.

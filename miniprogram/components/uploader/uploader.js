@@ -2,7 +2,7 @@
 // person has confirmed them.
 
 const config = require("../../config");
-const { credentials, dataAddress, isToken, passwordAddress, refusal, size, stored, uploadAddress } = require("../../lib/edge");
+const { credentials, dataAddress, doneAddress, isToken, passwordAddress, refusal, size, stored, uploadAddress } = require("../../lib/edge");
 const { BUDGET_MS, REQUEST_MS, STALL_MS, passes, wait } = require("../../lib/retry");
 const { fill, language, texts } = require("../../lib/texts");
 
@@ -24,6 +24,9 @@ const LOOK_MS = 5000;
  * @property {boolean} fits whether the link takes a file of this size
  * @property {number} since when its first try failed, in milliseconds; 0 before
  * @property {number} tries that failed
+ * @property {string} file its id, once it is stored
+ * @property {0 | 90 | 180 | 270} turned by how many degrees clockwise its pages are turned
+ * @property {{ up: string, down: string, turn: string }} labels what its buttons do, in words
  */
 
 /** Tells rows apart, also of the same file picked twice. */
@@ -73,6 +76,10 @@ Component({
     noteLabel: "",
     note: "",
     password: "",
+    /** Whether the app makes one document of all files: then they have an order, and pages can be turned. */
+    joins: false,
+    /** Whether the edge is being told that all is sent. */
+    finishing: false,
     /** What the link's password was exchanged for. */
     pass: "",
     /** @type {string[]} ids of the link's files */
@@ -182,6 +189,7 @@ Component({
         left: link.files_left,
         largest: link.max_file_size,
         noteLabel: link.note ? fill(messages?.["note.label"] || "", { app: link.app_name }) : "",
+        joins: Boolean(link.join),
         known: (link.files || []).map((file) => file.id),
       });
       this.set([]);
@@ -218,9 +226,11 @@ Component({
 
     /** @param {{ name: string, path: string, size: number }[]} files */
     take(files) {
-      const { t, largest } = this.data;
+      const { t, largest, messages } = this.data;
       const added = files.map((file) => {
         const fits = file.size <= largest;
+        /** @param {string} key */
+        const label = (key) => fill(messages[`order.${key}`] || "", { name: file.name });
         const values = { name: file.name, size: size(file.size), limit: size(largest) };
         return /** @type {Row} */ ({
           id: ++rows,
@@ -233,9 +243,31 @@ Component({
           fits,
           since: 0,
           tries: 0,
+          file: "",
+          turned: 0,
+          labels: { up: label("up"), down: label("down"), turn: label("turn") },
         });
       });
       this.set(this.data.rows.concat(added));
+    },
+
+    /** Moves a file before its neighbour, or behind it. */
+    shift(/** @type {WechatMiniprogram.BaseEvent} */ event) {
+      const { id, by } = event.currentTarget.dataset;
+      const rows = this.data.rows.slice();
+      const from = rows.findIndex((row) => row.id === Number(id));
+      const to = from + Number(by);
+      if (from < 0 || !rows[to]) return;
+      [rows[from], rows[to]] = [rows[to], rows[from]];
+      this.set(rows);
+    },
+
+    /** Turns the pages of a file by a quarter, clockwise. */
+    turn(/** @type {WechatMiniprogram.BaseEvent} */ event) {
+      const row = this.row(Number(event.currentTarget.dataset.id));
+      if (!row) return;
+      const turned = /** @type {Row["turned"]} */ ((row.turned + 90) % 360);
+      this.change(row.id, { turned, note: `${this.data.t.ready} · ${turned}°` });
     },
 
     /** Sends what was picked. */
@@ -251,7 +283,10 @@ Component({
       const row = this.row(Number(event.currentTarget.dataset.id));
       if (!row) return;
       if (row.state !== "sending" && row.state !== "retrying") {
-        if (row.state !== "cancelling" && row.state !== "stored") this.drop(row.id);
+        if (row.state !== "cancelling" && row.state !== "stored") {
+          this.drop(row.id);
+          this.next();
+        }
         return;
       }
       this.change(row.id, { state: "cancelling", note: this.data.t.cancelling, since: Date.now(), tries: 0 });
@@ -304,20 +339,71 @@ Component({
 
     /** Begins the next file, if none is on its way. */
     next() {
-      const { rows, t, app } = this.data;
+      const { rows, joins } = this.data;
       if (rows.some((row) => /sending|retrying|cancelling/.test(row.state))) return;
       const row = rows.find((row) => row.state === "waiting");
       if (row) this.upload(row.id);
-      else if (rows.length > 0 && rows.every((row) => row.state === "stored") && !this.data.message) {
-        this.setData({ message: fill(t.arrived, { app }) });
+      else if (rows.length > 0 && rows.every((row) => row.state === "stored")) {
+        if (joins) this.finish(0, Date.now());
+        else this.praise();
       }
+    },
+
+    /** Says that all has arrived, where nothing else is said. */
+    praise() {
+      const { t, app, message } = this.data;
+      if (!message) this.setData({ message: fill(t.arrived, { app }) });
+    },
+
+    /**
+     * Tells the edge that all is sent, and in which order: the app makes one document of it.
+     * @param {number} tries that failed
+     * @param {number} since when the first one was made, in milliseconds
+     */
+    finish(tries, since) {
+      const { token, pass, rows, finishing, t } = this.data;
+      // A timer of a try that failed goes on with its own.
+      if (finishing && tries === 0) return;
+      this.setData({ finishing: true });
+      this.keepAwake(true);
+      const over = (/** @type {string} */ message) => {
+        this.setData({ finishing: false, message });
+        this.keepAwake(false);
+      };
+      const again = () => {
+        if (Date.now() - since >= BUDGET_MS) over(t.unreachable);
+        else setTimeout(() => this.finish(tries + 1, since), wait(tries + 1, Math.random()));
+      };
+      wx.request({
+        url: doneAddress(config.edge, token),
+        method: "POST",
+        header: credentials(pass),
+        data: { order: rows.map((row) => row.file).filter(Boolean) },
+        success: ({ data, statusCode }) => {
+          const { code } = /** @type {{ code?: string }} */ (Object(data));
+          if (statusCode === 204) {
+            over(this.data.message);
+            this.setData({ left: 0 });
+            this.praise();
+          } else if (code && !passes({ code })) {
+            over(this.sentence({ code }));
+          } else {
+            again();
+          }
+        },
+        fail: again,
+      });
     },
 
     /** @param {number} id */
     upload(id) {
-      const { token, t, pass, note } = this.data;
+      const { token, t, pass, note, joins } = this.data;
       const row = this.row(id);
       if (!row) return;
+      /** @type {Record<string, string | number>} */
+      const said = note ? { note } : {};
+      // Else the first file would be all of them.
+      if (joins) Object.assign(said, { rotate: row.turned, more: 1 });
       this.change(id, { state: "sending", percent: 0, note: fill(t.sending, { percent: 0 }) });
       let moved = Date.now();
       const own = () => underWay.get(id)?.task === task;
@@ -326,7 +412,7 @@ Component({
         filePath: row.path,
         name: "file",
         // WeChat sends fields before the file, as the edge takes them.
-        formData: note ? { note } : {},
+        formData: said,
         header: { Accept: "application/json", ...credentials(pass) },
         timeout: REQUEST_MS,
         success: ({ data }) => own() && this.ended(id, refusal(data), stored(data)),
@@ -378,7 +464,7 @@ Component({
       const { left, known, t } = this.data;
       // The same file twice takes one place.
       if (file && !known.includes(file)) this.setData({ left: Math.max(0, left - 1), known: known.concat(file) });
-      this.change(id, { state: "stored", percent: 100, note: t.stored });
+      this.change(id, { state: "stored", percent: 100, note: t.stored, file: file || "" });
     },
 
     /** Tries a file that failed once more. */

@@ -4,11 +4,12 @@
 use std::process::Command;
 use std::time::Duration;
 
-use chatlift_shared::api::Link;
+use chatlift_shared::api::{Link, LinkState};
 use chatlift_shared::digest::Sha256;
+use chatlift_shared::webhook::EventKind;
 use chatlift_tests::edge::{ANY_FILE, DOCUMENTS, PAGES};
 use chatlift_tests::fixtures::{self, Random, elf, pdf};
-use chatlift_tests::scratch::Folder;
+use chatlift_tests::scratch::{Folder, wait_for};
 use chatlift_tests::stage::shared;
 use serde_json::Value;
 
@@ -70,6 +71,35 @@ fn a_note_that_is_written_in_the_mini_program_comes_with_the_file() {
         .map(|f| f.note)
         .collect();
     assert_eq!(notes, [Some("屋顶\n漏雨".to_owned())]);
+}
+
+#[test]
+fn pages_that_the_mini_program_turns_and_puts_into_order_are_joined_so() {
+    let stage = shared();
+    let app = stage.edge.app();
+    let link = app.link(PAGES);
+    let shown = mini_program(&link, "one.pdf,two.pdf,three.pdf", &pdf());
+    let message = shown["message"].as_str().unwrap_or_default();
+    assert!(message.contains("海港保险"), "{shown}");
+    let completed = app.get_link(link.id);
+    assert_eq!(completed.state, LinkState::Completed);
+    let files: Vec<_> = completed
+        .files
+        .iter()
+        .map(|file| (file.id, &*file.name, file.rotate))
+        .collect();
+    let found = |name| files.iter().find(|(_, known, _)| *known == name);
+    let [one, two, three] =
+        ["one.pdf", "two.pdf", "three.pdf"].map(|name| found(name).expect(name));
+    assert_eq!([one.2, two.2, three.2], [0, 0, 90], "{files:?}");
+    let told = wait_for("link.completed", WITHIN, || {
+        let mut about = stage.receiver.about(link.id).into_iter();
+        about.find_map(|told| match told.event.kind {
+            EventKind::LinkCompleted(ended) => Some(ended),
+            _ => None,
+        })
+    });
+    assert_eq!(told.order, [one.0, three.0, two.0]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use chatlift_shared::api::{File, FormResult, PageFile, Upload};
+use chatlift_shared::api::{File, FormResult, LinkState, PageFile, Upload};
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::NOTE_MAX;
 use chatlift_shared::{FileId, ProblemCode};
@@ -122,6 +122,47 @@ fn a_form_says_it_before_its_files() {
     let result: FormResult = form(&page, "Roof", "Roof").ok(200);
     let file = result.files[0].file.as_ref().expect("a file").id;
     assert_eq!(kept(&app, file).note, None);
+}
+
+#[test]
+fn a_form_turns_the_pages_of_its_files_and_leaves_the_link_open_where_it_says_that_more_follow() {
+    let app = shared().edge.app();
+    let send = |page: &Page, fields: &[(&str, &str)]| {
+        let field = |(name, value): &(&str, &str)| {
+            format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+        };
+        let fields: String = fields.iter().map(field).collect();
+        let file =
+            "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"page.pdf\"\r\n\r\n";
+        let body = [fields.as_bytes(), file.as_bytes(), &pdf(), b"\r\n--x--\r\n"].concat();
+        let headers = [
+            ("content-type", "multipart/form-data; boundary=x"),
+            ("accept", "application/json"),
+        ];
+        page.call("POST", "", &headers, Some(&body))
+    };
+    let id = |answer: Answer| {
+        let result: FormResult = answer.ok(200);
+        result.files[0].file.as_ref().expect("a file").id
+    };
+    let link = app.link(PAGES);
+    let page = app.page(&link);
+    let turned = id(send(&page, &[("rotate", "270"), ("more", "1")]));
+    assert_eq!(kept(&app, turned).rotate, 270);
+    assert_eq!(app.get_link(link.id).state, LinkState::Active);
+    let last = id(send(&page, &[]));
+    assert_eq!(kept(&app, last).rotate, 0);
+    assert_eq!(app.get_link(link.id).state, LinkState::Completed);
+
+    let page = app.page(&app.link(PAGES));
+    let result: FormResult =
+        send(&page, &[("rotate", "45")]).ok(ProblemCode::InvalidRequest.status());
+    let problem = result.problem.expect("a problem");
+    assert_eq!(problem.field.as_deref(), Some("rotate"));
+    // Where nothing is joined, a field of that name is one of a chat platform's.
+    let page = app.page(&app.link(DOCUMENTS));
+    let file = id(send(&page, &[("rotate", "45")]));
+    assert_eq!(kept(&app, file).rotate, 0);
 }
 
 /// Metadata of a tus upload that says these of its file.
