@@ -31,7 +31,8 @@ function keep() {
   for (const file of Array.from(input.files)) {
     if (early.indexOf(file) < 0) early.push(file);
   }
-  if (note) note.textContent = early.map((file) => file.name).join(", ");
+  // A line may end before the ending of a name.
+  if (note) note.textContent = early.map((file) => file.name.replace(/\.[^.]*$/, "\u200b$&")).join(", ");
   try {
     const all = new DataTransfer();
     for (const file of early) all.items.add(file);

@@ -100,7 +100,8 @@ pub(crate) fn problem(code: &str) -> String {
     find(&["problem.", code].concat()).unwrap_or_else(|| t("problem.internal"))
 }
 
-/// A moment (RFC 3339) in the reader's language and time zone.
+/// A moment (RFC 3339) in the reader's language and time zone, in the digits of all other numbers: the browser's may be
+/// those that Arabic has of its own.
 pub(crate) fn moment(rfc3339: &str) -> String {
     let options = Object::new();
     for (name, value) in [
@@ -113,6 +114,6 @@ pub(crate) fn moment(rfc3339: &str) -> String {
         let _ = Reflect::set(&options, &name.into(), &value.into());
     }
     js_sys::Date::new(&rfc3339.into())
-        .to_locale_string(&lang(), &options)
+        .to_locale_string(&[&*lang(), "-u-nu-latn"].concat(), &options)
         .into()
 }

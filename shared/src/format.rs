@@ -111,11 +111,11 @@ pub fn number(digits: &str) -> Option<u32> {
 /// Cuts a name in two, so that the view can shorten its middle: the end keeps the extension and
 /// the few characters before it, which tell one file of a series from the next. A name with
 /// letters that run from right to left stays whole: they join, and a cut would part them. So does one
-/// that is hardly longer than its end, which would leave a letter or two of the beginning.
+/// that is hardly longer than its end, of whose beginning little would be left.
 #[must_use]
 pub fn halves(name: &str) -> (&str, &str) {
     const TAIL: usize = 10;
-    const HEAD_MIN: usize = 4;
+    const HEAD_MIN: usize = 8;
     // Hebrew, Arabic and their neighbours.
     if name.chars().count() < HEAD_MIN + TAIL
         || name.chars().any(|c| ('\u{590}'..='\u{8ff}').contains(&c))
@@ -128,6 +128,14 @@ pub fn halves(name: &str) -> (&str, &str) {
         .nth(TAIL - 1)
         .map_or(0, |(at, _)| at);
     name.split_at_checked(at).unwrap_or((name, ""))
+}
+
+/// Cuts a name before its last dot: where a line may end, so that the ending stays in one.
+#[must_use]
+pub fn before_ending(name: &str) -> (&str, &str) {
+    let at = name.bytes().rposition(|byte| byte == b'.');
+    name.split_at_checked(at.unwrap_or(name.len()))
+        .unwrap_or((name, ""))
 }
 
 #[cfg(test)]
@@ -169,10 +177,25 @@ mod tests {
 
     #[test]
     fn a_name_is_cut_before_its_end_and_one_from_right_to_left_is_not() {
-        assert_eq!(halves("invoice-0001.pdf"), ("invoic", "e-0001.pdf"));
+        assert_eq!(
+            halves("invoice-2026-0001.pdf"),
+            ("invoice-202", "6-0001.pdf")
+        );
         assert_eq!(halves("a.pdf"), ("a.pdf", ""));
-        assert_eq!(halves("program-1.exe"), ("program-1.exe", ""));
+        assert_eq!(halves("protected-1.docx"), ("protected-1.docx", ""));
         assert_eq!(halves("فاتورة رقم ١٢٣.pdf"), ("فاتورة رقم ١٢٣.pdf", ""));
+    }
+
+    #[test]
+    fn a_line_may_end_before_a_names_ending() {
+        for (name, stem, ending) in [
+            ("uploaded.pdf", "uploaded", ".pdf"),
+            ("backup.tar.gz", "backup.tar", ".gz"),
+            ("README", "README", ""),
+            ("合同.docx", "合同", ".docx"),
+        ] {
+            assert_eq!(before_ending(name), (stem, ending));
+        }
     }
 
     proptest! {
@@ -196,7 +219,9 @@ mod tests {
         #[test]
         fn halves_are_the_whole(name in ".*") {
             let (head, tail) = halves(&name);
-            prop_assert_eq!([head, tail].concat(), name);
+            prop_assert_eq!([head, tail].concat(), name.clone());
+            let (stem, ending) = before_ending(&name);
+            prop_assert_eq!([stem, ending].concat(), name);
         }
 
         #[test]

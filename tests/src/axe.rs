@@ -30,9 +30,10 @@ pub fn prepare(phone: &Browser) {
     session.devtools("Page.addScriptToEvaluateOnNewDocument", &script);
 }
 
-/// Shows the page as to a person who has this theme (`light`, `dark`), and wants no motion.
+/// Shows the page as to a person who has this theme (`light`, `dark`), and wants no motion. Chromium 64 and 78 know
+/// neither wish.
 pub fn theme(phone: &Browser, theme: &str) {
-    let features = json!({ "features": [
+    let features = json!({ "media": "", "features": [
         { "name": "prefers-color-scheme", "value": theme },
         { "name": "prefers-reduced-motion", "value": "reduce" },
     ] });
@@ -113,21 +114,32 @@ pub fn lost_at_twice_the_size(phone: &Browser) -> Vec<String> {
             if (bounds && (left < inside.left - 1 || right > inside.right + 1)) { told('out of its box', e); break; }
           }
         }
-        // Words in two lines. Chinese and Japanese break anywhere; names, addresses and numbers are no words; engines
-        // without min() have no size of text that follows the screen.
-        const whole = CSS.supports('width', 'min(1px, 1px)') ? document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT) : null;
-        while (whole && whole.nextNode()) {
+        // What of a text matches and stands in two lines.
+        const broken = (node, pattern) => {
+          const out = [];
+          for (let found; (found = pattern.exec(node.data));) {
+            const letters = document.createRange();
+            letters.setStart(node, found.index);
+            letters.setEnd(node, found.index + found[0].length);
+            const lines = Array.from(letters.getClientRects(), (line) => Math.round(line.bottom));
+            if (new Set(lines).size > 1) out.push(found[0]);
+          }
+          return out;
+        };
+        // Words in two lines. Chinese and Japanese break anywhere; names, addresses and numbers are no words.
+        const whole = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+        while (whole.nextNode()) {
           const node = whole.currentNode;
           const e = node.parentElement;
           if (!drawn(e) || e.closest('.name, dt, dd, .waits, .early, [data-testid=receipt-number], script, style')) continue;
-          for (const word of node.data.matchAll(/[^\\s\\u3000-\\uffef-]+/g)) {
-            // A path is an address too.
-            if (word[0].includes('/')) continue;
-            const letters = document.createRange();
-            letters.setStart(node, word.index);
-            letters.setEnd(node, word.index + word[0].length);
-            const lines = [...letters.getClientRects()].map((line) => Math.round(line.bottom));
-            if (new Set(lines).size > 1) told(`the word ${word[0]} is broken`, e);
+          // A path is an address too.
+          for (const word of broken(node, /[^\\s\\u3000-\\uffef-]+/g)) if (!word.includes('/')) told(`the word ${word} is broken`, e);
+        }
+        // A name's ending in two lines, as in 'uploaded.p' and 'df'.
+        for (const e of document.querySelectorAll('.name, dt, .waits bdi, .early, li.yes bdi, li.no bdi')) {
+          const texts = document.createTreeWalker(e, NodeFilter.SHOW_TEXT);
+          while (drawn(e) && texts.nextNode()) {
+            for (const ending of broken(texts.currentNode, /\\.[a-z0-9]{1,4}(?=$|,)/gi)) told(`the ending ${ending} is broken`, e);
           }
         }
         // 'Uploading 4' with '2%' close to it reads as 42%.

@@ -116,6 +116,13 @@ impl Devtools {
             }
             (Some("actions"), ..) => tab.press(&body["actions"][0]["actions"][0]["value"]),
             (Some("goog"), ..) => tab.call(&text("cmd"), body["params"].clone()),
+            (Some("chromium"), ..) => {
+                let asked = &body["network_conditions"];
+                let conditions = json!({ "offline": asked["offline"], "latency": asked["latency"],
+                    "downloadThroughput": asked["download_throughput"],
+                    "uploadThroughput": asked["upload_throughput"] });
+                tab.call("Network.emulateNetworkConditions", conditions)
+            }
             (Some("se"), ..) => Ok(Value::Array(tab.console.clone())),
             (Some("screenshot"), ..) => {
                 let shot = tab.call("Page.captureScreenshot", json!({ "format": "png" }))?;

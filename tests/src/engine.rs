@@ -97,6 +97,14 @@ impl Default for Setting {
 }
 
 impl Engine {
+    /// The Chromiums, each by what it is called on a command line.
+    pub const CHROMIUMS: [(&str, Self); 4] = [
+        ("chromium", Self::Chromium),
+        ("chromium-64", Self::Chromium64),
+        ("chromium-78", Self::Chromium78),
+        ("chromium-86", Self::Chromium86),
+    ];
+
     /// The old Chromium that it is.
     #[must_use]
     pub fn old(self) -> Option<&'static OldChromium> {

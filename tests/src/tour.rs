@@ -1,5 +1,5 @@
-//! A tour through every state of the upload page, in one language, in Chromium: what accessibility
-//! checks and screenshots have in common.
+//! A tour through every state of the upload page, in one language, in a Chromium of any age: what
+//! accessibility checks and screenshots have in common.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -45,9 +45,10 @@ pub const STATES: [&str; 23] = [
     "again",
 ];
 
-/// The browser of WeChat on an Android phone.
+/// The browser of WeChat on an Android phone; `ENGINE` is the version of its engine, by which the edge knows what the
+/// engine takes.
 const WECHAT: &str = "Mozilla/5.0 (Linux; Android 13; SM-A536B Build/TP1A.220624.014; wv) \
-    AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/116.0.0.0 Mobile Safari/537.36 \
+    AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/ENGINE Mobile Safari/537.36 \
     XWEB/1160065 MMWEBSDK/20230805 MMWEBID/1234 MicroMessenger/8.0.42.2460(0x28002A35) \
     WeChat/arm64 Weixin NetType/4G Language/zh_CN ABI/arm64";
 
@@ -145,9 +146,11 @@ impl Tour<'_> {
         let usual = session.script("return navigator.userAgent", &json!([]));
         let agent = |agent: &str| {
             let agent = json!({ "userAgent": agent });
-            session.devtools("Emulation.setUserAgentOverride", &agent);
+            session.devtools("Network.setUserAgentOverride", &agent);
         };
-        agent(WECHAT);
+        let engine = usual.as_str().and_then(|agent| agent.split_once("Chrome/"));
+        let engine = engine.and_then(|(_, rest)| rest.split(' ').next());
+        agent(&WECHAT.replace("ENGINE", engine.expect("a Chromium")));
         self.open(&good.url);
         self.phone
             .click(&format!("{} summary", mark("in-app-help")));
@@ -170,6 +173,10 @@ impl Tour<'_> {
             - document.querySelector('#pick').getBoundingClientRect().bottom";
         let gap = session.script(gap, &json!([]));
         assert_eq!(gap.as_f64(), Some(0.0), "the input stands outside its card");
+        let said = "const said = document.querySelector('.choose');
+            return said.getClientRects().length && said.textContent.trim() !== ''";
+        let said = session.script(said, &json!([]));
+        assert_eq!(said, json!(true), "what the input is for");
         look("form");
         let good = self.write("invoice.pdf", &pdf());
         let bad = self.write("program.pdf", &elf());

@@ -65,13 +65,12 @@ pub fn bench(args: &[OsString]) -> Result<(), Error> {
         .try_for_each(|(_, measure)| measure(rest))
 }
 
-/// Builds, and draws every state of the page into target/screenshots.
+/// Builds, and draws every state of the page into target/screenshots, as the arguments say.
 ///
 /// # Errors
 /// When a build fails, or the page does not come into a state.
-pub fn screenshots() -> Result<(), Error> {
-    page_and_worker()?;
-    run(&mut build_one(Target::Example("screenshots"))?)
+pub fn screenshots(args: &[OsString]) -> Result<(), Error> {
+    measure(page_and_worker, "screenshots", args)
 }
 
 /// Page and worker as they are shipped, and a browser.

@@ -41,7 +41,8 @@ cargo xtask <command>
                  measure the page in Chromium on slow networks, the native edge beside other servers, and how
                  many tokens are checked in a second; `bench network --help` says more
   instructions   count what rules and handlers of the edge cost, and fail where that is more than they may
-  screenshots    draw every state of the page into target/screenshots, with an index.html
+  screenshots [--engine chromium-64|chromium-78|chromium-86] [--lang en]...
+                 draw every state of the page into target/screenshots, with an index.html
   page --serve   serve a live-reloading page to a frontend developer, against the running edge
   deploy [--dry-run] [--env production|staging]
                  build, weigh, measure the start, and hand the edge to Cloudflare; a dry run needs
@@ -175,8 +176,8 @@ fn command() -> Result<(), Error> {
             bench::bench(&rest)
         }
         "screenshots" => {
-            end(&mut args)?;
-            bench::screenshots()
+            let rest: Vec<_> = args.raw_args().map_err(usage)?.collect();
+            bench::screenshots(&rest)
         }
         "setup" => {
             end(&mut args)?;

@@ -68,7 +68,7 @@ pub fn fill(
 }
 
 /// What the page says before any program has arrived, and without one.
-fn shell(data: &PageData) -> [(&'static str, String); 9] {
+fn shell(data: &PageData) -> [(&'static str, String); 10] {
     let texts = Texts {
         lang: &data.lang,
         messages: &data.messages,
@@ -86,10 +86,11 @@ fn shell(data: &PageData) -> [(&'static str, String); 9] {
     let note = asked.map_or_else(empty, |link| {
         texts.get("note.label", &[("app", &link.app_name)])
     });
-    let (title, hint, rules, button, wait, send) = match (&data.problem, &data.link) {
+    let (title, hint, choose, rules, button, wait, send) = match (&data.problem, &data.link) {
         (None, Some(link)) => (
             link.title.clone(),
             link.hint.clone(),
+            text("form.choose"),
             texts.rules(link),
             text("pick.button"),
             text("form.wait"),
@@ -102,8 +103,17 @@ fn shell(data: &PageData) -> [(&'static str, String); 9] {
             empty(),
             empty(),
             empty(),
+            empty(),
         ),
-        (None, None) => (empty(), empty(), empty(), empty(), empty(), empty()),
+        (None, None) => (
+            empty(),
+            empty(),
+            empty(),
+            empty(),
+            empty(),
+            empty(),
+            empty(),
+        ),
     };
     [
         ("<!--chatlift:initial-->", initial),
@@ -111,6 +121,7 @@ fn shell(data: &PageData) -> [(&'static str, String); 9] {
         ("<!--chatlift:title-->", title),
         ("<!--chatlift:hint-->", hint),
         ("<!--chatlift:note-->", note),
+        ("<!--chatlift:choose-->", choose),
         ("<!--chatlift:rules-->", rules),
         ("<!--chatlift:button-->", button),
         ("<!--chatlift:wait-->", wait),

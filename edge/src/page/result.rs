@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use chatlift_shared::Timestamp;
 use chatlift_shared::api::{FormFile, FormResult};
+use chatlift_shared::format::before_ending;
 use chatlift_shared::id::receipt_number;
 
 use super::html::escape;
@@ -17,7 +18,7 @@ const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;margin:0 auto;paddi
     ul{padding:0;list-style:none}li{padding:12px 16px;margin:8px 0;border-radius:12px;\
     background:#fff;border:solid;border-width:0 0 0 4px}\
     [dir=rtl] li{border-width:0 4px 0 0}li.no{border-color:#c62828}li.yes{border-color:#1b873f}\
-    p{margin:8px 0}\
+    p{margin:8px 0}time{white-space:nowrap}\
     a{display:inline-flex;align-items:center;min-height:44px;color:#2455ea}\
     @media(prefers-color-scheme:dark){body{color:#f2f3f5;background:#101216}\
     li{background:#1a1d23}a{color:#8fb0ff}}";
@@ -50,8 +51,12 @@ pub fn html(
                 .to_string()
                 .get(..16)
                 .map(|minute| minute.replace('T', " ") + " UTC");
-            let values = [("number", number), ("date", &*date.unwrap_or_default())];
+            let date = date.unwrap_or_default();
+            let values = [("number", number), ("date", &*date)];
             let receipt = escape(&texts.get("success.receipt", &values));
+            // No line ends within the day.
+            let day = date.split(' ').next().unwrap_or_default();
+            let receipt = receipt.replace(day, &format!("<time>{day}</time>"));
             let next = escape(&texts.get("success.next", &[("app", app)]));
             format!("<p data-testid=receipt-number>{receipt}</p><p>{next}</p>")
         }
@@ -70,7 +75,8 @@ pub fn html(
 }
 
 fn item(texts: &Texts<'_>, file: &FormFile) -> String {
-    let name = escape(&file.name);
+    let (stem, ending) = before_ending(&file.name);
+    let name = [escape(stem), escape(ending)].join("<wbr>");
     let (class, state) = match (&file.file, &file.problem) {
         (Some(_), _) => ("yes", escape(&texts.get("state.stored", &[]))),
         (None, Some(problem)) => ("no", escape(&texts.problem(problem))),
@@ -138,7 +144,7 @@ mod tests {
         assert!(page.contains("<h1>1 file was not uploaded</h1>"), "{page}");
         // The number by which all of the link is found, and when.
         assert!(
-            page.contains(">Receipt AQEBAQEBAQEBAQEB, 2026-11-29 10:00 UTC</p>"),
+            page.contains(">Receipt AQEBAQEBAQEBAQEB, <time>2026-11-29</time> 10:00 UTC</p>"),
             "{page}"
         );
     }

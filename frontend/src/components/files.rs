@@ -6,7 +6,7 @@ use chatlift_shared::api::ReceiptStatus;
 use leptos::prelude::*;
 
 use super::icons::TICK;
-use super::rows::{Glyph, Name};
+use super::rows::{Glyph, Name, breakable};
 use super::when::When;
 use crate::i18n::{find, t, tf};
 use crate::page::{Page, Phase, TakeBack, answer_take_back, ask_take_back, can_be_taken_back};
@@ -47,8 +47,8 @@ pub(super) fn Files() -> impl IntoView {
 #[component]
 fn Address(file: StoredFile) -> impl IntoView {
     view! {
-        <dt dir="auto">{file.name}</dt>
-        <dd data-testid="address">{file.address}</dd>
+        <dt dir="auto">{breakable(&file.name)}</dt>
+        <dd dir="ltr" data-testid="address">{file.address}</dd>
     }
 }
 

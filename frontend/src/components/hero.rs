@@ -31,7 +31,7 @@ fn Success() -> impl IntoView {
     let now = dom::iso_now();
     // Drawn as one, in place: files and what became of them change once in a while only.
     move || {
-        let (count, rejected, number, left) = held.with(|held| {
+        let (count, rejected, received, number, left) = held.with(|held| {
             let files = &held.files;
             let number = files.first().and_then(|file| receipt_number(&file.id));
             // What has arrived and cannot be used is no success.
@@ -39,6 +39,7 @@ fn Success() -> impl IntoView {
             (
                 files.len(),
                 rejected,
+                files.iter().all(|file| file.receipt.is_some()),
                 number.unwrap_or_default().to_owned(),
                 held.left as usize,
             )
@@ -55,7 +56,11 @@ fn Success() -> impl IntoView {
                 "badge good",
                 BIG_TICK,
                 tn("success.title", count, &[]),
-                "success.next",
+                if received {
+                    "success.received"
+                } else {
+                    "success.next"
+                },
             )
         };
         let more = (left > 0).then(|| tn("success.more", left, &[("date", &until)]));

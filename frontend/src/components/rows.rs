@@ -89,14 +89,26 @@ pub(super) fn Glyph(name: String) -> impl IntoView {
 #[component]
 pub(super) fn Name(name: String) -> impl IntoView {
     let (head, tail) = format::halves(&name);
-    let (head, tail) = (head.to_owned(), tail.to_owned());
-    let tail = (!tail.is_empty()).then(|| view! { <bdi>{tail}</bdi> }.into_any());
+    let (head, last) = if tail.is_empty() {
+        (None, head)
+    } else {
+        (Some(head.to_owned()), tail)
+    };
+    let last = breakable(last);
+    let head = head.map(|head| view! { <bdi>{head}</bdi> }.into_any());
     // The halves stand from left to right, since only a name that runs so is cut.
     view! {
         <p class="name" title=name>
-            <span dir="ltr"><bdi>{head}</bdi>{tail}</span>
+            <span dir="ltr">{head}<bdi>{last}</bdi></span>
         </p>
     }
+}
+
+/// A name whose line ends before its ending, where it does not fit into one.
+pub(super) fn breakable(name: &str) -> AnyView {
+    let (stem, ending) = format::before_ending(name);
+    let (stem, ending) = (stem.to_owned(), ending.to_owned());
+    view! { {stem}<wbr/>{ending} }.into_any()
 }
 
 /// One file. Its two buttons stay what they are in every state, so that one that has the focus, or a

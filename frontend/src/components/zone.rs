@@ -6,6 +6,7 @@ use leptos::prelude::*;
 
 use super::frame::show_note;
 use super::icons::PLUS;
+use super::rows::breakable;
 use super::when::When;
 use crate::engine::{self, Waiting};
 use crate::i18n::{find, t, tf, tn};
@@ -78,7 +79,7 @@ pub(super) fn Zone() -> impl IntoView {
 #[component]
 fn Waits(waiting: Vec<Waiting>) -> impl IntoView {
     let files = waiting.into_iter().map(|waiting| {
-        let name = waiting.name.clone();
+        let name = breakable(&waiting.name);
         let far = [format::DOT, &*waiting.percent, "%"].concat();
         view! { <li data-testid="waiting" data-name=waiting.name><bdi>{name}</bdi>{far}</li> }
             .into_any()

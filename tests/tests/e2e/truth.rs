@@ -215,6 +215,21 @@ fn what_was_left_out_of_a_delivered_archive_is_named(engine: Engine) {
     phone.sees(".marks .on", 3);
 }
 
+#[test]
+fn an_app_that_has_the_files_is_not_said_to_be_notified_some_time() {
+    let app = shared().edge.app();
+    let link = app.link(DOCUMENTS);
+    let phone = Browser::english();
+    send(&phone, &link);
+    let promised = "will be notified";
+    assert!(phone.read(&mark("success")).contains(promised));
+    say(&app, &link, &json!({ "status": "received" }));
+    phone.sees_within(&file_receipt("received"), 1, WITHIN);
+    let said = phone.read(&mark("success"));
+    assert!(!said.contains(promised), "{said}");
+    assert!(said.contains("has received what you sent"), "{said}");
+}
+
 engines!(chromium: Chromium, firefox: Firefox, webkit: WebKit => {
     a_person_gets_a_receipt_number_and_a_rejected_file_has_not_arrived_well,
     what_was_left_out_of_a_delivered_archive_is_named,

@@ -81,7 +81,10 @@ fn a_browser_gets_a_page_that_says_what_became_of_each() {
         Some("text/html; charset=utf-8")
     );
     let html = answer.text();
-    assert!(html.contains("a.pdf") && !html.contains("<b>"), "{html}");
+    assert!(
+        html.contains("a<wbr>.pdf") && !html.contains("<b>"),
+        "{html}"
+    );
     assert!(!html.contains("problem."), "a sentence is missing: {html}");
 }
 
