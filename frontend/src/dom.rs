@@ -95,10 +95,14 @@ pub(crate) fn after(ms: f64, then: impl FnOnce() + 'static) {
     set_timeout(then.unchecked_ref(), ms);
 }
 
+/// Resolves with nothing in `ms` milliseconds.
+pub(crate) fn timer(ms: f64) -> Promise {
+    Promise::new(&mut |resolve: Function, _| set_timeout(&resolve, ms))
+}
+
 /// Waits for `ms` milliseconds.
 pub(crate) async fn sleep(ms: f64) {
-    let promise = Promise::new(&mut |resolve: Function, _| set_timeout(&resolve, ms));
-    let _ = wasm_bindgen_futures::JsFuture::from(promise).await;
+    let _ = wasm_bindgen_futures::JsFuture::from(timer(ms)).await;
 }
 
 fn set_timeout(then: &Function, ms: f64) {

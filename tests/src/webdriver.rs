@@ -30,7 +30,7 @@ pub struct Session {
     driver: Driver,
     id: String,
     // Killed before the folder goes.
-    _groups: Vec<Group>,
+    groups: Vec<Group>,
     folder: Folder,
 }
 
@@ -79,7 +79,7 @@ impl Session {
             engine,
             driver,
             id: String::new(),
-            _groups: groups,
+            groups,
             folder,
         };
         let capabilities = json!({ "capabilities": { "alwaysMatch": wanted } });
@@ -100,6 +100,17 @@ impl Session {
     #[must_use]
     pub fn engine(&self) -> Engine {
         self.engine
+    }
+
+    /// Processor time that the browser's processes have used whose command line `is` takes.
+    #[must_use]
+    pub fn cpu(&self, is: impl Fn(&str) -> bool) -> Duration {
+        let browser =
+            |line: &str| line.contains("--user-data-dir") && !line.contains("chromedriver");
+        let groups = self.groups.iter();
+        groups
+            .map(|group| group.cpu(|line| browser(line) && is(line)))
+            .sum()
     }
 
     /// Gives the window another size, in CSS pixels.

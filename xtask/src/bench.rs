@@ -10,13 +10,16 @@ use crate::run::{Target, build_one, cargo, optimised, run};
 use crate::{Error, page, tools, worker};
 
 /// What can be measured, and how.
-const SUBJECTS: [(&str, Measure); 5] = [
+const SUBJECTS: [(&str, Measure); 6] = [
     ("page", |rest| measure(page_and_worker, "bench_page", rest)),
     ("network", |rest| {
         measure(page_and_worker, "bench_network", rest)
     }),
     ("again", |rest| {
         measure(page_and_worker, "bench_again", rest)
+    }),
+    ("browser", |rest| {
+        measure(page_and_worker, "bench_browser", rest)
     }),
     ("native", |rest| measure(native, "bench_native", rest)),
     ("tokens", tokens),
@@ -54,7 +57,7 @@ pub fn bench(args: &[OsString]) -> Result<(), Error> {
             let known = known.ok_or_else(|| {
                 let name = name.to_string_lossy();
                 Error::Usage(format!(
-                    "`bench` knows page, network, again, native and tokens, not `{name}`"
+                    "`bench` knows page, network, again, browser, native and tokens, not `{name}`"
                 ))
             })?;
             (vec![known], rest)

@@ -327,7 +327,7 @@ async fn carry_out(key: Key, run: u32, job: Job) -> Result<Event, Failure> {
                 _ => file.size(),
             };
             let reader = Reader::new(file, || {});
-            let last = reader.bytes((end - 1.0).max(0.0), end).await;
+            let last = reader.read((end - 1.0).max(0.0), end).await;
             return Err(last.err().unwrap_or(Failure::Network));
         }
         answer => answer?,

@@ -21,8 +21,17 @@ const STALL_MS: f64 = 2_000.0;
 /// How often a read is looked at, in milliseconds.
 const CHECK_MS: f64 = 500.0;
 
-/// Bytes that are read at once: as many as a slow device gives within [`STALL_MS`], and few reads.
+/// Bytes that are read at once, however slow the device: as many as it gives within [`STALL_MS`].
 const SLICE: f64 = 1024.0 * 1024.0;
+
+/// Time that a longer read should take, in milliseconds.
+const AT_ONCE_MS: f64 = 1_000.0;
+
+thread_local! {
+    /// Bytes that are read at once: as many as the device gave last within [`AT_ONCE_MS`]. A part in one read
+    /// costs half of the processor's time that it costs in slices.
+    static AT_ONCE: Cell<f64> = const { Cell::new(SLICE) };
+}
 
 /// A read under way, and how long it may give nothing.
 pub(super) struct Reader {
@@ -67,35 +76,59 @@ impl Reader {
         }
     }
 
-    /// A stretch of the file, a slice at a time, so that a device that gives it slowly is not taken for one
-    /// that gives nothing.
+    /// A stretch of the file. Where the device is slow, a slice at a time, so that it is not taken for one that
+    /// gives nothing.
     pub(super) async fn read(&self, start: f64, end: f64) -> Result<Uint8Array, Failure> {
-        // Parts are far below 4 GiB.
-        let all = Uint8Array::new_with_length((end - start) as u32);
+        let mut all = None;
         let mut at = start;
-        while at < end {
-            let to = end.min(at + SLICE);
-            let bytes = self.bytes(at, to).await?;
+        loop {
+            let (to, begun) = (end.min(at + AT_ONCE.get()), dom::now());
+            let limit = (to - at > SLICE).then(|| dom::timer(STALL_MS));
+            let is_limited = limit.is_some();
+            let bytes = match self.bytes(at, to, limit).await {
+                Err(_) if is_limited => {
+                    AT_ONCE.set(SLICE);
+                    continue;
+                }
+                bytes => bytes?,
+            };
+            let pace = (to - at) / (dom::now() - begun).max(1.0);
+            AT_ONCE.set(SLICE.max(pace * AT_ONCE_MS));
+            if at == start && to == end {
+                return Ok(bytes);
+            }
+            // Parts are far below 4 GiB.
+            let all = all.get_or_insert_with(|| Uint8Array::new_with_length((end - start) as u32));
             all.set(&bytes, (at - start) as u32);
+            if to == end {
+                return Ok(all.clone());
+            }
             at = to;
         }
-        Ok(all)
     }
 
-    /// A stretch of the file, at once.
-    pub(super) async fn bytes(&self, start: f64, end: f64) -> Result<Uint8Array, Failure> {
+    /// A stretch of the file, at once, if it is there before `limit` resolves with nothing.
+    async fn bytes(
+        &self,
+        start: f64,
+        end: f64,
+        limit: Option<Promise>,
+    ) -> Result<Uint8Array, Failure> {
         let slice = self.file.slice_with_f64_and_f64(start, end);
         let slice = slice.map_err(|_| Failure::Unreadable)?;
-        let bytes = self.content(&slice).await;
+        let bytes = self.content(&slice, limit).await;
         // A file that shrank, or whose permission ran out, gives fewer bytes than it said.
         let whole = bytes.filter(|bytes| f64::from(bytes.length()) == end - start);
         whole.ok_or(Failure::Unreadable)
     }
 
-    async fn content(&self, blob: &web_sys::Blob) -> Option<Uint8Array> {
+    async fn content(&self, blob: &web_sys::Blob, limit: Option<Promise>) -> Option<Uint8Array> {
         // By way of a response: a blob's own `arrayBuffer` is missing in the older in-app browsers.
         let response = Response::new_with_opt_blob(Some(blob)).ok()?;
         let race = Array::of2(response.array_buffer().ok()?.as_ref(), &self.expired);
+        if let Some(limit) = limit {
+            race.push(&limit);
+        }
         self.moved.set(dom::now());
         let given = JsFuture::from(Promise::race(&race)).await.ok()?;
         self.moved.set(dom::now());
@@ -113,7 +146,7 @@ impl Drop for Reader {
 /// one, so it is read to its end. The file itself if there is nothing in it.
 pub(crate) async fn with_its_size(file: File) -> File {
     let reader = Reader::new(file, || {});
-    let bytes = reader.content(&reader.file).await;
+    let bytes = reader.content(&reader.file, None).await;
     let sized = bytes.filter(|bytes| bytes.length() > 0).and_then(|bytes| {
         let class: Function = Reflect::get(&js_sys::global(), &"File".into()).ok()?.into();
         let options = Object::new();

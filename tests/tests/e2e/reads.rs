@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use chatlift_shared::limits::MIB;
 use chatlift_tests::browser::{Browser, mark, row};
 use chatlift_tests::edge::ANY_FILE;
 use chatlift_tests::fixtures::{self, Random};
@@ -68,6 +69,51 @@ fn files_that_hang_stall_no_other_and_are_told() {
         .map(|f| app.sha256(f.id))
         .collect();
     assert_eq!(stored, good.map(|file| file.sha256()).into());
+}
+
+/// Of files whose name begins with `slow` no read of more than 1 MiB comes to its end.
+const SLOW: &str = r#"
+    const { slice } = Blob.prototype;
+    Blob.prototype.slice = function (...range) {
+      return Object.assign(slice.apply(this, range), { slow: this.name?.startsWith('slow') });
+    };
+    const { Response } = window;
+    window.reads = [];
+    window.Response = function (body, ...rest) {
+      window.reads.push(body?.size);
+      const large = body?.slow && body.size > 1024 * 1024;
+      return large ? { arrayBuffer: () => new Promise(() => {}) } : new Response(body, ...rest);
+    };"#;
+
+/// A part is read at once where the device was fast, and in slices where it turns out to be slow.
+#[test]
+fn a_device_that_becomes_slow_is_read_in_smaller_pieces() {
+    let stage = shared();
+    let app = stage.edge.app();
+    let link = app.link(ANY_FILE);
+    let phone = Browser::english();
+    let file = |n: u64| Random {
+        seed: 930 + n,
+        size: 9_000_000 + n,
+    };
+    let files = [file(0), file(1)];
+    let [fast, slow] = [0, 1].map(|n| {
+        let name = ["fast.bin", "slow.bin"][n];
+        files[n].write(phone.folder(), name)
+    });
+    phone.open(&link.url);
+    phone.sees(r#"html[data-state="program"]"#, 1);
+    let _ = phone.session().script(SLOW, &json!([]));
+    phone.pick(&[&fast, &slow]);
+    phone.sees(&row("ready"), 2);
+    phone.click(&mark("confirm"));
+    phone.sees_within(&mark("success"), 1, WITHIN);
+    let longest = "return Math.max(...window.reads)";
+    let longest = phone.session().script(longest, &json!([]));
+    assert!(longest.as_u64().is_some_and(|size| size > MIB), "{longest}");
+    let stored = app.get_link(link.id).files;
+    let stored: BTreeSet<_> = stored.into_iter().map(|f| app.sha256(f.id)).collect();
+    assert_eq!(stored, files.map(|file| file.sha256()).into());
 }
 
 /// Some providers of files on Android say 0 for a size that they do not know.
