@@ -50,6 +50,10 @@ mod switch {
         ReopenOfAnyAttempt,
         /// Withdraw for an attempt that another one took over from
         WithdrawOfAnyAttempt,
+        /// Store a file whose object comes late beside the same one of another tab
+        LateBesideTwin,
+        /// Store a file beside the same one that was stored while R2 made its object
+        StoredBesideTwin,
         /// Keep bytes whose checksum was wrong
         WrongChecksumKept,
         /// Keep bytes whose checksum nobody lived to check

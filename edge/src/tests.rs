@@ -16,6 +16,7 @@ mod manage;
 mod memory;
 mod model;
 mod parts;
+mod planted;
 mod serial;
 mod simulation;
 mod whole;

@@ -19,8 +19,8 @@ cargo xtask <command>
                  install what converts files, build all, start edge and backend, print the first
                  app's address and a ready link; --native runs the native edge in place of workerd
   test [--only unit|edge|native|programs|e2e]...
-                 formatting, lints, unit tests, tests in workerd, on the native edge, with the
-                 programs that the backend converts with, and in browsers
+                 formatting, lints, unit tests with 100,000 simulated journeys, tests in workerd, on the
+                 native edge, with the programs that the backend converts with, and in browsers
   conformance [openapi|webhooks|clients|tus]...
                  the edge against programs that others wrote, with all the time that they take
   clients        make the TypeScript and Python clients anew from the API document

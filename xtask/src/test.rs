@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::in_memory::InMemory;
 use crate::page::Page;
 use crate::root::{at, npm_bin};
-use crate::run::{self, Target, build_one, now, quiet, run, watched, workspace};
+use crate::run::{self, Target, build_one, now, optimised, quiet, run, watched, workspace};
 use crate::tools::WASM_TARGET;
 use crate::worker::Worker;
 use crate::{Error, deploy, imports, instructions, native, page, sizes, tools, worker};
@@ -16,7 +16,7 @@ use crate::{Error, deploy, imports, instructions, native, page, sizes, tools, wo
 /// A layer of tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layer {
-    /// Formatting, lints, native unit and property tests.
+    /// Formatting, lints, native unit and property tests, simulated journeys.
     Unit,
     /// Over HTTP against the edge in real workerd.
     Edge,
@@ -125,6 +125,8 @@ fn unit(tally: &mut Tally) -> Result<(), Error> {
     let mut documents = workspace("test");
     documents.arg("--doc");
     tally.tests("doc", documents)?;
+    let played = format!("{JOURNEYS} simulated journeys");
+    tally.step(&played, &played, || simulate(1, JOURNEYS))?;
     tally.step(
         "instructions of the edge's rules and handlers",
         "instructions",
@@ -279,40 +281,43 @@ pub fn samples() -> Result<(), Error> {
     run(&mut build_one(Target::Example("samples"))?)
 }
 
-/// Plants faults in the rules of a link, and prints how soon the model of it catches each, and by what.
+/// Plants each fault in the rules of a link, and prints what catches it: the table's row, and where it was caught.
 ///
 /// # Errors
 /// When one is not caught.
 pub fn plant() -> Result<(), Error> {
-    let mut tests = workspace("test");
-    tests
-        .args(["--lib", "planted", "--", "--show-output"])
-        .env("RUST_BACKTRACE", "0");
-    println!("| planted | caught by sequence | the model said |\n|---|---:|---|");
-    let said = quiet(&mut tests)?;
-    for row in said.lines().filter(|line| line.starts_with("| ")) {
-        println!("{row}");
-    }
+    println!("| planted | sequences | journeys | exploration |\n|---|---|---|---|");
+    let said = quiet(&mut ignored_test("tests::planted::plant_each"))?;
+    let ours = |line: &&str| line.starts_with("| ") || line.starts_with("  ");
+    said.lines()
+        .filter(ours)
+        .for_each(|line| println!("{line}"));
     Ok(())
 }
+
+/// How many journeys the test command plays.
+const JOURNEYS: u64 = 100_000;
 
 /// Plays journeys by seed, from `seed` on, `count` of them, and tells of one all that happens in it.
 ///
 /// # Errors
 /// When one breaks a promise.
 pub fn simulate(seed: u64, count: u64) -> Result<(), Error> {
-    let mut tests = workspace("test");
-    tests
-        .args([
-            "--lib",
-            "simulation::simulate",
-            "--",
-            "--ignored",
-            "--nocapture",
-        ])
+    let mut journeys = ignored_test("tests::simulation::simulate");
+    journeys
         .env("CHATLIFT_SEED", seed.to_string())
         .env("CHATLIFT_JOURNEYS", count.to_string());
-    run(&mut tests)
+    run(&mut journeys)
+}
+
+/// An optimised test of the edge that only a command runs. It is of the build that instructions are counted in.
+fn ignored_test(name: &str) -> Command {
+    let mut test = optimised("test");
+    test.args(["--package", "chatlift-edge", "--lib", name])
+        .args(["--", "--exact", "--ignored", "--nocapture"])
+        // What a test says, not the way there.
+        .env("RUST_BACKTRACE", "0");
+    test
 }
 
 /// How two backends are killed while they work.

@@ -7,15 +7,16 @@ mod books;
 mod bucket;
 pub(super) mod faults;
 pub(super) mod feed;
-mod planted;
 pub(super) mod ports;
 pub(super) mod rope;
 mod senders;
 mod steps;
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -25,6 +26,8 @@ use chatlift_shared::api::{CreateLink, LinkState as Status};
 use chatlift_shared::{FileId, LinkId, ProblemCode, Timestamp, UploadId};
 use futures_util::stream;
 use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
 use super::flow::Flow;
 use super::model::feed::Sending;
@@ -35,6 +38,7 @@ use crate::config::{Config, tests as config};
 use crate::link::command;
 use crate::link::state::{LinkState, UploadState};
 use crate::link::work::{STALLED_AFTER, WORKING_EVERY, due, next_alarm};
+use crate::planted::{Fault as Planted, plant};
 use crate::ports::{Failure, Feed as _, Links as _};
 use crate::service::Service;
 use crate::upload::receive::Held;
@@ -457,6 +461,28 @@ fn play(steps: &[Step]) -> Vec<Dialect> {
         model.check();
     }
     model.end()
+}
+
+/// The first sequence in which the books show a fault that is planted in the rules, and what they say; among as many as
+/// are played without one, and the same ones always.
+pub(super) fn broken_by(fault: Planted) -> Option<(u32, String)> {
+    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let mut runner = TestRunner::new_with_rng(ProptestConfig::default(), rng);
+    plant(Some(fault));
+    let found = (1..=SEQUENCES).find_map(|n| {
+        let steps = sequences().new_tree(&mut runner).expect("steps").current();
+        let panic = catch_unwind(AssertUnwindSafe(|| drop(play(&steps)))).err()?;
+        Some((n, said(panic)))
+    });
+    plant(None);
+    found
+}
+
+/// What a panic says.
+pub(super) fn said(panic: Box<dyn Any + Send>) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+    text.unwrap_or_default()
 }
 
 fn sequences() -> impl Strategy<Value = Vec<Step>> {

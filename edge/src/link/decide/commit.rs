@@ -126,7 +126,12 @@ impl Decide for Commit {
             .map(|multipart| part_digests(multipart, size, &parts));
         let only = parts.values().next().filter(|_| parts.len() == 1);
         let sha256 = sha256.or(only.map(|part| part.sha256));
+        let is_beside = match is_late {
+            true => planted!(LateBesideTwin),
+            false => planted!(StoredBesideTwin),
+        };
         if !names_no_digest
+            && !is_beside
             && let Some(known) = step.find_stored(&name, size, &extras, sha256, digests.as_ref())
         {
             step.end_as_twin(upload, known);
@@ -134,7 +139,9 @@ impl Decide for Commit {
         }
         if is_late {
             step.room_for(size)?;
-            if let Some(digests) = &digests {
+            if let Some(digests) = &digests
+                && !is_beside
+            {
                 step.no_attempt_of(upload, &name, digests, size)?;
             }
         }

@@ -446,4 +446,4 @@ fn object_cleanup(id: UploadId) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

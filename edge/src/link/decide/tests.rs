@@ -1,7 +1,7 @@
 //! The state machine: what each command makes of each state, and random sequences of commands
 //! against the invariants. Here is a link as they all use it, and its commands.
 
-mod explored;
+pub(crate) mod explored;
 mod files;
 mod large;
 mod links;

@@ -53,6 +53,8 @@ faults! {
     Silence,
     /// A request arrives long after its time
     Late,
+    /// A request is overtaken by one that was sent later
+    Overtaken,
     /// A request arrives twice
     Duplicate,
     /// A proxy answers for the edge
@@ -122,9 +124,16 @@ impl Faults {
             return false;
         }
         self.left.set(self.left.get() - 1);
-        self.struck.borrow_mut()[fault as usize] += 1;
-        self.news.borrow_mut().push(fault);
+        self.count(fault);
         true
+    }
+
+    /// Counts what has come of others.
+    pub(in crate::tests) fn count(&self, fault: Fault) {
+        if self.on.get() {
+            self.struck.borrow_mut()[fault as usize] += 1;
+            self.news.borrow_mut().push(fault);
+        }
     }
 
     /// Those that have struck since this was asked.

@@ -8,7 +8,7 @@
 //!
 //! Promises are checked after every step that changes the link, when all has come to rest, and when nothing is
 //! left of it ([`promises`]). `cargo xtask simulate --seed N` plays one with all that happens in it;
-//! a journey that breaks a promise is made smaller first ([`shrink`]).
+//! a journey that breaks a promise is made smaller first ([`shrink`]). `cargo xtask test` plays 100,000.
 
 mod backend;
 mod network;
@@ -37,11 +37,13 @@ use self::tasks::{Owner, Tasks};
 use crate::config::{Config, tests as config};
 use crate::link::command;
 use crate::link::work::{due, next_alarm, wake_at};
+use crate::planted::{Fault as Planted, plant};
 use crate::ports::Links as _;
 use crate::service::Service;
 use crate::tests::model::faults::Fault;
 use crate::tests::model::ports::{Machine, Port, pause};
 use crate::tests::model::rope::Rope;
+use crate::tests::model::said;
 
 const START: Timestamp = Timestamp::from_secs(1_795_000_000);
 
@@ -121,6 +123,8 @@ struct Journey {
     /// What ends the calls of a page's pick when it is dropped.
     calls_of: RefCell<CallsOf>,
     calls: Cell<u64>,
+    /// The latest request that has arrived at the edge.
+    arrived: Cell<u64>,
     /// Requests at the edge, and whether nobody waits for them any more.
     clients: RefCell<BTreeMap<usize, Rc<Cell<bool>>>>,
     /// Workers that died, or failed.
@@ -189,6 +193,7 @@ impl Journey {
             opened: Cell::new(0),
             calls_of: RefCell::default(),
             calls: Cell::new(0),
+            arrived: Cell::new(0),
             clients: RefCell::default(),
             died: RefCell::default(),
             backend: Backend::default(),
@@ -506,11 +511,6 @@ fn make_link(machine: &Rc<Machine>, config: &Config) -> (LinkId, String) {
 pub(super) fn play(plan: Plan, traces: bool) -> Outcome {
     let journey = Journey::new(plan, traces);
     let played = catch_unwind(AssertUnwindSafe(|| journey.play()));
-    let said = |panic: Box<dyn std::any::Any + Send>| {
-        let text = panic.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
-        text.unwrap_or_default()
-    };
     let outcome = Outcome {
         broken: played.err().map(said),
         struck: journey.machine.faults.struck(),
@@ -525,15 +525,18 @@ pub(super) fn play(plan: Plan, traces: bool) -> Outcome {
     outcome
 }
 
-/// How many journeys a test plays.
-fn journeys() -> u64 {
-    let asked = std::env::var("CHATLIFT_JOURNEYS").ok();
-    asked.and_then(|n| n.parse().ok()).unwrap_or(500)
+/// The first of so many journeys that breaks a promise by a fault planted in the rules, and what it says.
+pub(super) fn broken_by(fault: Planted, journeys: u64) -> Option<(u64, String)> {
+    plant(Some(fault));
+    let broken = |seed| Some((seed, play(Plan::of(seed), false).broken?));
+    let found = (1..=journeys).find_map(broken);
+    plant(None);
+    found
 }
 
 #[test]
 fn whatever_goes_wrong_on_a_journey_its_promises_are_kept() {
-    shrink::campaign(1, journeys());
+    shrink::campaign(1, shrink::ALL_STRIKE, 1);
 }
 
 #[test]
@@ -546,6 +549,20 @@ fn a_seed_is_one_journey_event_by_event() {
         }
         assert_eq!((one.steps, one.trace.len()), (two.steps, two.trace.len()));
     }
+}
+
+#[test]
+fn a_journey_that_breaks_a_promise_is_made_smaller_and_told_with_what_replays_it() {
+    let (seed, said) = broken_by(Planted::EventLost, shrink::ALL_STRIKE).expect("a broken promise");
+    plant(Some(Planted::EventLost));
+    let whole = play(Plan::of(seed), true);
+    let (plan, small) = shrink::smallest(Plan::of(seed));
+    plant(None);
+    let broken = small.broken.as_deref().map(shrink::promise);
+    assert_eq!((plan.seed, broken), (seed, Some(shrink::promise(&said))));
+    assert!(small.trace.len() < whole.trace.len(), "{plan:?}");
+    let told = shrink::told(plan, &small);
+    assert!(told.contains(&format!("cargo xtask simulate --seed {seed}\n")));
 }
 
 /// For `cargo xtask simulate`.

@@ -193,7 +193,7 @@ impl Journey {
                 self.sleep_ms(left as u64 + 1).await;
             }
         });
-        let transit = pin!(self.transit(ask, patience_ms, &moved, loaded));
+        let transit = pin!(self.transit(number, ask, patience_ms, &moved, loaded));
         let answer = match select(transit, stalled).await {
             Either::Left((answer, _)) => answer,
             Either::Right(_) => {
@@ -210,6 +210,7 @@ impl Journey {
 
     async fn transit(
         self: &Rc<Self>,
+        number: u64,
         ask: Ask,
         patience_ms: f64,
         moved: &Moved,
@@ -237,6 +238,11 @@ impl Journey {
         if self.strikes(Fault::Late, 40) {
             self.sleep_ms(machine.draw(60_000)).await;
         }
+        if number < self.arrived.get() {
+            machine.faults.count(Fault::Overtaken);
+            self.trace_faults();
+        }
+        self.arrived.set(number.max(self.arrived.get()));
         let (mut writer, body) = Flow::pipe();
         let answered = self.arrive(&ask, body);
         let length = ask.body.len();

@@ -1,60 +1,123 @@
 //! Many journeys, and one that broke a promise made as small as it still breaks it.
 
-use std::panic;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::{panic, thread};
 
 use super::{Outcome, Plan, play};
 use crate::tests::model::faults::Fault;
 
-/// Plays journeys by their seeds, prints how often each fault struck, and stops at the first that breaks a
-/// promise.
-pub(super) fn campaign(first: u64, count: u64) {
-    let (mut struck, mut failures) = (vec![0; Fault::ALL.len()], std::collections::BTreeMap::new());
-    let (mut delivered, mut requests, mut steps) = (0, 0, 0);
-    let hook = panic::take_hook();
-    panic::set_hook(Box::new(|_| {}));
-    let broken = (first..first + count).find(|seed| {
-        let outcome = play(Plan::of(*seed), false);
-        for (all, one) in struck.iter_mut().zip(&outcome.struck) {
+/// Fewest journeys in which every kind of fault has to strike.
+pub(super) const ALL_STRIKE: u64 = 500;
+
+/// What came of many journeys.
+#[derive(Default)]
+struct Sum {
+    struck: Vec<u64>,
+    failures: BTreeMap<String, u64>,
+    delivered: usize,
+    requests: u64,
+    steps: u64,
+}
+
+impl Sum {
+    fn of(outcome: Outcome) -> Self {
+        let mut failures = BTreeMap::new();
+        for failure in outcome.failures {
+            *failures.entry(failure).or_default() += 1;
+        }
+        Self {
+            struck: outcome.struck,
+            failures,
+            delivered: outcome.delivered,
+            requests: outcome.requests,
+            steps: outcome.steps,
+        }
+    }
+
+    fn add(mut self, other: Self) -> Self {
+        self.struck.resize(Fault::ALL.len(), 0);
+        for (all, one) in self.struck.iter_mut().zip(&other.struck) {
             *all += one;
         }
-        for failure in &outcome.failures {
-            *failures.entry(failure.clone()).or_insert(0_u64) += 1;
+        for (failure, times) in other.failures {
+            *self.failures.entry(failure).or_default() += times;
         }
-        delivered += outcome.delivered;
-        requests += outcome.requests;
-        steps += outcome.steps;
-        outcome.broken.is_some()
+        self.delivered += other.delivered;
+        self.requests += other.requests;
+        self.steps += other.steps;
+        self
+    }
+
+    fn print(&self, count: u64) {
+        println!(
+            "{count} journeys: {} files delivered, {} requests, {} steps",
+            self.delivered, self.requests, self.steps
+        );
+        println!("| fault | struck |\n|---|---:|");
+        for ((_, what), times) in Fault::ALL.iter().zip(&self.struck) {
+            println!("| {} | {times} |", what.trim());
+        }
+        println!("| files that pages gave up | times |\n|---|---:|");
+        for (failure, times) in &self.failures {
+            println!("| {failure} | {times} |");
+        }
+    }
+}
+
+/// Plays journeys by their seeds, in `threads`, prints how often each fault struck, and stops at the first that breaks
+/// a promise.
+pub(super) fn campaign(first: u64, count: u64, threads: u64) {
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| {}));
+    let broken = AtomicU64::new(u64::MAX);
+    let play_every = |begin: u64| {
+        let mut sum = Sum::default();
+        let seeds = (begin..first + count).step_by(usize::try_from(threads).expect("few"));
+        // A lower seed that breaks one is told of in any case, however many threads there are.
+        for seed in seeds.take_while(|seed| *seed < broken.load(Ordering::Relaxed)) {
+            let outcome = play(Plan::of(seed), false);
+            if outcome.broken.is_some() {
+                broken.fetch_min(seed, Ordering::Relaxed);
+            }
+            sum = sum.add(Sum::of(outcome));
+        }
+        sum
+    };
+    let sum = thread::scope(|scope| {
+        let begun: Vec<_> = (first..first + threads)
+            .map(|begin| scope.spawn(move || play_every(begin)))
+            .collect();
+        let ended = begun
+            .into_iter()
+            .map(|thread| thread.join().expect("a sum"));
+        ended.fold(Sum::default(), Sum::add)
     });
+    let broken = Some(broken.into_inner()).filter(|seed| *seed != u64::MAX);
     let smallest = broken.map(|seed| smallest(Plan::of(seed)));
     panic::set_hook(hook);
     if let Some((plan, outcome)) = smallest {
         panic!("{}", told(plan, &outcome));
     }
-    println!("{count} journeys: {delivered} files delivered, {requests} requests, {steps} steps");
-    println!("| fault | struck |\n|---|---:|");
-    for ((_, what), times) in Fault::ALL.iter().zip(&struck) {
-        println!("| {} | {times} |", what.trim());
-    }
-    println!("| files that pages gave up | times |\n|---|---:|");
-    for (failure, times) in &failures {
-        println!("| {failure} | {times} |");
-    }
-    if count >= 500 {
-        for ((_, what), times) in Fault::ALL.iter().zip(&struck) {
+    sum.print(count);
+    if count >= ALL_STRIKE {
+        for ((_, what), times) in Fault::ALL.iter().zip(&sum.struck) {
             assert!(*times > 0, "never struck: {what}");
         }
     }
 }
 
+/// What was broken, without the ids and numbers of the journey that broke it.
+pub(super) fn promise(said: &str) -> String {
+    let words = said.lines().next().unwrap_or_default().split(' ');
+    let common = words.filter(|word| !word.contains(|c: char| c == '_' || c.is_ascii_digit()));
+    common.collect::<Vec<_>>().join(" ")
+}
+
 /// The smallest plan that breaks the same promise, by fewer faults, kinds of faults, files and deeds.
-fn smallest(plan: Plan) -> (Plan, Outcome) {
+pub(super) fn smallest(plan: Plan) -> (Plan, Outcome) {
     let mut best = (plan, play(plan, true));
-    let promise = |outcome: &Outcome| {
-        outcome
-            .broken
-            .as_ref()
-            .map(|said| said.chars().take(24).collect::<String>())
-    };
+    let promise = |outcome: &Outcome| outcome.broken.as_deref().map(promise);
     let wanted = promise(&best.1);
     let all: u64 = best.1.struck.iter().sum();
     let mut tries: Vec<Box<dyn Fn(Plan) -> Plan>> = Vec::new();
@@ -93,7 +156,7 @@ fn smallest(plan: Plan) -> (Plan, Outcome) {
 }
 
 /// What a person reads of a journey that broke a promise.
-fn told(plan: Plan, outcome: &Outcome) -> String {
+pub(super) fn told(plan: Plan, outcome: &Outcome) -> String {
     let broken = outcome.broken.as_deref().unwrap_or("every promise is kept");
     format!(
         "{}\n\n{broken}\nreplay it: cargo xtask simulate --seed {}\nthe smallest journey that does so: {plan:?}",
@@ -111,7 +174,8 @@ pub(super) fn replay() {
     let seed = number("CHATLIFT_SEED", 1);
     let count = number("CHATLIFT_JOURNEYS", 1);
     if count > 1 {
-        return campaign(seed, count);
+        let cores = thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+        return campaign(seed, count, cores);
     }
     let hook = panic::take_hook();
     panic::set_hook(Box::new(|_| {}));

@@ -9,10 +9,11 @@ mod world;
 
 use std::collections::BTreeSet;
 
-use stateright::{Checker as _, Expectation, Model, Property};
+use stateright::{Checker as _, Expectation, HasDiscoveries, Model, Property};
 
 use self::world::{At, Deed, Fault, Tab, Webhook, World};
 use super::*;
+use crate::planted::Fault as Planted;
 
 /// A small case: who does what, and how much goes wrong.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +31,8 @@ struct Case {
     passes: u8,
     /// States that this case must come to, or it explores less than it says.
     reached: &'static [Reached],
+    /// The fault that is planted in the rules.
+    planted: Option<Planted>,
 }
 
 /// A state that must be reached, in words.
@@ -71,6 +74,7 @@ const CASES: &[Case] = &[
         faults: 1,
         passes: 1,
         reached: &[BOTH_TOLD, STORED_BY_THE_ALARM, TAKEN_OVER],
+        planted: None,
     },
     Case {
         name: "one tab sends a file in one request, another in parts",
@@ -81,6 +85,7 @@ const CASES: &[Case] = &[
         faults: 1,
         passes: 1,
         reached: &[BOTH_TOLD, STORED_BY_THE_ALARM, BESIDE_ITS_TWIN],
+        planted: None,
     },
     Case {
         name: "two tabs send a file each to a link of one",
@@ -91,6 +96,7 @@ const CASES: &[Case] = &[
         faults: 1,
         passes: 1,
         reached: &[ONE_REFUSED, STORED_BY_THE_ALARM],
+        planted: None,
     },
     Case {
         name: "its sender takes a file back",
@@ -101,6 +107,7 @@ const CASES: &[Case] = &[
         faults: 1,
         passes: 2,
         reached: &[ENDED_UNDER_WAY, TAKEN_OVER, TOLD_TWICE],
+        planted: None,
     },
     Case {
         name: "the app revokes the link",
@@ -111,6 +118,7 @@ const CASES: &[Case] = &[
         faults: 1,
         passes: 2,
         reached: &[ENDED_UNDER_WAY, STORED_BY_THE_ALARM, TOLD_TWICE],
+        planted: None,
     },
     Case {
         name: "the app erases the link",
@@ -121,6 +129,7 @@ const CASES: &[Case] = &[
         faults: 1,
         passes: 2,
         reached: &[ENDED_UNDER_WAY, FORGOTTEN, TOLD_TWICE],
+        planted: None,
     },
     Case {
         name: "the link's time is over",
@@ -131,6 +140,7 @@ const CASES: &[Case] = &[
         faults: 1,
         passes: 2,
         reached: &[STORED_BY_THE_ALARM, TOLD_TWICE],
+        planted: None,
     },
     Case {
         name: "the app deletes what it was told of",
@@ -141,6 +151,7 @@ const CASES: &[Case] = &[
         faults: 1,
         passes: 1,
         reached: &[TOLD_TWICE],
+        planted: None,
     },
 ];
 
@@ -345,4 +356,19 @@ fn in_every_order_of_a_small_case_the_promises_are_kept() {
         always.clone().count()
     );
     always.for_each(|property| println!("  {}", property.name));
+}
+
+/// The case in which a fault that is planted in the rules breaks a promise, and the promise.
+pub(crate) fn broken_by(planted: Planted) -> Option<(&'static str, &'static str)> {
+    CASES.iter().find_map(|case| {
+        let planted = Some(planted);
+        let case = Case { planted, ..*case };
+        let checker = case.checker().finish_when(HasDiscoveries::AnyFailures);
+        let checker = checker.spawn_bfs().join();
+        let broken = checker.discoveries().into_keys().find(|name| {
+            let property = checker.model().property(name);
+            property.expectation == Expectation::Always
+        })?;
+        Some((case.name, broken))
+    })
 }

@@ -16,6 +16,7 @@ pub(super) use self::tabs::{At, Fault, Tab};
 use super::super::*;
 use super::Case;
 use crate::link::state::upload_of;
+use crate::planted::{Fault as Planted, plant};
 
 const SIZE: u64 = MIB;
 
@@ -53,6 +54,8 @@ pub(super) struct World {
     done: bool,
     pub(super) faults: u8,
     pub(super) passes: u8,
+    /// The fault that is planted in the rules.
+    planted: Option<Planted>,
 }
 
 impl Hash for World {
@@ -106,11 +109,14 @@ impl World {
             done: false,
             faults: 0,
             passes: 0,
+            planted: case.planted,
         }
     }
 
     /// Runs a command as the link's object does, and stores what is decided.
     pub(super) fn run<C: Decide>(&mut self, command: C) -> Result<C::Reply, Problem> {
+        // stateright has threads of its own.
+        plant(self.planted);
         let look = |id| self.held.get(&id).cloned().unwrap_or_default();
         let decision = decide(self.link.as_deref(), command, &look, self.now)?;
         if !decision.change.parts.is_empty() {
