@@ -53,7 +53,7 @@ export function picker() {
       });
     },
 
-    async send(file) {
+    async send(file, more) {
       const answer = await uploadFile({
         // The call says nothing of the file's name but in the address.
         url: `${link()}?name=${encodeURIComponent(file.name)}`,
@@ -61,7 +61,7 @@ export function picker() {
         fileName: "file",
         fileType: "file",
         header: { Accept: "application/json" },
-        formData: {},
+        formData: more ? { more: "1" } : {},
       });
       return String(answer.data);
     },

@@ -126,9 +126,13 @@ async function deliver(files) {
  * @param {import("./picker.js").ChatFile[]} files
  */
 async function send(picker, files) {
+  // Else the first file would be all that is joined.
+  const joins = Boolean(page?.link?.join);
+  /** @type {string[]} */
+  const order = [];
   for (const file of files) {
     tell("chat.sending", { name: file.name });
-    const body = await picker.send?.(file).catch((error) => {
+    const body = await picker.send?.(file, joins).catch((error) => {
       throw understand(error, file.name);
     });
     const result = parse(String(body));
@@ -138,6 +142,12 @@ async function send(picker, files) {
       throw new Trouble(`problem.${problem.code}`);
     }
     if (!result.files?.length) throw new Trouble("chat.failed");
+    order.push(result.files[0].file.id);
+  }
+  if (joins) {
+    const headers = { "content-type": "application/json" };
+    // What is not told now, the link's end tells the backend later.
+    await fetch(`${link()}/done`, { method: "POST", headers, body: JSON.stringify({ order }) }).catch(() => {});
   }
   tell("chat.sent");
   // The page learns of it from the edge, and shows what becomes of the file. Picks that wait there

@@ -21,8 +21,9 @@
  * @property {() => Promise<void>} prepare has the chat app accept the page; once
  * @property {{ kind: string, text: string }[]} buttons what it can pick, each by a button of its own
  * @property {(most: number, kind: string) => Promise<ChatFile[]>} pick opens the picker
- * @property {(file: ChatFile) => Promise<string>} [send] uploads a file by the chat app's own
- *   means, where the page cannot read it; answers with the body of the edge's answer
+ * @property {(file: ChatFile, more: boolean) => Promise<string>} [send] uploads a file by the chat app's own
+ *   means, where the page cannot read it, and says whether the edge is told later that all are there; answers with the
+ *   body of the edge's answer
  */
 
 /**

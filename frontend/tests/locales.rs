@@ -98,6 +98,17 @@ fn plurals_have_the_forms_of_their_language() {
 }
 
 #[test]
+fn a_percentage_is_written_in_one_way() {
+    for (path, texts) in locales() {
+        for (key, text) in &texts {
+            let mut signs = text.split("{percent}").skip(1);
+            let own = &texts["progress.percent"]["{percent}".len()..];
+            assert!(signs.all(|rest| rest.starts_with(own)), "{path}: {key}");
+        }
+    }
+}
+
+#[test]
 fn every_problem_has_its_sentence_without_places() {
     for (path, texts) in locales() {
         // Those of the chat apps' pickers stand with the pickers, see chat_locales.rs.

@@ -75,10 +75,14 @@ fn Progress() -> impl IntoView {
     let sum = expect_context::<Page>().sum;
     let paused = move || sum.with(|sum| sum.paused);
     let percent = move || sum.with(|sum| (sum.percent, sum.reach));
+    let said = move || {
+        let percent = format::decimal(percent().0.into());
+        tf("progress.percent", &[("percent", &percent)])
+    };
     view! {
         <p class="sum">
             <span>{move || tn("progress.title", sum.with(|sum| sum.files), &[])}</span>
-            <span>{move || [&*format::decimal(percent().0.into()), "%"].concat()}</span>
+            <span>{said}</span>
         </p>
         <Track name="progress-all" label=t("progress.label") percent=Arc::new(percent)/>
         <p class="small">{move || sum.with(note)}</p>

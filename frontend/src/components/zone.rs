@@ -80,7 +80,8 @@ pub(super) fn Zone() -> impl IntoView {
 fn Waits(waiting: Vec<Waiting>) -> impl IntoView {
     let files = waiting.into_iter().map(|waiting| {
         let name = breakable(&waiting.name);
-        let far = [format::DOT, &*waiting.percent, "%"].concat();
+        let far = tf("progress.percent", &[("percent", &waiting.percent)]);
+        let far = [format::DOT, &*far].concat();
         view! { <li data-testid="waiting" data-name=waiting.name><bdi>{name}</bdi>{far}</li> }
             .into_any()
     });

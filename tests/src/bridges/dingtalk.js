@@ -6,10 +6,10 @@
   if (mode === "nobridge") return;
   const calls = (window.bridgeCalls = []);
   const size = 300_001;
-  const bytes = () => {
+  const bytes = (path) => {
     const made = new Uint8Array(size);
     made.set(new TextEncoder().encode(mode === "program" ? "\x7fELF\x02\x01\x01" : "%PDF-1.7\n"));
-    for (let at = 9; at < size; at++) made[at] = (at * 7 + (at >> 8)) & 255;
+    for (let at = 9; at < size; at++) made[at] = (at * (path.length - 5) + (at >> 8)) & 255;
     return made;
   };
   const answers = {
@@ -20,13 +20,14 @@
       if (mode === "permission") return fail({ errorCode: "7", errorMessage: "no permission" });
       if (mode === "old") return fail({ errorCode: "1", errorMessage: "api not exist" });
       if (mode === "silent") return undefined;
-      return done({ files: [{ name: "报价单 v2.pdf", path: "/data/ding/1", size }] });
+      const files = [{ name: "报价单 v2.pdf", path: "/data/ding/1", size }, { name: "附页.pdf", path: "/data/ding/12", size }];
+      return done({ files: files.slice(0, mode === "two" ? 2 : 1) });
     },
     "biz.util.uploadFile": async (done, fail, { url, filePath, fileName, header, formData }) => {
-      if (filePath !== "/data/ding/1" || mode === "cut") return fail({ errorCode: "3", errorMessage: "network error" });
+      if (!filePath.startsWith("/data/ding/1") || mode === "cut") return fail({ errorCode: "3", errorMessage: "network error" });
       const form = new FormData();
       for (const [key, value] of Object.entries(formData || {})) form.append(key, value);
-      form.append(fileName, new File([bytes()], "tmp_8271.dat"));
+      form.append(fileName, new File([bytes(filePath)], "tmp_8271.dat"));
       const answer = await fetch(url, { method: "POST", headers: header, body: form });
       return done({ data: await answer.text(), statusCode: String(answer.status), header: {} });
     },

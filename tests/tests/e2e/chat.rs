@@ -4,11 +4,11 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use chatlift_shared::api::Link;
+use chatlift_shared::api::{Link, LinkState};
 use chatlift_shared::digest::Sha256;
 use chatlift_tests::bridges::{ChatApp, DINGTALK, FEISHU, OLD_WECOM, WECHAT, WECOM, content};
 use chatlift_tests::browser::{Browser, mark, row};
-use chatlift_tests::edge::{ANY_FILE, APP, DOCUMENTS, Edge, Setup};
+use chatlift_tests::edge::{ANY_FILE, APP, DOCUMENTS, Edge, PAGES, Setup};
 use chatlift_tests::fixtures::{self, pdf};
 use chatlift_tests::http::send;
 use chatlift_tests::platforms::Platforms;
@@ -227,6 +227,22 @@ fn a_file_from_a_dingtalk_chat_goes_by_dingtalks_own_upload_with_the_same_checks
             ("nobridge", "chat.silent", "does not answer"),
         ],
     );
+}
+
+/// Each is a form of its own, and a form is all that its sender sends unless it says otherwise.
+#[test]
+fn files_from_a_dingtalk_chat_that_are_joined_are_joined_when_all_are_there() {
+    let stage = stage();
+    let app = stage.edge.app();
+    let link = app.link(PAGES);
+    let phone = phone(DINGTALK);
+    open(&phone, &link, "two");
+    phone.click(ANYTHING);
+    phone.sees_within(&mark("file-receipt"), 2, WITHIN);
+    let stored = app.get_link(link.id);
+    assert_eq!(stored.state, LinkState::Completed);
+    let names: Vec<_> = stored.files.iter().map(|file| &*file.name).collect();
+    assert_eq!(names, ["报价单 v2.pdf", "附页.pdf"]);
 }
 
 #[test]
