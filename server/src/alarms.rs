@@ -75,18 +75,12 @@ async fn take(
 }
 
 async fn work(edge: &Native, link: LinkId) {
-    let renewing = pin!(async {
-        loop {
-            sleep(RENEW_EVERY).await;
-            if let Err(error) = renew(&edge.database, link).await {
-                log::error("alarm", &[("reason", error.to_string())]);
-            }
+    let renewal = async || {
+        if let Err(error) = renew(&edge.database, link).await {
+            log::error("alarm", &[("reason", error.to_string())]);
         }
-    });
-    let done = match select(pin!(try_work(edge, link)), renewing).await {
-        Either::Left((done, _)) => done,
-        Either::Right((never, _)) => never,
     };
+    let done = renewed(RENEW_EVERY, renewal, try_work(edge, link)).await;
     let failed = done.unwrap_or_else(|failure| {
         let reason = failure.reason();
         log::error(
@@ -99,6 +93,21 @@ async fn work(edge: &Native, link: LinkId) {
     if let Err(error) = release(&edge.database, link, rest).await {
         log::error("alarm", &[("reason", error.to_string())]);
         sleep(RETRY).await;
+    }
+}
+
+/// Does work, and renews the claim on it every so often. A renewal that is under way as the work ends is ended too: it
+/// may have the turn to write, or be the next to get it, and would keep that for ever.
+async fn renewed<T>(every: Duration, renewal: impl AsyncFn(), work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    loop {
+        if let Either::Left((done, _)) = select(work.as_mut(), pin!(sleep(every))).await {
+            return done;
+        }
+        if let Either::Left((done, renewal)) = select(work.as_mut(), pin!(renewal())).await {
+            renewal.await;
+            return done;
+        }
     }
 }
 
@@ -131,4 +140,31 @@ async fn try_work(edge: &Native, link: LinkId) -> Result<bool, Failure> {
         }
     }
     Ok(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::Mutex;
+
+    use super::*;
+
+    /// Once, all that a node wrote waited for ever after a webhook that had no answer: it was given up in the moment in
+    /// which the claim was renewed.
+    #[tokio::test]
+    async fn a_renewal_that_waits_for_its_turn_as_the_work_ends_does_not_keep_it() {
+        let (turn, every) = (Mutex::new(()), Duration::from_millis(1));
+        let waits = Cell::new(false);
+        let renewal = async || {
+            waits.set(true);
+            drop(turn.lock().await);
+        };
+        let work = async {
+            let _mine = turn.lock().await;
+            while !waits.get() {
+                sleep(every).await;
+            }
+        };
+        renewed(every, renewal, work).await;
+        assert!(waits.get() && turn.try_lock().is_ok());
+    }
 }

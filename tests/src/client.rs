@@ -15,7 +15,7 @@ use chatlift_shared::{FileId, LinkId, UploadId, disposition, limits};
 use serde_json::{Value, json};
 
 use crate::fixtures::Random;
-use crate::http::{Answer, send, send_refusable};
+use crate::http::{Answer, TIMEOUT, send, send_refusable, send_within};
 use crate::scratch::wait_for;
 
 fn must(answer: Result<Answer, ureq::Error>, what: &str) -> Answer {
@@ -143,6 +143,7 @@ impl App {
 #[derive(Clone, Debug)]
 pub struct Page {
     url: String,
+    patience: Duration,
 }
 
 impl Page {
@@ -151,7 +152,21 @@ impl Page {
     pub fn of(url: &str) -> Self {
         Self {
             url: url.to_owned(),
+            patience: TIMEOUT,
         }
+    }
+
+    /// One that gives each exchange up after some time of its own.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// How long it waits for an answer.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        self.patience
     }
 
     /// The address.
@@ -177,7 +192,8 @@ impl Page {
         headers: &[(&str, &str)],
         body: Option<&[u8]>,
     ) -> Result<Answer, ureq::Error> {
-        send(method, &format!("{}{path}", self.url), headers, body)
+        let url = format!("{}{path}", self.url);
+        send_within(self.patience, method, &url, headers, body)
     }
 
     /// As [`Self::try_call`], where an answer must come.

@@ -8,7 +8,7 @@ use chatlift_shared::Problem;
 use serde::de::DeserializeOwned;
 
 /// How long one exchange may take: 8 MiB through a busy machine, with much room.
-const TIMEOUT: Duration = Duration::from_secs(60);
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long a connection may stay silent before what came over it is taken for all.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -71,8 +71,22 @@ pub fn send(
     headers: &[(&str, &str)],
     body: Option<&[u8]>,
 ) -> Result<Answer, ureq::Error> {
+    send_within(TIMEOUT, method, url, headers, body)
+}
+
+/// As [`send`], for a client that gives the exchange up after some time of its own.
+///
+/// # Errors
+/// When there is no whole answer by then.
+pub fn send_within(
+    timeout: Duration,
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: Option<&[u8]>,
+) -> Result<Answer, ureq::Error> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_global(Some(TIMEOUT))
+        .timeout_global(Some(timeout))
         .http_status_as_error(false)
         .max_redirects(0)
         .allow_non_standard_methods(true)

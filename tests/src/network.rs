@@ -207,6 +207,12 @@ impl Network {
         self.inner.changed.notify_all();
     }
 
+    /// Connections that are open.
+    #[must_use]
+    pub fn live(&self) -> usize {
+        lock(&self.inner.live).len()
+    }
+
     /// Brings it back.
     pub fn restore(&self) {
         *lock(&self.inner.cut) = None;

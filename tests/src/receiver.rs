@@ -26,6 +26,8 @@ pub struct Delivery {
     pub event: Event,
     /// What was answered.
     pub status: u16,
+    /// Whether the answer was sent, and not held back by [`Receiver::lose_answers`].
+    pub is_answered: bool,
     /// Its timestamp and signatures, as the headers have them, and its body.
     pub timestamp: String,
     /// See `timestamp`.
@@ -65,6 +67,8 @@ struct Heard {
     status: u16,
     /// Header lines of the answer.
     headers: String,
+    /// Whether connections end without an answer.
+    loses_answers: bool,
     stopping: bool,
 }
 
@@ -148,6 +152,17 @@ impl Receiver {
         let mut heard = lock(&self.heard);
         heard.status = status;
         headers.clone_into(&mut heard.headers);
+    }
+
+    /// From now on takes what comes and ends the connection without an answer, or no longer.
+    pub fn lose_answers(&self, loses: bool) {
+        lock(&self.heard).loses_answers = loses;
+    }
+
+    /// Every try so far that is verified, about whatever link.
+    #[must_use]
+    pub fn tries(&self) -> usize {
+        lock(&self.heard).deliveries.len()
     }
 
     /// Is gone: connections are refused.
@@ -280,7 +295,10 @@ fn answer(mut stream: &TcpStream, secrets: &[Secret], heard: &Mutex<Heard>) -> s
     reader.read_exact(&mut body)?;
 
     let at = now();
-    let more = lock(heard).headers.clone();
+    let (more, loses_answers) = {
+        let heard = lock(heard);
+        (heard.headers.clone(), heard.loses_answers)
+    };
     let status = {
         let mut heard = lock(heard);
         let status = if heard.status == 0 { 204 } else { heard.status };
@@ -292,6 +310,7 @@ fn answer(mut stream: &TcpStream, secrets: &[Secret], heard: &Mutex<Heard>) -> s
                     at,
                     event,
                     status,
+                    is_answered: !loses_answers,
                     timestamp: get(webhook::HEADER_TIMESTAMP)
                         .unwrap_or_default()
                         .to_owned(),
@@ -312,6 +331,9 @@ fn answer(mut stream: &TcpStream, secrets: &[Secret], heard: &Mutex<Heard>) -> s
             }
         }
     };
+    if loses_answers {
+        return Ok(());
+    }
     write!(
         stream,
         "HTTP/1.1 {status} Heard\r\n{more}content-length: 0\r\nconnection: close\r\n\r\n"

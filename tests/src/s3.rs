@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -25,6 +25,7 @@ pub struct S3 {
     folder: Folder,
     address: SocketAddr,
     fails: Arc<AtomicBool>,
+    failed: Arc<AtomicU64>,
     _runtime: tokio::runtime::Runtime,
 }
 
@@ -51,14 +52,18 @@ impl S3 {
             .block_on(TcpListener::bind("127.0.0.1:0"))
             .expect("a port");
         let address = listener.local_addr().expect("an address");
-        let failing = Arc::clone(&fails);
+        let failed = Arc::new(AtomicU64::new(0));
+        let (failing, counted) = (Arc::clone(&fails), Arc::clone(&failed));
         runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (service, failing) = (service.clone(), Arc::clone(&failing));
+                let service = service.clone();
+                let (failing, counted) = (Arc::clone(&failing), Arc::clone(&counted));
                 let answer = service_fn(move |request: Request<Incoming>| {
-                    let (service, failing) = (service.clone(), Arc::clone(&failing));
+                    let service = service.clone();
+                    let (failing, counted) = (Arc::clone(&failing), Arc::clone(&counted));
                     async move {
                         if failing.load(Ordering::Relaxed) {
+                            counted.fetch_add(1, Ordering::Relaxed);
                             let mut failed = Response::new(s3s::Body::empty());
                             *failed.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
                             return Ok::<_, s3s::HttpError>(failed);
@@ -87,6 +92,7 @@ impl S3 {
             folder,
             address,
             fails,
+            failed,
             _runtime: runtime,
         }
     }
@@ -96,13 +102,28 @@ impl S3 {
         self.fails.store(fails, Ordering::Relaxed);
     }
 
+    /// Requests that it has answered with 503.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Its address, without a slash at the end.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// What an edge is told of it.
     #[must_use]
     pub fn vars(&self) -> Vec<(String, String)> {
-        let store = format!(
-            "s3://{BUCKET}?endpoint=http://{}&region=us-east-1",
-            self.address
-        );
+        self.vars_at(&self.origin())
+    }
+
+    /// As [`Self::vars`], with an address that leads to it.
+    #[must_use]
+    pub fn vars_at(&self, origin: &str) -> Vec<(String, String)> {
+        let store = format!("s3://{BUCKET}?endpoint={origin}&region=us-east-1");
         [
             ("STORE", store.as_str()),
             ("AWS_ACCESS_KEY_ID", "id"),

@@ -8,7 +8,7 @@ use xtask::bench;
 use xtask::dev::{self, Options};
 use xtask::operator::{self, Secret};
 use xtask::page::{self, Page};
-use xtask::test::{self, Layer};
+use xtask::test::{self, Layer, Victim};
 use xtask::worker::{self, Worker};
 use xtask::{Error, clients, conformance, deploy, fuzz, imports, instructions, sizes, tools};
 
@@ -32,8 +32,10 @@ cargo xtask <command>
   simulate [--seed 1] [--count 1]
                  play whole journeys in one process, by seed; one is told event by event, and one that breaks
                  a promise is made smaller
-  chaos [--jobs 1000] [--kills 50] [--seed 1]
-                 two backends, PostgreSQL and an S3 store: kill one or the other at random, and count
+  chaos [workerd|native|nodes|backend]... [--seed 1] [--runs 100] [--jobs 1000] [--kills 50]
+                 kill and cut off what works, at moments drawn from a seed, and balance the books at the
+                 receivers: the edge in workerd, the native edge alone and on three nodes (so many runs
+                 each), and one of two backends (so many kills over so many jobs)
   build          build page and worker as they are shipped
   sizes          build page and worker, and print what they weigh
   imports        print which modules of edge and backend import which, and fail where they do in a circle
@@ -156,20 +158,33 @@ fn command() -> Result<(), Error> {
         }
         "chaos" => {
             let mut chaos = test::Chaos {
+                runs: 100,
                 jobs: 1000,
                 kills: 50,
                 seed: 1,
             };
+            let mut victims = Vec::new();
             while let Some(arg) = args.next().map_err(usage)? {
                 let number = match arg {
+                    Long("runs") => &mut chaos.runs,
                     Long("jobs") => &mut chaos.jobs,
                     Long("kills") => &mut chaos.kills,
                     Long("seed") => &mut chaos.seed,
+                    Value(name) => {
+                        let name = name.to_string_lossy();
+                        let named = Victim::ALL.into_iter().find(|v| v.name() == name);
+                        let unknown = || Error::Usage(format!("there is no `{name}` to kill"));
+                        victims.push(named.ok_or_else(unknown)?);
+                        continue;
+                    }
                     other => return Err(usage(other.unexpected())),
                 };
                 *number = args.value().and_then(|v| v.parse()).map_err(usage)?;
             }
-            test::chaos(&chaos)
+            if victims.is_empty() {
+                victims = Victim::ALL.to_vec();
+            }
+            test::chaos(&victims, &chaos)
         }
         "bench" => {
             let rest: Vec<_> = args.raw_args().map_err(usage)?.collect();

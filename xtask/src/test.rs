@@ -320,33 +320,86 @@ fn ignored_test(name: &str) -> Command {
     test
 }
 
-/// How two backends are killed while they work.
+/// What is killed and cut off while it works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Victim {
+    /// The edge in workerd.
+    Workerd,
+    /// The native edge with a store of its own.
+    Native,
+    /// Three native edges that share PostgreSQL and an S3 server.
+    Nodes,
+    /// Two backends without a common folder.
+    Backend,
+}
+
+impl Victim {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Workerd, Self::Native, Self::Nodes, Self::Backend];
+
+    /// Its name on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Workerd => "workerd",
+            Self::Native => "native",
+            Self::Nodes => "nodes",
+            Self::Backend => "backend",
+        }
+    }
+}
+
+/// How much is done, and how it is disturbed.
 #[derive(Clone, Copy, Debug)]
 pub struct Chaos {
-    /// Jobs to be done.
+    /// Runs of each edge.
+    pub runs: u64,
+    /// Jobs to be done by the backends.
     pub jobs: u64,
-    /// How often one of the two is killed.
+    /// How often one of the two backends is killed.
     pub kills: u64,
-    /// What the moments are drawn from.
+    /// What faults and moments are drawn from.
     pub seed: u64,
 }
 
-/// Kills one of two backends without a common folder, again and again, and counts what arrives.
+/// Kills and cuts off what works, again and again, and balances the books at the receivers.
 ///
 /// # Errors
-/// When a program is missing, or a file was lost, doubled or left over.
-pub fn chaos(chaos: &Chaos) -> Result<(), Error> {
-    tools::ensure_programs()?;
-    let mut command = scenarios(Layer::Programs);
-    command.args(["--", "--nocapture", "machines::two_backends"]);
-    for (variable, number) in [
-        ("CHATLIFT_CHAOS_JOBS", chaos.jobs),
-        ("CHATLIFT_CHAOS_KILLS", chaos.kills),
-        ("CHATLIFT_CHAOS_SEED", chaos.seed),
-    ] {
-        command.env(variable, number.to_string());
+/// When a program is missing, or a file was lost, altered, doubled or left over.
+pub fn chaos(victims: &[Victim], chaos: &Chaos) -> Result<(), Error> {
+    for victim in victims {
+        println!("\n== {}", victim.name());
+        let (layer, test) = match victim {
+            Victim::Workerd | Victim::Native => (Layer::Edge, "chaos::"),
+            Victim::Nodes => (Layer::Native, "chaos::"),
+            Victim::Backend => (Layer::Programs, "machines::two_backends"),
+        };
+        if layer == Layer::Edge {
+            tools::ensure_build()?;
+            page::build()?;
+            worker::build()?;
+        } else {
+            tools::ensure_programs()?;
+        }
+        if matches!(victim, Victim::Native | Victim::Nodes) {
+            run::build(&[Target::Bin("chatlift-edge")])?;
+        }
+        let mut command = scenarios(layer);
+        command.args(["--", "--nocapture", test]);
+        if *victim == Victim::Native {
+            command.env("CHATLIFT_TESTS_NATIVE", native::program());
+        }
+        for (variable, number) in [
+            ("CHATLIFT_CHAOS_RUNS", chaos.runs),
+            ("CHATLIFT_CHAOS_JOBS", chaos.jobs),
+            ("CHATLIFT_CHAOS_KILLS", chaos.kills),
+            ("CHATLIFT_CHAOS_SEED", chaos.seed),
+        ] {
+            command.env(variable, number.to_string());
+        }
+        run(&mut command)?;
     }
-    run(&mut command)
+    Ok(())
 }
 
 fn e2e(tally: &mut Tally) -> Result<(), Error> {

@@ -2,7 +2,7 @@
 //! folder each. One or the other is killed at moments drawn from a seed.
 //!
 //! `CHATLIFT_CHAOS_JOBS` and `CHATLIFT_CHAOS_KILLS` make it longer, `CHATLIFT_CHAOS_SEED` another run:
-//! `cargo xtask chaos`.
+//! `cargo xtask chaos backend`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -6,6 +6,7 @@
 
 mod access;
 mod attacks;
+mod chaos;
 mod chat;
 mod chunks;
 mod client;

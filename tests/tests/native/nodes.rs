@@ -16,7 +16,7 @@ use chatlift_tests::s3::S3;
 use chatlift_tests::scratch::{Folder, wait_for};
 use xtask::secrets::AppSecrets;
 
-use crate::sender::{Acknowledged, Seed, all_is_there, send_one, variable};
+use chatlift_tests::sender::{Acknowledged, SIZE_MAX, Seed, all_is_there, send_one, variable};
 
 /// Uploads of a run, where none are asked for.
 const UPLOADS: u64 = 16;
@@ -53,7 +53,10 @@ fn nothing_acknowledged_is_lost_doubled_or_altered_however_nodes_are_killed() {
         let senders: Vec<_> = (0..AT_ONCE)
             .map(|first| {
                 let mine = (0..uploads).filter(move |n| n % AT_ONCE == first);
-                scope.spawn(move || mine.map(|n| send_one(pages, run, n)).collect::<Vec<_>>())
+                scope.spawn(move || {
+                    mine.map(|n| send_one(pages, run, n, SIZE_MAX))
+                        .collect::<Vec<_>>()
+                })
             })
             .collect();
         scope.spawn(move || {

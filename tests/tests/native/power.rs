@@ -12,7 +12,7 @@ use chatlift_tests::nodes::Nodes;
 use chatlift_tests::receiver::Receiver;
 use xtask::secrets::AppSecrets;
 
-use crate::sender::{Acknowledged, Seed, all_is_there, send_one, variable};
+use chatlift_tests::sender::{Acknowledged, SIZE_MAX, Seed, all_is_there, send_one, variable};
 
 /// Kills of a run, where none are asked for.
 const KILLS: u64 = 12;
@@ -41,7 +41,7 @@ fn nothing_acknowledged_is_missing_after_a_kill_at_any_moment() {
                     let mut sent = Vec::new();
                     while !over.load(Ordering::Relaxed) {
                         let n = next.fetch_add(1, Ordering::Relaxed);
-                        sent.push(send_one(pages, run, n));
+                        sent.push(send_one(pages, run, n, SIZE_MAX));
                     }
                     sent
                 })

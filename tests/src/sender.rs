@@ -3,35 +3,44 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::client::{App, Page};
+use crate::fixtures::Random;
+use crate::http::{Answer, send_within};
+use crate::receiver::Receiver;
+use crate::scratch::{now, wait_for};
+use crate::serial;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chatlift_shared::api::{FormResult, HeldPart, Link, PageFile, Upload};
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::{FileId, limits};
-use chatlift_tests::client::{App, Page};
-use chatlift_tests::fixtures::Random;
-use chatlift_tests::http::{Answer, send};
-use chatlift_tests::receiver::Receiver;
-use chatlift_tests::scratch::{now, wait_for};
-use chatlift_tests::serial;
 use serde_json::json;
 
 /// How long one upload may take, with all that is done to it.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// Largest file of the scenarios that only kill: three parts.
+pub const SIZE_MAX: u64 = 2 * limits::PART_SIZE + limits::MIB;
+
 const DIALECTS: [&str; 4] = ["parts", "tus", "resumable", "form"];
 
 /// A number that a variable asks for.
-pub(crate) fn variable(name: &str, default: u64) -> u64 {
+///
+/// # Panics
+/// When it says something else.
+#[must_use]
+pub fn variable(name: &str, default: u64) -> u64 {
     let said = std::env::var(name).ok();
     said.map_or(default, |n| n.parse().expect("a number"))
 }
 
 /// The numbers of a seed (SplitMix64).
-pub(crate) struct Seed(pub(crate) u64);
+#[derive(Debug)]
+pub struct Seed(pub u64);
 
 impl Seed {
-    pub(crate) fn below(&mut self, most: u64) -> u64 {
+    /// The next number, below `most`.
+    pub fn below(&mut self, most: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut n = self.0;
         n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -87,7 +96,8 @@ impl Sender<'_> {
         headers: &[(&str, &str)],
         body: Option<&[u8]>,
     ) -> Option<Answer> {
-        self.settled(send(method, url, headers, body).map_err(|e| e.to_string()))
+        let answer = send_within(self.page.patience(), method, url, headers, body);
+        self.settled(answer.map_err(|e| e.to_string()))
     }
 
     fn parts(&mut self) -> FileId {
@@ -254,19 +264,24 @@ impl Sender<'_> {
 }
 
 /// A stored file, as its sender was told.
-pub(crate) struct Acknowledged {
+#[derive(Debug)]
+pub struct Acknowledged {
     id: FileId,
     name: String,
     file: Random,
     dialect: &'static str,
 }
 
-/// Sends the `n`th file of a run to one of its pages, until it is stored.
-pub(crate) fn send_one(pages: &[Page], run: u64, n: u64) -> Acknowledged {
+/// Sends the `n`th file of a run, of at most so many bytes, to one of its pages, until it is stored.
+///
+/// # Panics
+/// When it is refused for good, or not stored after 5 minutes.
+#[must_use]
+pub fn send_one(pages: &[Page], run: u64, n: u64, size_max: u64) -> Acknowledged {
     let mut seed = Seed(run.wrapping_mul(1_000_003) + n);
     let file = Random {
         seed: 7_000 + n,
-        size: 1 + seed.below(2 * limits::PART_SIZE + limits::MIB),
+        size: 1 + seed.below(size_max),
     };
     let dialect = DIALECTS[usize::try_from(n % 4).expect("small")];
     let name = format!("{dialect}-{n}.bin");
@@ -288,7 +303,10 @@ pub(crate) fn send_one(pages: &[Page], run: u64, n: u64) -> Acknowledged {
 
 /// Each file is there once, as it was sent, and told of under one id. A form that was sent again may be there
 /// more than once.
-pub(crate) fn all_is_there(app: &App, links: &[Link], receiver: &Receiver, sent: &[Acknowledged]) {
+///
+/// # Panics
+/// When one is lost, altered, doubled, or not told of.
+pub fn all_is_there(app: &App, links: &[Link], receiver: &Receiver, sent: &[Acknowledged]) {
     let mut files = BTreeMap::new();
     for link in links {
         let link = app.get_link(link.id);
