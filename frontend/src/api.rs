@@ -1,8 +1,8 @@
 //! Calls to the edge.
 //!
-//! All go through one `XMLHttpRequest` wrapper, because `fetch` does not tell how much of a body
-//! has left. A call that moves nothing for longer than its network explains is cut and counts as a
-//! network failure; so a connection that died silently costs that long and no longer.
+//! By `fetch`, as `gloo-net` has it, but for a file's content: that goes by `XMLHttpRequest`, since `fetch` does
+//! not tell how much of a body has left. A call that moves nothing for longer than its network explains is cut
+//! and counts as a network failure; so a connection that died silently costs that long and no longer.
 
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
@@ -14,6 +14,8 @@ use chatlift_frontend::wire::Upload;
 use chatlift_frontend::wire::{self, Value};
 use chatlift_shared::api::{HEADER_OFFSET, HEADER_TICKET};
 use chatlift_shared::digest::Sha256;
+use futures_util::future::{Either, select};
+use gloo_net::http::{Method, RequestBuilder};
 use js_sys::{Array, Function, JSON, Object, Promise, Reflect};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
@@ -31,8 +33,11 @@ const PATIENCE_MS: f64 = 20_000.0;
 /// carries it moves many times in a second.
 const STALL_MS: f64 = 5_000.0;
 
-/// A call under way: whose it is, the request, and when it last moved and how long it may not.
-type UnderWay = (u32, XmlHttpRequest, Rc<Cell<(f64, f64)>>);
+/// A call under way: whose it is, what cuts it, and when it last moved and how long it may not.
+type UnderWay = (u32, Function, Moved);
+
+/// When a call last moved, and how long it may not.
+type Moved = Rc<Cell<(f64, f64)>>;
 
 thread_local! {
     static TOKEN: RefCell<String> = const { RefCell::new(String::new()) };
@@ -51,7 +56,7 @@ pub(crate) struct For(pub(crate) u32, pub(crate) f64);
 /// Told how many bytes of a body have left.
 pub(crate) type Loaded = Box<dyn Fn(f64)>;
 
-/// What a call comes to. It is under way already; waiting for it only takes its answer.
+/// What a call comes to.
 pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Js, Failure>>>>;
 
 /// A JSON value that the browser has parsed.
@@ -90,14 +95,8 @@ pub(crate) fn token() -> String {
 
 /// The page's data anew. `query` is empty or `?lang=...`.
 pub(crate) fn page(query: &str) -> Answer {
-    call(
-        For(NOBODY, PATIENCE_MS),
-        "GET",
-        &["/page", query].concat(),
-        &[],
-        &JsValue::UNDEFINED,
-        None,
-    )
+    let path = ["/page", query].concat();
+    ask(For(NOBODY, PATIENCE_MS), Method::GET, &path, &[], None)
 }
 
 /// Where the edge says that it is up. It reads nothing for that, so many pages may ask.
@@ -109,7 +108,7 @@ const PROBE_PATIENCE_MS: f64 = 4_000.0;
 /// Whether the edge can be reached. A portal on the way answers too, but not as the edge does.
 pub(crate) async fn is_there() -> bool {
     let whose = For(NOBODY, PROBE_PATIENCE_MS);
-    let answer = call(whose, "GET", HEALTH, &[], &JsValue::UNDEFINED, None).await;
+    let answer = ask(whose, Method::GET, HEALTH, &[], None).await;
     answer.is_ok_and(|health| health.get("status").is_some())
 }
 
@@ -125,7 +124,7 @@ pub(crate) fn send_whole(
     if let Some(digest) = &digest {
         headers.push(("content-digest", digest_header(digest)));
     }
-    call(whose, "POST", "/files", &headers, body, Some(loaded))
+    send(whose, "POST", "/files", &headers, body, loaded)
 }
 
 /// Announces a file by its name, and what is said of it to the app; `head` are its first bytes, `ticket` is that of an earlier upload of it, and nobody
@@ -151,7 +150,7 @@ pub(crate) fn announce(
         ("rotate", Some(turned).filter(|turned| *turned > 0).into()),
     ]);
     let whose = For(NOBODY, patience_ms);
-    call(whose, "POST", "/uploads", &json_body(), &body, None)
+    ask(whose, Method::POST, "/uploads", &json_body(), Some(&body))
 }
 
 /// Sends a chunk of an upload; the first of `digests` is that of its whole part, if it is known yet,
@@ -182,28 +181,22 @@ pub(crate) fn send_chunk(
         };
         headers.push((name, digest_header(digest)));
     }
-    call(whose, "PUT", &path, &headers, body, Some(loaded))
+    send(whose, "PUT", &path, &headers, body, loaded)
 }
 
 /// Completes an upload.
 pub(crate) fn complete(whose: For, upload: &Upload, parts_sha256: Option<Sha256>) -> Answer {
     let path = ["/uploads/", &upload.id, "/complete"].concat();
     let body = json(&[("parts_sha256", parts_sha256.as_ref().map(hex).into())]);
-    call(whose, "POST", &path, &json_body(), &body, None)
+    ask(whose, Method::POST, &path, &json_body(), Some(&body))
 }
 
 /// Tells the edge that the person is done, with the files in the order of the pick.
 pub(crate) fn done(files: &[String]) -> Answer {
     let order: Array = files.iter().map(JsValue::from).collect();
     let body = json(&[("order", order.into())]);
-    call(
-        For(NOBODY, PATIENCE_MS),
-        "POST",
-        "/done",
-        &json_body(),
-        &body,
-        None,
-    )
+    let whose = For(NOBODY, PATIENCE_MS);
+    ask(whose, Method::POST, "/done", &json_body(), Some(&body))
 }
 
 /// Takes back an upload, or the file that it became: with its ticket, in whatever state it is.
@@ -211,22 +204,12 @@ pub(crate) fn withdraw(upload: &str, ticket: &str) -> Answer {
     let path = ["/uploads/", upload].concat();
     let headers = [(HEADER_TICKET, ticket.to_owned())];
     let whose = For(NOBODY, PATIENCE_MS);
-    call(whose, "DELETE", &path, &headers, &JsValue::UNDEFINED, None)
+    ask(whose, Method::DELETE, &path, &headers, None)
 }
 
-/// Aborts the calls that send a file.
+/// Cuts the calls that send a file.
 pub(crate) fn abort(key: u32) {
-    // Out of the list first: an abort ends the call, which takes itself off the list.
-    let calls: Vec<_> = UNDER_WAY.with(|all| {
-        let all = all.borrow();
-        all.iter()
-            .filter(|call| call.0 == key)
-            .map(|call| call.1.clone())
-            .collect()
-    });
-    for call in calls {
-        let _ = call.abort();
-    }
+    cut(|call| call.0 == key);
 }
 
 /// Base64, by the browser's own encoder.
@@ -280,24 +263,75 @@ fn json_body() -> [(&'static str, String); 1] {
     [("content-type", "application/json".to_owned())]
 }
 
-/// Makes a call to a path under the link's own address, or to [`HEALTH`]. What it needs is put together
-/// at once, so all that waits is one small future, of one type for all calls.
-fn call(
+/// The address of a path under the link's own, or of [`HEALTH`].
+fn address(path: &str) -> String {
+    match path {
+        HEALTH => HEALTH.to_owned(),
+        path => TOKEN.with(|token| ["/u/", &token.borrow(), path].concat()),
+    }
+}
+
+/// Makes a call whose progress nobody watches.
+fn ask(
+    whose: For,
+    method: Method,
+    path: &str,
+    headers: &[(&str, String)],
+    body: Option<&JsValue>,
+) -> Answer {
+    let mut request = RequestBuilder::new(&address(path)).method(method);
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    let request = match body {
+        Some(body) => request.body(body.clone()),
+        None => request.build(),
+    };
+    Box::pin(async move {
+        let request = request.map_err(|_| Failure::Network)?;
+        let mut cut = None;
+        let is_cut = Promise::new(&mut |resolve: Function, _| cut = Some(resolve));
+        let cut = cut.ok_or(Failure::Network)?;
+        watch(whose, &cut, &Rc::new(Cell::new((dom::now(), whose.1))));
+        let answer = Box::pin(async {
+            let response = request.send().await.ok()?;
+            let text = response.text().await.ok()?;
+            let retry_after = response.headers().get("retry-after");
+            Some(answer(response.status(), &text, retry_after))
+        });
+        // Whoever cuts it waits no longer; engines before Chrome 66 could not end it.
+        let said = match select(answer, JsFuture::from(is_cut)).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right(_) => None,
+        };
+        ended(&cut);
+        said.unwrap_or(Err(Failure::Network))
+    })
+}
+
+/// Sends a file's content, and tells how much of it has left.
+fn send(
     whose: For,
     method: &str,
     path: &str,
     headers: &[(&str, String)],
-    body: &JsValue,
-    loaded: Option<Loaded>,
+    body: &Blob,
+    loaded: Loaded,
 ) -> Answer {
     let begun = begin(whose, method, path, headers, body, loaded);
     Box::pin(async move {
-        let Ok((xhr, ended, _progress)) = begun else {
+        let Ok((xhr, cut, end, _progress)) = begun else {
             return Err(Failure::Network);
         };
-        let _ = JsFuture::from(ended).await;
-        UNDER_WAY.with(|all| all.borrow_mut().retain(|call| call.1 != xhr));
-        answer(&xhr)
+        let _ = JsFuture::from(end).await;
+        ended(&cut);
+        match xhr.status().unwrap_or(0) {
+            0 => Err(Failure::Network),
+            status => {
+                let retry_after = xhr.get_response_header("retry-after").ok().flatten();
+                answer(status, &dom::text(&xhr, "responseText"), retry_after)
+            }
+        }
     })
 }
 
@@ -308,71 +342,74 @@ fn begin(
     method: &str,
     path: &str,
     headers: &[(&str, String)],
-    body: &JsValue,
-    loaded: Option<Loaded>,
-) -> Result<(XmlHttpRequest, Promise, Option<Progress>), JsValue> {
+    body: &Blob,
+    loaded: Loaded,
+) -> Result<(XmlHttpRequest, Function, Promise, Progress), JsValue> {
     let xhr = XmlHttpRequest::new()?;
-    let address = match path {
-        HEALTH => HEALTH.to_owned(),
-        path => TOKEN.with(|token| ["/u/", &token.borrow(), path].concat()),
-    };
-    xhr.open(method, &address)?;
+    xhr.open(method, &address(path))?;
     for (name, value) in headers {
         xhr.set_request_header(name, value)?;
     }
     let moved = Rc::new(Cell::new((dom::now(), whose.1)));
-    let mut progress = None;
-    if let Some(loaded) = loaded {
-        let last = moved.clone();
-        let listener: Progress = Closure::new(move |event: JsValue| {
-            let event = Js(event);
-            let number = |name| event.get(name).and_then(|value| value.number());
-            let bytes = number("loaded").unwrap_or_default();
-            let all = number("total").is_none_or(|total| bytes >= total);
-            last.set((dom::now(), if all { whose.1 } else { STALL_MS }));
-            loaded(bytes);
-        });
-        if let Some(upload) = dom::get(&xhr, "upload") {
-            dom::set(&upload, "onprogress", listener.as_ref());
-        }
-        progress = Some(listener);
+    let last = moved.clone();
+    let progress: Progress = Closure::new(move |event: JsValue| {
+        let event = Js(event);
+        let number = |name| event.get(name).and_then(|value| value.number());
+        let bytes = number("loaded").unwrap_or_default();
+        let all = number("total").is_none_or(|total| bytes >= total);
+        last.set((dom::now(), if all { whose.1 } else { STALL_MS }));
+        loaded(bytes);
+    });
+    if let Some(upload) = dom::get(&xhr, "upload") {
+        dom::set(&upload, "onprogress", progress.as_ref());
     }
-    let ended = Promise::new(&mut |resolve: Function, _| dom::set(&xhr, "onloadend", resolve));
-    match body.dyn_ref::<Blob>() {
-        Some(blob) => xhr.send_with_opt_blob(Some(blob))?,
-        None => xhr.send_with_opt_str(body.as_string().as_deref())?,
-    }
-    watch(whose, &xhr, moved);
-    Ok((xhr, ended, progress))
+    let end = Promise::new(&mut |resolve: Function, _| dom::set(&xhr, "onloadend", resolve));
+    xhr.send_with_opt_blob(Some(body))?;
+    let cut = Reflect::get(&xhr, &"abort".into())?.unchecked_into::<Function>();
+    let cut = cut.bind0(&xhr);
+    watch(whose, &cut, &moved);
+    Ok((xhr, cut, end, progress))
 }
 
 /// Keeps a call on the list of those under way, and the list checked.
-fn watch(whose: For, xhr: &XmlHttpRequest, moved: Rc<Cell<(f64, f64)>>) {
-    UNDER_WAY.with(|all| all.borrow_mut().push((whose.0, xhr.clone(), moved)));
+fn watch(whose: For, cut: &Function, moved: &Moved) {
+    UNDER_WAY.with(|all| all.borrow_mut().push((whose.0, cut.clone(), moved.clone())));
     if !CHECKING.replace(true) {
-        dom::after(STALL_CHECK_MS, abort_stalled);
+        dom::after(STALL_CHECK_MS, cut_stalled);
+    }
+}
+
+/// Takes a call off the list.
+fn ended(cut: &Function) {
+    UNDER_WAY.with(|all| all.borrow_mut().retain(|call| call.1 != *cut));
+}
+
+/// Cuts the calls that `which` says.
+fn cut(which: impl Fn(&UnderWay) -> bool) {
+    // Out of the list first: a call that is cut ends, and takes itself off the list.
+    let calls: Vec<_> = UNDER_WAY.with(|all| {
+        let all = all.borrow();
+        all.iter()
+            .filter(|call| which(call))
+            .map(|call| call.1.clone())
+            .collect()
+    });
+    for call in calls {
+        let _ = call.call0(&JsValue::UNDEFINED);
     }
 }
 
 /// Cuts the calls that have moved nothing for too long.
-fn abort_stalled() {
-    let (stalled, any) = UNDER_WAY.with(|all| {
-        let (all, now) = (all.borrow(), dom::now());
-        let stalled = all.iter().filter(|call| {
-            let (moved, patience) = call.2.get();
-            now - moved > patience
-        });
-        (
-            stalled.map(|call| call.1.clone()).collect::<Vec<_>>(),
-            !all.is_empty(),
-        )
+fn cut_stalled() {
+    let now = dom::now();
+    cut(|call| {
+        let (moved, patience) = call.2.get();
+        now - moved > patience
     });
-    for call in stalled {
-        let _ = call.abort();
-    }
+    let any = UNDER_WAY.with(|all| !all.borrow().is_empty());
     CHECKING.set(any);
     if any {
-        dom::after(STALL_CHECK_MS, abort_stalled);
+        dom::after(STALL_CHECK_MS, cut_stalled);
     }
 }
 
@@ -385,13 +422,8 @@ pub(crate) fn foreign() -> Failure {
     }))
 }
 
-fn answer(xhr: &XmlHttpRequest) -> Result<Js, Failure> {
-    let status = xhr.status().unwrap_or(0);
-    if status == 0 {
-        return Err(Failure::Network);
-    }
-    let text = dom::text(xhr, "responseText");
-    let parsed = JSON::parse(&text);
+fn answer(status: u16, text: &str, retry_after: Option<String>) -> Result<Js, Failure> {
+    let parsed = JSON::parse(text);
     if (200..300).contains(&status) {
         return match parsed {
             Ok(body) => Ok(Js(body)),
@@ -401,7 +433,6 @@ fn answer(xhr: &XmlHttpRequest) -> Result<Js, Failure> {
         };
     }
     let body = Js(parsed.unwrap_or_default());
-    let retry_after = xhr.get_response_header("retry-after").ok().flatten();
     // An HTTP date is passed over: the page's clock may be wrong.
     let seconds = retry_after.and_then(|text| format::number(&text));
     Err(Failure::Edge(Box::new(Refusal {

@@ -40,8 +40,8 @@ cargo xtask <command>
   sizes          build page and worker, and print what they weigh
   imports        print which modules of edge and backend import which, and fail where they do in a circle
   bench [page|network|again|browser|native|tokens] [...]
-                 measure the page in Chromium on slow networks and its processor time, the native edge beside other servers, and how
-                 many tokens are checked in a second; `bench network --help` says more
+                 measure the page in Chromium on slow networks, the browser's processor time, the native edge
+                 beside other servers, and how many tokens are checked in a second; `bench network --help` says more
   instructions   count what rules and handlers of the edge cost, and fail where that is more than they may
   screenshots [--engine chromium-64|chromium-78|chromium-86] [--lang en]...
                  draw every state of the page into target/screenshots, with an index.html
