@@ -39,6 +39,10 @@ pub const WORKING_EVERY: Duration = Duration::from_secs(10);
 /// told of bytes that came meanwhile.
 pub const STALLED_AFTER: Duration = Duration::from_secs(15);
 
+/// After its last file came, so long a link that joins its files waits to be told in which order they are meant: the page says
+/// so at once, and says it again where the network lost it.
+const ORDERED_WITHIN: Duration = Duration::from_secs(30);
+
 /// Bytes in a second that R2 deals with at least, once it has all of a file.
 const SLOWEST: u64 = 16 * 1024;
 
@@ -203,6 +207,7 @@ pub fn next_alarm(state: &LinkState) -> Option<Timestamp> {
         .map(|u| expires_at(u.created_at, link_end));
     expiry
         .into_iter()
+        .chain(joined_at(state))
         .chain(late)
         .chain(events)
         .chain(cleanups)
@@ -211,6 +216,21 @@ pub fn next_alarm(state: &LinkState) -> Option<Timestamp> {
         .chain(state.link.listed.due())
         .chain(forgotten_at(state))
         .min()
+}
+
+/// When a link that joins its files and takes no more is completed, whether it was told of their order or not.
+#[must_use]
+pub fn joined_at(state: &LinkState) -> Option<Timestamp> {
+    let policy = &state.link.policy;
+    let is_full = state.link.status == Status::Active && state.files_stored() >= policy.max_files;
+    if !is_full || policy.join.is_none() {
+        return None;
+    }
+    let stored = state.uploads.values().filter_map(|u| match &u.state {
+        UploadState::Stored(file) => Some(file.stored_at),
+        _ => None,
+    });
+    stored.max().map(|at| at.plus(ORDERED_WITHIN))
 }
 
 /// When nothing of the link is needed any more, so that all of it may go; `None` while something is

@@ -19,10 +19,10 @@ const HANG: &str = r#"
     Blob.prototype.slice = function (...range) {
       return Object.assign(slice.apply(this, range), { hung: this.name?.startsWith('hung') });
     };
-    const { Response } = window;
-    window.Response = function (body, ...rest) {
-      return body?.hung ? { arrayBuffer: () => new Promise(() => {}) } : new Response(body, ...rest);
-    };"#;
+    window.Response = new Proxy(Response, {
+      construct: (response, [body, ...rest]) =>
+        body?.hung ? { arrayBuffer: () => new Promise(() => {}) } : new response(body, ...rest),
+    });"#;
 
 /// Small files, which are read to be sent at once, and large ones, whose parts are.
 #[test]
@@ -77,13 +77,14 @@ const SLOW: &str = r#"
     Blob.prototype.slice = function (...range) {
       return Object.assign(slice.apply(this, range), { slow: this.name?.startsWith('slow') });
     };
-    const { Response } = window;
     window.reads = [];
-    window.Response = function (body, ...rest) {
-      window.reads.push(body?.size);
-      const large = body?.slow && body.size > 1024 * 1024;
-      return large ? { arrayBuffer: () => new Promise(() => {}) } : new Response(body, ...rest);
-    };"#;
+    window.Response = new Proxy(Response, {
+      construct: (response, [body, ...rest]) => {
+        window.reads.push(body?.size);
+        const large = body?.slow && body.size > 1024 * 1024;
+        return large ? { arrayBuffer: () => new Promise(() => {}) } : new response(body, ...rest);
+      },
+    });"#;
 
 /// A part is read at once where the device was fast, and in slices where it turns out to be slow.
 #[test]

@@ -171,8 +171,10 @@ impl Decide for Commit {
             let link = step.state.link_ref();
             step.tell(EventKind::FileStored(FileStored { file, link }));
         }
+        let policy = &step.state.link.policy;
         if step.state.link.status == Status::Active
-            && step.state.files_stored() >= step.state.link.policy.max_files
+            && policy.join.is_none()
+            && step.state.files_stored() >= policy.max_files
         {
             step.complete(&[]);
         }

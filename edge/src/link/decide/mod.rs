@@ -30,7 +30,7 @@ use super::state::{
     Cleanup, CleanupRow, Extras, LinkState, Multipart, Part, UploadRow, UploadState, refusal,
 };
 use super::version;
-use super::work::retained_until;
+use super::work::{joined_at, retained_until};
 
 /// How long after an abandoned commit its object is removed: longer than the worker that began it
 /// can go on, so that nothing is put there afterwards.
@@ -281,6 +281,9 @@ impl Step<'_> {
             self.end_receiving();
             let ended = self.ended(&[]);
             self.tell(EventKind::LinkExpired(ended));
+        }
+        if joined_at(&self.state).is_some_and(|at| at <= self.now) {
+            self.complete(&[]);
         }
         let over: Vec<_> = self.ids(|s| match s {
             UploadState::Stored(s) => {

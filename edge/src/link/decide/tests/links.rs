@@ -5,6 +5,7 @@ use chatlift_shared::api::Join;
 use chatlift_shared::webhook::Event;
 
 use super::*;
+use crate::link::work::joined_at;
 
 #[test]
 fn an_ended_link_takes_nothing_and_aborts_what_is_under_way() {
@@ -120,6 +121,37 @@ fn a_link_that_joins_is_completed_when_the_person_is_done_in_the_order_of_the_pi
         .collect();
     let expected: Vec<FileId> = [2, 1, 4, 3].map(|n| id(n).into()).to_vec();
     assert_eq!(told, [expected]);
+}
+
+/// Its last file completed it, and the order that its page told a moment later was lost.
+#[test]
+fn a_full_link_that_joins_waits_for_the_order_but_not_for_ever() {
+    for is_told in [true, false] {
+        let mut kept = Kept::new(2);
+        kept.state.as_mut().expect("a link").link.policy.join = Some(Join::Pdf);
+        kept.store(1, MIB);
+        kept.store(2, MIB);
+        assert_eq!(kept.state().link.status, Status::Active);
+        assert_eq!(kept.refused(reserve(3, MIB)), ProblemCode::LinkFull);
+        if is_told {
+            let order = [2, 1].map(|n| id(n).into()).to_vec();
+            kept.run(command::Finish { order }).expect("done");
+        } else {
+            kept.pass(29);
+            kept.run(command::Tick).expect("a tick");
+            assert_eq!(kept.state().link.status, Status::Active);
+            kept.pass(1);
+            assert_eq!(joined_at(kept.state()), Some(kept.now));
+            kept.run(command::Tick).expect("a tick");
+        }
+        assert_eq!(kept.state().link.status, Status::Completed);
+        let first = if is_told { 2 } else { 1 };
+        let told = kept.state().events.values().any(|row| {
+            let order = format!("\"order\":[\"{}\"", FileId::from(id(first)));
+            row.body.contains(&order)
+        });
+        assert!(told, "{is_told}");
+    }
 }
 
 #[test]

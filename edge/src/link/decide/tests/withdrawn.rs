@@ -77,6 +77,8 @@ fn only_a_link_that_was_full_takes_another_file() {
     let mut joined = Kept::new(1);
     joined.state.as_mut().expect("a link").link.policy.join = Some(Join::Pdf);
     joined.store(1, MIB);
+    let order = Vec::new();
+    joined.run(command::Finish { order }).expect("done");
     joined.run(withdraw(1)).expect("withdrawn");
     assert_eq!(joined.state().link.status, Status::Completed);
 }
