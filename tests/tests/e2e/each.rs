@@ -148,21 +148,18 @@ fn a_file_given_up_while_the_network_is_away_leaves_nothing_behind() {
 const ABORT: &str = r#"
     window.aborting = true;
     const failing = new Set();
-    const { open, send } = XMLHttpRequest.prototype;
+    const { open } = XMLHttpRequest.prototype;
     XMLHttpRequest.prototype.open = function (method, url, ...rest) {
       const [upload, id] = String(url).match(/^.*\/uploads\/([^/]+)(?=\/parts\/)/) ?? [];
       if (aborting && failing.has(id)) fetch(upload, { method: 'DELETE' });
       return open.call(this, method, url, ...rest);
     };
-    XMLHttpRequest.prototype.send = function (body) {
-      if (typeof body === 'string' && body.includes('"fails.bin"')) {
-        this.addEventListener('readystatechange', () => {
-          if (this.readyState !== XMLHttpRequest.DONE) return;
-          const { response } = this;
-          failing.add((typeof response === 'string' ? JSON.parse(response) : response).id);
-        });
-      }
-      return send.call(this, body);
+    const { fetch } = window;
+    window.fetch = async (request) => {
+      const announces = request.method === 'POST' && (await request.clone().text()).includes('"fails.bin"');
+      const answer = await fetch(request);
+      if (announces) failing.add((await answer.clone().json()).id);
+      return answer;
     };"#;
 
 #[test]
