@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::http::{Answer, send};
+use crate::http::{Answer, send, send_refusable};
 
 /// One thing that the document says an operation answers: its id, a status, and for a problem its
 /// code (else empty).
@@ -91,7 +91,11 @@ impl Judge {
             })
             .collect();
         let url = format!("{}{}{query}", self.origin, path.join("/"));
-        let answer = send(&method.to_uppercase(), &url, headers, body).expect("an answer");
+        let method = method.to_uppercase();
+        let answer = match body {
+            Some(body) => send_refusable(&method, &url, headers, body).expect("an answer"),
+            None => send(&method, &url, headers, None).expect("an answer"),
+        };
         let code = self.judge(id, operation, &answer);
         self.reached
             .insert((id.to_owned(), answer.status.to_string(), code));
