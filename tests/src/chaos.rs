@@ -22,8 +22,10 @@ use crate::s3::S3;
 use crate::scratch::{Folder, now, wait_for};
 use crate::sender::{Acknowledged, Seed, all_is_there, send_one, variable};
 
-/// Runs, where none are asked for.
-const RUNS: u64 = 4;
+/// Runs, where none are asked for, and the first one: the fourth has a webhook without an answer, after which the native edge
+/// once wrote nothing more.
+const RUNS: u64 = 2;
+const FIRST: u64 = 3;
 /// Files of a run: one of each dialect, all at once.
 const FILES: u64 = 4;
 /// Largest file of a run: two parts.
@@ -193,7 +195,7 @@ pub fn three_nodes() {
 }
 
 fn play(start: impl FnOnce(AppSecrets, &str) -> (Edges, String, App)) {
-    let first = variable("CHATLIFT_CHAOS_SEED", 1);
+    let first = variable("CHATLIFT_CHAOS_SEED", FIRST);
     let runs = variable("CHATLIFT_CHAOS_RUNS", RUNS);
     let secrets = AppSecrets::random().expect("random bytes");
     let receiver = Receiver::start(&[&secrets.webhook_secret]);
