@@ -96,8 +96,8 @@ async fn work(edge: &Native, link: LinkId) {
     }
 }
 
-/// Does work, and renews the claim on it every so often. A renewal that is under way as the work ends is ended too: it
-/// may have the turn to write, or be the next to get it, and would keep that for ever.
+/// Does work, and renews the claim on it every so often. A renewal that is under way as the work ends is waited
+/// for: dropped late or never polled, it would keep the turn to write, or its place in the queue for it.
 async fn renewed<T>(every: Duration, renewal: impl AsyncFn(), work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
     loop {

@@ -196,14 +196,14 @@ pub struct SealUpload {
     pub seal: Seal,
 }
 
-/// Is the attempt still its upload's?
+/// A worker asks whether the attempt that it serves is still the one of its upload.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Working {
     /// The upload.
     pub upload: UploadId,
     /// The attempt that was reserved.
     pub attempt: u64,
-    /// Whether it goes on: however long it takes, it is not stuck then.
+    /// Whether bytes came, or R2 is at work on them: however long that takes, the attempt is not stuck then.
     pub goes_on: bool,
 }
 

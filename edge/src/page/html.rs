@@ -105,15 +105,7 @@ fn shell(data: &PageData) -> [(&'static str, String); 10] {
             empty(),
             empty(),
         ),
-        (None, None) => (
-            empty(),
-            empty(),
-            empty(),
-            empty(),
-            empty(),
-            empty(),
-            empty(),
-        ),
+        (None, None) => Default::default(),
     };
     [
         ("<!--chatlift:initial-->", initial),

@@ -129,11 +129,13 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
                 return Ok(done);
             }
             let now = moved.get();
-            let goes_on = match now == size {
-                true => left > 0,
-                false => now > before,
+            let goes_on = if now == size {
+                let has_time = left > 0;
+                left = left.saturating_sub(1);
+                has_time
+            } else {
+                now > before
             };
-            left -= u64::from(now == size && left > 0);
             before = now;
             let working = command::Working {
                 upload,
