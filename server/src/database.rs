@@ -6,19 +6,23 @@
 //! wait at once, and is waited for before anybody outside is told and before a file is moved or removed
 //! ([`Database::on_disk`]). A crash of the machine takes the last commits and none before them.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io;
-use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chatlift_shared::Timestamp;
-use sqlx::any::{AnyArguments, AnyConnectOptions, AnyPoolOptions};
+use futures_util::StreamExt as _;
+use sqlx::any::{AnyArguments, AnyConnectOptions, AnyPoolOptions, AnyRow};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::pool::PoolConnection;
 use sqlx::query::Query;
-use sqlx::{Any, AnyPool, AssertSqlSafe, SqlSafeStr as _, Transaction};
+use sqlx::{
+    Any, AnyConnection, AnyPool, AssertSqlSafe, Either, Executor as _, SqlSafeStr, Transaction,
+};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use url::Url;
 
@@ -27,16 +31,18 @@ use crate::disk;
 use crate::error::Error;
 use crate::group_sync::GroupSync;
 
-/// Connections to SQLite: it has one writer, and rows that are read beside it come from the cache.
-const SQLITE_CONNECTIONS: u32 = 4;
+/// Connections to SQLite. It has one writer; of a second connection each write would empty the cache.
+const SQLITE_CONNECTIONS: u32 = 1;
 
 /// Connections of a node to PostgreSQL, which has 100 as it comes.
 const POSTGRES_CONNECTIONS: u32 = 16;
 
 /// Settings of each connection to SQLite. A commit is not synced by it, but what is synced later keeps the order
 /// of commits (<https://www.sqlite.org/pragma.html#pragma_synchronous>): [`Log`] syncs it.
-const PRAGMAS: [&str; 3] = [
+/// What it has read it keeps at most 0.5 MB of, a quarter of what is usual: the system keeps it too.
+const PRAGMAS: [&str; 4] = [
     "PRAGMA busy_timeout = 10000",
+    "PRAGMA cache_size = -500",
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",
 ];
@@ -91,26 +97,148 @@ pub(crate) struct Database {
     turn: Arc<Mutex<()>>,
 }
 
-/// A transaction that writes.
+/// A statement with its values, of which the first is `$1`.
+#[derive(Debug)]
+pub(crate) struct Statement<'a> {
+    sql: &'static str,
+    values: Vec<Value<'a>>,
+}
+
+#[derive(Debug)]
+enum Value<'a> {
+    Text(String),
+    Number(i64),
+    Bytes(&'a [u8]),
+}
+
+impl<'a> Statement<'a> {
+    /// A statement that has no values yet. It has no `$` but before the number of a value.
+    pub(crate) const fn of(sql: &'static str) -> Self {
+        Self {
+            sql,
+            values: Vec::new(),
+        }
+    }
+
+    /// Adds a value that is a text.
+    pub(crate) fn text(mut self, text: impl ToString) -> Self {
+        self.values.push(Value::Text(text.to_string()));
+        self
+    }
+
+    /// Adds a value that is a number.
+    pub(crate) fn number(mut self, number: impl Into<i64>) -> Self {
+        self.values.push(Value::Number(number.into()));
+        self
+    }
+
+    /// Adds a value that is bytes.
+    pub(crate) fn bytes(mut self, bytes: &'a [u8]) -> Self {
+        self.values.push(Value::Bytes(bytes));
+        self
+    }
+
+    /// Adds it to the text and the values of others, whose numbers come before its own.
+    fn join(self, text: &mut String, values: &mut Vec<Value<'a>>) {
+        let mut pieces = self.sql.split('$');
+        text.push_str(pieces.next().unwrap_or_default());
+        for piece in pieces {
+            let digits = piece.find(|c: char| !c.is_ascii_digit());
+            let (number, rest) = piece.split_at(digits.unwrap_or(piece.len()));
+            let number = number.parse().unwrap_or(0) + values.len();
+            let _ = write!(text, "${number}{rest}");
+        }
+        text.push_str(";\n");
+        values.extend(self.values);
+    }
+}
+
+fn query<'q>(sql: impl SqlSafeStr, values: Vec<Value<'q>>) -> Query<'q, Any, AnyArguments> {
+    values
+        .into_iter()
+        .fold(sqlx::query(sql), |query, value| match value {
+            Value::Text(text) => query.bind(text),
+            Value::Number(number) => query.bind(number),
+            Value::Bytes(bytes) => query.bind(bytes),
+        })
+}
+
+/// The rows of each statement.
+type Answers = Vec<Vec<AnyRow>>;
+
+/// A transaction that writes. Dropped, nothing of it was done.
 #[derive(Debug)]
 pub(crate) struct Write {
-    transaction: Transaction<'static, Any>,
+    connection: Option<PoolConnection<Any>>,
+    shared: bool,
     // Given on once the transaction is over.
-    _turn: Option<OwnedMutexGuard<()>>,
+    turn: Option<OwnedMutexGuard<()>>,
 }
 
-impl Deref for Write {
-    type Target = Transaction<'static, Any>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.transaction
+impl Write {
+    /// Carries out statements in it. SQLite is given them in one call, with what comes `first` and `last`:
+    /// each costs two threads waking each other, which is more than most statements.
+    async fn carry_out(
+        &mut self,
+        first: &str,
+        statements: Vec<Statement<'_>>,
+        last: &str,
+    ) -> Result<Answers, sqlx::Error> {
+        let Some(connection) = &mut self.connection else {
+            return Err(sqlx::Error::PoolClosed);
+        };
+        if self.shared {
+            let mut answers = Answers::new();
+            raw(connection, first).await?;
+            for Statement { sql, values } in statements {
+                answers.push(query(sql, values).fetch_all(&mut **connection).await?);
+            }
+            raw(connection, last).await?;
+            return Ok(answers);
+        }
+        let (mut text, mut values) = (first.to_owned(), Vec::new());
+        for statement in statements {
+            statement.join(&mut text, &mut values);
+        }
+        text.push_str(last);
+        let mut rows = connection.fetch_many(query(AssertSqlSafe(text), values));
+        let mut answers = vec![Vec::new()];
+        while let Some(next) = rows.next().await.transpose()? {
+            match (next, answers.last_mut()) {
+                (Either::Right(row), Some(answer)) => answer.push(row),
+                _ => answers.push(Vec::new()),
+            }
+        }
+        if !first.is_empty() {
+            answers.remove(0);
+        }
+        Ok(answers)
     }
 }
 
-impl DerefMut for Write {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.transaction
+impl Drop for Write {
+    fn drop(&mut self) {
+        let turn = self.turn.take();
+        if let Some(mut connection) = self.connection.take() {
+            tokio::spawn(async move {
+                // What was cut may have ended it, or never have begun it.
+                if raw(&mut connection, "ROLLBACK").await.is_err() {
+                    let _ = connection.close().await;
+                }
+                drop(turn);
+            });
+        }
     }
+}
+
+/// Carries out what has neither values nor rows.
+async fn raw(connection: &mut AnyConnection, sql: &str) -> Result<(), sqlx::Error> {
+    if !sql.is_empty() {
+        sqlx::raw_sql(AssertSqlSafe(sql))
+            .execute(connection)
+            .await?;
+    }
+    Ok(())
 }
 
 impl Database {
@@ -190,28 +318,39 @@ impl Database {
         }
     }
 
-    /// Begins a transaction that writes.
+    /// Begins a transaction that writes, and carries out statements in it; answers the rows of each.
     ///
     /// # Errors
     /// When the database fails.
-    pub(crate) async fn write(&self) -> Result<Write, Error> {
+    pub(crate) async fn write(
+        &self,
+        statements: Vec<Statement<'_>>,
+    ) -> Result<(Write, Answers), Error> {
         let turn = self.turn().await;
-        let transaction = match self.shared {
-            true => self.pool.begin().await?,
-            false => self.pool.begin_with("BEGIN IMMEDIATE").await?,
+        let mut write = Write {
+            connection: Some(self.pool.acquire().await?),
+            shared: self.shared,
+            turn,
         };
-        Ok(Write {
-            transaction,
-            _turn: turn,
-        })
+        let begin = match self.shared {
+            true => "BEGIN",
+            false => "BEGIN IMMEDIATE;\n",
+        };
+        let answers = write.carry_out(begin, statements, "").await?;
+        Ok((write, answers))
     }
 
-    /// Ends a transaction that writes: all of it is there, or none.
+    /// Carries out statements and ends a transaction that writes: all of it is there, or none.
     ///
     /// # Errors
     /// When the database fails.
-    pub(crate) async fn commit(&self, write: Write) -> Result<(), Error> {
-        write.transaction.commit().await?;
+    pub(crate) async fn commit(
+        &self,
+        mut write: Write,
+        statements: Vec<Statement<'_>>,
+    ) -> Result<(), Error> {
+        write.carry_out("", statements, "COMMIT").await?;
+        write.connection = None;
         self.wrote();
         Ok(())
     }
@@ -281,14 +420,10 @@ mod tests {
     use super::*;
 
     async fn add(db: &Database, n: i64) {
-        let mut tx = db.write().await.expect("a transaction");
-        sqlx::query("INSERT INTO revision (link, n) VALUES ($1, $2)")
-            .bind(n.to_string())
-            .bind(n)
-            .execute(&mut **tx)
-            .await
-            .expect("a row");
-        db.commit(tx).await.expect("committed");
+        let (write, _) = db.write(Vec::new()).await.expect("a transaction");
+        let add = Statement::of("INSERT INTO revision (link, n) VALUES ($1, $2)");
+        let add = add.text(n).number(n);
+        db.commit(write, vec![add]).await.expect("committed");
     }
 
     async fn rows(db: &Database) -> Vec<i64> {

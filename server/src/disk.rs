@@ -25,6 +25,11 @@ pub(crate) trait Disk: Clone + std::fmt::Debug + 'static {
     /// Opens a file that is there to be written and read.
     async fn open_to_write(&self, path: &Path) -> io::Result<Self::File>;
 
+    /// As [`Self::open_to_write`], and takes room for `length` bytes from an offset, so that a full disk is told
+    /// of before they come. The file is as large then as if they had been written.
+    async fn open_with_room(&self, path: &Path, offset: u64, length: u64)
+    -> io::Result<Self::File>;
+
     /// Opens a file to be read.
     async fn open(&self, path: &Path) -> io::Result<Self::File>;
 
@@ -37,15 +42,14 @@ pub(crate) trait Disk: Clone + std::fmt::Debug + 'static {
     /// The file's size in bytes, and when it was written to last, in nanoseconds since 1970.
     async fn about(&self, file: &Self::File) -> io::Result<(u64, u128)>;
 
-    /// Takes room for `length` bytes from an offset, so that a full disk is told of before they come. The file
-    /// is as large then as if they had been written.
-    async fn reserve(&self, file: &Self::File, offset: u64, length: u64) -> io::Result<()>;
-
     /// Cuts a file to a size, in bytes.
     async fn set_len(&self, file: &Self::File, length: u64) -> io::Result<()>;
 
     /// Waits until a file's bytes are on the disk.
     async fn sync(&self, file: &Self::File) -> io::Result<()>;
+
+    /// As [`Self::sync`], of a file that is cut before, if it is `from` bytes large, to `to`.
+    async fn cut_and_sync(&self, file: &Self::File, from: u64, to: u64) -> io::Result<()>;
 
     /// Waits until a folder's names are on the disk.
     async fn sync_folder(&self, path: &Path) -> io::Result<()>;
@@ -111,6 +115,21 @@ impl Disk for Machine {
         blocking(move || open().map(Arc::new)).await
     }
 
+    async fn open_with_room(&self, path: &Path, offset: u64, length: u64) -> io::Result<Arc<File>> {
+        use rustix::fs::{FallocateFlags, fallocate};
+        use rustix::io::Errno;
+        let path = path.to_owned();
+        let open = move || {
+            let file = OpenOptions::new().read(true).write(true).open(path)?;
+            match fallocate(&file, FallocateFlags::empty(), offset, length) {
+                // Not every file system can; a full disk is then told of by the write.
+                Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(Arc::new(file)),
+                Err(error) => Err(error.into()),
+            }
+        };
+        blocking(open).await
+    }
+
     async fn open(&self, path: &Path) -> io::Result<Arc<File>> {
         let path = path.to_owned();
         blocking(move || File::open(path).map(Arc::new)).await
@@ -150,18 +169,6 @@ impl Disk for Machine {
         blocking(about).await
     }
 
-    async fn reserve(&self, file: &Arc<File>, offset: u64, length: u64) -> io::Result<()> {
-        use rustix::fs::{FallocateFlags, fallocate};
-        use rustix::io::Errno;
-        let file = Arc::clone(file);
-        let reserve = move || match fallocate(&file, FallocateFlags::empty(), offset, length) {
-            // Not every file system can; a full disk is then told of by the write.
-            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
-            Err(error) => Err(error.into()),
-        };
-        blocking(reserve).await
-    }
-
     async fn set_len(&self, file: &Arc<File>, length: u64) -> io::Result<()> {
         let file = Arc::clone(file);
         blocking(move || file.set_len(length)).await
@@ -171,6 +178,18 @@ impl Disk for Machine {
         let file = Arc::clone(file);
         count_sync();
         blocking(move || file.sync_data()).await
+    }
+
+    async fn cut_and_sync(&self, file: &Arc<File>, from: u64, to: u64) -> io::Result<()> {
+        let file = Arc::clone(file);
+        count_sync();
+        let cut = move || {
+            if file.metadata()?.len() == from {
+                file.set_len(to)?;
+            }
+            file.sync_data()
+        };
+        blocking(cut).await
     }
 
     async fn sync_folder(&self, path: &Path) -> io::Result<()> {

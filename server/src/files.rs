@@ -20,13 +20,16 @@ use chatlift_shared::digest::Sha256;
 use futures_util::stream::{self, StreamExt as _};
 use sha2::Digest as _;
 
-use crate::body::{Body, Incoming};
+use crate::body::{Body, Incoming, MEMORY};
 use crate::clock::now;
 use crate::disk::Disk;
 use crate::group_sync::GroupSync;
 
 /// Bytes that are read or written at once; each upload on its way has so many in memory.
-const PIECE: usize = 128 * 1024;
+const PIECE: usize = 64 * 1024;
+
+/// Bytes that are written at once where there is memory for them: each write wakes two threads.
+const LARGE_PIECE: usize = 512 * 1024;
 
 /// How long an upload is kept to which nothing was added: as R2 does.
 const UNFINISHED_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -265,17 +268,19 @@ impl<D: Disk> Files<D> {
         let mut hasher = sha2::Sha256::new();
         let (mut stream, mut length) = (body.0, 0);
         let mut pieces: Vec<u8> = Vec::new();
+        let share = MEMORY.take_spare(LARGE_PIECE as u64);
+        let full = if share.is_some() { LARGE_PIECE } else { PIECE };
         loop {
             let next = stream.next().await.transpose()?;
             if let Some(piece) = &next {
                 hasher.update(piece);
                 if pieces.capacity() == 0 {
                     // One that grows would be twice as large in the end.
-                    pieces.reserve_exact(PIECE + piece.len());
+                    pieces.reserve_exact(full + piece.len());
                 }
                 pieces.extend_from_slice(piece);
             }
-            if !pieces.is_empty() && (next.is_none() || pieces.len() >= PIECE) {
+            if !pieces.is_empty() && (next.is_none() || pieces.len() >= full) {
                 let bytes = Bytes::from(std::mem::take(&mut pieces));
                 let at = begin + length;
                 length += bytes.len() as u64;
@@ -290,10 +295,13 @@ impl<D: Disk> Files<D> {
                 break;
             }
         }
-        if length < most && most < u64::MAX && self.disk.about(file).await?.0 == begin + most {
-            self.disk.set_len(file, begin + length).await?;
+        match length < most && most < u64::MAX {
+            true => {
+                let (reserved, end) = (begin + most, begin + length);
+                self.disk.cut_and_sync(file, reserved, end).await?;
+            }
+            false => self.disk.sync(file).await?,
         }
-        self.disk.sync(file).await?;
         Ok(Placed {
             length,
             sha256: Sha256(hasher.finalize().into()),
@@ -335,8 +343,8 @@ impl<D: Disk> Files<D> {
         // In it are the names of what is written here.
         self.on_disk().await?;
         if let Some((_busy, begin, part_size)) = self.place(id, n, false) {
-            let file = self.disk.open_to_write(&self.upload(id)).await?;
-            self.disk.reserve(&file, begin, part_size).await?;
+            let path = self.upload(id);
+            let file = self.disk.open_with_room(&path, begin, part_size).await?;
             let part = self.write(&file, begin, body, part_size).await?;
             self.note(id, n, part)?;
             return Ok(part);

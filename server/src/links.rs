@@ -5,7 +5,7 @@
 //! Safe under a crash: what must happen later stands in a row, and the alarm with it.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
@@ -57,6 +57,9 @@ const TIDY_EVERY: Duration = Duration::from_secs(60);
 
 /// How often a decision is tried whose link has changed meanwhile, on another node.
 const TRIES: usize = 100;
+
+/// Size of a row that is staged, in bytes. A row costs little here, and each of many requests may have two in memory.
+const ROW_SIZE: usize = stage::ROW_SIZE / 2;
 
 /// Links that are kept in memory; beyond it those that nobody uses are read again when they are.
 const CACHED_MAX: usize = 4096;
@@ -216,11 +219,14 @@ impl Links {
                 (Some(next), known) => match rows::save(&self.0.db, known, &next, &parts).await {
                     Ok(Some(saved)) => {
                         entry.tell(known.map(|known| &known.state), &next);
+                        let held = known.filter(|_| parts.is_empty());
+                        let held = held.map(|known| known.held.take());
                         *state = Some(Known {
                             state: next,
                             revision: saved.revision,
+                            held: held.unwrap_or_default().into(),
                         });
-                        if saved.alarm_changed {
+                        if saved.sooner {
                             self.0.alarm.notify_one();
                         }
                         return Ok(Ok(decision.reply));
@@ -243,24 +249,25 @@ impl Links {
         state: Option<&Known>,
         command: &C,
     ) -> Result<Result<Decision<C::Reply>, Problem>, Error> {
-        let known: RefCell<BTreeMap<UploadId, Held>> = RefCell::default();
         loop {
             let missing = RefCell::new(Vec::new());
             let held = |upload| {
-                known.borrow().get(&upload).cloned().unwrap_or_else(|| {
+                let held = state.and_then(|known| known.held.borrow().get(&upload).cloned());
+                held.unwrap_or_else(|| {
                     missing.borrow_mut().push(upload);
                     Held::default()
                 })
             };
-            let state = state.map(|known| &known.state);
-            let decision = decide(state, command.clone(), &held, now());
+            let known = state.map(|known| &known.state);
+            let decision = decide(known, command.clone(), &held, now());
+            // Of a link that was never made nothing is held.
             let missing = missing.into_inner();
-            if missing.is_empty() {
+            let Some(known) = state.filter(|_| !missing.is_empty()) else {
                 return Ok(decision);
-            }
+            };
             for upload in missing {
                 let held = rows::held(&self.0.db, upload).await?;
-                known.borrow_mut().insert(upload, held);
+                known.held.borrow_mut().insert(upload, held);
             }
         }
     }
@@ -361,7 +368,7 @@ impl Links {
         if self.decide(upload.link(), entry, touch).await?.is_err() {
             return Ok(None);
         }
-        let staged = rows::staged(&self.0.db.pool, upload, chunk.n).await?;
+        let staged = rows::staged(&self.0.db, upload, chunk.n).await?;
         Ok(chunk.already_held(self.is_recorded(chunk).await?, staged))
     }
 
@@ -387,8 +394,9 @@ impl Links {
             among_nodes: None,
         };
         self.take_among_nodes(&mut keeper).await?;
-        let held = rows::staged(&self.0.db.pool, upload, n).await?;
+        let held = rows::staged(&self.0.db, upload, n).await?;
         let rows = rows::staged_rows(&self.0.db, link).await?;
+        let rows = rows * ROW_SIZE as u64 / stage::ROW_SIZE as u64;
         keeper.appender.admit(held, rows)?;
         Ok(Some(keeper))
     }
@@ -419,7 +427,15 @@ impl Links {
             None => None,
         };
         let add = async |begin, row| self.add(keeper, begin, row).await;
-        stage::keep(&keeper.appender, &keeper.entry.leases, sleep, next, add).await
+        stage::keep(
+            &keeper.appender,
+            &keeper.entry.leases,
+            sleep,
+            ROW_SIZE,
+            next,
+            add,
+        )
+        .await
     }
 
     /// Adds a row, and answers where it ends; of an empty one it checks that it would be let in.
@@ -454,6 +470,7 @@ impl Links {
             match rows::stage(&self.0.db, known.revision, holder, new).await? {
                 Added::At(revision) => {
                     known.revision = revision;
+                    known.held.take();
                     return Ok(end);
                 }
                 Added::Elsewhere(held) => return Err(offset_differs(held).into()),

@@ -39,6 +39,10 @@ use error::Error;
 use serve::Door;
 use settings::Settings;
 
+/// Threads that wait for files. Each keeps some memory that it has freed, so one for each of many uploads would hold more
+/// than their bytes.
+const BLOCKING_THREADS: usize = 4;
+
 fn main() -> ExitCode {
     log::to(|_, line| println!("{line}"));
     log::panics();
@@ -57,7 +61,10 @@ fn run() -> Result<(), Error> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let (check, file) = arguments().map_err(|e| Error::Config(e.to_string()))?;
     let settings = Settings::read(file.as_deref())?;
-    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build()?;
     LocalSet::new().block_on(&runtime, serve(settings, check))
 }
 

@@ -4,6 +4,7 @@
 //! either all of it is there, or none. A link has a revision, which each write checks and raises: of two
 //! nodes that decide at once, one decides again.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::str::FromStr;
@@ -17,9 +18,9 @@ use chatlift_shared::api::StagedPart;
 use chatlift_shared::{LinkId, Timestamp, UploadId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sqlx::{Any, AnyConnection, Row as _, Transaction};
+use sqlx::{AnyConnection, Row as _};
 
-use crate::database::Database;
+use crate::database::{Database, Statement};
 use crate::error::Error;
 
 /// A link as it is stored, and its revision.
@@ -27,6 +28,8 @@ use crate::error::Error;
 pub(crate) struct Known {
     pub(crate) state: LinkState,
     pub(crate) revision: i64,
+    /// What is held of uploads that was asked for at this revision.
+    pub(crate) held: RefCell<BTreeMap<UploadId, Held>>,
 }
 
 fn read<T: DeserializeOwned>(row: &str) -> Result<T, Error> {
@@ -67,6 +70,7 @@ pub(crate) async fn load(db: &Database, link: LinkId) -> Result<Option<Known>, E
     Ok(Some(Known {
         state,
         revision: row.try_get("n")?,
+        held: RefCell::default(),
     }))
 }
 
@@ -104,40 +108,37 @@ fn number(row: &sqlx::any::AnyRow) -> Result<u16, Error> {
 
 /// Reads what is held of an upload.
 pub(crate) async fn held(db: &Database, upload: UploadId) -> Result<Held, Error> {
-    let id = upload.to_string();
-    let parts = sqlx::query("SELECT n, row FROM part WHERE upload = $1 ORDER BY n")
-        .bind(&id)
-        .fetch_all(&db.pool)
-        .await?;
-    let parts = parts.into_iter().map(|row| {
-        let part: String = row.try_get("row")?;
-        Ok((number(&row)?, read(&part)?))
-    });
-    let staged = sqlx::query(
-        "SELECT n, CAST(SUM(LENGTH(bytes)) AS BIGINT) AS held
-         FROM stage WHERE upload = $1 GROUP BY n ORDER BY n",
+    let rows = sqlx::query(
+        "SELECT n, row, 0 AS held FROM part WHERE upload = $1
+         UNION ALL
+         SELECT n, NULL, CAST(SUM(LENGTH(bytes)) AS BIGINT) FROM stage WHERE upload = $1 GROUP BY n
+         ORDER BY n",
     )
-    .bind(&id)
+    .bind(upload.to_string())
     .fetch_all(&db.pool)
     .await?;
-    let staged = staged.into_iter().map(|row| {
-        Ok(StagedPart {
-            n: number(&row)?,
-            offset: u64::try_from(row.try_get::<i64, _>("held")?).unwrap_or_default(),
-        })
-    });
-    Ok(Held {
-        parts: parts.collect::<Result<_, Error>>()?,
-        staged: staged.collect::<Result<_, Error>>()?,
-    })
+    let mut held = Held::default();
+    for row in rows {
+        let n = number(&row)?;
+        match row.try_get::<Option<String>, _>("row")? {
+            Some(part) => {
+                held.parts.insert(n, read(&part)?);
+            }
+            None => held.staged.push(StagedPart {
+                n,
+                offset: u64::try_from(row.try_get::<i64, _>("held")?).unwrap_or_default(),
+            }),
+        }
+    }
+    Ok(held)
 }
 
 /// What became of a link that was written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Saved {
     pub(crate) revision: i64,
-    /// Whether its alarm is due at another time.
-    pub(crate) alarm_changed: bool,
+    /// Whether its alarm is due sooner than it was.
+    pub(crate) sooner: bool,
 }
 
 /// Writes what changed between two states, the parts, and when the alarm is due; `None` where the link has changed since it was read, so that nothing is written.
@@ -154,82 +155,54 @@ pub(crate) async fn save(
     {
         return Ok(Some(Saved {
             revision: old.revision,
-            alarm_changed: false,
+            sooner: false,
         }));
     }
-    let link = next.link.id.to_string();
-    let mut tx = db.write().await?;
-    let (query, revision) = match old {
+    let link = next.link.id;
+    let (sql, revision) = match old {
         None => (
-            "INSERT INTO revision (link, n) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            "INSERT INTO revision (link, n) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING n",
             1,
         ),
         Some(old) => (
-            "UPDATE revision SET n = $2 WHERE link = $1 AND n = $2 - 1",
+            "UPDATE revision SET n = $2 WHERE link = $1 AND n = $2 - 1 RETURNING n",
             old.revision + 1,
         ),
     };
-    let written = sqlx::query(query)
-        .bind(&link)
-        .bind(revision)
-        .execute(&mut **tx)
-        .await?;
-    if written.rows_affected() == 0 {
+    let raise = Statement::of(sql).text(link).number(revision);
+    let (write, raised) = db.write(vec![raise]).await?;
+    if raised.concat().is_empty() {
         return Ok(None);
     }
+    let mut statements = Vec::new();
     if state.is_none_or(|old| old.link != next.link) {
-        sqlx::query(
+        let put = Statement::of(
             "INSERT INTO link (id, row) VALUES ($1, $2)
              ON CONFLICT (id) DO UPDATE SET row = excluded.row",
-        )
-        .bind(&link)
-        .bind(serde_json::to_string(&next.link)?)
-        .execute(&mut **tx)
-        .await?;
+        );
+        statements.push(put.text(link).text(serde_json::to_string(&next.link)?));
     }
-    changes(
-        &mut tx,
-        UPLOAD,
-        &link,
-        state.map(|o| &o.uploads),
-        &next.uploads,
-    )
-    .await?;
-    changes(
-        &mut tx,
-        EVENT,
-        &link,
-        state.map(|o| &o.events),
-        &next.events,
-    )
-    .await?;
-    changes(
-        &mut tx,
-        CLEANUP,
-        &link,
-        state.map(|o| &o.cleanups),
-        &next.cleanups,
-    )
-    .await?;
+    let uploads = state.map(|o| &o.uploads);
+    changes(&mut statements, UPLOAD, link, uploads, &next.uploads)?;
+    let events = state.map(|o| &o.events);
+    changes(&mut statements, EVENT, link, events, &next.events)?;
+    let cleanups = state.map(|o| &o.cleanups);
+    changes(&mut statements, CLEANUP, link, cleanups, &next.cleanups)?;
     for write in part_writes {
-        write_part(&mut tx, write).await?;
+        write_part(&mut statements, write)?;
     }
-    let alarm = next_alarm(next);
-    let alarm_changed = state.map(next_alarm) != Some(alarm);
-    if alarm_changed {
-        set_alarm(&mut tx, &link, alarm).await?;
+    let (before, alarm) = (state.and_then(next_alarm), next_alarm(next));
+    if before != alarm {
+        statements.push(set_alarm(link, alarm));
     }
-    if db.shared && state.is_some_and(|state| state.events != next.events) {
+    if db.shared && events.is_some_and(|events| *events != next.events) {
         // A hint: whoever watches on another node looks at once, and now and then in any case.
-        sqlx::query("SELECT pg_notify('chatlift_edge', $1)")
-            .bind(&link)
-            .execute(&mut **tx)
-            .await?;
+        statements.push(Statement::of("SELECT pg_notify('chatlift_edge', $1)").text(link));
     }
-    db.commit(tx).await?;
+    db.commit(write, statements).await?;
     Ok(Some(Saved {
         revision,
-        alarm_changed,
+        sooner: alarm.is_some_and(|alarm| before.is_none_or(|before| alarm < before)),
     }))
 }
 
@@ -256,149 +229,114 @@ const CLEANUP: Table = Table {
     drop: "DELETE FROM cleanup WHERE link = $1 AND id = $2",
 };
 
-async fn changes<K: Ord + Display, R: Serialize + PartialEq>(
-    tx: &mut Transaction<'_, Any>,
+fn changes<K: Ord + Display, R: Serialize + PartialEq>(
+    statements: &mut Vec<Statement<'_>>,
     table: Table,
-    link: &str,
+    link: LinkId,
     old: Option<&BTreeMap<K, R>>,
     next: &BTreeMap<K, R>,
 ) -> Result<(), Error> {
     for (id, row) in next {
         if old.and_then(|o| o.get(id)) != Some(row) {
-            sqlx::query(table.put)
-                .bind(link)
-                .bind(id.to_string())
-                .bind(serde_json::to_string(row)?)
-                .execute(&mut **tx)
-                .await?;
+            let put = Statement::of(table.put).text(link).text(id);
+            statements.push(put.text(serde_json::to_string(row)?));
         }
     }
     let gone = old.into_iter().flat_map(BTreeMap::keys);
     for id in gone.filter(|id| !next.contains_key(id)) {
-        sqlx::query(table.drop)
-            .bind(link)
-            .bind(id.to_string())
-            .execute(&mut **tx)
-            .await?;
+        statements.push(Statement::of(table.drop).text(link).text(id));
     }
     Ok(())
 }
 
-const DROP_PART: &str = "DELETE FROM part WHERE upload = $1 AND n = $2";
-const DROP_STAGE: &str = "DELETE FROM stage WHERE upload = $1 AND n = $2";
-
-async fn write_part(tx: &mut Transaction<'_, Any>, write: &PartWrite) -> Result<(), Error> {
-    let (upload, n, queries): (UploadId, u16, &[&'static str]) = match write {
-        PartWrite::Put(upload, n, _) => (*upload, *n, &[DROP_STAGE]),
-        PartWrite::Drop(upload, n) => (*upload, *n, &[DROP_PART, DROP_STAGE]),
+fn write_part(statements: &mut Vec<Statement<'_>>, write: &PartWrite) -> Result<(), Error> {
+    const DROP_PART: &str = "DELETE FROM part WHERE upload = $1 AND n = $2";
+    const DROP_STAGE: &str = "DELETE FROM stage WHERE upload = $1 AND n = $2";
+    match write {
+        PartWrite::Put(upload, n, part) => {
+            statements.push(Statement::of(DROP_STAGE).text(upload).number(*n));
+            let put = Statement::of(
+                "INSERT INTO part (upload, n, row) VALUES ($1, $2, $3)
+                 ON CONFLICT (upload, n) DO UPDATE SET row = excluded.row",
+            );
+            let put = put.text(upload).number(*n);
+            statements.push(put.text(serde_json::to_string(part)?));
+        }
+        PartWrite::Drop(upload, n) => {
+            for sql in [DROP_PART, DROP_STAGE] {
+                statements.push(Statement::of(sql).text(upload).number(*n));
+            }
+        }
         PartWrite::Truncate(upload, n, begin) => {
-            sqlx::query(
+            let cut = Statement::of(
                 r#"DELETE FROM stage WHERE upload = $1 AND (n > $2 OR (n = $2 AND "offset" >= $3))"#,
-            )
-            .bind(upload.to_string())
-            .bind(i32::from(*n))
-            .bind(signed(*begin))
-            .execute(&mut **tx)
-            .await?;
-            return Ok(());
+            );
+            statements.push(cut.text(upload).number(*n).number(signed(*begin)));
         }
         PartWrite::DropAll(upload) => {
-            for query in [
+            for sql in [
                 "DELETE FROM part WHERE upload = $1",
                 "DELETE FROM stage WHERE upload = $1",
             ] {
-                sqlx::query(query)
-                    .bind(upload.to_string())
-                    .execute(&mut **tx)
-                    .await?;
+                statements.push(Statement::of(sql).text(upload));
             }
-            return Ok(());
         }
-    };
-    for query in queries {
-        sqlx::query(*query)
-            .bind(upload.to_string())
-            .bind(i32::from(n))
-            .execute(&mut **tx)
-            .await?;
-    }
-    if let PartWrite::Put(_, _, part) = write {
-        sqlx::query(
-            "INSERT INTO part (upload, n, row) VALUES ($1, $2, $3)
-             ON CONFLICT (upload, n) DO UPDATE SET row = excluded.row",
-        )
-        .bind(upload.to_string())
-        .bind(i32::from(n))
-        .bind(serde_json::to_string(part)?)
-        .execute(&mut **tx)
-        .await?;
     }
     Ok(())
 }
 
 /// Sets when a link's alarm is due. Whoever is at work on it stays so.
-async fn set_alarm(
-    tx: &mut Transaction<'_, Any>,
-    link: &str,
-    alarm: Option<Timestamp>,
-) -> Result<(), Error> {
-    let query = match alarm {
-        Some(at) => sqlx::query(
+fn set_alarm(link: LinkId, alarm: Option<Timestamp>) -> Statement<'static> {
+    match alarm {
+        Some(at) => Statement::of(
             "INSERT INTO alarm (link, at) VALUES ($1, $2)
              ON CONFLICT (link) DO UPDATE SET at = excluded.at",
         )
-        .bind(link)
-        .bind(at.millis()),
-        None => sqlx::query("DELETE FROM alarm WHERE link = $1").bind(link),
-    };
-    query.execute(&mut **tx).await?;
-    Ok(())
+        .text(link)
+        .number(at.millis()),
+        None => Statement::of("DELETE FROM alarm WHERE link = $1").text(link),
+    }
 }
 
 /// Drops everything of a link, unless it has changed since it was read; answers whether it did.
 pub(crate) async fn forget(db: &Database, old: &Known) -> Result<bool, Error> {
-    let link = old.state.link.id.to_string();
-    let mut tx = db.write().await?;
-    let dropped = sqlx::query("DELETE FROM revision WHERE link = $1 AND n = $2")
-        .bind(&link)
-        .bind(old.revision)
-        .execute(&mut **tx)
-        .await?;
-    if dropped.rows_affected() == 0 {
+    let link = old.state.link.id;
+    let revision = Statement::of("DELETE FROM revision WHERE link = $1 AND n = $2 RETURNING n");
+    let revision = revision.text(link).number(old.revision);
+    let (write, dropped) = db.write(vec![revision]).await?;
+    if dropped.concat().is_empty() {
         return Ok(false);
     }
+    let mut statements = Vec::new();
     for upload in old.state.uploads.keys() {
-        write_part(&mut tx, &PartWrite::DropAll(*upload)).await?;
+        write_part(&mut statements, &PartWrite::DropAll(*upload))?;
     }
-    for query in [
+    for sql in [
         "DELETE FROM link WHERE id = $1",
         "DELETE FROM upload WHERE link = $1",
         "DELETE FROM event WHERE link = $1",
         "DELETE FROM cleanup WHERE link = $1",
         "DELETE FROM alarm WHERE link = $1",
     ] {
-        sqlx::query(query).bind(&link).execute(&mut **tx).await?;
+        statements.push(Statement::of(sql).text(link));
     }
-    db.commit(tx).await?;
+    db.commit(write, statements).await?;
     Ok(true)
 }
 
+/// How many bytes of a part are staged, which is where its last row ends: they follow each other without a gap.
+const STAGED: &str = r#"SELECT COALESCE((
+    SELECT "offset" + LENGTH(bytes) FROM stage WHERE upload = $1 AND n = $2
+    ORDER BY "offset" DESC LIMIT 1), 0)"#;
+
 /// How many bytes of a part are staged.
-pub(crate) async fn staged(
-    database: impl sqlx::Executor<'_, Database = Any>,
-    upload: UploadId,
-    n: u16,
-) -> Result<u64, Error> {
-    // Rows follow each other without a gap, so the last one tells.
-    let last: Option<i64> = sqlx::query_scalar(
-        r#"SELECT "offset" + LENGTH(bytes) FROM stage WHERE upload = $1 AND n = $2
-           ORDER BY "offset" DESC LIMIT 1"#,
-    )
-    .bind(upload.to_string())
-    .bind(i32::from(n))
-    .fetch_optional(database)
-    .await?;
-    Ok(u64::try_from(last.unwrap_or_default()).unwrap_or_default())
+pub(crate) async fn staged(db: &Database, upload: UploadId, n: u16) -> Result<u64, Error> {
+    let held: i64 = sqlx::query_scalar(STAGED)
+        .bind(upload.to_string())
+        .bind(i64::from(n))
+        .fetch_one(&db.pool)
+        .await?;
+    Ok(u64::try_from(held).unwrap_or_default())
 }
 
 /// How many rows are staged of a link's parts.
@@ -443,42 +381,41 @@ pub(crate) async fn stage(
     holder: Option<i64>,
     row: NewRow<'_>,
 ) -> Result<Added, Error> {
-    let mut tx = db.write().await?;
+    let NewRow { upload, n, .. } = row;
     // Raised, so that who decided by what was staged before decides again.
-    let same = sqlx::query("UPDATE revision SET n = n + 1 WHERE link = $1 AND n = $2")
-        .bind(row.upload.link().to_string())
-        .bind(revision)
-        .execute(&mut **tx)
-        .await?;
-    if same.rows_affected() == 0 {
+    let raise =
+        Statement::of("UPDATE revision SET n = n + 1 WHERE link = $1 AND n = $2 RETURNING n");
+    let mut statements = vec![
+        raise.text(upload.link()).number(revision),
+        Statement::of(STAGED).text(upload).number(n),
+    ];
+    if let Some(holder) = holder {
+        let turn = Statement::of(
+            "UPDATE turn SET until = (extract(epoch FROM clock_timestamp()) * 1000)::bigint + 30000
+             WHERE upload = $1 AND n = $2 AND holder = $3 RETURNING holder",
+        );
+        statements.push(turn.text(upload).number(n).number(holder));
+    }
+    let (write, answers) = db.write(statements).await?;
+    let mut answers = answers.into_iter();
+    let mut next = || answers.next().unwrap_or_default();
+    if next().is_empty() {
         return Ok(Added::Changed);
     }
-    if let Some(holder) = holder {
-        let same = sqlx::query(
-            "UPDATE turn SET until = (extract(epoch FROM clock_timestamp()) * 1000)::bigint + 30000
-             WHERE upload = $1 AND n = $2 AND holder = $3",
-        )
-        .bind(row.upload.to_string())
-        .bind(i32::from(row.n))
-        .bind(holder)
-        .execute(&mut **tx)
-        .await?;
-        if same.rows_affected() == 0 {
-            return Ok(Added::TakenOver);
-        }
+    let held = match next().first() {
+        Some(row) => u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default(),
+        None => 0,
+    };
+    if holder.is_some() && next().is_empty() {
+        return Ok(Added::TakenOver);
     }
-    let held = staged(&mut **tx, row.upload, row.n).await?;
     if held != row.begin {
         return Ok(Added::Elsewhere(held));
     }
-    sqlx::query(r#"INSERT INTO stage (upload, n, "offset", bytes) VALUES ($1, $2, $3, $4)"#)
-        .bind(row.upload.to_string())
-        .bind(i32::from(row.n))
-        .bind(signed(row.begin))
-        .bind(row.bytes)
-        .execute(&mut **tx)
-        .await?;
-    db.commit(tx).await?;
+    let add =
+        Statement::of(r#"INSERT INTO stage (upload, n, "offset", bytes) VALUES ($1, $2, $3, $4)"#);
+    let add = add.text(upload).number(n).number(signed(row.begin));
+    db.commit(write, vec![add.bytes(row.bytes)]).await?;
     Ok(Added::At(revision + 1))
 }
 

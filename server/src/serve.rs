@@ -53,8 +53,8 @@ const BODY_WITHIN: Duration = Duration::from_secs(60);
 const DRAIN_WITHIN: Duration = Duration::from_secs(30);
 
 /// What is read of a connection at once, in bytes, and so what each may have in memory that nobody has taken;
-/// the longest head too. hyper's own bound is 400 KiB, which is 80 MB with 200 connections.
-const READ_MAX: usize = 64 * 1024;
+/// the longest head too. hyper keeps two of these; its own bound is 400 KiB, which is 160 MB with 200 connections.
+const READ_MAX: usize = 32 * 1024;
 
 /// Requests of a connection that are answered at once, by HTTP/2.
 const STREAMS: u32 = 100;

@@ -22,7 +22,7 @@ use super::state::LinkState;
 
 /// Size of a row, in bytes. SQLite in a Durable Object takes values of up to 2 MB
 /// (<https://developers.cloudflare.com/durable-objects/platform/limits/>); a row this small costs
-/// little memory, and 64 of them make a usual part.
+/// little memory, and 64 of them make a usual part. Each that is written costs there, so they are not smaller.
 pub const ROW_SIZE: usize = 128 * 1024;
 
 /// Most rows that a link has: 512 MiB, of the 10 GB of a Durable Object
@@ -99,8 +99,10 @@ impl Chunk {
 }
 
 /// Gathers what arrives into rows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Rows {
+    /// Their size, in bytes.
+    size: usize,
     buffer: Vec<u8>,
     /// Bytes that are still to come and that are held already.
     skip: u64,
@@ -115,11 +117,11 @@ impl Rows {
         bytes = &bytes[held..];
         let mut full = Vec::new();
         while !bytes.is_empty() {
-            let room = ROW_SIZE - self.buffer.len();
+            let room = self.size - self.buffer.len();
             let (now, later) = bytes.split_at(room.min(bytes.len()));
             self.buffer.extend_from_slice(now);
             bytes = later;
-            if self.buffer.len() == ROW_SIZE {
+            if self.buffer.len() == self.size {
                 full.push(core::mem::take(&mut self.buffer));
             }
         }
@@ -254,9 +256,10 @@ impl Appender {
         self.chunk.offset + self.overlap
     }
 
-    /// What makes rows of what comes, without what is held already.
-    fn rows(&self) -> Rows {
+    /// What makes rows of a size of what comes, without what is held already.
+    fn rows(&self, size: usize) -> Rows {
         Rows {
+            size,
             buffer: Vec::new(),
             skip: self.overlap,
         }
@@ -300,10 +303,10 @@ impl Appender {
     }
 }
 
-/// Keeps what `next` gives of a chunk, to the last byte before a cut: `add` writes a row, which begins at its
-/// place in the part, and answers where it ends; of an empty one it only checks that it would be let in
-/// ([`Appender::may_write`]). Holds a lease meanwhile, but for what is staged from memory, which is being put away
-/// already. Answers how much of the part is held then.
+/// Keeps what `next` gives of a chunk, to the last byte before a cut, in rows of `size` bytes and a shorter last one:
+/// `add` writes a row, which begins at its place in the part, and answers where it ends; of an empty one it only
+/// checks that it would be let in ([`Appender::may_write`]). Holds a lease meanwhile, but for what is staged from
+/// memory, which is being put away already. Answers how much of the part is held then.
 ///
 /// # Errors
 /// What `add` answers.
@@ -311,10 +314,11 @@ pub async fn keep<P: AsRef<[u8]>, E>(
     appender: &Appender,
     leases: &RefCell<Leases>,
     pause: impl AsyncFn(Duration),
+    size: usize,
     next: impl AsyncFnMut() -> Option<P>,
     mut add: impl AsyncFnMut(u64, Vec<u8>) -> Result<u64, E>,
 ) -> Result<u64, E> {
-    let (mut kept, mut rows) = (appender.begin(), appender.rows());
+    let (mut kept, mut rows) = (appender.begin(), appender.rows(size));
     let leased = appender.lease().map(|lease| Leased { leases, lease });
     let asked = async || {
         let Some(Leased { lease, .. }) = &leased else {
@@ -446,6 +450,7 @@ mod tests {
             &appender,
             &leases,
             pause,
+            ROW_SIZE,
             async || pieces.next().await,
             async |begin, row: Vec<u8>| {
                 let end = begin + row.len() as u64;
@@ -609,7 +614,11 @@ mod tests {
     proptest! {
         #[test]
         fn rows_are_what_arrived(pieces in prop::collection::vec(0_usize..300_000, 0..8)) {
-            let mut rows = Rows::default();
+            let mut rows = Rows {
+                size: ROW_SIZE,
+                buffer: Vec::new(),
+                skip: 0,
+            };
             let mut sent = Vec::new();
             let mut kept = Vec::new();
             for (n, len) in pieces.into_iter().enumerate() {

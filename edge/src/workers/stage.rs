@@ -116,7 +116,8 @@ impl Keeper {
             None => None,
         };
         let add = async |begin, row| self.add(begin, row);
-        match stage::keep(&self.appender, leases, Delay::from, next, add).await {
+        let size = stage::ROW_SIZE;
+        match stage::keep(&self.appender, leases, Delay::from, size, next, add).await {
             Ok(held) => Ok(Ok(held)),
             Err(Refused::Problem(problem)) => Ok(Err(problem)),
             Err(Refused::Storage(error)) => Err(error),

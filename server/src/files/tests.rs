@@ -96,6 +96,16 @@ impl Disk for Faulty {
         self.open(path).await
     }
 
+    async fn open_with_room(&self, path: &Path, offset: u64, length: u64) -> io::Result<usize> {
+        let file = self.open(path).await?;
+        self.act(|state| {
+            let seen = &mut state.nodes[file].seen;
+            let end = usize::try_from(offset + length).expect("small");
+            seen.resize(seen.len().max(end), 0);
+            Ok(file)
+        })
+    }
+
     async fn open(&self, path: &Path) -> io::Result<usize> {
         self.act(|state| match state.seen.get(path) {
             Some(Some(node)) => Ok(*node),
@@ -128,15 +138,6 @@ impl Disk for Faulty {
         self.act(|state| Ok((state.nodes[*file].seen.len() as u64, changed)))
     }
 
-    async fn reserve(&self, file: &usize, offset: u64, length: u64) -> io::Result<()> {
-        self.act(|state| {
-            let seen = &mut state.nodes[*file].seen;
-            let end = usize::try_from(offset + length).expect("small");
-            seen.resize(seen.len().max(end), 0);
-            Ok(())
-        })
-    }
-
     async fn set_len(&self, file: &usize, length: u64) -> io::Result<()> {
         self.act(|state| {
             let length = usize::try_from(length).expect("small");
@@ -151,6 +152,13 @@ impl Disk for Faulty {
             node.synced.clone_from(&node.seen);
             Ok(())
         })
+    }
+
+    async fn cut_and_sync(&self, file: &usize, from: u64, to: u64) -> io::Result<()> {
+        if self.about(file).await?.0 == from {
+            self.set_len(file, to).await?;
+        }
+        self.sync(file).await
     }
 
     async fn sync_folder(&self, path: &Path) -> io::Result<()> {

@@ -89,8 +89,16 @@ fn mib(bytes: u64) -> f64 {
     bytes as f64 / MIB as f64
 }
 
-/// One run: milliseconds, and the most memory that the server took, in bytes.
-type Run = (f64, u64);
+/// One run.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    /// From the first request to the last answer, in milliseconds.
+    ms: f64,
+    /// Processor time of the server, in milliseconds for each file.
+    cpu: f64,
+    /// The most memory that the server took, in bytes.
+    peak: u64,
+}
 
 fn speed(options: &Options) {
     let folder = Folder::new("bench-files");
@@ -116,28 +124,32 @@ fn speed(options: &Options) {
                 let n = (at + round) % lines.len();
                 let (kind, sender) = lines[n];
                 let server = Running::start(kind, Watch::Nothing);
+                let before = server.cpu();
                 let ms = sender.send(&server, work, &path, &bytes, options.at_once);
-                runs[n].push((ms, server.peak()));
+                let cpu = (server.cpu() - before).as_secs_f64() * 1000.0 / work.times as f64;
+                let peak = server.peak();
+                runs[n].push(Run { ms, cpu, peak });
             }
         }
-        let middle = |runs: &[Run]| median(runs.iter().map(|(ms, _)| *ms));
+        let middle = |runs: &[Run]| median(runs.iter().map(|run| run.ms));
         let edge = middle(&runs[0]);
         println!(
-            "| server | by | ms of each round | median | to the edge by tus | peak MiB | syncs |"
+            "| server | by | ms of each round | median | to the edge by tus | processor, ms a file | peak MiB | syncs |"
         );
-        println!("|---|---|---|---:|---:|---:|---:|");
+        println!("|---|---|---|---:|---:|---:|---:|---:|");
         for ((kind, sender), runs) in lines.iter().zip(&runs) {
             let server = Running::start(*kind, Watch::Syncs);
             let before = server.syncs();
             let _ = sender.send(&server, work, &path, &bytes, options.at_once);
             let syncs = server.syncs().zip(before).map(|(all, before)| all - before);
-            let each: Vec<_> = runs.iter().map(|(ms, _)| format!("{ms:.0}")).collect();
-            let peak = runs.iter().map(|(_, peak)| *peak).max();
+            let each: Vec<_> = runs.iter().map(|run| format!("{:.0}", run.ms)).collect();
+            let peak = runs.iter().map(|run| run.peak).max();
             println!(
-                "| {kind} | {sender} | {} | {:.0} | {:.2} | {:.0} | {} |",
+                "| {kind} | {sender} | {} | {:.0} | {:.2} | {:.1} | {:.0} | {} |",
                 each.join(" "),
                 middle(runs),
                 middle(runs) / edge,
+                median(runs.iter().map(|run| run.cpu)),
                 mib(peak.unwrap_or_default()),
                 syncs.map_or("?".to_owned(), |n| n.to_string())
             );

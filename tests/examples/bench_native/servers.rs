@@ -175,6 +175,15 @@ impl Running {
         }
     }
 
+    /// Processor time that it has used.
+    pub(crate) fn cpu(&self) -> Duration {
+        let name = self.kind.process();
+        // A path, or an interpreter before it.
+        let is = |word: &str| word.rsplit('/').next() == Some(name);
+        self.group
+            .cpu(|line| line.split(' ').next().is_some_and(is))
+    }
+
     /// The most that it has had in RAM, in bytes.
     pub(crate) fn peak(&self) -> u64 {
         self.group.peak(self.kind.process())
