@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chatlift_edge::http as edge_http;
-use chatlift_edge::http::{Request, Response};
+use chatlift_edge::http::{RETRY_AFTER, Request, Response};
 use chatlift_edge::log;
 use chatlift_shared::problem::MEDIA_TYPE;
 use chatlift_shared::{Problem, ProblemCode};
 use futures_util::future::{Either, select};
 use futures_util::stream::{self, LocalBoxStream, Stream, StreamExt as _};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST};
+use http::header::{self, CONTENT_LENGTH, CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body_util::{BodyStream, StreamBody};
 use hyper::body::{Body as _, Frame, Incoming};
@@ -299,12 +299,15 @@ async fn answer(
 
 /// The answer where nothing can be promised.
 fn unavailable() -> http::Response<Out> {
-    let problem = Problem::new(ProblemCode::StorageUnavailable);
+    let problem = Problem::new(ProblemCode::StorageUnavailable).retry_after(RETRY_AFTER);
     let text = serde_json::to_string(&problem).unwrap_or_default();
     let mut answer = http::Response::new(out(Body::of(text).0));
     *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     let media_type = HeaderValue::from_static(MEDIA_TYPE);
     answer.headers_mut().insert(CONTENT_TYPE, media_type);
+    answer
+        .headers_mut()
+        .insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER));
     answer
 }
 

@@ -26,6 +26,7 @@ struct File {
     page: Option<PathBuf>,
     connections: Option<String>,
     trusted_proxies: Vec<String>,
+    rate_limits: Option<bool>,
     tls_certificate: Option<PathBuf>,
     tls_key: Option<PathBuf>,
     database_url: Option<String>,
@@ -63,6 +64,8 @@ pub(crate) struct Settings {
     pub(crate) connections: usize,
     /// Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
     pub(crate) trusted_proxies: Vec<IpNet>,
+    /// Whether requests of an address and about a link are counted, and refused beyond a number.
+    pub(crate) rate_limits: bool,
     pub(crate) tls: Option<Tls>,
     /// A PostgreSQL that other nodes share.
     pub(crate) database_url: Option<String>,
@@ -128,6 +131,7 @@ impl Settings {
             None => file.trusted_proxies,
         };
         let proxies = proxies.into_iter().map(|net| network(&net));
+        let rate_limits = parsed("RATE_LIMITS", variable("RATE_LIMITS"))?;
         let path = |name: &str, value: Option<PathBuf>| variable(name).map(PathBuf::from).or(value);
         let certificate = path("TLS_CERTIFICATE", file.tls_certificate);
         let tls = match (certificate, path("TLS_KEY", file.tls_key)) {
@@ -179,6 +183,9 @@ impl Settings {
             )?
             .unwrap_or(CONNECTIONS),
             trusted_proxies: proxies.collect::<Result<_, _>>()?,
+            rate_limits: rate_limits
+                .or(file.rate_limits)
+                .unwrap_or(!config.development),
             tls,
             database_url,
             store,

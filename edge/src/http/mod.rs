@@ -38,7 +38,7 @@ use http::header::ALLOW;
 
 pub use form::FORM_MEMORY;
 pub use message::Request;
-pub use respond::Unread;
+pub use respond::{RETRY_AFTER, Unread};
 pub use runtime::{Body, Edge, Limit, Response, Runtime};
 
 use self::fields::tus::{VERSION, is_tus};
@@ -50,6 +50,7 @@ use respond::Refused;
 /// Answers a request. What fails is answered as a problem, and logged where it is ours.
 pub async fn serve<R: Runtime>(runtime: &R, request: Request<R::Body>) -> Response<R> {
     let path = request.path().to_owned();
+    let is_https = request.url.scheme() == "https";
     let call = Call::new(runtime, request);
     let label = label(&call.route);
     let origin = cors::origin(&call);
@@ -96,6 +97,14 @@ pub async fn serve<R: Runtime>(runtime: &R, request: Request<R::Body>) -> Respon
     if is_tus(&path) {
         // Every answer has it (tus 1.0, "Tus-Resumable"), also one that never reached the protocol.
         respond::set(&mut response, "tus-resumable", VERSION);
+    }
+    if is_https {
+        // Two years, as lists of such hosts ask for. What other hosts of the domain do is not ours to say.
+        respond::set(
+            &mut response,
+            "strict-transport-security",
+            "max-age=63072000",
+        );
     }
     response
 }

@@ -13,7 +13,7 @@ use crate::ports::Failure;
 
 /// Seconds after which a client may try again when storage, a link's object or a chat platform did not
 /// answer. None of them says how long it will be away, and most are back at once.
-const RETRY_AFTER: u64 = 2;
+pub const RETRY_AFTER: u64 = 2;
 
 /// In a response's extensions: the problem that it tells, in its own words or in those of a protocol.
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +89,7 @@ pub(super) fn html_with<R: Runtime>(
         ("cache-control", "no-store"),
         ("content-language", lang),
         ("content-security-policy", policy),
+        ("cross-origin-resource-policy", "same-origin"),
         // The address holds the token.
         ("referrer-policy", "no-referrer"),
         ("x-content-type-options", "nosniff"),

@@ -352,6 +352,17 @@ fn a_limit_is_a_refusal_with_the_time_to_wait() {
 }
 
 #[test]
+fn every_answer_over_https_asks_for_https_from_now_on() {
+    let mut edge = InMemory::new();
+    let link = edge.link();
+    for path in [&*link, "/v1/links", "/nothing"] {
+        let answer = edge.send("GET", path, &[], b"");
+        let asked = answer.header("strict-transport-security");
+        assert_eq!(asked, Some("max-age=63072000"), "{path}");
+    }
+}
+
+#[test]
 fn a_fault_of_ours_names_an_id_and_nothing_else() {
     let mut edge = InMemory::new();
     edge.config = Err(Failure::Broken("LINK_KEYS: secret".into()));

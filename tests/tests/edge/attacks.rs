@@ -1,14 +1,18 @@
 //! Attacks that need no key: what is written by hostile people and read by others. Forged, guessed and spliced
 //! tokens are in [`super::access`], lies about size, type and digest in [`super::refusals`].
 
+use std::process::Command;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chatlift_shared::api::{FormResult, PageFile};
 use chatlift_tests::edge::ANY_FILE;
 use chatlift_tests::http::{Answer, send};
+use chatlift_tests::outside::script;
 use chatlift_tests::serial::TUS;
 use chatlift_tests::stage::shared;
 use serde_json::json;
+use xtask::run::quiet;
 
 use super::form::form;
 
@@ -49,6 +53,49 @@ fn runs_nothing_foreign(answer: &Answer) {
         ("referrer-policy", "no-referrer"),
     ] {
         assert_eq!(answer.header(name), Some(value), "{name}");
+    }
+}
+
+/// Policies as csp_evaluator finds them: severities, of which 10 is the worst and 50 may be nothing, and what it says.
+fn graded(policies: &[&str]) -> Vec<Vec<(u32, String)>> {
+    let mut node = Command::new("node");
+    let said = quiet(node.arg(script("csp.mjs")).args(policies)).expect("csp_evaluator");
+    serde_json::from_str(&said).expect("findings")
+}
+
+#[test]
+fn the_policies_of_pages_have_no_way_round_that_csp_evaluator_knows() {
+    let stage = shared();
+    let app = stage.edge.app();
+    let link = app.link(ANY_FILE);
+    let stored = app.page(&link).store("a.html", ACTS.as_bytes());
+    let mut asks = json!({ "scene": ANY_FILE, "subject": "asks" });
+    asks["password"] = "long enough".into();
+    let get = |url: &str| send("GET", url, &[], None).expect("an answer");
+    let docs = get(&format!("{}/docs", stage.edge.origin()));
+    let answers = [
+        get(&link.url),
+        get(&app.link_with(asks).url),
+        get(&format!("{}/u/forged", stage.edge.origin())),
+        docs,
+        app.content(stored.id, &[]),
+    ];
+    let policies: Vec<_> = answers
+        .iter()
+        .map(|answer| answer.header("content-security-policy").expect("a policy"))
+        .collect();
+    // That the evaluator finds what there is to find.
+    let lax = graded(&["script-src * 'unsafe-inline'"]);
+    assert!(
+        lax[0].iter().any(|(severity, _)| *severity == 10),
+        "{lax:?}"
+    );
+    for (policy, findings) in policies.iter().zip(graded(&policies)) {
+        for (severity, said) in findings {
+            // Files of senders are of this origin: they go out as attachments in a sandbox, never as scripts.
+            let known = severity == 50 && said.starts_with("script-src 'self'");
+            assert!(known, "{severity} {said}: {policy}");
+        }
     }
 }
 

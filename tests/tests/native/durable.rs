@@ -85,6 +85,7 @@ fn nobody_is_told_of_what_the_disk_does_not_take() {
     symlink("/dev/null", &log).expect("another file");
     let refused = page.send_file("second.pdf", &pdf(), &[]);
     assert_eq!(refused.status, 503, "{}", refused.text());
+    assert_eq!(refused.header("retry-after"), Some("2"));
     let told = receiver.about(link.id);
     assert!(
         told.iter()
