@@ -144,6 +144,7 @@ impl App {
 pub struct Page {
     url: String,
     patience: Duration,
+    headers: Vec<(String, String)>,
 }
 
 impl Page {
@@ -153,7 +154,21 @@ impl Page {
         Self {
             url: url.to_owned(),
             patience: TIMEOUT,
+            headers: Vec::new(),
         }
+    }
+
+    /// One that sends a header with each of its requests, such as the address that a proxy names.
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// A request's headers, and those that all of the page's have.
+    fn all<'a>(&'a self, headers: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+        let own = self.headers.iter().map(|(name, value)| (&**name, &**value));
+        headers.iter().copied().chain(own).collect()
     }
 
     /// One that gives each exchange up after some time of its own.
@@ -161,12 +176,6 @@ impl Page {
     pub fn with_patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
-    }
-
-    /// How long it waits for an answer.
-    #[must_use]
-    pub fn patience(&self) -> Duration {
-        self.patience
     }
 
     /// The address.
@@ -192,8 +201,21 @@ impl Page {
         headers: &[(&str, &str)],
         body: Option<&[u8]>,
     ) -> Result<Answer, ureq::Error> {
-        let url = format!("{}{path}", self.url);
-        send_within(self.patience, method, &url, headers, body)
+        self.try_call_at(method, &format!("{}{path}", self.url), headers, body)
+    }
+
+    /// As [`Self::try_call`], at an address that the edge gave.
+    ///
+    /// # Errors
+    /// When there is no whole answer.
+    pub fn try_call_at(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: Option<&[u8]>,
+    ) -> Result<Answer, ureq::Error> {
+        send_within(self.patience, method, url, &self.all(headers), body)
     }
 
     /// As [`Self::try_call`], where an answer must come.
@@ -323,7 +345,8 @@ impl Page {
     }
 
     fn put(&self, path: &str, headers: &[(&str, &str)], bytes: &[u8]) -> Answer {
-        let answer = send_refusable("PUT", &format!("{}{path}", self.url), headers, bytes);
+        let url = format!("{}{path}", self.url);
+        let answer = send_refusable("PUT", &url, &self.all(headers), bytes);
         answer.unwrap_or_else(|e| panic!("no answer to {path}: {e}"))
     }
 

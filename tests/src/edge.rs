@@ -375,12 +375,15 @@ impl Edge {
         KeyRing::parse(&self.setup.keys).expect("a key ring")
     }
 
-    /// Memory that workerd has in RAM, in bytes.
+    /// Memory that workerd, or the native edge, has in RAM, in bytes.
     #[must_use]
     pub fn resident(&self) -> u64 {
-        self.group
-            .as_ref()
-            .map_or(0, |group| group.resident("workerd"))
+        let program = match self.command {
+            Runs::Workers(_) => "workerd",
+            Runs::Native(_) => "chatlift-edge",
+        };
+        let group = self.group.as_ref();
+        group.map_or(0, |group| group.resident(program))
     }
 
     /// Processor time that workerd has used for the edge since it was started: for the worker, its

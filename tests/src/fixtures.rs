@@ -130,13 +130,16 @@ impl Random {
     pub fn read(&self, offset: u64, len: u64) -> Vec<u8> {
         let end = (offset + len).min(self.size);
         let first = offset / 8;
-        let words = first..end.div_ceil(8);
-        let bytes: Vec<u8> = words
-            .flat_map(|n| word(self.seed, n).to_le_bytes())
-            .collect();
+        let count = end.div_ceil(8).saturating_sub(first);
+        let mut bytes = vec![0; usize::try_from(count * 8).unwrap_or(0)];
+        for (n, eight) in (first..).zip(bytes.chunks_exact_mut(8)) {
+            eight.copy_from_slice(&word(self.seed, n).to_le_bytes());
+        }
         let skip = usize::try_from(offset - first * 8).unwrap_or(0);
         let len = usize::try_from(end.saturating_sub(offset)).unwrap_or(0);
-        bytes[skip..skip + len].to_vec()
+        bytes.drain(..skip);
+        bytes.truncate(len);
+        bytes
     }
 
     /// Digest of the whole.

@@ -20,6 +20,7 @@ pub mod fixtures;
 pub mod gate;
 pub mod http;
 pub mod journey;
+pub mod load;
 mod meter;
 pub mod network;
 pub mod nodes;

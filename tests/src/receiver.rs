@@ -1,6 +1,7 @@
 //! A business backend's webhook endpoint that keeps all that it hears, and can be told to fail or
 //! to be gone.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -59,6 +60,10 @@ pub type Raw = (Vec<(String, String)>, Vec<u8>);
 #[derive(Debug, Default)]
 struct Heard {
     deliveries: Vec<Delivery>,
+    /// Where in `deliveries` those about a link are.
+    by_link: BTreeMap<LinkId, Vec<usize>>,
+    /// Ids of all events that were heard of.
+    events: BTreeSet<EventId>,
     /// The requests of the deliveries, for another library to verify.
     raw: Vec<Raw>,
     /// What came and did not verify. Must stay empty.
@@ -206,12 +211,14 @@ impl Receiver {
             Vec::<String>::new(),
             "webhooks that do not verify"
         );
-        heard
-            .deliveries
-            .iter()
-            .filter(|d| d.link() == link)
-            .cloned()
-            .collect()
+        let about = heard.by_link.get(&link).into_iter().flatten();
+        about.map(|&n| heard.deliveries[n].clone()).collect()
+    }
+
+    /// How many different events it has heard of.
+    #[must_use]
+    pub fn events(&self) -> usize {
+        lock(&self.heard).events.len()
     }
 
     /// Every verified request so far, as it came.
@@ -305,6 +312,10 @@ fn answer(mut stream: &TcpStream, secrets: &[Secret], heard: &Mutex<Heard>) -> s
         let event = serde_json::from_slice::<Event>(&body).map_err(|e| e.to_string());
         match (webhook::verify(secrets, get, &body, at), event) {
             (Ok(id), Ok(event)) => {
+                let n = heard.deliveries.len();
+                let link = event.kind.link().id;
+                heard.by_link.entry(link).or_default().push(n);
+                heard.events.insert(id);
                 heard.deliveries.push(Delivery {
                     id,
                     at,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::client::{App, Page};
 use crate::fixtures::Random;
-use crate::http::{Answer, send_within};
+use crate::http::Answer;
 use crate::receiver::Receiver;
 use crate::scratch::{now, wait_for};
 use crate::serial;
@@ -13,16 +13,40 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chatlift_shared::api::{FormResult, HeldPart, Link, PageFile, Upload};
 use chatlift_shared::digest::Sha256;
-use chatlift_shared::{FileId, limits};
+use chatlift_shared::{FileId, disposition, limits};
 use serde_json::json;
 
 /// How long one upload may take, with all that is done to it.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// What stands between parts of a form: long, as a browser's, since a file of random bytes may hold a short one.
+const BOUNDARY: &str = "----chatlift-9a3f1c7e5b2d";
+
 /// Largest file of the scenarios that only kill: three parts.
 pub const SIZE_MAX: u64 = 2 * limits::PART_SIZE + limits::MIB;
 
-const DIALECTS: [&str; 4] = ["parts", "tus", "resumable", "form"];
+/// A way of sending a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// One request; at most [`limits::SINGLE_REQUEST_MAX`].
+    Single,
+    /// Parts and chunks of them, as the page.
+    Parts,
+    /// tus 1.0.
+    Tus,
+    /// Resumable Uploads for HTTP.
+    Resumable,
+    /// A form, as a page without a program.
+    Form,
+}
+
+/// The dialects that go on after any fault.
+const DIALECTS: [Dialect; 4] = [
+    Dialect::Parts,
+    Dialect::Tus,
+    Dialect::Resumable,
+    Dialect::Form,
+];
 
 /// A number that a variable asks for.
 ///
@@ -56,11 +80,13 @@ struct Sender<'a> {
     file: Random,
     seed: Seed,
     until: chatlift_shared::Timestamp,
+    on_answer: &'a dyn Fn(Option<&Answer>),
 }
 
 impl Sender<'_> {
     /// Answers that are final; of all else nothing is known, and it is tried again.
     fn settled(&self, answer: Result<Answer, String>) -> Option<Answer> {
+        (self.on_answer)(answer.as_ref().ok());
         assert!(now() < self.until, "{}: {answer:?}", self.name);
         match answer {
             Ok(answer) if answer.status < 400 => return Some(answer),
@@ -96,7 +122,7 @@ impl Sender<'_> {
         headers: &[(&str, &str)],
         body: Option<&[u8]>,
     ) -> Option<Answer> {
-        let answer = send_within(self.page.patience(), method, url, headers, body);
+        let answer = self.page.try_call_at(method, url, headers, body);
         self.settled(answer.map_err(|e| e.to_string()))
     }
 
@@ -229,19 +255,35 @@ impl Sender<'_> {
         }
     }
 
+    fn single(&mut self) -> FileId {
+        let bytes = self.file.read(0, self.file.size);
+        let (name, digest) = (
+            disposition::attachment(&self.name),
+            Sha256::of(&bytes).to_header(),
+        );
+        let headers = [
+            ("content-disposition", &*name),
+            ("content-digest", &*digest),
+        ];
+        loop {
+            if let Some(answer) = self.ask("POST", "/files", &headers, &bytes) {
+                let file: PageFile = answer.ok(answer.status);
+                return file.id;
+            }
+        }
+    }
+
     fn form(&mut self) -> FileId {
         let mut body = format!(
-            "--b\r\nContent-Disposition: form-data; name=\"files\"; filename=\"{}\"\r\n\
+            "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"files\"; filename=\"{}\"\r\n\
              Content-Type: application/octet-stream\r\n\r\n",
             self.name
         )
         .into_bytes();
         body.extend(self.file.read(0, self.file.size));
-        body.extend_from_slice(b"\r\n--b--\r\n");
-        let headers = [
-            ("content-type", "multipart/form-data; boundary=b"),
-            ("accept", "application/json"),
-        ];
+        body.extend_from_slice(format!("\r\n--{BOUNDARY}--\r\n").as_bytes());
+        let kind = format!("multipart/form-data; boundary={BOUNDARY}");
+        let headers = [("content-type", &*kind), ("accept", "application/json")];
         loop {
             let Some(answer) = self.ask("POST", "", &headers, &body) else {
                 continue;
@@ -253,12 +295,13 @@ impl Sender<'_> {
         }
     }
 
-    fn send(&mut self, dialect: &str) -> FileId {
+    fn send(&mut self, dialect: Dialect) -> FileId {
         match dialect {
-            "parts" => self.parts(),
-            "tus" => self.tus(),
-            "resumable" => self.resumable(),
-            _ => self.form(),
+            Dialect::Single => self.single(),
+            Dialect::Parts => self.parts(),
+            Dialect::Tus => self.tus(),
+            Dialect::Resumable => self.resumable(),
+            Dialect::Form => self.form(),
         }
     }
 }
@@ -266,16 +309,61 @@ impl Sender<'_> {
 /// A stored file, as its sender was told.
 #[derive(Debug)]
 pub struct Acknowledged {
-    id: FileId,
-    name: String,
-    file: Random,
-    dialect: &'static str,
+    /// Its id.
+    pub id: FileId,
+    /// Its name.
+    pub name: String,
+    /// What was sent.
+    pub file: Random,
+    /// How it was sent.
+    pub dialect: Dialect,
+}
+
+/// What is sent, how, and by which numbers where a dialect leaves a choice.
+#[derive(Debug)]
+pub struct Sending {
+    /// The file's name.
+    pub name: String,
+    /// Its content.
+    pub file: Random,
+    /// How it is sent.
+    pub dialect: Dialect,
+    /// What lengths and ways are drawn from.
+    pub seed: Seed,
+}
+
+/// Sends a file until it is stored. `on_answer` is told of each answer first, and of each that did not come.
+///
+/// # Panics
+/// When it is refused for good, or not stored after 5 minutes.
+#[must_use]
+pub fn send(page: &Page, sending: Sending, on_answer: &dyn Fn(Option<&Answer>)) -> Acknowledged {
+    let Sending {
+        name,
+        file,
+        dialect,
+        seed,
+    } = sending;
+    let mut sender = Sender {
+        page,
+        name: name.clone(),
+        file,
+        seed,
+        until: now().plus(PATIENCE),
+        on_answer,
+    };
+    Acknowledged {
+        id: sender.send(dialect),
+        name,
+        file,
+        dialect,
+    }
 }
 
 /// Sends the `n`th file of a run, of at most so many bytes, to one of its pages, until it is stored.
 ///
 /// # Panics
-/// When it is refused for good, or not stored after 5 minutes.
+/// As [`send`].
 #[must_use]
 pub fn send_one(pages: &[Page], run: u64, n: u64, size_max: u64) -> Acknowledged {
     let mut seed = Seed(run.wrapping_mul(1_000_003) + n);
@@ -284,21 +372,14 @@ pub fn send_one(pages: &[Page], run: u64, n: u64, size_max: u64) -> Acknowledged
         size: 1 + seed.below(size_max),
     };
     let dialect = DIALECTS[usize::try_from(n % 4).expect("small")];
-    let name = format!("{dialect}-{n}.bin");
     let page = usize::try_from(n / 4).expect("small") % pages.len();
-    let mut sender = Sender {
-        page: &pages[page],
-        name: name.clone(),
-        file,
-        seed,
-        until: now().plus(PATIENCE),
-    };
-    Acknowledged {
-        id: sender.send(dialect),
-        name,
+    let sending = Sending {
+        name: format!("{dialect:?}-{n}.bin"),
         file,
         dialect,
-    }
+        seed,
+    };
+    send(&pages[page], sending, &|_| {})
 }
 
 /// Each file is there once, as it was sent, and told of under one id. A form that was sent again may be there
@@ -316,7 +397,7 @@ pub fn all_is_there(app: &App, links: &[Link], receiver: &Receiver, sent: &[Ackn
         assert!(files.contains_key(&one.id), "{} is lost", one.name);
         assert_eq!(app.sha256(one.id), one.file.sha256(), "{}", one.name);
         let same = files.values().filter(|file| file.name == one.name).count();
-        let once = same == 1 || one.dialect == "form";
+        let once = same == 1 || one.dialect == Dialect::Form;
         assert!(once, "{}: {same} times", one.name);
     }
     for link in links {

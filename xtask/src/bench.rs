@@ -3,11 +3,9 @@
 //! draws.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
-use crate::root::{at, target};
-use crate::run::{Target, build_one, cargo, optimised, run};
-use crate::{Error, page, tools, worker};
+use crate::run::{Target, build_one, optimised, run};
+use crate::{Error, native, page, tools, worker};
 
 /// What can be measured, and how.
 const SUBJECTS: [(&str, Measure); 6] = [
@@ -85,12 +83,6 @@ fn page_and_worker() -> Result<(), Error> {
     Ok(())
 }
 
-/// Where the native edge is as it is shipped.
-#[must_use]
-pub fn shipped() -> PathBuf {
-    target().join("server/chatlift-edge")
-}
-
 /// The native edge as it is shipped, and what it is compared with.
 fn native() -> Result<(), Error> {
     tools::ensure_build()?;
@@ -99,14 +91,5 @@ fn native() -> Result<(), Error> {
     if let Err(error) = tools::RUSTUS.ensure() {
         println!("rustus is left out: {error}");
     }
-    run(cargo().current_dir(at("")).args([
-        "build",
-        "--locked",
-        "--profile",
-        "server",
-        "--package",
-        "chatlift-server",
-        "--features",
-        "page",
-    ]))
+    native::build_shipped().map(drop)
 }

@@ -51,7 +51,7 @@ pub fn typescript() -> Result<PathBuf, Error> {
 /// # Errors
 /// When pip cannot install the generator, or it refuses the document.
 pub fn python() -> Result<PathBuf, Error> {
-    let generator = python::program("openapi-python-client")?;
+    let generator = python::CLIENTS.program("openapi-python-client")?;
     let folder = at("clients/python");
     // It calls the formatter by its name.
     let mut path = generator

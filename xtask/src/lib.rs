@@ -28,9 +28,9 @@ pub mod root;
 pub mod run;
 pub mod secrets;
 pub mod sizes;
+pub mod supply;
 pub mod test;
 pub mod tools;
-pub mod tuspy;
 pub mod worker;
 pub mod workerd;
 

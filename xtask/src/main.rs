@@ -10,7 +10,9 @@ use xtask::operator::{self, Secret};
 use xtask::page::{self, Page};
 use xtask::test::{self, Layer, Victim};
 use xtask::worker::{self, Worker};
-use xtask::{Error, clients, conformance, deploy, fuzz, imports, instructions, sizes, tools};
+use xtask::{
+    Error, clients, conformance, deploy, fuzz, imports, instructions, sizes, supply, tools,
+};
 
 const HELP: &str = "\
 cargo xtask <command>
@@ -32,12 +34,19 @@ cargo xtask <command>
   simulate [--seed 1] [--count 1]
                  play whole journeys in one process, by seed; one is told event by event, and one that breaks
                  a promise is made smaller
-  chaos [workerd|native|nodes|backend]... [--seed 1] [--runs 100] [--jobs 1000] [--kills 50]
+  chaos [workerd|native|nodes|backend|page]... [--seed 1] [--runs 100] [--jobs 1000] [--kills 50]
                  kill and cut off what works, at moments drawn from a seed, and balance the books at the
-                 receivers: the edge in workerd, the native edge alone and on three nodes (so many runs
-                 each), and one of two backends (so many kills over so many jobs)
+                 receivers: the edge in workerd, the native edge alone and on three nodes, the page in
+                 Chromium (so many runs each), and one of two backends (so many kills over so many jobs)
+  load [workerd|native]... [--minutes 10] [--links 1000] [--at-once 200] [--seed 1]
+                 send many files at once, then more than the limits, and print what each minute brought: files,
+                 errors, latencies, memory, webhooks to come; fails where an edge breaks a promise
   build          build page and worker as they are shipped
   sizes          build page and worker, and print what they weigh
+  audit [--offline]
+                 check what others wrote: licences, sources and banned crates (deny.toml), that each crate is
+                 vetted or exempt (supply-chain/), and advisories of crates and of npm packages that ship
+  sbom           list what ships of others' crates and packages, as CycloneDX, in target/sbom
   imports        print which modules of edge and backend import which, and fail where they do in a circle
   bench [page|network|again|browser|native|tokens] [...]
                  measure the page in Chromium on slow networks, the browser's processor time, the native edge
@@ -86,6 +95,20 @@ fn command() -> Result<(), Error> {
         "build" => {
             end(&mut args)?;
             build().map(|_| ())
+        }
+        "audit" => {
+            let mut offline = false;
+            while let Some(arg) = args.next().map_err(usage)? {
+                match arg {
+                    Long("offline") => offline = true,
+                    other => return Err(usage(other.unexpected())),
+                }
+            }
+            supply::audit(offline)
+        }
+        "sbom" => {
+            end(&mut args)?;
+            supply::sbom()
         }
         "imports" => {
             end(&mut args)?;
@@ -185,6 +208,37 @@ fn command() -> Result<(), Error> {
                 victims = Victim::ALL.to_vec();
             }
             test::chaos(&victims, &chaos)
+        }
+        "load" => {
+            let mut load = test::Load {
+                minutes: 10,
+                links: 1_000,
+                at_once: 200,
+                seed: 1,
+            };
+            let mut edges = Vec::new();
+            while let Some(arg) = args.next().map_err(usage)? {
+                let number = match arg {
+                    Long("minutes") => &mut load.minutes,
+                    Long("links") => &mut load.links,
+                    Long("at-once") => &mut load.at_once,
+                    Long("seed") => &mut load.seed,
+                    Value(name) if name == "workerd" => {
+                        edges.push(Victim::Workerd);
+                        continue;
+                    }
+                    Value(name) if name == "native" => {
+                        edges.push(Victim::Native);
+                        continue;
+                    }
+                    other => return Err(usage(other.unexpected())),
+                };
+                *number = args.value().and_then(|v| v.parse()).map_err(usage)?;
+            }
+            if edges.is_empty() {
+                edges = vec![Victim::Workerd, Victim::Native];
+            }
+            test::load(&edges, &load)
         }
         "bench" => {
             let rest: Vec<_> = args.raw_args().map_err(usage)?.collect();

@@ -3,12 +3,38 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::Error;
 use crate::root::{at, target};
+use crate::run::{cargo, run};
 
 /// The program, where cargo builds it.
 #[must_use]
 pub fn program() -> PathBuf {
     target().join("debug/chatlift-edge")
+}
+
+/// Where it is as it is shipped.
+#[must_use]
+pub fn shipped() -> PathBuf {
+    target().join("server/chatlift-edge")
+}
+
+/// Builds it as it is shipped, with the page in it, which is built already.
+///
+/// # Errors
+/// When it does not build.
+pub fn build_shipped() -> Result<PathBuf, Error> {
+    run(cargo().current_dir(at("")).args([
+        "build",
+        "--locked",
+        "--profile",
+        "server",
+        "--package",
+        "chatlift-server",
+        "--features",
+        "page",
+    ]))?;
+    Ok(shipped())
 }
 
 /// How the edge is to run.

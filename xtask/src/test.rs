@@ -11,7 +11,7 @@ use crate::root::{at, npm_bin};
 use crate::run::{self, Target, build_one, now, optimised, quiet, run, watched, workspace};
 use crate::tools::WASM_TARGET;
 use crate::worker::Worker;
-use crate::{Error, deploy, imports, instructions, native, page, sizes, tools, worker};
+use crate::{Error, deploy, imports, instructions, native, page, sizes, supply, tools, worker};
 
 /// A layer of tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,6 +182,11 @@ fn edge(tally: &mut Tally) -> Result<(), Error> {
         "scripts",
         scripts,
     )?;
+    tally.step(
+        "licences, bans and sources of crates",
+        "licences",
+        supply::check_crates,
+    )?;
     tally.tests("edge", scenarios(Layer::Edge))
 }
 
@@ -331,11 +336,19 @@ pub enum Victim {
     Nodes,
     /// Two backends without a common folder.
     Backend,
+    /// The page in Chromium, which is reloaded.
+    Page,
 }
 
 impl Victim {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Workerd, Self::Native, Self::Nodes, Self::Backend];
+    pub const ALL: [Self; 5] = [
+        Self::Workerd,
+        Self::Native,
+        Self::Nodes,
+        Self::Backend,
+        Self::Page,
+    ];
 
     /// Its name on the command line.
     #[must_use]
@@ -345,6 +358,7 @@ impl Victim {
             Self::Native => "native",
             Self::Nodes => "nodes",
             Self::Backend => "backend",
+            Self::Page => "page",
         }
     }
 }
@@ -373,13 +387,17 @@ pub fn chaos(victims: &[Victim], chaos: &Chaos) -> Result<(), Error> {
             Victim::Workerd | Victim::Native => (Layer::Edge, "chaos::"),
             Victim::Nodes => (Layer::Native, "chaos::"),
             Victim::Backend => (Layer::Programs, "machines::two_backends"),
+            Victim::Page => (Layer::E2e, "reloads::"),
         };
-        if layer == Layer::Edge {
+        if matches!(layer, Layer::Edge | Layer::E2e) {
             tools::ensure_build()?;
             page::build()?;
             worker::build()?;
         } else {
             tools::ensure_programs()?;
+        }
+        if layer == Layer::E2e {
+            tools::ensure_browser()?;
         }
         if matches!(victim, Victim::Native | Victim::Nodes) {
             run::build(&[Target::Bin("chatlift-edge")])?;
@@ -394,6 +412,48 @@ pub fn chaos(victims: &[Victim], chaos: &Chaos) -> Result<(), Error> {
             ("CHATLIFT_CHAOS_JOBS", chaos.jobs),
             ("CHATLIFT_CHAOS_KILLS", chaos.kills),
             ("CHATLIFT_CHAOS_SEED", chaos.seed),
+        ] {
+            command.env(variable, number.to_string());
+        }
+        run(&mut command)?;
+    }
+    Ok(())
+}
+
+/// How much is sent to an edge.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    /// How long the even load lasts.
+    pub minutes: u64,
+    /// Links that there are at a time.
+    pub links: u64,
+    /// Uploads at once.
+    pub at_once: u64,
+    /// What files, sizes and dialects are drawn from.
+    pub seed: u64,
+}
+
+/// Sends many files at once to edges as they are shipped, then too many, and prints what each minute brought.
+///
+/// # Errors
+/// When an edge breaks a promise: a fault of its own, a refusal that does not say when to come again, a file that is
+/// lost, altered or told of twice, memory that grows.
+pub fn load(edges: &[Victim], load: &Load) -> Result<(), Error> {
+    tools::ensure_build()?;
+    page::build()?;
+    worker::build()?;
+    for edge in edges {
+        println!("\n== {}", edge.name());
+        let mut command = scenarios(Layer::Edge);
+        command.args(["--", "--nocapture", "load::"]);
+        if *edge == Victim::Native {
+            command.env("CHATLIFT_TESTS_NATIVE", native::build_shipped()?);
+        }
+        for (variable, number) in [
+            ("CHATLIFT_LOAD_MINUTES", load.minutes),
+            ("CHATLIFT_LOAD_LINKS", load.links),
+            ("CHATLIFT_LOAD_AT_ONCE", load.at_once),
+            ("CHATLIFT_LOAD_SEED", load.seed),
         ] {
             command.env(variable, number.to_string());
         }

@@ -83,6 +83,15 @@ pub const RUSTUS: CargoTool = CargoTool {
     purpose: "the comparison",
 };
 
+/// Lists the crates of a program.
+pub(crate) const CARGO_CYCLONEDX: CargoTool = CargoTool {
+    package: "cargo-cyclonedx",
+    version: "0.5.9",
+    program: "cargo-cyclonedx",
+    locked: true,
+    purpose: "the lists of what ships",
+};
+
 /// Where tools are kept, for all work trees.
 pub(crate) fn tools_folder() -> PathBuf {
     std::env::var_os("CHATLIFT_TOOLS").map_or_else(

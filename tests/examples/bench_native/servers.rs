@@ -218,7 +218,7 @@ pub(crate) fn edge(
         ),
     ];
     let edge = native::Edge {
-        program: xtask::bench::shipped(),
+        program: xtask::native::shipped(),
         port,
         state,
         page: xtask::root::at("dist"),

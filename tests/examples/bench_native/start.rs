@@ -71,7 +71,7 @@ fn line(what: &str, mut times: Vec<f64>) {
 }
 
 pub(crate) fn report() {
-    let program = fs::metadata(xtask::bench::shipped()).expect("the program");
+    let program = fs::metadata(xtask::native::shipped()).expect("the program");
     println!("program with the page in it: {:.1} MiB", mib(program.len()));
     let new = (0..TIMES).map(|n| {
         let folder = Folder::new(&format!("bench-start-{n}"));

@@ -35,6 +35,7 @@ mod journey;
 mod keyboard;
 mod looks;
 mod reads;
+mod reloads;
 mod tabs;
 mod thumbnails;
 mod truth;

@@ -33,7 +33,9 @@ fn the_typescript_client_makes_the_whole_journey() {
 #[test]
 fn the_python_client_makes_the_whole_journey() {
     let package = clients::python().unwrap_or_else(|e| panic!("{e}"));
-    let python = python::program("python").unwrap_or_else(|e| panic!("{e}"));
+    let python = python::CLIENTS
+        .program("python")
+        .unwrap_or_else(|e| panic!("{e}"));
     let mut test = Command::new(python);
     test.args(["-W", "error::ResourceWarning", "../test_journey.py"])
         .env("PYTHONPATH", &package)

@@ -15,7 +15,9 @@ use xtask::{conformance, python};
 #[test]
 fn schemathesis_finds_nothing() {
     let full = std::env::var_os(conformance::FULL).is_some();
-    let program = python::program("schemathesis").unwrap_or_else(|e| panic!("{e}"));
+    let program = python::CLIENTS
+        .program("schemathesis")
+        .unwrap_or_else(|e| panic!("{e}"));
     let platforms = Platforms::start();
     let stage = Stage::with(
         Setup::new("schemathesis-edge")

@@ -30,8 +30,11 @@ enum Client {
 
 impl Client {
     fn start(self, page: &Page, file: &std::path::Path, what: &str) -> Outside {
-        static PYTHON: LazyLock<PathBuf> =
-            LazyLock::new(|| xtask::tuspy::python().expect("a Python with tuspy"));
+        static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| {
+            xtask::python::TUSPY
+                .program("python")
+                .expect("a Python with tuspy")
+        });
         let (program, name) = match self {
             Self::Js => (PathBuf::from("node"), "tus.mjs"),
             Self::Py => (PYTHON.clone(), "tus.py"),

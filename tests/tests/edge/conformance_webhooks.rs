@@ -118,7 +118,9 @@ fn ours_takes_what_the_npm_library_signs() {
 #[test]
 fn ours_takes_what_the_pypi_library_signs() {
     let at = now();
-    let python = python::program("python").unwrap_or_else(|e| panic!("{e}"));
+    let python = python::CLIENTS
+        .program("python")
+        .unwrap_or_else(|e| panic!("{e}"));
     let signature = signed_by(&python, "webhook.py", &root::at("tests/clients"), at);
     ours_takes_only_what_was_signed(&signature, at);
 }

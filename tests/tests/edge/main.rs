@@ -23,6 +23,7 @@ mod forgotten;
 mod form;
 mod grown;
 mod links;
+mod load;
 mod log;
 mod manage;
 mod memory;
