@@ -353,7 +353,7 @@ fn a_limit_is_a_refusal_with_the_time_to_wait() {
 
 #[test]
 fn every_answer_over_https_asks_for_https_from_now_on() {
-    let mut edge = InMemory::new();
+    let edge = InMemory::new();
     let link = edge.link();
     for path in [&*link, "/v1/links", "/nothing"] {
         let answer = edge.send("GET", path, &[], b"");
