@@ -6,6 +6,7 @@ use chatlift_shared::api::{
     CreateDownloadUrl, CreateLink, DownloadUrl, Erased, EventStatus, ExtendLink, File, Link,
     Receipt,
 };
+use chatlift_shared::audit::AuditTrail;
 use chatlift_shared::{EventId, FileId, LinkId, Problem};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, redirect};
@@ -198,6 +199,16 @@ impl Client {
     #[must_use]
     pub fn events(&self, link: LinkId, last: Option<EventId>) -> Events {
         Events::new(self.clone(), link, last)
+    }
+
+    /// Entries of a link's audit trail after the first `after`, 1,000 at most; see [`crate::audit`].
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with `link-not-found`.
+    pub async fn audit_trail(&self, id: LinkId, after: u64) -> Result<AuditTrail, Error> {
+        let path = ["v1", "links", &id.to_string(), "audit"];
+        let call = self.call(Method::GET, &path).query(&[("after", after)]);
+        read(send(call).await?).await
     }
 
     /// Gives a link more time, in seconds from now. The answer has its new address.

@@ -41,6 +41,8 @@
 //!
 //! Without a webhook endpoint, follow a link's events: [`Client::events`].
 //!
+//! Auditors verify what happened to a link and its files by [`Client::audit_trail`] and [`audit::verify`].
+//!
 //! Every call may be repeated. Redirects are not followed, and no address that an event or an
 //! answer holds is ever called: only the edge that the [`Client`] was made for.
 
@@ -52,8 +54,11 @@ mod events;
 mod request;
 pub mod webhook;
 
+pub use chatlift_shared::audit;
+
 pub use chatlift_shared::api::{
-    CreateLink, EventState, EventStatus, File, Link, LinkState, PartDigests, Receipt, ReceiptStatus,
+    AuditHead, CreateLink, EventState, EventStatus, File, Link, LinkState, PartDigests, Receipt,
+    ReceiptStatus,
 };
 pub use chatlift_shared::digest::Sha256;
 pub use chatlift_shared::{

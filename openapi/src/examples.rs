@@ -1,7 +1,9 @@
 //! The values of the document's examples. A test reads each as the type that it is an example of.
 
+use chatlift_shared::api::AuditHead;
+use chatlift_shared::audit::{AuditEntry, AuditTrail};
 use chatlift_shared::limits::{PART_SIZE, SINGLE_REQUEST_MAX};
-use chatlift_shared::{Problem, ProblemCode};
+use chatlift_shared::{Problem, ProblemCode, Timestamp};
 use serde_json::{Value, json};
 
 const LINK: &str = "lnk_AQIDBAUGBwgJCgsM";
@@ -39,7 +41,8 @@ pub(crate) fn link() -> Value {
         "share_text": { "en": format!("Documents for your claim · Harbour Insurance\n{URL}") },
         "created_at": MADE_AT, "expires_at": ENDS_AT, "max_files": 10,
         "max_file_size": 104_857_600, "accept": ["application/pdf", "image/*"], "password": false,
-        "formats": ["image/jpeg", "application/pdf"], "uploads": 0, "files": []
+        "formats": ["image/jpeg", "application/pdf"], "uploads": 0, "files": [],
+        "audit": audit_head()
     })
 }
 
@@ -204,6 +207,34 @@ pub(crate) fn event_log() -> Value {
     json!({ "events": [logged] })
 }
 
+/// The beginning of a trail, as the edge writes it.
+pub(crate) fn audit_trail() -> Value {
+    let made = json!({
+        "link": LINK, "app": "demo", "scene": "claim-documents", "created_at": MADE_AT,
+        "expires_at": ENDS_AT, "accept": ["application/pdf"], "max_files": 10,
+        "max_file_size": 104_857_600, "file_retention": 604_800, "password": false
+    });
+    let stored = json!({
+        "file": FILE, "upload": UPLOAD, "begun_at": STORED_AT, "by": "request", "size": SIZE,
+        "media_type": "application/pdf", "sha256": SHA256
+    });
+    let entry = |head, at: &str, kind: &str, facts| {
+        let at = at.parse().unwrap_or(Timestamp::from_secs(0));
+        let facts = serde_json::from_value(facts).unwrap_or_default();
+        AuditEntry::following(head, at, kind.to_owned(), facts)
+    };
+    let made = entry(AuditHead::default(), MADE_AT, "link.made", made);
+    let stored = entry(made.head(), STORED_AT, "file.stored", stored);
+    let head = stored.head();
+    let entries = vec![made, stored];
+    json!(AuditTrail { entries, head })
+}
+
+/// Where that trail ends.
+fn audit_head() -> Value {
+    audit_trail()["head"].clone()
+}
+
 pub(crate) fn endpoint() -> Value {
     json!({ "url": "https://app.example.com/webhooks/chatlift", "state": "enabled" })
 }
@@ -265,7 +296,7 @@ pub(crate) fn problem(code: ProblemCode) -> Problem {
 }
 
 pub(crate) fn erased(left: u32) -> Value {
-    json!({ "link": LINK, "files": [FILE], "uploads": left, "events": 2, "left": left })
+    json!({ "link": LINK, "files": [FILE], "uploads": left, "events": 2, "left": left, "audit": audit_head() })
 }
 
 #[cfg(test)]
@@ -304,6 +335,7 @@ mod tests {
         is::<api::DownloadUrl>(download_url());
         is::<api::Erased>(erased(1));
         is::<api::EventLog>(event_log());
+        is::<AuditTrail>(audit_trail());
         is::<api::WebhookEndpoint>(endpoint());
         is::<api::WebhookKeys>(webhook_keys());
         is::<api::LinkPass>(link_pass());

@@ -56,6 +56,7 @@ pub fn document() -> Value {
     let (events, webhooks) = webhooks::webhooks();
     let mut schemas = schemas::schemas();
     schemas.extend(events);
+    schemas.extend(manage::audit_schemas());
     schemas.insert(
         "Health".to_owned(),
         json!({

@@ -5,8 +5,8 @@ use chatlift_shared::ProblemCode::{
     LinkExpired, LinkFull, LinkNotFound, LinkRevoked, NotFound, PreconditionFailed,
     RangeNotSatisfiable, StorageUnavailable,
 };
-use chatlift_shared::limits::{LIST_DEFAULT, LIST_MAX};
-use serde_json::{Value, json};
+use chatlift_shared::limits::{AUDIT_MAX, LIST_DEFAULT, LIST_MAX};
+use serde_json::{Map, Value, json};
 
 use crate::backend::content_answers;
 use crate::examples;
@@ -199,6 +199,35 @@ pub(crate) fn events() -> Vec<Operation> {
         operation(
             Tag::Events,
             "get",
+            "/v1/links/{link_id}/audit",
+            "read_audit_trail",
+            "A link's audit trail",
+        )
+        .describe(
+            "What happened to a link and its files, oldest first, as entries that are only ever added \
+             to. Each has the hash of the one before it. Whoever keeps a link's `audit` sees later that \
+             none of the entries until then is missing or was altered. The trail is erased with its link.",
+        )
+        .query(
+            "after",
+            "Only entries after this number.",
+            json!({ "type": "integer", "minimum": 0, "default": 0 }),
+        )
+        .query(
+            "limit",
+            "How many at most.",
+            json!({ "type": "integer", "minimum": 1, "maximum": AUDIT_MAX, "default": AUDIT_MAX }),
+        )
+        .answers(
+            200,
+            "Entries, and where the trail ends.",
+            "AuditTrail",
+            &[("trail", examples::audit_trail())],
+        )
+        .problems(&[InvalidRequest, LinkNotFound]),
+        operation(
+            Tag::Events,
+            "get",
             "/v1/webhook-endpoint",
             "get_webhook_endpoint",
             "Where webhooks go, and whether",
@@ -239,4 +268,39 @@ pub(crate) fn events() -> Vec<Operation> {
         )
         .problems(&[NotFound]),
     ]
+}
+
+/// The schemas of the audit trail, whose entries differ by their type.
+pub(crate) fn audit_schemas() -> Map<String, Value> {
+    let hash =
+        |text: &str| json!({ "type": "string", "pattern": "^[0-9a-f]{64}$", "description": text });
+    let entry = json!({
+        "type": "object",
+        "description": "An entry of the audit trail; what else it has depends on its type.",
+        "required": ["n", "at", "type", "previous", "hash"],
+        "properties": {
+            "n": { "type": "integer", "minimum": 1, "description": "Its number." },
+            "at": schema("Timestamp"),
+            "type": {
+                "type": "string", "description": "What happened.", "examples": ["file.stored"]
+            },
+            "previous": hash("The hash of the entry before; 64 zeros in the first."),
+            "hash": hash(
+                "SHA-256 of the entry without this field, as canonical JSON (RFC 8785)."
+            )
+        }
+    });
+    let trail = json!({
+        "type": "object", "description": "Entries of a link's audit trail, oldest first.",
+        "required": ["entries", "head"],
+        "properties": {
+            "entries": { "type": "array", "items": schema("AuditEntry") },
+            "head": schema("AuditHead")
+        }
+    });
+    let schemas = [("AuditEntry", entry), ("AuditTrail", trail)];
+    schemas
+        .map(|(name, schema)| (name.to_owned(), schema))
+        .into_iter()
+        .collect()
 }

@@ -77,6 +77,7 @@ pub(crate) fn schemas() -> Map<String, Value> {
         api::CreateDownloadUrl,
         api::DownloadUrl,
         api::Erased,
+        api::AuditHead,
         api::WebhookEndpoint,
         api::EndpointState,
         api::WebhookKeys,

@@ -48,8 +48,20 @@ const PRAGMAS: [&str; 4] = [
 ];
 
 /// The database's tables.
-const SQLITE: &str = include_str!("../migrations/sqlite/0001_all.sql");
-const POSTGRES: &str = include_str!("../migrations/postgres/0001_all.sql");
+const SQLITE: Tables = [
+    ("all", include_str!("../migrations/sqlite/0001_all.sql")),
+    ("audit", include_str!("../migrations/sqlite/0002_audit.sql")),
+];
+const POSTGRES: Tables = [
+    ("all", include_str!("../migrations/postgres/0001_all.sql")),
+    (
+        "audit",
+        include_str!("../migrations/postgres/0002_audit.sql"),
+    ),
+];
+
+/// The migrations that make the tables, by name, from the first.
+type Tables = [(&'static str, &'static str); 2];
 
 /// SQLite's log, which has every commit until a checkpoint has synced it and moved it into the database's own
 /// file (<https://www.sqlite.org/fileformat2.html#walformat>).
@@ -274,7 +286,7 @@ impl Database {
         Self::connect(url, POSTGRES, true).await
     }
 
-    async fn connect(url: &str, tables: &'static str, shared: bool) -> Result<Self, Error> {
+    async fn connect(url: &str, tables: Tables, shared: bool) -> Result<Self, Error> {
         sqlx::any::install_default_drivers();
         let options: AnyConnectOptions = url.parse()?;
         let pool = match shared {
@@ -297,10 +309,14 @@ impl Database {
             })
             .connect_with(options)
             .await?;
-        let sql = AssertSqlSafe(tables).into_sql_str();
-        let all = Migration::new(1, "all".into(), MigrationType::Simple, sql, false);
+        let migrations = (1..).zip(tables).map(|(n, (name, sql))| {
+            let sql = AssertSqlSafe(sql).into_sql_str();
+            Migration::new(n, name.into(), MigrationType::Simple, sql, false)
+        });
         // Of several nodes that start at once, one makes the tables.
-        Migrator::with_migrations(vec![all]).run(&pool).await?;
+        Migrator::with_migrations(migrations.collect())
+            .run(&pool)
+            .await?;
         Ok(Self {
             pool,
             shared,

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::str::FromStr;
 
+use chatlift_edge::link::audit::{self, Trail};
 use chatlift_edge::link::decide::PartWrite;
 use chatlift_edge::link::flow::Held;
 use chatlift_edge::link::state::{LinkState, Part};
@@ -65,6 +66,7 @@ pub(crate) async fn load(db: &Database, link: LinkId) -> Result<Option<Known>, E
         uploads: table(&mut tx, "SELECT id, row FROM upload WHERE link = $1", &id).await?,
         events: table(&mut tx, "SELECT id, row FROM event WHERE link = $1", &id).await?,
         cleanups: table(&mut tx, "SELECT id, row FROM cleanup WHERE link = $1", &id).await?,
+        audit: trail(&mut tx, &id).await?,
     };
     tx.commit().await?;
     Ok(Some(Known {
@@ -72,6 +74,14 @@ pub(crate) async fn load(db: &Database, link: LinkId) -> Result<Option<Known>, E
         revision: row.try_get("n")?,
         held: RefCell::default(),
     }))
+}
+
+async fn trail(tx: &mut AnyConnection, link: &str) -> Result<Trail, Error> {
+    let rows: Vec<String> = sqlx::query_scalar("SELECT row FROM audit WHERE link = $1 ORDER BY n")
+        .bind(link)
+        .fetch_all(tx)
+        .await?;
+    rows.iter().map(|row| read(row)).collect()
 }
 
 async fn table<K: FromStr + Ord, R: DeserializeOwned>(
@@ -188,6 +198,8 @@ pub(crate) async fn save(
     changes(&mut statements, EVENT, link, events, &next.events)?;
     let cleanups = state.map(|o| &o.cleanups);
     changes(&mut statements, CLEANUP, link, cleanups, &next.cleanups)?;
+    let trail = state.map_or(&[][..], |o| o.audit.rows());
+    audit(&mut statements, link, trail, next.audit.rows())?;
     for write in part_writes {
         write_part(&mut statements, write)?;
     }
@@ -245,6 +257,24 @@ fn changes<K: Ord + Display, R: Serialize + PartialEq>(
     let gone = old.into_iter().flat_map(BTreeMap::keys);
     for id in gone.filter(|id| !next.contains_key(id)) {
         statements.push(Statement::of(table.drop).text(link).text(id));
+    }
+    Ok(())
+}
+
+/// Writes the rows of a link's audit trail that are new; it has none any more if it is erased.
+fn audit(
+    statements: &mut Vec<Statement<'_>>,
+    link: LinkId,
+    known: &[audit::Row],
+    rows: &[audit::Row],
+) -> Result<(), Error> {
+    if rows.len() < known.len() {
+        statements.push(Statement::of("DELETE FROM audit WHERE link = $1").text(link));
+    }
+    for (n, row) in (1_i64..).zip(rows).skip(known.len()) {
+        let put = Statement::of("INSERT INTO audit (link, n, row) VALUES ($1, $2, $3)");
+        let row = serde_json::to_string(row)?;
+        statements.push(put.text(link).number(n).text(row));
     }
     Ok(())
 }
@@ -316,6 +346,7 @@ pub(crate) async fn forget(db: &Database, old: &Known) -> Result<bool, Error> {
         "DELETE FROM upload WHERE link = $1",
         "DELETE FROM event WHERE link = $1",
         "DELETE FROM cleanup WHERE link = $1",
+        "DELETE FROM audit WHERE link = $1",
         "DELETE FROM alarm WHERE link = $1",
     ] {
         statements.push(Statement::of(sql).text(link));

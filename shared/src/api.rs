@@ -7,8 +7,8 @@ mod manage;
 use std::collections::BTreeMap;
 
 pub use manage::{
-    CreateDownloadUrl, DownloadUrl, EndpointState, EnterPassword, EventLog, ExtendLink, LinkList,
-    LinkPass, LinkSummary, LoggedEvent, WebhookEndpoint, WebhookKeys,
+    AuditHead, CreateDownloadUrl, DownloadUrl, EndpointState, EnterPassword, EventLog, ExtendLink,
+    LinkList, LinkPass, LinkSummary, LoggedEvent, WebhookEndpoint, WebhookKeys,
 };
 use serde::{Deserialize, Serialize};
 
@@ -161,6 +161,9 @@ pub struct Link {
     pub under_way: Vec<UnderWay>,
     /// Its files, oldest first.
     pub files: Vec<File>,
+    /// Where its audit trail ends.
+    #[serde(default)]
+    pub audit: AuditHead,
 }
 
 /// What is made of all files of a link together.
@@ -278,6 +281,9 @@ pub struct Erased {
     /// How many objects storage may still have, of uploads that were being stored at this moment. They go
     /// within some minutes, and the link's record with them.
     pub left: u32,
+    /// Where its audit trail ended, which is erased too.
+    #[serde(default)]
+    pub audit: AuditHead,
 }
 
 /// `POST /v1/files/{id}/receipt`: the business backend says what became of a file.

@@ -6,6 +6,8 @@
 
 pub mod accept;
 pub mod api;
+#[cfg(feature = "audit")]
+pub mod audit;
 #[cfg(feature = "chat")]
 pub mod chat;
 pub mod digest;

@@ -83,6 +83,9 @@ pub const LIST_MAX: u32 = 100;
 /// See [`LIST_MAX`].
 pub const LIST_DEFAULT: u32 = 20;
 
+/// Most entries in a page of a link's audit trail, and how many if nobody says: at some 400 bytes each, 0.4 MB.
+pub const AUDIT_MAX: u32 = 1_000;
+
 /// Longest `Idempotency-Key`, in characters.
 pub const IDEMPOTENCY_KEY_MAX: usize = 255;
 

@@ -112,7 +112,7 @@ fn world(app: &App) -> Value {
     // The document has an example of what is to be sent.
     let named = |path: Value| json!({ "path": path });
     let mut world = json!({
-        "get_link": of_link(), "list_events": of_link(),
+        "get_link": of_link(), "list_events": of_link(), "read_audit_trail": of_link(),
         "get_qr_svg": of_link(), "get_qr_png": of_link(),
         "extend_link": named(json!({ "link_id": soon.id })),
         "close_link": at(json!({ "link_id": spare() })),

@@ -61,6 +61,7 @@ pub(super) fn api_link<B>(config: &Config, request: &Request<B>, view: LinkView)
         uploads: view.uploads,
         under_way: view.under_way,
         files: view.files,
+        audit: view.audit,
     }
 }
 

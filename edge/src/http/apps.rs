@@ -5,7 +5,9 @@ use chatlift_shared::api::{
     CreateDownloadUrl, DownloadUrl, EndpointState, EventLog, ExtendLink, WebhookEndpoint,
     WebhookKeys,
 };
-use chatlift_shared::limits::{DOWNLOAD_SECS, DOWNLOAD_SECS_MAX, LIST_DEFAULT, LIST_MAX};
+use chatlift_shared::limits::{
+    AUDIT_MAX, DOWNLOAD_SECS, DOWNLOAD_SECS_MAX, LIST_DEFAULT, LIST_MAX,
+};
 use chatlift_shared::{AppId, EventId, FileId, LinkId, Problem, ProblemCode, Timestamp};
 use core::time::Duration;
 
@@ -19,7 +21,7 @@ use super::runtime::{Body, Edge, Response, Runtime};
 use super::signed;
 use super::{content, respond};
 use crate::config::{App, Config};
-use crate::link::command::ReadEvents;
+use crate::link::command::{ReadAudit, ReadEvents};
 use crate::link::listing::{Place, Query};
 use crate::link::message::For;
 use crate::log;
@@ -55,6 +57,10 @@ pub(super) async fn route<R: Runtime>(
             respond::json(200, &api_link(config, request, view))
         }
         ManageRoute::Events(id) => events(service, call, app, id).await,
+        ManageRoute::Audit(id) => {
+            let read = audit_query(request)?;
+            respond::json(200, &service.audit(app, id, read).await?)
+        }
         ManageRoute::Qr(id, form) => {
             let view = service.link_to_show(app, id).await?;
             let url = api_link(config, request, view).url;
@@ -133,21 +139,40 @@ fn query<B>(request: &Request<B>) -> Result<Query, Failure> {
                 })?);
             }
             "subject" => query.subject = Some(value.into_owned()),
-            "limit" => {
-                query.limit = value
-                    .parse()
-                    .ok()
-                    .filter(|n| (1..=LIST_MAX).contains(n))
-                    .ok_or_else(|| {
-                        Problem::new(ProblemCode::InvalidRequest)
-                            .field("limit")
-                            .limit(LIST_MAX.into())
-                    })?;
-            }
+            "limit" => query.limit = limit(&value, LIST_MAX)?,
             other => return Err(invalid(other, "There is no such parameter.")),
         }
     }
     Ok(query)
+}
+
+/// The parameter `limit`: how many at most, up to `most`.
+fn limit(value: &str, most: u32) -> Result<u32, Failure> {
+    let asked = value.parse().ok().filter(|n| (1..=most).contains(n));
+    Ok(asked.ok_or_else(|| {
+        Problem::new(ProblemCode::InvalidRequest)
+            .field("limit")
+            .limit(most.into())
+    })?)
+}
+
+fn audit_query<B>(request: &Request<B>) -> Result<ReadAudit, Failure> {
+    let mut read = ReadAudit {
+        after: 0,
+        limit: AUDIT_MAX,
+    };
+    for (name, value) in request.url.query_pairs() {
+        match name.as_ref() {
+            "after" => {
+                let after = value.parse().ok();
+                read.after =
+                    after.ok_or_else(|| invalid("after", "Give the number of an entry."))?;
+            }
+            "limit" => read.limit = limit(&value, AUDIT_MAX)?,
+            other => return Err(invalid(other, "There is no such parameter.")),
+        }
+    }
+    Ok(read)
 }
 
 /// A link's events: those so far as JSON, or as a stream those so far and those to come.

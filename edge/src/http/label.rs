@@ -20,6 +20,7 @@ pub fn label<E>(route: &Result<Route, E>) -> &'static str {
         Ok(Route::Redeliver(_)) => "redeliver",
         Ok(Route::Manage(ManageRoute::List)) => "list_links",
         Ok(Route::Manage(ManageRoute::Events(_))) => "events",
+        Ok(Route::Manage(ManageRoute::Audit(_))) => "audit",
         Ok(Route::Manage(_)) => "manage",
         Ok(Route::Asset) => "asset",
         Ok(Route::Page(_, route)) => match route {

@@ -51,6 +51,8 @@ pub enum ManageRoute {
     Close(LinkId),
     /// `GET /v1/links/{id}/events`, as JSON or as a stream
     Events(LinkId),
+    /// `GET /v1/links/{id}/audit`
+    Audit(LinkId),
     /// `GET /v1/links/{id}/qr.svg` and `qr.png`
     Qr(LinkId, QrForm),
     /// `POST /v1/files/{id}/download-url`
@@ -115,6 +117,7 @@ impl Route {
                 ManageRoute::Extend(id)
                 | ManageRoute::Close(id)
                 | ManageRoute::Events(id)
+                | ManageRoute::Audit(id)
                 | ManageRoute::Qr(id, _),
             ) => Some(*id),
             Self::ReadFile(id)
@@ -200,6 +203,7 @@ fn backend(method: &str, segments: &[&str]) -> Result<Route, Problem> {
             let (only, route) = match *rest {
                 "close" => ("POST", ManageRoute::Close(id)),
                 "events" => ("GET", ManageRoute::Events(id)),
+                "audit" => ("GET", ManageRoute::Audit(id)),
                 "qr.svg" => ("GET", ManageRoute::Qr(id, QrForm::Svg)),
                 "qr.png" => ("GET", ManageRoute::Qr(id, QrForm::Png)),
                 _ => return Err(ProblemCode::NotFound.into()),
@@ -348,6 +352,7 @@ mod tests {
         for (path, expected) in [
             ("/v1/links/lnk_AAAAAAAAAAAAAAAA", link),
             ("/v1/links/lnk_AAAAAAAAAAAAAAAA/events", link),
+            ("/v1/links/lnk_AAAAAAAAAAAAAAAA/audit", link),
             ("/v1/files/fil_AAAAAAAAAAAAAAAAAAAAAAAA/content", link),
             ("/v1/links", None),
             ("/u/t/page", None),

@@ -93,6 +93,15 @@ pub struct ReadEvents {
     pub after: Option<EventId>,
 }
 
+/// What happened to it, for auditors.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReadAudit {
+    /// Only entries after this many.
+    pub after: u64,
+    /// Most entries.
+    pub limit: u32,
+}
+
 /// A file of this name and size is to come in parts: is there such an upload, and is there
 /// room for one?
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -2,15 +2,16 @@
 //! link's object: JSON of a [`Message`], answered by JSON of a `Result<Reply, Problem>`.
 
 use chatlift_shared::api::{EventStatus, LoggedEvent};
+use chatlift_shared::audit::AuditTrail;
 use chatlift_shared::{AppId, Problem, ProblemCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::command::{
     Abort, Announce, Cleaned, Close, Commit, Create, DeleteFile, Erase, Extend, Finish, Forget,
-    ForgetPart, Listed, Open, Opened, PasswordRight, Read, ReadEvents, ReadFile, ReadProgress,
-    Recall, RecordPart, RecordReceipt, Redeliver, Reopen, Reserve, Resize, Revoke, SealUpload,
-    Tick, Touch, Tried, TryPassword, Withdraw, WithdrawFile, Working,
+    ForgetPart, Listed, Open, Opened, PasswordRight, Read, ReadAudit, ReadEvents, ReadFile,
+    ReadProgress, Recall, RecordPart, RecordReceipt, Redeliver, Reopen, Reserve, Resize, Revoke,
+    SealUpload, Tick, Touch, Tried, TryPassword, Withdraw, WithdrawFile, Working,
 };
 use super::password::Hash;
 use super::reply::{Announced, Erasure, FoundFile, OpenUpload, Reserved, Sealing};
@@ -104,6 +105,7 @@ macro_rules! commands {
             PasswordRight(PasswordRight) => (),
             Listed(Listed) => (),
             ReadEvents(ReadEvents) => Vec<LoggedEvent>,
+            ReadAudit(ReadAudit) => AuditTrail,
             Announce(Announce) => Announced,
             Open(Open) => OpenUpload,
             Resize(Resize) => (),

@@ -1,6 +1,7 @@
 //! The rules of a link: what its object keeps, what can be asked of it, and what comes of that. No I/O, no
 //! clock, no randomness: all three are arguments.
 
+pub mod audit;
 pub mod command;
 pub mod decide;
 pub mod flow;

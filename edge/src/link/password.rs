@@ -155,6 +155,12 @@ impl Password {
         Ok(())
     }
 
+    /// Until when who tried last has to wait, or whoever has to wait longest.
+    pub(super) fn locked_until(&self) -> Option<Timestamp> {
+        let of_each = self.askers.values().filter_map(|tries| tries.locked_until);
+        of_each.chain(self.of_all.locked_until).max()
+    }
+
     /// The try was right: the asker's next wrong one is the first again, and theirs count for nobody.
     pub fn right(&mut self, asker: &Asker) {
         let own = self.askers.remove(asker).unwrap_or_default();

@@ -14,7 +14,9 @@
 
 use std::collections::BTreeMap;
 
-use chatlift_shared::api::{self, DeletedReason, EventState, LinkState as Status, Receipt};
+use chatlift_shared::api::{
+    self, AuditHead, DeletedReason, EventState, LinkState as Status, Receipt,
+};
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::media::MediaRange;
 use chatlift_shared::text::LocalizedText;
@@ -22,6 +24,7 @@ use chatlift_shared::webhook::LinkRef;
 use chatlift_shared::{AppId, EventId, FileId, LinkId, ProblemCode, SceneId, Timestamp, UploadId};
 use serde::{Deserialize, Serialize};
 
+use super::audit::Trail;
 use super::key::{address, object_key};
 use super::listing::{Entry, Listed};
 use super::password::Password;
@@ -38,6 +41,8 @@ pub struct LinkState {
     pub events: BTreeMap<EventId, EventRow>,
     /// What is still to be removed from R2, by a name of its own.
     pub cleanups: BTreeMap<String, CleanupRow>,
+    /// What happened to it, for auditors.
+    pub audit: Trail,
 }
 
 /// The rules of the scene as they stood when the link was made.
@@ -365,6 +370,7 @@ impl LinkState {
             uploads: BTreeMap::new(),
             events: BTreeMap::new(),
             cleanups: BTreeMap::new(),
+            audit: Trail::default(),
         }
     }
 
@@ -515,6 +521,7 @@ impl LinkState {
                     .saturating_sub(self.places_taken()),
                 _ => 0,
             },
+            audit: self.audit.head(),
         }
     }
 }
@@ -533,6 +540,9 @@ pub struct LinkView {
     pub files: Vec<api::File>,
     /// How many more it takes.
     pub files_left: u32,
+    /// Where its audit trail ends.
+    #[serde(default)]
+    pub audit: AuditHead,
 }
 
 /// Why a link of this status takes no more files, if it takes none.

@@ -1,6 +1,7 @@
 //! What a backend does with its links after making them, and the password of a link.
 
 use chatlift_shared::api::{Erased, LinkList, LoggedEvent};
+use chatlift_shared::audit::AuditTrail;
 use chatlift_shared::{EventId, LinkId, Problem, ProblemCode, Timestamp};
 use core::time::Duration;
 
@@ -116,6 +117,21 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
         after: Option<EventId>,
     ) -> Result<Vec<LoggedEvent>, Failure> {
         let read = command::ReadEvents { after };
+        self.links
+            .execute(id, of(app, ProblemCode::LinkNotFound, read))
+            .await
+    }
+
+    /// Entries of a link's audit trail.
+    ///
+    /// # Errors
+    /// `link-not-found`.
+    pub async fn audit(
+        &self,
+        app: &App,
+        id: LinkId,
+        read: command::ReadAudit,
+    ) -> Result<AuditTrail, Failure> {
         self.links
             .execute(id, of(app, ProblemCode::LinkNotFound, read))
             .await

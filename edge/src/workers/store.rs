@@ -16,6 +16,7 @@ use worker::wasm_bindgen::{JsCast as _, JsValue};
 use worker::{Result, SqlStorageValue, Storage};
 
 use super::counts;
+use crate::link::audit::Trail;
 use crate::link::decide::PartWrite;
 use crate::link::flow::Held;
 use crate::link::state::{LinkState, Part};
@@ -26,6 +27,7 @@ const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS upload (id TEXT PRIMARY KEY, row TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS event (id TEXT PRIMARY KEY, row TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS cleanup (id TEXT PRIMARY KEY, row TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS audit (n INTEGER PRIMARY KEY, row TEXT NOT NULL);
     CREATE TABLE IF NOT EXISTS stage (
         upload TEXT NOT NULL, n INTEGER NOT NULL, offset INTEGER NOT NULL, bytes BLOB NOT NULL,
         PRIMARY KEY (upload, n, offset)
@@ -42,6 +44,11 @@ type Statement = (String, Vec<SqlStorageValue>);
 #[derive(serde::Deserialize)]
 struct Row {
     id: String,
+    row: String,
+}
+
+#[derive(serde::Deserialize)]
+struct TrailRow {
     row: String,
 }
 
@@ -81,7 +88,18 @@ pub(super) fn load(
         uploads: table(storage, "upload")?,
         events: table(storage, "event")?,
         cleanups: table(storage, "cleanup")?,
+        audit: trail(storage)?,
     })))
+}
+
+fn trail(storage: &Storage) -> Result<Trail> {
+    let rows: Vec<TrailRow> = storage
+        .sql()
+        .exec("SELECT row FROM audit ORDER BY n", None)?
+        .to_array()?;
+    rows.iter()
+        .map(|r| Ok(serde_json::from_str(&r.row)?))
+        .collect()
 }
 
 fn table<K: FromStr + Ord, R: DeserializeOwned>(
@@ -173,6 +191,19 @@ pub(super) fn save(
         old.map(|o| &o.cleanups),
         &next.cleanups,
     )?;
+    let (known, rows) = (old.map_or(&[][..], |o| o.audit.rows()), next.audit.rows());
+    if rows.len() < known.len() {
+        statements.push(("DELETE FROM audit".to_owned(), vec![]));
+    }
+    for (n, row) in rows.iter().enumerate().skip(known.len()) {
+        statements.push((
+            "INSERT INTO audit (n, row) VALUES (?, ?)".to_owned(),
+            vec![
+                SqlStorageValue::Integer(i64::try_from(n + 1).unwrap_or(i64::MAX)),
+                serde_json::to_string(row)?.into(),
+            ],
+        ));
+    }
     for write in part_writes {
         match write {
             PartWrite::Put(upload, n, part) => {

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{EventState, LinkState};
+use crate::digest::Sha256;
 use crate::webhook::Event;
 use crate::{AppId, EventId, FileId, LinkId, SceneId, Timestamp};
 
@@ -76,6 +77,27 @@ pub struct LoggedEvent {
     /// When the next try is due, if one is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_attempt_at: Option<Timestamp>,
+}
+
+/// The head of a link's audit trail: how many entries it has, and the hash of the last. Whoever keeps one sees
+/// later that the trail still has all these entries, as they were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuditHead {
+    /// How many entries there are.
+    pub entries: u64,
+    /// The hash of the last; 64 zeros where there is none.
+    pub hash: Sha256,
+}
+
+/// That of a trail without entries.
+impl Default for AuditHead {
+    fn default() -> Self {
+        Self {
+            entries: 0,
+            hash: Sha256([0; 32]),
+        }
+    }
 }
 
 /// `POST /v1/files/{id}/download-url`: asks for an address that needs no key.

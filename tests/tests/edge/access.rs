@@ -26,6 +26,7 @@ fn no_key_and_a_wrong_key_are_refused_on_every_route_for_backends() {
         ("POST", "/v1/links".to_owned()),
         ("GET", format!("/v1/links/{}", link.id)),
         ("DELETE", format!("/v1/links/{}", link.id)),
+        ("GET", format!("/v1/links/{}/audit", link.id)),
         ("GET", format!("/v1/files/{}", file.id)),
         ("GET", format!("/v1/files/{}/content", file.id)),
         ("DELETE", format!("/v1/files/{}", file.id)),

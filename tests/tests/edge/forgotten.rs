@@ -120,6 +120,7 @@ fn a_link_that_was_used_and_has_ended_leaves_no_row_object_or_entry() {
         "LinkObject link",
         "LinkObject upload",
         "LinkObject event",
+        "LinkObject audit",
         "LinkObject part",
         "LinkObject stage",
         "LinkObject _cf_ALARM",

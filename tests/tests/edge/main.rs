@@ -6,6 +6,7 @@
 
 mod access;
 mod attacks;
+mod audit;
 mod chaos;
 mod chat;
 mod chunks;

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use chatlift_shared::api::{CreateLink, File, Link, LinkState, Receipt, UnderWay};
+use chatlift_shared::api::{AuditHead, CreateLink, File, Link, LinkState, Receipt, UnderWay};
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::{FileId, Problem, ProblemCode, Timestamp, UploadId};
 use futures_util::{StreamExt as _, stream};
@@ -314,6 +314,7 @@ fn made(request: &CreateLink) -> Link {
         uploads: 0,
         under_way: Vec::new(),
         files: Vec::new(),
+        audit: AuditHead::default(),
     }
 }
 

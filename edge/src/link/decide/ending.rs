@@ -36,7 +36,7 @@ impl Decide for Finish {
 /// The link with how far its uploads are.
 impl Decide for ReadProgress {
     fn decide(self, step: &mut Step<'_>) -> Result<LinkView, Problem> {
-        let mut view = step.state.view();
+        let mut view = step.view();
         let mut under_way: Vec<_> = step
             .state
             .uploads

@@ -1,11 +1,12 @@
 //! The outbox: events put in, tried, sent again.
 
 use chatlift_shared::api::{EventState, EventStatus, LoggedEvent};
+use chatlift_shared::audit::AuditTrail;
 use chatlift_shared::webhook::{Event, EventKind};
 use chatlift_shared::{EventId, Problem, ProblemCode};
 
 use super::{Decide, Step};
-use crate::link::command::{Outcome, ReadEvents, Redeliver, Tried};
+use crate::link::command::{Outcome, ReadAudit, ReadEvents, Redeliver, Tried};
 use crate::link::outbox;
 use crate::link::state::EventRow;
 
@@ -45,6 +46,18 @@ impl Decide for ReadEvents {
             .filter_map(|(id, row)| logged(*id, row))
             .collect();
         Ok(events)
+    }
+}
+
+impl Decide for ReadAudit {
+    fn decide(self, step: &mut Step<'_>) -> Result<AuditTrail, Problem> {
+        let Self { after, limit } = self;
+        step.audit();
+        let trail = &step.state.audit;
+        Ok(AuditTrail {
+            entries: trail.entries(after, limit as usize),
+            head: trail.head(),
+        })
     }
 }
 

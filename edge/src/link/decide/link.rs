@@ -8,6 +8,7 @@ use chatlift_shared::webhook::EventKind;
 use chatlift_shared::{FileId, Problem, ProblemCode, Timestamp};
 
 use super::{Change, Decide, Decision, Step};
+use crate::link::audit::facts;
 use crate::link::command::{
     Close, Create, Erase, Extend, Forget, Listed, PasswordRight, Read, Recall, Revoke, Tick,
     TryPassword,
@@ -26,7 +27,7 @@ impl Decide for Create {
         // Without an idempotency key the id is random: meeting a link of the same id would be one
         // chance in 2^96, and joining it would be worse than failing.
         match step.state.link.request {
-            Some(request) if Some(request) == self.0.request => Ok(step.state.view()),
+            Some(request) if Some(request) == self.0.request => Ok(step.view()),
             _ => Err(Problem::new(ProblemCode::IdempotencyKeyReused).field("Idempotency-Key")),
         }
     }
@@ -34,7 +35,8 @@ impl Decide for Create {
     fn without_link(self, now: Timestamp) -> Result<Decision<LinkView>, Problem> {
         let mut row = self.0;
         row.listed.change(now);
-        let next = LinkState::new(*row);
+        let mut next = LinkState::new(*row);
+        next.audit.add(now, facts(None, &next, |_| None));
         let reply = next.view();
         let change = Change {
             next: Some(next),
@@ -46,7 +48,7 @@ impl Decide for Create {
 
 impl Decide for Read {
     fn decide(self, step: &mut Step<'_>) -> Result<LinkView, Problem> {
-        Ok(step.state.view())
+        Ok(step.view())
     }
 }
 
@@ -81,7 +83,7 @@ impl Decide for Recall {
             return Err(ProblemCode::LinkNotFound.into());
         }
         if link.request == Some(request) {
-            Ok(step.state.view())
+            Ok(step.view())
         } else {
             Err(Problem::new(ProblemCode::IdempotencyKeyReused).field("Idempotency-Key"))
         }
@@ -100,7 +102,7 @@ impl Decide for Extend {
                 .detail("The link ends later than that already."));
         }
         step.state.link.expires_at = expires_at;
-        Ok(step.state.view())
+        Ok(step.view())
     }
 }
 
@@ -112,7 +114,7 @@ impl Decide for Close {
             Status::Expired => return Err(ProblemCode::LinkExpired.into()),
             Status::Revoked => return Err(ProblemCode::LinkRevoked.into()),
         }
-        Ok(step.state.view())
+        Ok(step.view())
     }
 }
 
@@ -154,6 +156,7 @@ impl Decide for Erase {
                 uploads: under_way,
                 events: count(events),
                 left: count(step.state.cleanups.len()),
+                audit: step.before.audit.head(),
             },
             entry: step.state.entry(),
             cleanups,
@@ -217,8 +220,8 @@ impl Decide for Listed {
 
 impl Step<'_> {
     /// Has the list told what it shows of the link, when that has changed.
-    pub(super) fn note_for_list(&mut self, before: &LinkState) {
-        let (old, new) = (&before.link, &self.state.link);
+    pub(super) fn note_for_list(&mut self) {
+        let (old, new) = (&self.before.link, &self.state.link);
         if (old.status, old.expires_at) != (new.status, new.expires_at) && !new.erased {
             let now = self.now;
             self.state.link.listed.change(now);

@@ -23,11 +23,13 @@ use chatlift_shared::api::{DeletedReason, LinkState as Status};
 use chatlift_shared::webhook::EventKind;
 use chatlift_shared::{Problem, ProblemCode, Timestamp, UploadId};
 
+use super::audit::{Trail, facts};
 use super::command::Cleaned;
 use super::flow::Held;
 use super::message::{Command, For, Owner};
 use super::state::{
-    Cleanup, CleanupRow, Extras, LinkState, Multipart, Part, UploadRow, UploadState, refusal,
+    Cleanup, CleanupRow, Extras, LinkState, LinkView, Multipart, Part, UploadRow, UploadState,
+    refusal,
 };
 use super::version;
 use super::work::{joined_at, retained_until};
@@ -173,12 +175,13 @@ pub fn decide<C: Decide>(
     };
     let mut step = Step::begin(state, held, now);
     let reply = command.decide(&mut step)?;
-    let change = step.end(state);
+    let change = step.end();
     Ok(Decision { change, reply })
 }
 
 /// A decision that is being made.
 pub struct Step<'a> {
+    before: &'a LinkState,
     state: LinkState,
     forgotten: bool,
     parts: Vec<PartWrite>,
@@ -187,8 +190,9 @@ pub struct Step<'a> {
 }
 
 impl<'a> Step<'a> {
-    fn begin(state: &LinkState, held: Lookup<'a>, now: Timestamp) -> Self {
+    fn begin(state: &'a LinkState, held: Lookup<'a>, now: Timestamp) -> Self {
         let mut step = Self {
+            before: state,
             state: state.clone(),
             forgotten: false,
             parts: Vec::new(),
@@ -202,8 +206,9 @@ impl<'a> Step<'a> {
         step
     }
 
-    fn end(mut self, before: &LinkState) -> Change {
-        self.note_for_list(before);
+    fn end(mut self) -> Change {
+        self.note_for_list();
+        self.audit();
         Change {
             next: (!self.forgotten).then_some(self.state),
             parts: self.parts,
@@ -212,6 +217,25 @@ impl<'a> Step<'a> {
 }
 
 impl Step<'_> {
+    /// Has the audit trail tell what was decided so far. Nothing of it is kept of a link that is erased.
+    fn audit(&mut self) {
+        if self.state.link.erased {
+            self.state.audit = Trail::default();
+            return;
+        }
+        let mut trail = self.before.audit.clone();
+        let before = (!trail.rows().is_empty()).then_some(self.before);
+        let parts = |upload| self.file_with_parts(upload)?.parts;
+        trail.add(self.now, facts(before, &self.state, parts));
+        self.state.audit = trail;
+    }
+
+    /// What the link looks like from outside, as decided so far.
+    fn view(&mut self) -> LinkView {
+        self.audit();
+        self.state.view()
+    }
+
     /// Refuses when the link takes no more files.
     fn open_for_files(&self) -> Result<(), Problem> {
         match refusal(self.state.link.status) {

@@ -1,6 +1,7 @@
 //! The state machine: what each command makes of each state, and random sequences of commands
 //! against the invariants. Here is a link as they all use it, and its commands.
 
+mod audit;
 pub(crate) mod explored;
 mod files;
 mod large;
@@ -21,6 +22,7 @@ use chatlift_shared::limits::{part_count, part_size};
 use chatlift_shared::{AppId, LinkId};
 
 use super::*;
+use crate::link::audit::tests::goes_on;
 use crate::link::command;
 use crate::link::command::Seal;
 use crate::link::listing::Listed;
@@ -101,6 +103,9 @@ impl Kept {
         let decision = decide(self.state.as_ref(), command, &look, self.now)?;
         for write in decision.change.parts {
             write.apply(&mut self.held.borrow_mut());
+        }
+        if let Some(next) = &decision.change.next {
+            goes_on(self.state.as_ref(), next);
         }
         self.state = decision.change.next;
         Ok(decision.reply)

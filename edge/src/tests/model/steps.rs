@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chatlift_shared::UploadId;
 use chatlift_shared::limits::part_count;
 
+use crate::link::audit::tests as audit;
 use crate::link::flow::Held;
 use crate::link::message::AnyCommand;
 use crate::link::serial::Role;
@@ -17,6 +18,7 @@ pub(super) fn check(
     after: &LinkState,
     held: &BTreeMap<UploadId, Held>,
 ) {
+    audit::goes_on(Some(before), after);
     if let Some((upload, named)) = attempt(command)
         && let Some(row) = before.uploads.get(&upload)
         && let UploadState::Completing { attempt, .. } = row.state

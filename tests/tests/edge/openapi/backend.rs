@@ -121,6 +121,8 @@ impl Run {
         let key = ("authorization", key.as_str());
         self.backend("list_links", &[], None);
         self.judge.ask("list_links", &[], "?limit=0", &[key], None);
+        self.judge
+            .ask("read_audit_trail", &[&id], "?after=-1", &[key], None);
         self.backend(
             "create_link",
             &[],
@@ -141,6 +143,7 @@ impl Run {
             self.backend("extend_link", &[&id], Some(&more));
             self.backend("close_link", &[&id], None);
             self.backend("list_events", &[&id], None);
+            self.backend("read_audit_trail", &[&id], None);
             self.backend("get_qr_svg", &[&id], None);
             self.backend("get_qr_png", &[&id], None);
         }

@@ -2,6 +2,7 @@
 //! object starts.
 
 use super::*;
+use crate::link::audit::OF_A_KIND_MAX;
 
 /// How many are sent: some 10⁵ once made a link's object too large to be loaded.
 const ANNOUNCED: u64 = 200_000;
@@ -89,6 +90,15 @@ fn a_links_record_stays_readable_after_two_hundred_thousand_refused_announcement
     let (count, bytes) = rows(kept.state());
     assert!(count <= 1 + ENDED_KEPT, "{count} rows");
     assert!(bytes < READ_MAX, "{bytes} bytes");
+    let trail = &kept.state().audit;
+    let told = 1 + OF_A_KIND_MAX;
+    assert_eq!(trail.rows().len(), told, "made, and uploads that ended");
+    let bytes = trail
+        .rows()
+        .iter()
+        .map(|row| serde_json::to_string(row).expect("JSON").len());
+    let bytes = bytes.sum::<usize>();
+    assert!(bytes < OF_A_KIND_MAX * 256, "{bytes} bytes");
     let view = kept.run(command::Read).expect("it can be read");
     assert_eq!((view.files.len(), view.files_left), (0, 1));
     let _ = kept.open(7, MIB);
