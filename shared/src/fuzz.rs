@@ -205,5 +205,13 @@ fn fuzz_bodies() {
         round::<EventLog>(bytes);
         round::<Event>(bytes);
         round::<Problem>(bytes);
+        #[cfg(feature = "audit")]
+        if let Ok(trail) = serde_json::from_slice::<crate::audit::AuditTrail>(bytes) {
+            let _ = crate::audit::verify(
+                crate::api::AuditHead::default(),
+                &trail.entries,
+                &[trail.head],
+            );
+        }
     });
 }

@@ -13,7 +13,7 @@ use crate::run::{cargo, not_started};
 use crate::{Error, run};
 
 /// The targets, each with the package whose test `fuzz_<target>` it is.
-pub const TARGETS: [(&str, &str); 17] = [
+pub const TARGETS: [(&str, &str); 19] = [
     ("token", "chatlift-shared"),
     ("webhook", "chatlift-shared"),
     ("names", "chatlift-shared"),
@@ -30,6 +30,8 @@ pub const TARGETS: [(&str, &str); 17] = [
     ("config", "chatlift-edge"),
     ("archive", "chatlift-backend"),
     ("mail", "chatlift-backend"),
+    ("image", "chatlift-backend"),
+    ("text", "chatlift-backend"),
     ("variables", "chatlift-backend"),
 ];
 

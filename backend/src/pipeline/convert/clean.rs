@@ -58,7 +58,7 @@ impl Converter for Cleaner {
 }
 
 /// The image without what is not for others; `None` if it is not whole.
-fn clean(bytes: &[u8], media_type: &str) -> Option<Vec<u8>> {
+pub(super) fn clean(bytes: &[u8], media_type: &str) -> Option<Vec<u8>> {
     match media_type {
         "image/jpeg" => jpeg(bytes, exif(bytes, ImageFormat::Jpeg).as_deref()),
         "image/png" => png(bytes, exif(bytes, ImageFormat::Png).as_deref()),
@@ -252,6 +252,27 @@ fn webp(bytes: &[u8], exif: Option<&[u8]>) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// What a polyglot is beside the image does not reach the app.
+    #[test]
+    fn nothing_that_follows_an_image_is_kept() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let more = b"PK\x03\x04<script>alert(1)</script>%PDF-1.7";
+        for (format, media_type) in [
+            (ImageFormat::Jpeg, "image/jpeg"),
+            (ImageFormat::Png, "image/png"),
+            (ImageFormat::WebP, "image/webp"),
+        ] {
+            let path = folder.path().join("image");
+            let image = image::DynamicImage::new_rgb8(9, 9);
+            image.save_with_format(&path, format).expect("an image");
+            let bytes = fs::read(&path).expect("an image");
+            let whole = clean(&bytes, media_type);
+            assert!(whole.is_some(), "{media_type}");
+            let both = [&bytes[..], more].concat();
+            assert_eq!(clean(&both, media_type), whole, "{media_type}");
+        }
+    }
 
     proptest! {
         #[test]

@@ -1,9 +1,11 @@
-//! Fuzz tests of archives and mails. `chatlift_fuzz` says how they are played.
+//! Fuzz tests of what reads files in this process: archives, mails, images, text. `chatlift_fuzz` says how they are played.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::BufReader;
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 
+use ::image::{DynamicImage, ImageFormat, ImageReader};
 use chatlift_fuzz::check;
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::media::is_media_type;
@@ -11,10 +13,15 @@ use chatlift_shared::name;
 use tempfile::TempDir;
 
 use super::archive::{UNPACKED_MAX, list, unpack};
-use super::{ConvertError, mail};
+use super::image::Turn;
+use super::tiff::Pages;
+use super::{ConvertError, clean, heif, image, mail, text};
 
 /// Most bytes of a member that is unpacked.
 const MEMBER_MAX: u64 = 64 * 1024;
+
+/// Most pixels of an image that is drawn.
+const DRAWN_MAX: u64 = 128 * 128;
 
 /// A folder in memory where the system has one: each member is synced.
 fn folder() -> TempDir {
@@ -105,5 +112,70 @@ fn fuzz_mail() {
             );
         }
         let _ = catch_unwind(|| made(mail::page(&source)));
+    });
+}
+
+/// The image at `path`, if it is one that is read quickly.
+fn drawn(path: &Path, format: ImageFormat) -> Option<DynamicImage> {
+    let source = || BufReader::new(File::open(path).expect("a file"));
+    let (width, height) = ImageReader::with_format(source(), format)
+        .into_dimensions()
+        .ok()?;
+    if u64::from(width) * u64::from(height) > DRAWN_MAX {
+        return None;
+    }
+    made(image::read(path, format, Turn::Never)).map(|picture| picture.image)
+}
+
+/// The input is an image, of which each reader of images is asked.
+#[test]
+fn fuzz_image() {
+    let folder = folder();
+    let [source, cleaned, _] = files(&folder);
+    check("image", |bytes| {
+        fs::write(&source, bytes).expect("a file");
+        let _ = made(heif::check(&source));
+        if let Some(pages) = made(Pages::of(&source, folder.path())) {
+            for n in 0..pages.count().min(3) {
+                let _ = made(pages.at(n));
+            }
+        }
+        for media_type in ["image/jpeg", "image/png", "image/webp"] {
+            let Some(clean) = clean::clean(bytes, media_type) else {
+                continue;
+            };
+            let again = clean::clean(&clean, media_type);
+            assert_eq!(
+                again.as_ref(),
+                Some(&clean),
+                "{media_type} that was cleaned"
+            );
+            let format = image::source_format(media_type).expect("a format");
+            if let Some(image) = drawn(&source, format) {
+                fs::write(&cleaned, &clean).expect("a file");
+                assert_eq!(
+                    drawn(&cleaned, format),
+                    Some(image),
+                    "{media_type} draws the same"
+                );
+            }
+        }
+    });
+}
+
+/// The input is text or an HTML page, in any encoding.
+#[test]
+fn fuzz_text() {
+    check("text", |bytes| {
+        let text = text::decode(bytes);
+        if let Ok(utf8) = str::from_utf8(bytes)
+            && !utf8.is_ascii()
+            && !utf8.contains('\0')
+        {
+            assert_eq!(text, utf8.strip_prefix('\u{feff}').unwrap_or(utf8));
+        }
+        let page = text::decode_html(bytes);
+        assert!(page.is_ascii());
+        assert_eq!(text::in_ascii(&page), page);
     });
 }
