@@ -1,6 +1,7 @@
 //! `cargo xtask instructions`: what rules and handlers of the edge cost, in instructions of the processor, against
 //! the most that each may.
 
+use std::collections::BTreeMap;
 use std::process::Command;
 
 use crate::run::{failed, optimised, output, quiet};
@@ -13,10 +14,15 @@ const TESTS: &str = "tests::instructions::";
 const RUNNER: &str = "target.'cfg(all())'.runner = ['valgrind', '--tool=callgrind', '--callgrind-out-file=/dev/null', \
                       '--toggle-collect=*count_instructions*']";
 
+/// How the names of two end whose cost must be the same: a comparison of secrets that stops at the first
+/// difference tells how much of a guess is right.
+const AT_FIRST: &str = "_at_its_first_byte";
+const AT_LAST: &str = "_at_its_last_byte";
+
 /// Counts each, and prints the table.
 ///
 /// # Errors
-/// When valgrind is missing, or something costs more than it may.
+/// When valgrind is missing, or something costs more than it may, or not the same as it must.
 pub fn count() -> Result<(), Error> {
     packages::ensure_valgrind()?;
     let listed = quiet(test(TESTS).arg("--list"))?;
@@ -25,6 +31,7 @@ pub fn count() -> Result<(), Error> {
         .filter_map(|line| line.strip_prefix(TESTS)?.strip_suffix(": test"));
     println!("| what | instructions | at most |\n|---|---:|---:|");
     let (mut counted, mut over) = (0, Vec::new());
+    let mut wrong_at_first = BTreeMap::new();
     for name in names {
         let (took, most) = count_one(&format!("{TESTS}{name}"))?;
         println!("| {} | {took} | {most} |", name.replace('_', " "));
@@ -32,6 +39,19 @@ pub fn count() -> Result<(), Error> {
         if took > most {
             over.push(name);
         }
+        if let Some(what) = name.strip_suffix(AT_FIRST) {
+            wrong_at_first.insert(what, took);
+        }
+        // Listed in the order of their names.
+        if let Some(what) = name.strip_suffix(AT_LAST)
+            && wrong_at_first.remove(what) != Some(took)
+        {
+            let differs = format!("{what} does not cost the same wherever it is wrong");
+            return Err(Error::Rule(differs));
+        }
+    }
+    if let Some(what) = wrong_at_first.keys().next() {
+        return Err(Error::Rule(format!("{what} is compared with nothing")));
     }
     match (counted, over.as_slice()) {
         (0, _) => Err(Error::Rule("nothing was counted".to_owned())),

@@ -69,6 +69,58 @@ fn laughs() -> Vec<u8> {
     (svg + "</svg>").into_bytes()
 }
 
+/// A page that draws a form that draws another ten times, ten to the tenth times in all.
+fn drawn_for_ever() -> Vec<u8> {
+    const FORM: &str = "/Type/XObject/Subtype/Form/BBox[0 0 99 99]";
+    let stream = |more: &str, text: &str| {
+        format!("<<{more}/Length {}>>stream\n{text}\nendstream", text.len())
+    };
+    let draws = |n: usize| format!("/Resources<</XObject<</F {n} 0 R>>>>");
+    let mut objects = vec![
+        "<</Type/Catalog/Pages 2 0 R>>".to_owned(),
+        "<</Type/Pages/Kids[3 0 R]/Count 1>>".to_owned(),
+        format!(
+            "<</Type/Page/Parent 2 0 R/MediaBox[0 0 99 99]/Contents 4 0 R{}>>",
+            draws(15)
+        ),
+        stream("", "/F Do"),
+        stream(FORM, "0 0 9 9 re f"),
+    ];
+    for n in 5..15 {
+        objects.push(stream(&format!("{FORM}{}", draws(n)), &"/F Do ".repeat(10)));
+    }
+    let (mut pdf, mut places) = ("%PDF-1.7\n".to_owned(), String::new());
+    for (n, object) in (1..).zip(&objects) {
+        places += &format!("{:010} 00000 n \n", pdf.len());
+        pdf += &format!("{n} 0 obj{object}\nendobj\n");
+    }
+    let (size, at) = (objects.len() + 1, pdf.len());
+    let end = format!("trailer<</Size {size}/Root 1 0 R>>\nstartxref\n{at}\n%%EOF\n");
+    format!("{pdf}xref\n0 {size}\n0000000000 65535 f \n{places}{end}").into_bytes()
+}
+
+/// A document whose text is an entity of ten entities of ten, ten to the tenth words in all.
+fn laughing_docx() -> Vec<u8> {
+    const TYPES: &str = r#"<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/><Override PartName="/word/document.xml" ContentType="application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"/></Types>"#;
+    const RELATIONS: &str = r#"<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="r1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument" Target="word/document.xml"/></Relationships>"#;
+    let entity = |n: usize| format!("<!ENTITY e{n} \"{}\">", format!("&e{};", n - 1).repeat(10));
+    let entities: String = (1..=10).map(entity).collect();
+    let document = format!(
+        "<!DOCTYPE d [<!ENTITY e0 \"laugh\">{entities}]><w:document xmlns:w=\"http://schemas.openxmlformats.org/wordprocessingml/2006/main\"><w:body><w:p><w:r><w:t>&e10;</w:t></w:r></w:p></w:body></w:document>"
+    );
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, text) in [
+        ("[Content_Types].xml", TYPES),
+        ("_rels/.rels", RELATIONS),
+        ("word/document.xml", &document),
+    ] {
+        let options = zip::write::SimpleFileOptions::default();
+        archive.start_file(name, options).expect("a member");
+        archive.write_all(text.as_bytes()).expect("a member");
+    }
+    archive.finish().expect("a docx").into_inner()
+}
+
 /// A whole PNG of 30,000 x 30,000 pixels, in a hundred kilobytes.
 fn giant(folder: &Path) -> Vec<u8> {
     let png = folder.join("giant.png");
@@ -144,7 +196,7 @@ pub(crate) fn all(folder: &Path, address: SocketAddr) -> Vec<Hostile> {
     let playlist = format!("#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nhttp://{address}/a.ts\n");
     let concat = format!("ffconcat version 1.0\nfile 'http://{address}/b.mp4'\n");
     use Rejection::{
-        ArchiveInArchive, ArchiveRefused, ImageTooLarge, PasswordProtected, Unreadable,
+        ArchiveInArchive, ArchiveRefused, ImageTooLarge, PasswordProtected, TookTooLong, Unreadable,
     };
     vec![
         hostile("bomb.zip", bomb(), "application/zip", PDF, ArchiveRefused),
@@ -163,6 +215,14 @@ pub(crate) fn all(folder: &Path, address: SocketAddr) -> Vec<Hostile> {
             "image/png",
             Unreadable,
         ),
+        hostile(
+            "forever.pdf",
+            drawn_for_ever(),
+            PDF,
+            "image/png",
+            TookTooLong,
+        ),
+        hostile("laughs.docx", laughing_docx(), OCTETS, PDF, Unreadable),
         hostile(
             "list.mp4",
             playlist.clone().into(),

@@ -5,9 +5,9 @@
 use std::hint::black_box;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use chatlift_shared::api::{HEADER_TICKET, Upload};
-use chatlift_shared::token;
+use chatlift_shared::{EventId, token, webhook};
 use serde_json::json;
 
 use super::http::InMemory;
@@ -50,6 +50,66 @@ fn a_forged_token() {
     forged.extend(tag.chars().rev());
     let claims = takes_at_most(17_000, || token::verify(keys, black_box(&forged), now));
     assert!(claims.is_err());
+}
+
+/// A token whose tag is wrong at a byte of its 16, and its answer.
+fn with_a_wrong_tag(byte: usize) {
+    let edge = InMemory::new();
+    let path = edge.link();
+    let (keys, now) = (&edge.edge.config.keys, edge.edge.service.world.now());
+    let token = path.trim_start_matches("/u/");
+    let mut bytes = URL_SAFE_NO_PAD.decode(token).expect("base64");
+    let tag = bytes.len() - 16;
+    bytes[tag + byte] ^= 1;
+    let forged = URL_SAFE_NO_PAD.encode(bytes);
+    let claims = takes_at_most(17_000, || token::verify(keys, black_box(&forged), now));
+    assert_eq!(claims, Err(token::TokenError::BadTag));
+}
+
+/// As many instructions as the next: how much of a guess is right shows in no answer's time.
+#[test]
+fn a_tag_that_is_wrong_at_its_first_byte() {
+    with_a_wrong_tag(0);
+}
+
+#[test]
+fn a_tag_that_is_wrong_at_its_last_byte() {
+    with_a_wrong_tag(15);
+}
+
+/// A webhook whose signature is wrong at a byte of its 32, and its answer.
+fn with_a_wrong_signature(byte: usize) {
+    let secrets = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+        .parse()
+        .expect("a secret")];
+    let (now, body) = (Timestamp::from_secs(1_795_000_000), b"{}");
+    let event = EventId::new(LinkId::from_bytes([1; 12]), [1; 6]);
+    let signature = webhook::sign(&secrets[0], event, now, body);
+    let (_, tag) = signature.split_once(',').expect("a version");
+    let mut tag = STANDARD.decode(tag).expect("base64");
+    tag[byte] ^= 1;
+    let (id, at) = (event.to_string(), now.secs().to_string());
+    let signature = format!("v1,{}", STANDARD.encode(tag));
+    let header = |name: &'static str| match name {
+        webhook::HEADER_ID => Some(id.as_str()),
+        webhook::HEADER_TIMESTAMP => Some(at.as_str()),
+        _ => Some(signature.as_str()),
+    };
+    let read = takes_at_most(30_000, || {
+        webhook::verify(&secrets, header, black_box(body), now)
+    });
+    assert_eq!(read, Err(webhook::VerifyError::Signature));
+}
+
+/// As many instructions as the next.
+#[test]
+fn a_signature_that_is_wrong_at_its_first_byte() {
+    with_a_wrong_signature(0);
+}
+
+#[test]
+fn a_signature_that_is_wrong_at_its_last_byte() {
+    with_a_wrong_signature(31);
 }
 
 /// A link with 50 files, as its object has it.

@@ -96,6 +96,31 @@ fn content_decides_and_not_the_name() {
     }
 }
 
+/// Polyglots: whichever of their types a reader takes them for, here they have one, and it is told on with `nosniff`.
+#[test]
+fn a_file_of_two_types_is_the_one_that_it_begins_as() {
+    let zip = b"PK\x03\x04\x14\0\0\0\0\0a.txt".to_vec();
+    let zip = [&zip[..], b"PK\x05\x06", &[0; 18]].concat();
+    let pdf = b"%PDF-1.7\n1 0 obj\nendobj\nstartxref\n9\n%%EOF\n";
+    let html = b"<html><script>alert(1)</script></html>";
+    for (begins, goes_on, expected) in [
+        (&b"\xff\xd8\xff\xe0\0\x10JFIF\0"[..], &zip[..], "image/jpeg"),
+        (b"\xff\xd8\xff\xe0\0\x10JFIF\0", html, "image/jpeg"),
+        (b"GIF89a=1;/*", b"*/alert(1)//", "image/gif"),
+        (b"GIF89a", html, "image/gif"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", &zip, "image/png"),
+        (pdf, &zip, PDF),
+        (pdf, html, PDF),
+        (html, &zip, "text/html"),
+        (b"MZ\x90\0\x03\0\0\0", &zip, table::PROGRAM),
+    ] {
+        let both = [begins, goes_on].concat();
+        for name in ["a.pdf", "a.html", "a.zip", "a"] {
+            assert_eq!(told(&both, name), expected, "{name}: {begins:?}");
+        }
+    }
+}
+
 #[test]
 fn a_text_is_what_it_holds_or_else_what_its_name_says() {
     let wide = |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
