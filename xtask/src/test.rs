@@ -500,9 +500,16 @@ fn build(tally: &mut Tally) -> Result<(), Error> {
     Ok(())
 }
 
-/// How many scenarios of the edge run at once: they wait for clocks, retries and restarts more than they
+/// How many scenarios run at once: those of the edge wait for clocks, retries and restarts more than they
 /// compute. Two on two cores took 416 s, with the cores idle for half of it; four take 317 s.
-const SCENARIOS_AT_ONCE: &str = "4";
+fn at_once(layer: Layer) -> Option<&'static str> {
+    match layer {
+        Layer::Edge => Some("4"),
+        // A browser each.
+        Layer::E2e => Some("3"),
+        Layer::Unit | Layer::Native | Layer::Programs => None,
+    }
+}
 
 /// The variable that tells scenarios where to keep what they need while they run.
 pub const SCENARIOS: &str = "CHATLIFT_SCENARIOS";
@@ -510,8 +517,8 @@ pub const SCENARIOS: &str = "CHATLIFT_SCENARIOS";
 /// Runs the test binary of a layer.
 fn scenarios(layer: Layer) -> Command {
     let mut command = workspace("test");
-    if layer == Layer::Edge {
-        command.env("RUST_TEST_THREADS", SCENARIOS_AT_ONCE);
+    if let Some(many) = at_once(layer) {
+        command.env("RUST_TEST_THREADS", many);
     }
     // A scenario that fails says what it saw; the way there through the harness says nothing.
     command.env("RUST_BACKTRACE", "0");

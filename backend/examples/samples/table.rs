@@ -1,7 +1,12 @@
 //! The samples, one row each.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Instant;
 
 use chatlift_backend::pipeline::convert::{
@@ -27,13 +32,37 @@ pub(crate) fn run() -> Result<usize, String> {
     println!("| sample | type | bytes | target | result | ms | bytes | checked by |");
     println!("|---|---|---:|---|---|---:|---:|---|");
     let mut failures = 0;
-    for (name, to, expected) in SAMPLES {
-        let row = sample(folder.path(), &sandbox, name, to, *expected);
+    for row in all(folder.path(), &sandbox) {
         failures += usize::from(!row.good);
         println!("{}", row.text);
     }
     println!("\n{} samples, {failures} failed", SAMPLES.len());
     Ok(failures)
+}
+
+/// The row of each sample, as many made at once as there are cores.
+fn all(folder: &Path, sandbox: &Sandbox) -> Vec<Row> {
+    let (next, rows) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
+    let make = || {
+        while let n = next.fetch_add(1, Ordering::Relaxed)
+            && let Some((name, to, expected)) = SAMPLES.get(n)
+        {
+            let source = match name.strip_prefix("cases/") {
+                Some(name) => Path::new(CASES).join(name),
+                None => folder.join(name),
+            };
+            let work = folder.join(format!("work-{n}"));
+            fs::create_dir(&work).expect("a folder");
+            let row = sample(&source, &work, sandbox, to, *expected);
+            rows.lock().expect("no panic").insert(n, row);
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
+            scope.spawn(make);
+        }
+    });
+    rows.into_inner().expect("no panic").into_values().collect()
 }
 
 struct Row {
@@ -48,13 +77,10 @@ const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/samples/cases
     clippy::disallowed_methods,
     reason = "the table shows how long each conversion took"
 )]
-fn sample(folder: &Path, sandbox: &Sandbox, name: &str, to: &str, expected: Check) -> Row {
-    let (source, name) = match name.strip_prefix("cases/") {
-        Some(name) => (Path::new(CASES).join(name), name),
-        None => (folder.join(name), name),
-    };
-    let bytes = fs::metadata(&source).map_or(0, |m| m.len());
-    let from = convert::inspect(&source, name).map_or("?".to_owned(), |kind| kind.media_type);
+fn sample(source: &Path, folder: &Path, sandbox: &Sandbox, to: &str, expected: Check) -> Row {
+    let name = source.file_name().unwrap_or_default().to_string_lossy();
+    let bytes = fs::metadata(source).map_or(0, |m| m.len());
+    let from = convert::inspect(source, &name).map_or("?".to_owned(), |kind| kind.media_type);
     let from = from
         .rsplit(['.', '/'])
         .next()
@@ -62,9 +88,9 @@ fn sample(folder: &Path, sandbox: &Sandbox, name: &str, to: &str, expected: Chec
         .to_owned();
     let begun = Instant::now();
     let (made, found) = match expected {
-        Check::Members(expected) => (None, members(folder, sandbox, &source, to, expected)),
+        Check::Members(expected) => (None, members(folder, sandbox, source, to, expected)),
         expected => {
-            let made = convert(folder, sandbox, &source, name, to);
+            let made = convert(folder, sandbox, source, &name, to);
             let found = match (&made, expected) {
                 (Err(ConvertError::Rejected { rejection, .. }), Check::Refused(code)) => {
                     match rejection.code() == code {
