@@ -13,7 +13,7 @@ use chatlift_shared::{EventId, FileId, Timestamp, limits};
 use xtask::secrets::AppSecrets;
 
 use crate::client::App;
-use crate::edge::{Edge, MANY_FILES, Setup};
+use crate::edge::{Edge, MANY_FILES, Setup, is_native};
 use crate::network::{Cut, Network, Profile};
 use crate::nodes::Nodes;
 use crate::postgres::Postgres;
@@ -84,6 +84,8 @@ enum Fault {
     AnswerLost,
     /// PostgreSQL is killed, and recovers.
     DatabaseKilled,
+    /// The disk has no room.
+    DiskFull,
     /// The store answers with 503.
     StoreRefuses,
     /// Connections to the store break.
@@ -103,6 +105,9 @@ const AT_ENDPOINT: [Fault; 4] = [
     Fault::EndpointRefuses,
     Fault::AnswerLost,
 ];
+/// The disk of a native edge with a store of its own: all files of a run some times.
+const DISK: u64 = 256 * limits::MIB;
+
 /// What else can strike nodes.
 const AT_NODES: [Fault; 3] = [Fault::DatabaseKilled, Fault::StoreRefuses, Fault::StoreCut];
 
@@ -163,6 +168,9 @@ pub fn one_edge() {
     play(|secrets, to_endpoint| {
         let mut setup = Setup::new("chaos");
         setup.app = secrets;
+        if is_native() {
+            setup = setup.with_disk(DISK);
+        }
         let edge = setup.start(to_endpoint);
         let (origin, app) = (edge.origin(), edge.app());
         (Edges::One(Box::new(edge)), origin, app)
@@ -295,8 +303,9 @@ impl Stage {
     fn strike_all(&mut self, seed: u64, over: &AtomicBool) {
         let mut seed = Seed(seed);
         let mut kinds = [&AT_SENDERS[..], &AT_ENDPOINT].concat();
-        if matches!(self.edges, Edges::Many(_)) {
-            kinds.extend(AT_NODES);
+        match &self.edges {
+            Edges::Many(_) => kinds.extend(AT_NODES),
+            Edges::One(edge) => kinds.extend(edge.disk().map(|_| Fault::DiskFull)),
         }
         let mut draw = |most: usize| usize::try_from(seed.below(most as u64)).expect("small");
         let mut faults: Vec<Fault> = (0..FAULTS).map(|_| kinds[draw(kinds.len())]).collect();
@@ -369,6 +378,13 @@ impl Stage {
                 self.receiver.lose_answers(false);
                 has_met
             }
+            (Fault::DiskFull, Edges::One(edge)) => {
+                let disk = edge.disk().expect("a disk of its own");
+                disk.fill();
+                pause();
+                disk.free();
+                true
+            }
             (Fault::DatabaseKilled, Edges::Many(many)) => {
                 many.postgres.restart();
                 true
@@ -383,6 +399,7 @@ impl Stage {
             }
             (Fault::StoreCut, Edges::Many(many)) => cut(&many.to_store, Cut::Broken),
             (_, Edges::One(_)) => unreachable!("one edge has neither"),
+            (Fault::DiskFull, Edges::Many(_)) => unreachable!("nodes keep nothing on their disks"),
         }
     }
 

@@ -13,6 +13,7 @@ use xtask::secrets::{AppSecrets, app_secrets, link_keys, webhook_key, write_env}
 use xtask::{native, workerd};
 
 use crate::client::App;
+use crate::disk::Disk;
 use crate::fixtures::DOCX;
 use crate::http::send;
 use crate::scratch::{Folder, free_port};
@@ -146,6 +147,10 @@ pub struct Setup {
     assets: Vec<(String, Vec<u8>)>,
     /// Whether its objects end where a request wants it.
     object_resets: bool,
+    /// How large its disk is, in bytes, if it has one of its own.
+    disk: Option<u64>,
+    /// The native edge's program, where that runs in place of workerd.
+    native: Option<PathBuf>,
 }
 
 impl Setup {
@@ -167,7 +172,23 @@ impl Setup {
             wrangler: String::new(),
             assets: Vec::new(),
             object_resets: false,
+            disk: None,
+            native: std::env::var_os(NATIVE).map(PathBuf::from),
         }
+    }
+
+    /// As the native edge, whatever the other scenarios run on.
+    #[must_use]
+    pub fn native(mut self) -> Self {
+        self.native.get_or_insert_with(native::program);
+        self
+    }
+
+    /// With a disk of its own for its state, of so many bytes.
+    #[must_use]
+    pub fn with_disk(mut self, bytes: u64) -> Self {
+        self.disk = Some(bytes);
+        self
     }
 
     /// With Durable Objects that end in the middle of a call where a request wants it (`resets.mjs`).
@@ -251,9 +272,9 @@ impl Setup {
         vars.extend(self.vars.iter().map(|(name, value)| (&**name, &**value)));
         write_env(&env, &vars).expect("the edge's variables");
         let state = self.folder.path().join("state");
-        let command = match std::env::var_os(NATIVE) {
+        let command = match self.native.clone() {
             Some(program) => Runs::Native(native::Edge {
-                program: program.into(),
+                program,
                 port: self.port,
                 state,
                 page: project.join("dist"),
@@ -270,7 +291,9 @@ impl Setup {
                 env_file: Some(env),
             }),
         };
+        let state = self.folder.path().join("state");
         let mut edge = Edge {
+            disk: self.disk.map(|bytes| Disk::new(&state, bytes)),
             log: self.folder.path().join("edge.log"),
             setup: self,
             command,
@@ -279,6 +302,12 @@ impl Setup {
         edge.start();
         edge
     }
+}
+
+/// Whether the edge of these tests is the native one.
+#[must_use]
+pub fn is_native() -> bool {
+    std::env::var_os(NATIVE).is_some()
 }
 
 /// Variable with the native edge's program: what runs in place of workerd, where it is set.
@@ -316,8 +345,9 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
 /// A running edge, or one that was killed.
 #[derive(Debug)]
 pub struct Edge {
-    // Killed before its folder goes.
+    // Killed before its disk and its folder go.
     group: Option<Group>,
+    disk: Option<Disk>,
     command: Runs,
     log: PathBuf,
     setup: Setup,
@@ -329,8 +359,12 @@ impl Edge {
     /// # Panics
     /// When it does not answer, with its last lines; soon, when it has ended.
     pub fn start(&mut self) {
-        let mut group =
-            Group::spawn("edge", &self.command.command(), &self.log).expect("a program");
+        let command = self.command.command();
+        let command = match &self.disk {
+            Some(disk) => disk.run(&command),
+            None => command,
+        };
+        let mut group = Group::spawn("edge", &command, &self.log).expect("a program");
         let probe = format!("{}/healthz", self.origin());
         let started = group.wait_until(READY_WITHIN, || send("GET", &probe, &[], None).is_ok());
         started.unwrap_or_else(|why| panic!("{why}"));
@@ -340,6 +374,12 @@ impl Edge {
     /// `kill -9`.
     pub fn kill(&mut self) {
         self.group = None;
+    }
+
+    /// Its disk, if it has one of its own.
+    #[must_use]
+    pub fn disk(&self) -> Option<&Disk> {
+        self.disk.as_ref()
     }
 
     /// Its address, without a slash at the end.

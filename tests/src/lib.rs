@@ -13,6 +13,7 @@ pub mod browser;
 pub mod chaos;
 pub mod client;
 mod devtools;
+pub mod disk;
 pub mod edge;
 pub mod engine;
 pub mod first;
