@@ -289,12 +289,10 @@ pub(super) fn facts(
 ) -> Vec<Fact> {
     let mut facts = Vec::new();
     of_link(before, after, &mut facts);
-    for (id, row) in &after.uploads {
-        let was = before.and_then(|before| before.uploads.get(id));
+    for (id, was, row) in with_before(before.map(|b| &b.uploads), &after.uploads) {
         of_upload(*id, was, row, after, &parts, &mut facts);
     }
-    for (id, row) in &after.events {
-        let was = before.and_then(|before| before.events.get(id));
+    for (id, was, row) in with_before(before.map(|b| &b.events), &after.events) {
         let was = was.map_or(EventState::Pending, |was| was.state);
         let (event, attempts) = (*id, row.attempts);
         match (was, row.state) {
@@ -311,6 +309,19 @@ pub(super) fn facts(
         facts.push(end);
     }
     facts
+}
+
+/// Each row of `after` with that of `before`, side by side: to look each up is what most of a decision would cost.
+fn with_before<'r, K: Ord, R>(
+    before: Option<&'r BTreeMap<K, R>>,
+    after: &'r BTreeMap<K, R>,
+) -> impl Iterator<Item = (&'r K, Option<&'r R>, &'r R)> {
+    let mut known = before.into_iter().flatten().peekable();
+    after.iter().map(move |(key, row)| {
+        while known.next_if(|(other, _)| *other < key).is_some() {}
+        let was = known.next_if(|(other, _)| *other == key);
+        (key, was.map(|(_, was)| was), row)
+    })
 }
 
 fn of_link(before: Option<&LinkState>, after: &LinkState, facts: &mut Vec<Fact>) {
