@@ -36,6 +36,7 @@ pub mod scratch;
 pub mod sender;
 pub mod serial;
 pub mod stage;
+pub mod stream;
 pub mod tour;
 pub mod webdriver;
 

@@ -16,10 +16,9 @@ use xtask::secrets::{AppSecrets, app_secrets, link_keys};
 
 use crate::client::App;
 use crate::edge::{APP, OTHER_APP, apps};
-use crate::http::send;
 use crate::scratch::{Folder, free_port};
 
-/// How long a node may take to answer.
+/// How long a node may take to listen.
 const WITHIN: Duration = Duration::from_secs(60);
 
 /// The nodes.
@@ -84,7 +83,7 @@ impl Nodes {
         nodes
     }
 
-    /// Starts a node and waits until it answers.
+    /// Starts a node and waits until it listens.
     ///
     /// # Panics
     /// When it does not, with its last lines.
@@ -92,9 +91,9 @@ impl Nodes {
         let edge = &self.edges[n];
         let log = self.folder.path().join(format!("node-{n}.log"));
         let mut group = Group::spawn("node", &edge.command(), &log).expect("the native edge");
-        let probe = format!("http://127.0.0.1:{}/healthz", edge.port);
+        let address = (Ipv4Addr::LOCALHOST, edge.port);
         group
-            .wait_until(WITHIN, || send("GET", &probe, &[], None).is_ok())
+            .wait_until(WITHIN, || TcpStream::connect(address).is_ok())
             .unwrap_or_else(|e| panic!("{e}"));
         *self.running[n]
             .lock()

@@ -1,7 +1,6 @@
 //! What happened to a link, as its app hears it: signed by every live secret and key, held while
 //! the endpoint is gone, asked for as a log and as a stream.
 
-use std::io::BufReader;
 use std::time::Duration;
 
 use chatlift_shared::api::{
@@ -17,6 +16,7 @@ use chatlift_tests::fixtures::pdf;
 use chatlift_tests::http::send;
 use chatlift_tests::scratch::{now, wait_for};
 use chatlift_tests::stage::{Stage, shared};
+use chatlift_tests::stream::Stream;
 
 const WITHIN: Duration = Duration::from_secs(30);
 
@@ -175,49 +175,27 @@ fn the_log_of_a_link_goes_on_after_the_last_that_was_seen() {
     refused(&theirs, ProblemCode::LinkNotFound);
 }
 
-/// Reads a stream until a line that begins like this, and returns its rest.
-fn until(stream: &mut impl std::io::BufRead, beginning: &str) -> String {
-    let mut line = String::new();
-    for _ in 0..200 {
-        line.clear();
-        let read = stream.read_line(&mut line).expect("a line in time");
-        assert_ne!(read, 0, "the stream ended before {beginning}");
-        if let Some(rest) = line.trim_end().strip_prefix(beginning) {
-            return rest.trim().to_owned();
-        }
-    }
-    panic!("no line begins with {beginning}");
-}
-
 #[test]
 fn events_are_streamed_as_they_happen_and_again_from_where_a_client_left_off() {
     let stage = shared();
     let app = stage.edge.app();
     let link = app.link(ANY_FILE);
     let watch = |last: Option<&str>| {
-        let url = format!("{}/v1/links/{}/events", stage.edge.origin(), link.id);
-        let mut request = ureq::get(url)
-            .header("authorization", format!("Bearer {}", stage.edge.api_key()))
-            .header("accept", "text/event-stream");
-        if let Some(id) = last {
-            request = request.header("last-event-id", id);
-        }
-        let answer = request.call().expect("a stream");
-        BufReader::new(answer.into_body().into_reader())
+        Stream::open(&stage.edge.origin(), &stage.edge.api_key(), link.id, last)
     };
     let mut stream = watch(None);
-    until(&mut stream, "retry:");
+    let _ = stream.until("retry:");
     // It is open and quiet. What happens now is pushed.
     let page = app.page(&link);
     let first = page.store("a.pdf", &pdf());
-    let id = until(&mut stream, "id:");
-    assert_eq!(until(&mut stream, "event:"), "file.stored");
-    assert!(until(&mut stream, "data:").contains(&first.id.to_string()));
+    let id = stream.until("id:");
+    assert_eq!(stream.until("event:"), "file.stored");
+    assert!(stream.until("data:").contains(&first.id.to_string()));
     drop(stream);
     let second = page.store("b.pdf", &pdf());
     let mut stream = watch(Some(&id));
-    assert_eq!(until(&mut stream, "event:"), "file.stored");
-    assert!(until(&mut stream, "data:").contains(&second.id.to_string()));
+    assert_eq!(stream.until("event:"), "file.stored");
+    assert!(stream.until("data:").contains(&second.id.to_string()));
     assert_eq!(app.revoke(link.id).status, 204);
-    assert_eq!(until(&mut stream, "event:"), "link.revoked");
+    assert_eq!(stream.until("event:"), "link.revoked");
 }

@@ -7,3 +7,4 @@ mod framing;
 mod nodes;
 mod operate;
 mod power;
+mod tls;

@@ -14,6 +14,7 @@ use chatlift_tests::postgres::Postgres;
 use chatlift_tests::receiver::Receiver;
 use chatlift_tests::s3::S3;
 use chatlift_tests::scratch::{Folder, wait_for};
+use chatlift_tests::stream::Stream;
 use xtask::secrets::AppSecrets;
 
 use chatlift_tests::sender::{Acknowledged, SIZE_MAX, Seed, all_is_there, send_one, variable};
@@ -114,7 +115,35 @@ fn nothing_acknowledged_is_lost_doubled_or_altered_however_nodes_are_killed() {
         names.all(|name| name.starts_with('.')).then_some(())
     });
     wait_for("empty tables", Duration::from_secs(120), || {
-        let tables = ["link", "upload", "event", "part", "stage", "alarm", "list"];
+        let tables = [
+            "link", "upload", "event", "part", "stage", "alarm", "list", "audit",
+        ];
         tables.iter().all(|t| postgres.count(t) == 0).then_some(())
     });
+}
+
+#[test]
+fn what_happens_on_one_node_is_told_to_who_watches_on_another() {
+    let folder = Folder::new("watched-postgres");
+    let postgres = Postgres::start(folder.path(), &[]);
+    let s3 = S3::start("watched-s3");
+    let secrets = AppSecrets::random().expect("random bytes");
+    let receiver = Receiver::start(&[&secrets.webhook_secret]);
+    let mut vars = s3.vars();
+    vars.push(("DATABASE_URL".to_owned(), postgres.url()));
+    let nodes = Nodes::start("watched", 2, secrets, &receiver.url(), &vars);
+    let app = nodes.app();
+    let link = app.link(MANY_FILES);
+    let mut streams = [0, 1].map(|n| Stream::open(&nodes.node(n), app.key(), link.id, None));
+    for stream in &mut streams {
+        let _ = stream.until("retry:");
+    }
+    for n in [0, 1] {
+        let page = Page::of(&link.url.replacen(nodes.origin(), &nodes.node(n), 1));
+        let stored = page.store("a.pdf", format!("%PDF-1.7 {n}").as_bytes());
+        for stream in &mut streams {
+            assert_eq!(stream.until("event:"), "file.stored");
+            assert!(stream.until("data:").contains(&stored.id.to_string()));
+        }
+    }
 }

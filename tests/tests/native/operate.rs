@@ -17,7 +17,7 @@ use xtask::native;
 use xtask::root::at;
 use xtask::secrets::{AppSecrets, app_secrets, link_keys};
 
-const WITHIN: Duration = Duration::from_secs(60);
+pub(crate) const WITHIN: Duration = Duration::from_secs(60);
 
 fn program() -> PathBuf {
     std::env::var_os("CHATLIFT_TESTS_NATIVE").map_or_else(native::program, PathBuf::from)
