@@ -144,7 +144,7 @@ fn reserve(state: &LinkState) -> command::Reserve {
 fn a_decision_on_a_link_of_fifty_files() {
     let (state, now) = (link_of_fifty(), Timestamp::from_secs(1_795_000_000));
     let held = |_| Default::default();
-    let decision = takes_at_most(121_000, || {
+    let decision = takes_at_most(150_000, || {
         decide(Some(&state), reserve(&state), &held, now)
     });
     assert!(decision.is_ok());
