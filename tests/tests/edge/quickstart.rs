@@ -238,6 +238,8 @@ fn every_line_of_the_reference_works() {
     let log = reference.run("list_events", "200");
     reference.set("EVENT_ID", &log["events"][0]["id"]);
     reference.run("redeliver_event", "202");
+    let trail = reference.run("read_audit_trail", "200");
+    assert_eq!(trail["entries"][0]["type"], "link.made");
     for id in [
         "get_webhook_endpoint",
         "enable_webhook_endpoint",
