@@ -7,8 +7,8 @@ use chatlift_shared::api::{DeletedReason, Erased, LinkState as Status};
 use chatlift_shared::webhook::EventKind;
 use chatlift_shared::{FileId, Problem, ProblemCode, Timestamp};
 
+use super::audit::facts;
 use super::{Change, Decide, Decision, Step};
-use crate::link::audit::facts;
 use crate::link::command::{
     Close, Create, Erase, Extend, Forget, Listed, PasswordRight, Read, Recall, Revoke, Tick,
     TryPassword,

@@ -5,6 +5,7 @@
 //! state as a row until it has happened, so a crash at any moment loses none. Repeating a command
 //! that has succeeded succeeds again and changes nothing.
 
+pub(crate) mod audit;
 mod commit;
 mod dispatch;
 mod ending;
@@ -23,7 +24,7 @@ use chatlift_shared::api::{DeletedReason, LinkState as Status};
 use chatlift_shared::webhook::EventKind;
 use chatlift_shared::{Problem, ProblemCode, Timestamp, UploadId};
 
-use super::audit::{Trail, facts};
+use super::audit::Trail;
 use super::command::Cleaned;
 use super::flow::Held;
 use super::message::{Command, For, Owner};
@@ -226,7 +227,7 @@ impl Step<'_> {
         let mut trail = self.before.audit.clone();
         let before = (!trail.rows().is_empty()).then_some(self.before);
         let parts = |upload| self.file_with_parts(upload)?.parts;
-        trail.add(self.now, facts(before, &self.state, parts));
+        trail.add(self.now, audit::facts(before, &self.state, parts));
         self.state.audit = trail;
     }
 

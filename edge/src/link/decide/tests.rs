@@ -22,9 +22,9 @@ use chatlift_shared::limits::{part_count, part_size};
 use chatlift_shared::{AppId, LinkId};
 
 use super::*;
-use crate::link::audit::tests::goes_on;
 use crate::link::command;
 use crate::link::command::Seal;
+use crate::link::decide::audit::tests::goes_on;
 use crate::link::listing::Listed;
 use crate::link::message::AnyCommand;
 use crate::link::reply::{Announced, Sealing};

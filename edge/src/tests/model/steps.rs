@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chatlift_shared::UploadId;
 use chatlift_shared::limits::part_count;
 
-use crate::link::audit::tests as audit;
+use crate::link::decide::audit::tests as audit;
 use crate::link::flow::Held;
 use crate::link::message::AnyCommand;
 use crate::link::serial::Role;
