@@ -14,9 +14,9 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use sha2::Digest as _;
 
 /// The bodies that all requests together have in memory: parts on their way into the store, so that a cut
-/// loses none of them, of which more are staged instead, and what forms gather. 40 MiB, 16 of them for forms; a page sends three parts
-/// of 8 MiB. What each connection has in buffers comes besides (`serve::READ_MAX`, `files::PIECE`, a row that is
-/// staged).
+/// loses none of them, of which more are staged instead, and what forms gather. 40 MiB, 16 of them for forms; a page
+/// sends three parts of 8 MiB. What each connection has in buffers comes besides (`serve::READ_MAX`, `files::PIECE`, a
+/// row that is staged).
 pub(crate) static MEMORY: Account = Account::new(40 * MIB, 16 * MIB);
 
 /// A body that streams; an error says that it broke off.

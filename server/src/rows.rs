@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::str::FromStr;
 
-use chatlift_edge::link::audit::{self, Trail};
+use chatlift_edge::link::audit::Trail;
 use chatlift_edge::link::decide::PartWrite;
 use chatlift_edge::link::flow::Held;
 use chatlift_edge::link::state::{LinkState, Part};
@@ -198,8 +198,15 @@ pub(crate) async fn save(
     changes(&mut statements, EVENT, link, events, &next.events)?;
     let cleanups = state.map(|o| &o.cleanups);
     changes(&mut statements, CLEANUP, link, cleanups, &next.cleanups)?;
-    let trail = state.map_or(&[][..], |o| o.audit.rows());
-    audit(&mut statements, link, trail, next.audit.rows())?;
+    let (removed, added) = next.audit.since(state.map(|o| &o.audit));
+    if removed {
+        statements.push(Statement::of("DELETE FROM audit WHERE link = $1").text(link));
+    }
+    for (n, row) in added {
+        let put = Statement::of("INSERT INTO audit (link, n, row) VALUES ($1, $2, $3)");
+        let row = serde_json::to_string(row)?;
+        statements.push(put.text(link).number(n).text(row));
+    }
     for write in part_writes {
         write_part(&mut statements, write)?;
     }
@@ -257,24 +264,6 @@ fn changes<K: Ord + Display, R: Serialize + PartialEq>(
     let gone = old.into_iter().flat_map(BTreeMap::keys);
     for id in gone.filter(|id| !next.contains_key(id)) {
         statements.push(Statement::of(table.drop).text(link).text(id));
-    }
-    Ok(())
-}
-
-/// Writes the rows of a link's audit trail that are new; it has none any more if it is erased.
-fn audit(
-    statements: &mut Vec<Statement<'_>>,
-    link: LinkId,
-    known: &[audit::Row],
-    rows: &[audit::Row],
-) -> Result<(), Error> {
-    if rows.len() < known.len() {
-        statements.push(Statement::of("DELETE FROM audit WHERE link = $1").text(link));
-    }
-    for (n, row) in (1_i64..).zip(rows).skip(known.len()) {
-        let put = Statement::of("INSERT INTO audit (link, n, row) VALUES ($1, $2, $3)");
-        let row = serde_json::to_string(row)?;
-        statements.push(put.text(link).number(n).text(row));
     }
     Ok(())
 }

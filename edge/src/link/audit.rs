@@ -1,7 +1,8 @@
 //! The audit trail of a link: its entries, and how they are chained.
 //!
 //! They are stored with the decision that they tell of (`decide/audit.rs`), in one transaction: none tells of what was
-//! not stored. Nothing that a person wrote is in them, nor the app's words for one: no names, notes, subjects, metadata, addresses.
+//! not stored. Nothing that a person wrote is in them, nor the app's words for one: no names, notes, subjects, metadata,
+//! addresses.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -218,6 +219,13 @@ impl Trail {
             entries: entries as u64,
             hash: last.hash,
         })
+    }
+
+    /// What a store that has the trail as it was `before` writes: whether it first removes what it has, as of a link
+    /// that is erased, and the rows that are new, by their numbers from 1.
+    pub fn since(&self, before: Option<&Self>) -> (bool, impl Iterator<Item = (i64, &Row)>) {
+        let known = before.map_or(0, |before| before.0.len());
+        (self.0.len() < known, (1..).zip(self.0.iter()).skip(known))
     }
 
     /// At most `limit` entries after the first `after`.

@@ -191,15 +191,15 @@ pub(super) fn save(
         old.map(|o| &o.cleanups),
         &next.cleanups,
     )?;
-    let (known, rows) = (old.map_or(&[][..], |o| o.audit.rows()), next.audit.rows());
-    if rows.len() < known.len() {
+    let (removed, added) = next.audit.since(old.map(|o| &o.audit));
+    if removed {
         statements.push(("DELETE FROM audit".to_owned(), vec![]));
     }
-    for (n, row) in rows.iter().enumerate().skip(known.len()) {
+    for (n, row) in added {
         statements.push((
             "INSERT INTO audit (n, row) VALUES (?, ?)".to_owned(),
             vec![
-                SqlStorageValue::Integer(i64::try_from(n + 1).unwrap_or(i64::MAX)),
+                SqlStorageValue::Integer(n),
                 serde_json::to_string(row)?.into(),
             ],
         ));
