@@ -36,6 +36,7 @@ use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 
 use crate::body::Body;
+use crate::cache::{Cached, CachedRows};
 use crate::clock::now;
 use crate::database::Database;
 use crate::error::Error;
@@ -61,14 +62,15 @@ const TRIES: usize = 100;
 /// Size of a row that is staged, in bytes. A row costs little here, and each of many requests may have two in memory.
 const ROW_SIZE: usize = stage::ROW_SIZE / 2;
 
-/// Links that are kept in memory; beyond it those that nobody uses are read again when they are.
-const CACHED_MAX: usize = 4096;
+/// Rows of links that are kept in memory, some 200 bytes each; beyond it links that nobody uses are read again when
+/// they are.
+const CACHED_ROWS_MAX: usize = 32_768;
 
 /// One link in memory.
 #[derive(Default)]
 struct Entry {
     /// As it is stored, once it was read. Emptied when a write fails.
-    state: Mutex<Option<Known>>,
+    state: Mutex<Option<Cached>>,
     appenders: Appenders,
     leases: RefCell<Leases>,
     waiters: AttemptWaiters,
@@ -95,6 +97,9 @@ struct Inner {
     /// What is agreed with other nodes, where there are any.
     nodes: Option<Nodes>,
     entries: RefCell<HashMap<LinkId, Rc<Entry>>>,
+    /// What of them is in memory, and the most of it that stays unused.
+    cached: CachedRows,
+    cached_max: usize,
     /// Told when an alarm may be due sooner than it was.
     alarm: Notify,
 }
@@ -130,17 +135,26 @@ impl Drop for Keeper {
 impl Links {
     /// The links of a database, which other nodes may share.
     pub(crate) fn new(db: Database, nodes: Option<Nodes>) -> Self {
+        Self::caching(CACHED_ROWS_MAX, db, nodes)
+    }
+
+    fn caching(cached_max: usize, db: Database, nodes: Option<Nodes>) -> Self {
         Self(Rc::new(Inner {
             db,
             nodes,
             entries: RefCell::default(),
+            cached: CachedRows::default(),
+            cached_max,
             alarm: Notify::new(),
         }))
     }
 
     fn entry(&self, link: LinkId) -> Rc<Entry> {
         let mut entries = self.0.entries.borrow_mut();
-        if entries.len() >= CACHED_MAX {
+        if let Some(entry) = entries.get(&link) {
+            return Rc::clone(entry);
+        }
+        if self.0.cached.count() + entries.len() >= self.0.cached_max {
             entries.retain(|_, entry| Rc::strong_count(entry) > 1);
         }
         Rc::clone(entries.entry(link).or_default())
@@ -169,7 +183,7 @@ impl Links {
         &self,
         link: LinkId,
         entry: &Entry,
-        state: &mut MutexGuard<'_, Option<Known>>,
+        state: &mut MutexGuard<'_, Option<Cached>>,
     ) -> Result<(), Error> {
         if let Some(known) = &**state
             && (!self.0.db.shared
@@ -181,12 +195,12 @@ impl Links {
         if let (Some(known), Some(stored)) = (&**state, &stored) {
             entry.tell(Some(&known.state), &stored.state);
         }
-        **state = stored;
+        **state = stored.map(|known| self.0.cached.keep(known));
         Ok(())
     }
 
     /// Notes that what is in memory is not what is stored.
-    fn outdated(&self, state: &mut MutexGuard<'_, Option<Known>>) {
+    fn outdated(&self, state: &mut MutexGuard<'_, Option<Cached>>) {
         // Among nodes the revision tells; what is known is kept, to tell those who watch what is new.
         if !self.0.db.shared {
             **state = None;
@@ -203,12 +217,12 @@ impl Links {
         let mut state = entry.state.lock().await;
         for _ in 0..TRIES {
             self.load(link, entry, &mut state).await?;
-            let decision = match self.ask_rules(state.as_ref(), &command).await? {
+            let decision = match self.ask_rules(state.as_deref(), &command).await? {
                 Ok(decision) => decision,
                 Err(problem) => return Ok(Err(problem)),
             };
             let Change { next, parts } = decision.change;
-            match (next, state.as_ref()) {
+            match (next, state.as_deref()) {
                 (None, None) => return Ok(Ok(decision.reply)),
                 (None, Some(known)) => {
                     if rows::forget(&self.0.db, known).await? {
@@ -221,11 +235,11 @@ impl Links {
                         entry.tell(known.map(|known| &known.state), &next);
                         let held = known.filter(|_| parts.is_empty());
                         let held = held.map(|known| known.held.take());
-                        *state = Some(Known {
+                        *state = Some(self.0.cached.keep(Known {
                             state: next,
                             revision: saved.revision,
                             held: held.unwrap_or_default().into(),
-                        });
+                        }));
                         if saved.sooner {
                             self.0.alarm.notify_one();
                         }
@@ -607,5 +621,45 @@ impl Stage for Links {
 
     async fn staged(&self, upload: UploadId, n: u16, length: u64) -> Result<Body, Failure> {
         Ok(self.beginning(upload, n, length))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chatlift_edge::link::state::LinkRow;
+    use serde_json::json;
+
+    use super::*;
+
+    fn link(n: u8) -> LinkRow {
+        let link = json!({
+            "id": LinkId::from_bytes([n; 12]), "app": "insurer", "scene": "claim", "bucket": "FILES",
+            "policy": { "accept": ["*/*"], "max_file_size": 1, "max_files": 1, "formats": [], "file_retention": 60 },
+            "subject": null, "metadata": {}, "created_at": now(), "expires_at": now().plus(STREAM_FOR),
+            "status": "active", "request": null, "next_event": 1, "words": {},
+        });
+        serde_json::from_value(link).expect("a link")
+    }
+
+    #[tokio::test]
+    async fn links_that_nobody_uses_leave_memory_and_are_read_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let db = Database::open(&folder.path().join("edge.sqlite")).await;
+        let most = 50;
+        let links = Links::caching(most, db.expect("a database"), None);
+        let inner = &links.0;
+        for n in 0..=u8::MAX {
+            let create = command::Create(Box::new(link(n)));
+            let made = ports::Links::execute(&links, LinkId::from_bytes([n; 12]), create).await;
+            made.expect("a link");
+            let (rows, entries) = (inner.cached.count(), inner.entries.borrow().len());
+            assert!(rows >= entries, "{rows} rows of {entries} links");
+            // What one link has may come on top.
+            assert!(rows + entries <= most + 8, "{rows} rows of {entries} links");
+        }
+        let first = links.state(LinkId::from_bytes([0; 12])).await;
+        assert!(first.expect("read again").is_some());
+        inner.entries.borrow_mut().clear();
+        assert_eq!(inner.cached.count(), 0);
     }
 }

@@ -3,6 +3,7 @@
 
 mod alarms;
 mod body;
+mod cache;
 mod clock;
 mod database;
 mod directory;

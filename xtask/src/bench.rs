@@ -78,8 +78,7 @@ pub fn screenshots(args: &[OsString]) -> Result<(), Error> {
 fn page_and_worker() -> Result<(), Error> {
     tools::ensure_build()?;
     tools::ensure_browser()?;
-    page::build()?;
-    worker::build()?;
+    worker::build_with_page()?;
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use std::fs;
 use crate::root::at;
 use crate::run::{run, workspace};
 use crate::test::Layer;
-use crate::{Error, page, tools, worker};
+use crate::{Error, tools, worker};
 
 /// What the modules of the parts begin with.
 const PREFIX: &str = "conformance_";
@@ -51,8 +51,7 @@ pub fn conformance(named: &[String]) -> Result<(), Error> {
     if e2e.iter().any(|part| chosen(&part)) {
         tools::ensure_browser()?;
     }
-    page::build()?;
-    worker::build()?;
+    worker::build_with_page()?;
     let mut command = workspace("test");
     command
         .arg("--no-fail-fast")

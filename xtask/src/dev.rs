@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::process::Group;
 use crate::root::{at, target};
-use crate::run::{Target, build, now};
+use crate::run::{Target, both, build, now};
 use crate::secrets::{AppSecrets, app_secrets, app_token, link_keys, read_env, write_env};
 use crate::{Error, native, page, tools, worker, workerd};
 
@@ -90,16 +90,18 @@ fn run_until(options: Options, stop: &AtomicBool) -> Result<(), Error> {
         tools::ensure_programs()?;
     }
     let secrets = secrets()?;
-    page::build()?;
-    if options.native {
-        build(&[
-            Target::Bin("chatlift-backend"),
-            Target::Bin("chatlift-edge"),
-        ])?;
-    } else {
-        worker::build()?;
-        build(&[Target::Bin("chatlift-backend")])?;
-    }
+    let programs = || {
+        if options.native {
+            build(&[
+                Target::Bin("chatlift-backend"),
+                Target::Bin("chatlift-edge"),
+            ])
+        } else {
+            worker::build()?;
+            build(&[Target::Bin("chatlift-backend")])
+        }
+    };
+    both(page::build, programs)?;
     if stop.load(Ordering::Relaxed) {
         return Err(Error::Stopped);
     }

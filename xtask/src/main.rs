@@ -264,7 +264,7 @@ fn command() -> Result<(), Error> {
 
 fn build() -> Result<(Page, Worker), Error> {
     tools::ensure_build()?;
-    Ok((page::build()?, worker::build()?))
+    worker::build_with_page()
 }
 
 fn usage(error: lexopt::Error) -> Error {

@@ -140,6 +140,24 @@ pub fn build_one(target: Target) -> Result<Command, Error> {
     Ok(command)
 }
 
+/// Does two things at once. A build that ends in linking with optimisations has one core at work for half of its time.
+///
+/// # Errors
+/// Those of the first, or else of the second; both have ended by then.
+pub fn both<A: Send, B>(
+    first: impl FnOnce() -> Result<A, Error> + Send,
+    second: impl FnOnce() -> Result<B, Error>,
+) -> Result<(A, B), Error> {
+    std::thread::scope(|scope| {
+        let first = scope.spawn(first);
+        let second = second();
+        let first = first
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok((first?, second?))
+    })
+}
+
 /// Runs a program with its output shown.
 ///
 /// # Errors

@@ -11,7 +11,7 @@ use crate::root::{at, npm_bin};
 use crate::run::{self, Target, build_one, now, optimised, quiet, run, watched, workspace};
 use crate::tools::WASM_TARGET;
 use crate::worker::Worker;
-use crate::{Error, deploy, imports, instructions, native, page, sizes, supply, tools, worker};
+use crate::{Error, deploy, imports, instructions, native, sizes, supply, tools, worker};
 
 /// A layer of tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -391,8 +391,7 @@ pub fn chaos(victims: &[Victim], chaos: &Chaos) -> Result<(), Error> {
         };
         if matches!(layer, Layer::Edge | Layer::E2e) {
             tools::ensure_build()?;
-            page::build()?;
-            worker::build()?;
+            worker::build_with_page()?;
         } else {
             tools::ensure_programs()?;
         }
@@ -440,8 +439,7 @@ pub struct Load {
 /// lost, altered or told of twice, memory that grows.
 pub fn load(edges: &[Victim], load: &Load) -> Result<(), Error> {
     tools::ensure_build()?;
-    page::build()?;
-    worker::build()?;
+    worker::build_with_page()?;
     for edge in edges {
         println!("\n== {}", edge.name());
         let mut command = scenarios(Layer::Edge);
@@ -482,7 +480,7 @@ fn build(tally: &mut Tally) -> Result<(), Error> {
     tools::ensure_build()?;
     let mut built: Option<(Page, Worker)> = None;
     tally.step("build of page and worker", "", || {
-        built = Some((page::build()?, worker::build()?));
+        built = Some(worker::build_with_page()?);
         Ok(())
     })?;
     if let Some((page, worker)) = built {

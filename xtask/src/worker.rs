@@ -6,10 +6,11 @@ use std::process::Command;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::Error;
+use crate::page::Page;
 use crate::root::{at, npm_bin, target};
-use crate::run::{cargo, quiet, run};
+use crate::run::{both, cargo, quiet, run};
 use crate::tools::{WASM_BINDGEN, WASM_TARGET, WORKER_BUILD};
+use crate::{Error, page};
 
 /// What Rust emits. No more: with all that wasm-opt knows it writes what workerd does not read.
 const FEATURES: [&str; 6] = [
@@ -52,6 +53,14 @@ impl Worker {
             ))
         }
     }
+}
+
+/// Builds the page, and the worker that serves it.
+///
+/// # Errors
+/// When a step of either build fails.
+pub fn build_with_page() -> Result<(Page, Worker), Error> {
+    both(page::build, build)
 }
 
 /// Builds the worker. When its program has not changed, only cargo is asked.
