@@ -163,7 +163,12 @@ impl Browser {
 
     /// Picks files with the page's input.
     pub fn pick(&self, paths: &[impl AsRef<Path>]) {
-        let input = wait_for("the input", SEEN_WITHIN, || self.session.find("#pick"));
+        self.pick_with("#pick", paths);
+    }
+
+    /// Picks files with the first input that matches.
+    pub fn pick_with(&self, css: &str, paths: &[impl AsRef<Path>]) {
+        let input = wait_for("the input", SEEN_WITHIN, || self.session.find(css));
         let lines: Vec<_> = paths
             .iter()
             .map(|path| path.as_ref().display().to_string())
@@ -238,6 +243,17 @@ impl Browser {
     /// Memory that the page's process has in RAM, in bytes: heap, buffers and WebAssembly.
     #[must_use]
     pub fn resident(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// The most memory that the page's process has had in RAM, in bytes.
+    #[must_use]
+    pub fn peak(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    /// A field of /proc/pid/status (proc_pid_status(5)) of the page's process, in bytes.
+    fn memory(&self, field: &str) -> u64 {
         let profile = format!(
             "--user-data-dir={}",
             self.folder().join("profile").display()
@@ -257,7 +273,7 @@ impl Browser {
                 let status = String::from_utf8_lossy(&read(&pid, "status")).into_owned();
                 let line = status
                     .lines()
-                    .find_map(|l| l.strip_prefix("VmRSS:"))?
+                    .find_map(|l| l.strip_prefix(field))?
                     .to_owned();
                 line.trim().strip_suffix(" kB")?.parse::<u64>().ok()
             })

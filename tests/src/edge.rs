@@ -184,6 +184,13 @@ impl Setup {
         self
     }
 
+    /// As another build of the native edge, such as the one that is shipped.
+    #[must_use]
+    pub fn native_by(mut self, program: PathBuf) -> Self {
+        self.native = Some(program);
+        self
+    }
+
     /// With a disk of its own for its state, of so many bytes.
     #[must_use]
     pub fn with_disk(mut self, bytes: u64) -> Self {
@@ -426,14 +433,17 @@ impl Edge {
         group.map_or(0, |group| group.resident(program))
     }
 
-    /// Processor time that workerd has used for the edge since it was started: for the worker, its
+    /// Processor time that the native edge has used since it was started, or workerd for it: for the worker, its
     /// objects, and what stands here for R2.
     #[must_use]
     pub fn cpu(&self) -> Duration {
+        let is = |line: &str| match &self.command {
+            Runs::Workers(_) => line.contains("workerd serve"),
+            // The first word; who watches over it has it as a later one.
+            Runs::Native(edge) => line.starts_with(&*edge.program.to_string_lossy()),
+        };
         let group = self.group.as_ref();
-        group.map_or(Duration::ZERO, |group| {
-            group.cpu(|line| line.contains("workerd serve"))
-        })
+        group.map_or(Duration::ZERO, |group| group.cpu(is))
     }
 
     /// Where workerd keeps objects of R2 and of Durable Objects.

@@ -17,7 +17,7 @@ const WATCH: &str = "
       }
     }).observe({ type: 'paint', buffered: true });
     const observer = new MutationObserver(() => {
-      const input = document.getElementById('pick');
+      const input = document.querySelector('#pick, .uppy-Dashboard-input, .filepond--browser');
       if (!input) return;
       observer.disconnect();
       first.input = performance.now();
@@ -92,7 +92,7 @@ pub fn prepare(phone: &Browser, device: Option<Device>) {
 }
 
 /// Opens a page, and waits until it has taken the pick that was made at once; or only until it is
-/// painted, if it has no program.
+/// painted and has an input, if it has no program of ours.
 pub fn visit(phone: &Browser, url: &str, program: bool) -> Visit {
     phone.open(url);
     if program {
@@ -101,7 +101,8 @@ pub fn visit(phone: &Browser, url: &str, program: bool) -> Visit {
     let mut seen = Value::Null;
     crate::scratch::wait_for("a paint", std::time::Duration::from_secs(30), || {
         seen = phone.session().script("return window.first", &json!([]));
-        seen["paint"].is_number().then_some(())
+        let there = |name: &str| seen[name].is_number();
+        (there("paint") && there("input")).then_some(())
     });
     let ms = |name: &str| seen[name].as_f64().unwrap_or(0.0);
     Visit {

@@ -39,6 +39,7 @@ pub mod stage;
 pub mod stream;
 pub mod tour;
 pub mod webdriver;
+mod window;
 
 #[cfg(test)]
 mod tests {

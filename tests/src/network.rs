@@ -5,8 +5,8 @@
 //! direction (a token bucket), and each arrives half a round trip after it was sent. A new
 //! connection costs one round trip. Buffers are small, as those of a phone and of a server are beside
 //! such a network: what the browser has handed over is soon on its way, and a connection holds no more
-//! than a rate and a delay put on a line, also when the edge reads slowly. Loss, jitter and TCP's slow
-//! start are not played; they would strike what is compared alike.
+//! than a rate and a delay put on a line, also when the edge reads slowly. Jitter is not played, and TCP's
+//! window only where segments are lost ([`Network::lose`]): without loss it would strike what is compared alike.
 //!
 //! It reads along what is sent up: the bodies of requests that carry a file's content are counted,
 //! where they enter the network ([`Network::sent`]) and where they leave it
@@ -25,6 +25,7 @@ use xtask::run::now;
 
 use crate::meter::Meter;
 use crate::scratch::wait_for;
+use crate::window::{SEGMENT, Window};
 
 /// What a network is like.
 #[derive(Clone, Copy, Debug)]
@@ -75,10 +76,6 @@ const BURST: Duration = Duration::from_millis(10);
 /// doubles it.
 const BUFFER: usize = 64 * 1024;
 
-/// Segments of TCP, in bytes, as on Ethernet with timestamps. On loopback they have 64 KiB, and the ten that
-/// may be on their way at first (RFC 6928) have Linux take 2.5 MB from whoever sends.
-const SEGMENT: u32 = 1448;
-
 /// What a connection holds in one direction beyond what is on its way, in bytes: a late wake does not empty it.
 const QUEUE: u64 = 64 * 1024;
 
@@ -119,6 +116,10 @@ struct Inner {
     most: Mutex<u64>,
     /// Told when `most` is raised.
     raised: Condvar,
+    /// Of a thousand segments so many are lost, in each direction.
+    lost_of_1000: AtomicU64,
+    /// Connections so far, each of which loses segments of its own.
+    connections: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -162,6 +163,8 @@ impl Network {
             arrived: AtomicU64::new(0),
             most: Mutex::new(u64::MAX),
             raised: Condvar::new(),
+            lost_of_1000: AtomicU64::new(0),
+            connections: AtomicU64::new(0),
         });
         let own = inner.clone();
         std::thread::spawn(move || {
@@ -192,6 +195,12 @@ impl Network {
     /// Becomes another network.
     pub fn set(&self, profile: Profile) {
         *lock(&self.inner.profile) = profile;
+    }
+
+    /// From now on loses so many of a thousand segments, drawn anew for each connection but alike for two networks. Its
+    /// connections have TCP's window then, and each loss costs one of them a round trip.
+    pub fn lose(&self, of_1000: u64) {
+        self.inner.lost_of_1000.store(of_1000, Ordering::Relaxed);
     }
 
     /// Cuts it.
@@ -358,6 +367,7 @@ impl Inner {
             }
         });
         let mut meter = Meter::default();
+        let mut window = Window::new(self.connections.fetch_add(1, Ordering::Relaxed));
         let mut piece = vec![0; PIECE];
         while let Ok(n) = from.read(&mut piece) {
             if n == 0 {
@@ -368,10 +378,20 @@ impl Inner {
                 self.wait_for_room();
             }
             let profile = *lock(&self.profile);
-            if !line.wait_for_space(profile.in_flight() + QUEUE) {
+            let lost_of_1000 = self.lost_of_1000.load(Ordering::Relaxed);
+            let mut most = profile.in_flight() + QUEUE;
+            if lost_of_1000 > 0 {
+                // What is held is on its way there, and not back.
+                most = most.min(window.size() / 2);
+            }
+            if !line.wait_for_space(most) {
                 break;
             }
-            let at = self.slot(n, up);
+            let mut at = self.slot(n, up);
+            if lost_of_1000 > 0 && window.send(n as u64, lost_of_1000) {
+                // What comes after it waits behind it.
+                at = self.slot(SEGMENT as usize, up) + profile.round_trip;
+            }
             if pair.dead.load(Ordering::Relaxed) {
                 break;
             }

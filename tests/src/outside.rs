@@ -36,6 +36,20 @@ pub fn file_in(folder: &Path, name: &str, file: Random) -> PathBuf {
     path
 }
 
+/// The command that runs rustus, with what it keeps in `folder`, which is there.
+#[must_use]
+pub fn rustus(port: u16, folder: &Path) -> Command {
+    let mut rustus = Command::new(xtask::tools::RUSTUS.path());
+    rustus
+        .current_dir(folder)
+        .args(["--host", "127.0.0.1", "--port", &port.to_string()])
+        .args(["--log-level", "WARN", "--url", "/files"])
+        // A request's whole body is in memory, and is refused beyond this.
+        .args(["--max-body-size", "250000000"])
+        .args(["--data-dir", ".", "--info-dir", "."]);
+    rustus
+}
+
 impl Outside {
     /// Starts a program with arguments.
     ///

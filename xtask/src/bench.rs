@@ -16,10 +16,8 @@ const SUBJECTS: [(&str, Measure); 6] = [
     ("again", |rest| {
         measure(page_and_worker, "bench_again", rest)
     }),
-    ("browser", |rest| {
-        measure(page_and_worker, "bench_browser", rest)
-    }),
     ("native", |rest| measure(native, "bench_native", rest)),
+    ("peers", |rest| measure(peers, "bench_peers", rest)),
     ("tokens", tokens),
 ];
 
@@ -55,7 +53,7 @@ pub fn bench(args: &[OsString]) -> Result<(), Error> {
             let known = known.ok_or_else(|| {
                 let name = name.to_string_lossy();
                 Error::Usage(format!(
-                    "`bench` knows page, network, again, browser, native and tokens, not `{name}`"
+                    "`bench` knows page, network, again, native, peers and tokens, not `{name}`"
                 ))
             })?;
             (vec![known], rest)
@@ -80,6 +78,12 @@ fn page_and_worker() -> Result<(), Error> {
     tools::ensure_browser()?;
     worker::build_with_page()?;
     Ok(())
+}
+
+/// Both edges as they are shipped, a browser, and what they are compared with.
+fn peers() -> Result<(), Error> {
+    page_and_worker()?;
+    native()
 }
 
 /// The native edge as it is shipped, and what it is compared with.

@@ -292,12 +292,15 @@ pub(crate) fn npm_ci(folder: &str, what: &str) -> Result<(), Error> {
     installed(&modules.display().to_string(), &ci)
 }
 
-/// The tus server of npm that `cargo xtask bench native` compares the native edge with.
+/// What of npm the benchmarks compare page and edges with.
 ///
 /// # Errors
 /// When npm cannot fetch it.
 pub(crate) fn ensure_compared() -> Result<(), Error> {
-    npm_ci("tests/clients/compared", "@tus/server for the comparison")
+    npm_ci(
+        "tests/clients/compared",
+        "the uploaders and tus servers of the comparison",
+    )
 }
 
 /// Serves the page to a frontend developer with live reload.

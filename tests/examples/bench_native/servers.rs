@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chatlift_tests::client::{App, Page};
 use chatlift_tests::edge::{APP, MANY_FILES, OTHER_APP, apps};
-use chatlift_tests::outside::script;
+use chatlift_tests::outside::{rustus, script};
 use chatlift_tests::receiver::Receiver;
 use chatlift_tests::scratch::{Folder, free_port};
 use xtask::native;
@@ -102,17 +102,8 @@ impl Running {
             }
             Kind::Rustus { synced } => {
                 fs::create_dir_all(&data).expect("a folder");
-                let mut rustus = Command::new(xtask::tools::RUSTUS.path());
+                let mut rustus = rustus(port, &data);
                 rustus
-                    .current_dir(folder.path())
-                    .args(["--host", "127.0.0.1", "--port", &port.to_string()])
-                    .args(["--log-level", "WARN", "--url", "/files"])
-                    // A request's whole body is in memory, and is refused beyond this.
-                    .args(["--max-body-size", "250000000"])
-                    .arg("--data-dir")
-                    .arg(&data)
-                    .arg("--info-dir")
-                    .arg(&data)
                     // Whatever its value, it counts as set.
                     .args(
                         synced
