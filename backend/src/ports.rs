@@ -129,6 +129,21 @@ pub enum EdgeError {
     Nonsense(String),
 }
 
+impl EdgeError {
+    /// Whether the edge says that what it was asked about is not there any more: erased, deleted, or over its time. A
+    /// 404 of something else that answers in its place, such as a proxy, says nothing of a file.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused {
+                status: 404 | 410,
+                problem: Some(_),
+            }
+        )
+    }
+}
+
 fn code(problem: Option<&Problem>) -> &'static str {
     problem.map_or("no problem type", |p| p.code.code())
 }

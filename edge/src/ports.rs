@@ -61,6 +61,18 @@ impl Failure {
         }
     }
 
+    /// Whether what was asked about is not there any more, such as a link that was erased meanwhile.
+    #[must_use]
+    pub const fn is_gone(&self) -> bool {
+        matches!(
+            self.code(),
+            ProblemCode::LinkNotFound
+                | ProblemCode::UploadNotFound
+                | ProblemCode::FileNotFound
+                | ProblemCode::EventNotFound
+        )
+    }
+
     /// What a log line says of it: a problem's code without its detail, which may tell of what a
     /// person sent.
     #[must_use]

@@ -23,9 +23,6 @@ use crate::outgoing::Endpoints;
 /// Most links that are worked on at once.
 const LINKS_AT_WORK: usize = 64;
 
-/// Most pieces of work that one alarm does; the rest is left to the next, at once.
-const WORK_PER_ALARM: usize = 20;
-
 /// Shortest wait before an alarm whose work failed is tried again, also one of the database.
 const RETRY: Duration = Duration::from_secs(10);
 
@@ -126,20 +123,10 @@ async fn try_work(edge: &Native, link: LinkId) -> Result<bool, Failure> {
         directory: &edge.directory,
         client: &edge.client,
     };
-    let mut failed = false;
-    for piece in due(&state, now()).into_iter().take(WORK_PER_ALARM) {
-        let done = service
-            .perform(link, &state.link.policy, piece, &endpoints, &edge.directory)
-            .await;
-        if let Err(failure) = done {
-            failed = true;
-            log::error(
-                "alarm work failed",
-                &[("link", link.to_string()), ("reason", failure.reason())],
-            );
-        }
-    }
-    Ok(failed)
+    let (policy, work) = (&state.link.policy, due(&state, now()));
+    Ok(service
+        .perform_due(link, policy, work, &endpoints, &edge.directory)
+        .await)
 }
 
 #[cfg(test)]

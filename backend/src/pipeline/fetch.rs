@@ -85,9 +85,7 @@ async fn with_digests(pipeline: &Pipeline, file: &File) -> Result<File, Failure>
     }
     match pipeline.edge.read_file(file.id).await {
         Ok(file) => Ok(file),
-        Err(EdgeError::Refused {
-            status: 404 | 410, ..
-        }) => Err(Failure::rejected(
+        Err(error) if error.is_gone() => Err(Failure::rejected(
             Rejection::Gone,
             "the edge has it no more",
         )),
@@ -151,9 +149,7 @@ async fn download(
         let resume = part.resume(job);
         let content = match pipeline.edge.content(announced.id, resume.as_ref()).await {
             Ok(content) => content,
-            Err(EdgeError::Refused {
-                status: 404 | 410, ..
-            }) => {
+            Err(error) if error.is_gone() => {
                 return Err(Failure::rejected(
                     Rejection::Gone,
                     "the edge has it no more",

@@ -24,10 +24,12 @@ pub(super) async fn send(pipeline: &Pipeline, due: &DueReceipt) -> Result<(), St
         }
         Err(error) => error,
     };
+    if error.is_gone() {
+        tracing::info!(%link, file = %due.file, ?status, "receipt of a file that the edge has no more");
+        let why = error.to_string();
+        return pipeline.store.settle_receipt(due, Some(&why), now).await;
+    }
     let final_word = match &error {
-        EdgeError::Refused {
-            status: 404 | 410, ..
-        } => true,
         EdgeError::Refused {
             problem: Some(problem),
             ..

@@ -9,7 +9,6 @@ use std::time::Duration;
 use chatlift_shared::{FileId, Timestamp};
 
 use super::{Failure, Pipeline};
-use crate::ports::EdgeError;
 
 /// Time between two looks.
 pub(super) const EVERY: Duration = Duration::from_secs(10 * 60);
@@ -85,10 +84,8 @@ async fn uploads_of(pipeline: &Pipeline, file: FileId) -> Result<Vec<FileId>, Fa
 
 async fn delete_at_edge(pipeline: &Pipeline, file: FileId) -> Result<(), Failure> {
     match pipeline.edge.delete_file(file).await {
-        Ok(())
-        | Err(EdgeError::Refused {
-            status: 404 | 410, ..
-        }) => Ok(()),
+        Ok(()) => Ok(()),
+        Err(error) if error.is_gone() => Ok(()),
         Err(error) => Err(error.into()),
     }
 }

@@ -200,6 +200,17 @@ async fn a_file_that_is_gone_is_rejected_at_once() {
     }
 }
 
+/// A proxy that had lost its way to the edge cost every file that it was asked for.
+#[tokio::test]
+async fn a_file_that_is_gone_by_the_word_of_a_proxy_is_asked_for_again() {
+    let content = bytes(1000);
+    let lost = vec![Fault::Foreign(404), Fault::Foreign(410)];
+    let (backend, edge, stage) = fetched(&content, &content, lost).await;
+    assert_eq!(stage, Stage::Done);
+    assert_eq!(edge.fetches().len(), 3);
+    backend.stop().await;
+}
+
 #[tokio::test]
 async fn an_edge_that_never_recovers_is_given_up_after_all_tries() {
     let content = bytes(1000);

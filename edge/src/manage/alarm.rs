@@ -11,16 +11,46 @@ use crate::link::serial;
 use crate::link::serial::Role;
 use crate::link::state::{Cleanup, Policy};
 use crate::link::work::{Settle, Work};
+use crate::log;
 use crate::ports::{Bucket, BucketError, Directory, Failure, Links, Webhooks, World};
 use crate::service::Service;
 use crate::upload::commit::Announced;
 
+/// Most pieces of work that one alarm does; the rest is left to the next, at once.
+const WORK_PER_ALARM: usize = 20;
+
 impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
+    /// Does what is due, and logs what failed; whether anything did. The rest of what a link owed is gone with it: of
+    /// an erased link no event is sent.
+    pub async fn perform_due(
+        &self,
+        link: LinkId,
+        policy: &Policy,
+        due: Vec<Work>,
+        webhooks: &impl Webhooks,
+        directory: &impl Directory,
+    ) -> bool {
+        let mut failed = false;
+        for work in due.into_iter().take(WORK_PER_ALARM) {
+            match self.perform(link, policy, work, webhooks, directory).await {
+                Ok(()) => {}
+                // What is not there any more is not due any more: the next look finds what is.
+                Err(failure) if failure.is_gone() => break,
+                Err(failure) => {
+                    failed = true;
+                    let fields = [("link", link.to_string()), ("reason", failure.reason())];
+                    log::error("alarm work failed", &fields);
+                }
+            }
+        }
+        failed
+    }
+
     /// Does one piece of work and confirms it.
     ///
     /// # Errors
-    /// When R2 or the link could not be reached; the work stays due.
-    pub async fn perform(
+    /// When R2 or the link could not be reached, and the work stays due; when what it was about is gone.
+    pub(crate) async fn perform(
         &self,
         link: LinkId,
         policy: &Policy,

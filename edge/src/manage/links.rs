@@ -210,7 +210,7 @@ impl<L: Links, B: Bucket, W: World> Service<L, B, W> {
 /// What a step of an erasure comes to: the link's alarm may be faster, and have forgotten the link.
 fn or_gone(done: Result<(), Failure>) -> Result<(), Failure> {
     match done {
-        Err(Failure::Refused(problem)) if problem.code == ProblemCode::LinkNotFound => Ok(()),
+        Err(failure) if failure.is_gone() => Ok(()),
         done => done,
     }
 }

@@ -5,11 +5,12 @@ use chatlift_shared::mac::KeyRing;
 use super::flow::Flow;
 use super::*;
 use crate::link::command;
+use crate::link::command::Outcome;
 use crate::link::listing::Query;
 use crate::link::password::Asker;
 use crate::link::state::Extras;
-use crate::link::work::next_alarm;
-use crate::ports::Bucket as _;
+use crate::link::work::{Send, Work, next_alarm};
+use crate::ports::{Bucket as _, Webhooks};
 
 fn asker() -> Asker {
     let edge = Edge::new();
@@ -189,6 +190,21 @@ fn a_link_is_extended_within_its_scene_and_ninety_days() {
 }
 
 impl Edge {
+    /// Has an upload whose commit is under way.
+    fn reserve(&self, link: LinkId) -> UploadId {
+        let upload = self.service.new_upload_id(link);
+        let reserve = command::Reserve {
+            upload,
+            attempt: 1,
+            name: "a.pdf".into(),
+            size: PDF.len() as u64,
+            sha256: None,
+            extras: Extras::default(),
+        };
+        block_on(self.service.links.execute(link, reserve)).expect("room");
+        upload
+    }
+
     /// Lets the link's alarms do their work until it has none, and answers when the last was.
     fn live_out(&self, link: LinkId) -> Timestamp {
         let links = &self.service.links;
@@ -274,21 +290,56 @@ fn a_link_that_is_erased_is_gone_at_once_with_all_that_it_has() {
     assert_eq!(refusal(again), ProblemCode::LinkNotFound);
 }
 
+/// A backend that has the link erased while it is told of a file.
+struct Eraser<'a> {
+    edge: &'a Edge,
+    link: LinkId,
+}
+
+impl Webhooks for Eraser<'_> {
+    async fn send(&self, event: &Send) -> Outcome {
+        let erased = self
+            .edge
+            .service
+            .erase(self.edge.app(), self.link, &self.edge.list);
+        erased.await.expect("erased");
+        self.edge.backend.send(event).await
+    }
+}
+
+/// It was logged as a fault of the edge, and the events behind it were sent though their link was erased.
+#[test]
+fn work_whose_link_is_erased_meanwhile_is_done_and_sends_nothing_more() {
+    for under_way in [false, true] {
+        let edge = Edge::new();
+        let link = edge.link();
+        if under_way {
+            // Its record stays until R2 can be given nothing more.
+            edge.reserve(link);
+        }
+        edge.put(link, PDF, None).expect("a file");
+        block_on(edge.service.close(edge.app(), link)).expect("closed");
+        let state = edge.service.links.links.borrow()[&link].clone();
+        let work = due(&state, edge.service.links.now.get());
+        let sends = work.iter().filter(|work| matches!(work, Work::Send(_)));
+        assert_eq!(sends.count(), 2);
+        let (policy, eraser) = (&state.link.policy, Eraser { edge: &edge, link });
+        let done = edge
+            .service
+            .perform_due(link, policy, work, &eraser, &edge.list);
+        assert!(!block_on(done), "no fault");
+        assert_eq!(edge.backend.heard.borrow().len(), 1);
+        let _ = edge.live_out(link);
+        edge.has_nothing(link);
+    }
+}
+
 /// What R2 still takes for a commit that is under way must not outlive the link.
 #[test]
 fn an_erased_link_waits_for_what_r2_may_still_be_given() {
     let edge = Edge::new();
     let (link, app) = (edge.link(), edge.app());
-    let upload = edge.service.new_upload_id(link);
-    let reserve = command::Reserve {
-        upload,
-        attempt: 1,
-        name: "a.pdf".into(),
-        size: PDF.len() as u64,
-        sha256: None,
-        extras: Extras::default(),
-    };
-    block_on(edge.service.links.execute(link, reserve)).expect("room");
+    let upload = edge.reserve(link);
     let erased = block_on(edge.service.erase(app, link, &edge.list)).expect("erased");
     assert_eq!((erased.uploads, erased.left), (1, 1));
     let key = crate::link::key::object_key(&app.id, upload);

@@ -38,9 +38,6 @@ use crate::link::work::{due, next_alarm, wake_at};
 use crate::ports::{Failure, Links, StageAnswer};
 use crate::service::Service;
 
-/// Most pieces of work that one alarm does; the rest is left to the next, at once.
-const WORK_PER_ALARM: usize = 20;
-
 /// Shortest wait before an alarm whose work failed is tried again.
 const RETRY: Duration = Duration::from_secs(10);
 
@@ -371,12 +368,8 @@ impl LinkObject {
     }
 
     async fn work(&self) -> Result<()> {
-        if let Err(problem) = self.execute(command::Tick)? {
-            // The object was never given a link.
-            log::error(
-                "alarm without a link",
-                &[("code", problem.code.code().to_owned())],
-            );
+        if self.execute(command::Tick)?.is_err() {
+            // It was erased as its work began.
             return Ok(());
         }
         let Some((link, policy, work)) = self
@@ -399,19 +392,9 @@ impl LinkObject {
             config,
             directory: &directory,
         };
-        let mut failed = false;
-        for piece in work.into_iter().take(WORK_PER_ALARM) {
-            let done = service
-                .perform(link, &policy, piece, &endpoints, &directory)
-                .await;
-            if let Err(failure) = done {
-                failed = true;
-                log::error(
-                    "alarm work failed",
-                    &[("link", link.to_string()), ("reason", failure.reason())],
-                );
-            }
-        }
+        let failed = service
+            .perform_due(link, &policy, work, &endpoints, &directory)
+            .await;
         self.rest_until.set(failed.then(|| now().plus(RETRY)));
         self.set_alarm().await
     }

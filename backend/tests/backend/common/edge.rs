@@ -24,6 +24,8 @@ use super::{KEY, link_id};
 pub(crate) enum Fault {
     /// Answers with this problem.
     Refuse(ProblemCode),
+    /// Something else answers in its place, with this status and no problem.
+    Foreign(u16),
     /// Sends this many bytes and cuts the connection.
     CutAfter(usize),
     /// Sends other bytes of the same length.
@@ -162,6 +164,11 @@ async fn content(
         Some(Fault::Refuse(code)) => {
             log(&mut inner, 0);
             return problem(*code);
+        }
+        Some(Fault::Foreign(status)) => {
+            log(&mut inner, 0);
+            let status = StatusCode::from_u16(*status).expect("a status");
+            return (status, "<html>nothing here</html>").into_response();
         }
         Some(Fault::Redirect(to)) => {
             log(&mut inner, 0);
