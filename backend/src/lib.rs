@@ -34,8 +34,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware;
+use axum::response::Response;
 use axum::routing::{get, post};
 use tokio_util::sync::CancellationToken;
 use tower_http::timeout::TimeoutLayer;
@@ -54,6 +55,10 @@ use pipeline::{Parts, Pipeline};
 use ports::{Clock, Edge};
 use sandbox::{NoWalls, Programs, Sandbox};
 use store::{Store, StoreError};
+
+/// Seconds after which to come again where the backend is asked to wait: what it waits for is a moment's trouble of the
+/// edge, or a balancer to pass a process that stops.
+const RETRY_AFTER: &str = "5";
 
 /// The backend, open and ready. Cheap to clone.
 #[derive(Clone)]
@@ -266,6 +271,7 @@ pub fn app(state: App) -> Router {
     public
         .method_not_allowed_fallback(async || Error::MethodNotAllowed)
         .merge(private)
+        .layer(middleware::map_response(say_when))
         .layer(TraceLayer::new_for_http())
         .with_state(state)
 }
@@ -281,8 +287,18 @@ pub fn webhooks(state: App) -> Router {
         .route(webhook::PATH, webhook)
         .fallback(async || Error::NotFound("route"))
         .method_not_allowed_fallback(async || Error::MethodNotAllowed)
+        .layer(middleware::map_response(say_when))
         .layer(TraceLayer::new_for_http())
         .with_state(state)
+}
+
+/// Says with a 503, whoever made it, when to come again.
+async fn say_when(mut response: Response) -> Response {
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        let headers = response.headers_mut();
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+    }
+    response
 }
 
 /// `GET /healthz`: whether the process serves and its database answers.

@@ -51,6 +51,10 @@ const PRAGMAS: [&str; 4] = [
 const SQLITE: Tables = [
     ("all", include_str!("../migrations/sqlite/0001_all.sql")),
     ("audit", include_str!("../migrations/sqlite/0002_audit.sql")),
+    (
+        "outbox",
+        include_str!("../migrations/sqlite/0003_outbox.sql"),
+    ),
 ];
 const POSTGRES: Tables = [
     ("all", include_str!("../migrations/postgres/0001_all.sql")),
@@ -58,10 +62,14 @@ const POSTGRES: Tables = [
         "audit",
         include_str!("../migrations/postgres/0002_audit.sql"),
     ),
+    (
+        "outbox",
+        include_str!("../migrations/postgres/0003_outbox.sql"),
+    ),
 ];
 
 /// The migrations that make the tables, by name, from the first.
-type Tables = [(&'static str, &'static str); 2];
+type Tables = [(&'static str, &'static str); 3];
 
 /// SQLite's log, which has every commit until a checkpoint has synced it and moved it into the database's own
 /// file (<https://www.sqlite.org/fileformat2.html#walformat>).

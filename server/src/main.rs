@@ -103,7 +103,7 @@ async fn serve(settings: Settings, check: bool) -> Result<(), Error> {
     let listener = TcpListener::bind(listen).await?;
     if let Some(metrics) = metrics {
         let listener = TcpListener::bind(metrics).await?;
-        spawn_local(edge.metrics.clone().serve(listener));
+        spawn_local(edge.metrics.clone().serve(listener, edge.database.clone()));
     }
     let address = format!("{scheme}://{}", listener.local_addr()?);
     log::info("listening", &[("address", address)]);

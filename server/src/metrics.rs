@@ -9,12 +9,13 @@ use http_body_util::Full;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 use tokio::net::TcpListener;
 use tokio::task::spawn_local;
 
-use crate::disk;
+use crate::database::Database;
 use crate::error::Error;
+use crate::{disk, rows};
 
 /// What is counted.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub(crate) struct Metrics {
     requests: IntCounterVec,
     pub(crate) connections: IntGauge,
     syncs: IntCounter,
+    outbox: Gauge,
+    oldest: Gauge,
 }
 
 impl Metrics {
@@ -38,6 +41,7 @@ impl Metrics {
         );
         let requests = IntCounterVec::new(requests, &["route", "problem", "status"]);
         let gauge = |name, help| IntGauge::new(name, help).map_err(failed);
+        let outbox = |name, help| Gauge::new(name, help).map_err(failed);
         let metrics = Self {
             registry: Registry::new(),
             requests: requests.map_err(failed)?,
@@ -47,11 +51,21 @@ impl Metrics {
                 "Files and folders that were synced, but by SQLite itself.",
             )
             .map_err(failed)?,
+            outbox: outbox(
+                "chatlift_edge_outbox_events",
+                "Events that are still to be acknowledged by an app's webhook endpoint, of all nodes.",
+            )?,
+            oldest: outbox(
+                "chatlift_edge_outbox_oldest_age_seconds",
+                "Seconds since the oldest of these events happened; 0 where there is none.",
+            )?,
         };
         for collector in [
             Box::new(metrics.requests.clone()) as Box<dyn prometheus::core::Collector>,
             Box::new(metrics.connections.clone()),
             Box::new(metrics.syncs.clone()),
+            Box::new(metrics.outbox.clone()),
+            Box::new(metrics.oldest.clone()),
         ] {
             metrics.registry.register(collector).map_err(failed)?;
         }
@@ -66,7 +80,18 @@ impl Metrics {
             .inc();
     }
 
-    fn text(&self) -> String {
+    /// The figures as Prometheus reads them. The outbox is read from the database, whoever wrote it; while that fails
+    /// its figures are no numbers.
+    async fn text(&self, database: &Database) -> String {
+        let (events, age) = match outbox(database).await {
+            Ok(figures) => figures,
+            Err(error) => {
+                log::error("metrics", &[("reason", error.to_string())]);
+                (f64::NAN, f64::NAN)
+            }
+        };
+        self.outbox.set(events);
+        self.oldest.set(age);
         let new = disk::syncs().saturating_sub(self.syncs.get());
         self.syncs.inc_by(new);
         let text = TextEncoder::new().encode_to_string(&self.registry.gather());
@@ -74,8 +99,8 @@ impl Metrics {
     }
 
     /// Answers `/metrics`, for ever.
-    pub(crate) async fn serve(self, listener: TcpListener) {
-        let this = Rc::new(self);
+    pub(crate) async fn serve(self, listener: TcpListener, database: Database) {
+        let this = Rc::new((self, database));
         loop {
             let Ok((stream, _)) = listener.accept().await else {
                 tokio::time::sleep(std::time::Duration::from_millis(100)).await;
@@ -83,13 +108,17 @@ impl Metrics {
             };
             let this = Rc::clone(&this);
             let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
-                let mut answer = http::Response::new(Full::<Bytes>::default());
-                if request.uri().path() == "/metrics" {
-                    *answer.body_mut() = Full::from(this.text());
-                } else {
-                    *answer.status_mut() = http::StatusCode::NOT_FOUND;
+                let this = Rc::clone(&this);
+                async move {
+                    let mut answer = http::Response::new(Full::<Bytes>::default());
+                    let (metrics, database) = &*this;
+                    if request.uri().path() == "/metrics" {
+                        *answer.body_mut() = Full::from(metrics.text(database).await);
+                    } else {
+                        *answer.status_mut() = http::StatusCode::NOT_FOUND;
+                    }
+                    Ok::<_, Infallible>(answer)
                 }
-                std::future::ready(Ok::<_, Infallible>(answer))
             });
             spawn_local(async move {
                 let served = http1::Builder::new()
@@ -102,4 +131,13 @@ impl Metrics {
             });
         }
     }
+}
+
+/// How many events are to come, and how old the oldest is in seconds.
+async fn outbox(database: &Database) -> Result<(f64, f64), Error> {
+    let (events, oldest) = rows::outbox(database).await?;
+    let now = database.now().await?;
+    let age = oldest.map_or(0.0, |at| at.until(now).as_secs_f64());
+    // Far below 2^53.
+    Ok((events as f64, age))
 }

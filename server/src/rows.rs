@@ -100,6 +100,24 @@ async fn table<K: FromStr + Ord, R: DeserializeOwned>(
         .collect()
 }
 
+/// How many events are still to be told, and when the oldest of them happened. The index has both.
+///
+/// # Errors
+/// When the database fails.
+pub(crate) async fn outbox(db: &Database) -> Result<(i64, Option<Timestamp>), Error> {
+    const SQLITE: &str = "SELECT COUNT(*) AS n, MIN(row ->> '$.created_at') AS oldest FROM event
+        WHERE row ->> '$.state' = 'pending'";
+    const POSTGRES: &str =
+        "SELECT COUNT(*) AS n, MIN(row::jsonb ->> 'created_at') AS oldest FROM event
+        WHERE row::jsonb ->> 'state' = 'pending'";
+    let row = sqlx::query(if db.shared { POSTGRES } else { SQLITE })
+        .fetch_one(&db.pool)
+        .await?;
+    let oldest: Option<String> = row.try_get("oldest")?;
+    let oldest = oldest.map(|at| at.parse().map_err(|_| Error::Row(at)));
+    Ok((row.try_get("n")?, oldest.transpose()?))
+}
+
 /// Reads a part that is recorded.
 pub(crate) async fn part(db: &Database, upload: UploadId, n: u16) -> Result<Option<Part>, Error> {
     let row: Option<String> =

@@ -162,6 +162,7 @@ async fn an_edge_that_is_down_is_said_so_without_its_details() {
     let backend = Backend::start(data.path(), &edge).await;
     let answer = asked(&backend, &json!({"scene": "any-file"}), "k").await;
     assert_eq!(answer.status(), 503);
+    assert_eq!(answer.headers()["retry-after"], "5");
     let problem: Value = answer.json().await.expect("JSON");
     assert_eq!(problem["code"], "edge-unavailable");
     assert!(problem["detail"].is_null() && problem["instance"].is_string());

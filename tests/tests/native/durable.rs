@@ -11,7 +11,7 @@ use chatlift_tests::http::send;
 use chatlift_tests::scratch::{free_port, wait_for};
 use chatlift_tests::serial;
 
-use crate::operate::one;
+use crate::operate::{figure, one};
 
 /// Files that are sent, one after the other.
 const FILES: u64 = 20;
@@ -28,13 +28,7 @@ fn no_file_takes_more_syncs_than_it_needs() {
     let metrics = format!("127.0.0.1:{}", free_port());
     let vars = [("CHATLIFT_EDGE_METRICS_LISTEN".to_owned(), metrics.clone())];
     let (nodes, _receiver) = one("syncs", &vars);
-    let syncs = || {
-        let figures = send("GET", &format!("http://{metrics}/metrics"), &[], None);
-        let figures = figures.expect("figures").text();
-        let mut lines = figures.lines();
-        let count = lines.find_map(|line| line.strip_prefix("chatlift_edge_syncs_total "));
-        count.expect("a count").parse::<u64>().expect("a number")
-    };
+    let syncs = || figure(&metrics, "chatlift_edge_syncs_total") as u64;
     let app = nodes.app();
     let page = app.page(&app.link(MANY_FILES));
     let file = |n: u64| {

@@ -11,7 +11,9 @@ use chatlift_tests::edge::ANY_FILE;
 use chatlift_tests::fixtures::pdf;
 use chatlift_tests::http::send;
 use chatlift_tests::nodes::Nodes;
+use chatlift_tests::postgres::Postgres;
 use chatlift_tests::receiver::Receiver;
+use chatlift_tests::s3::S3;
 use chatlift_tests::scratch::{Folder, free_port, wait_for};
 use xtask::native;
 use xtask::root::at;
@@ -121,6 +123,50 @@ pub(crate) fn one(name: &str, vars: &[(String, String)]) -> (Nodes, Receiver) {
     let receiver = Receiver::start(&[&secrets.webhook_secret]);
     let nodes = Nodes::start(name, 1, secrets, &receiver.url(), vars);
     (nodes, receiver)
+}
+
+/// What `/metrics` at this address says of one figure.
+pub(crate) fn figure(address: &str, name: &str) -> f64 {
+    let figures = send("GET", &format!("http://{address}/metrics"), &[], None);
+    let figures = figures.expect("figures").text();
+    let value = figures.lines().find_map(|line| line.strip_prefix(name));
+    let value = value.unwrap_or_else(|| panic!("no {name} in {figures}"));
+    value.trim().parse().expect("a number")
+}
+
+/// Who runs it could not see that an endpoint was down but by its log.
+fn the_outbox_is_seen(name: &str, mut vars: Vec<(String, String)>) {
+    let metrics = format!("127.0.0.1:{}", free_port());
+    vars.push(("CHATLIFT_EDGE_METRICS_LISTEN".to_owned(), metrics.clone()));
+    let (nodes, receiver) = one(name, &vars);
+    let events = || figure(&metrics, "chatlift_edge_outbox_events ");
+    let age = || figure(&metrics, "chatlift_edge_outbox_oldest_age_seconds ");
+    assert_eq!((events(), age()), (0.0, 0.0));
+    receiver.answer_with(500);
+    let app = nodes.app();
+    let _ = app.page(&app.link(ANY_FILE)).store("a.pdf", &pdf());
+    wait_for("a try", WITHIN, || (receiver.tries() > 0).then_some(()));
+    assert_eq!(events(), 1.0);
+    let before = age();
+    wait_for("a second", WITHIN, || (age() >= before + 1.0).then_some(()));
+    receiver.answer_with(204);
+    wait_for("its end", WITHIN, || (events() == 0.0).then_some(()));
+    assert_eq!(age(), 0.0);
+}
+
+#[test]
+fn what_is_to_be_told_of_a_folder_is_counted_until_it_is_acknowledged() {
+    the_outbox_is_seen("outbox", Vec::new());
+}
+
+#[test]
+fn what_is_to_be_told_of_a_shared_database_is_counted_until_it_is_acknowledged() {
+    let folder = Folder::new("outbox-postgres");
+    let postgres = Postgres::start(folder.path(), &[]);
+    let s3 = S3::start("outbox-s3");
+    let mut vars = s3.vars();
+    vars.push(("DATABASE_URL".to_owned(), postgres.url()));
+    the_outbox_is_seen("outbox-shared", vars);
 }
 
 #[test]
