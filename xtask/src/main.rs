@@ -31,6 +31,8 @@ cargo xtask <command>
                  play mutated inputs to the readers of what comes from outside, with coverage, and print
                  executions, edges reached and findings of each target
   plant          plant faults in the rules of a link, and print what caught each of them
+  storm          play a thousand pages whose edge goes away and comes back, print their requests a second,
+                 and draw docs/retry-storm.svg
   simulate [--seed 1] [--count 1]
                  play whole journeys in one process, by seed; one is told event by event, and one that breaks
                  a promise is made smaller
@@ -158,6 +160,10 @@ fn command() -> Result<(), Error> {
         "plant" => {
             end(&mut args)?;
             test::plant()
+        }
+        "storm" => {
+            end(&mut args)?;
+            test::storm()
         }
         "simulate" => {
             let (mut seed, mut count) = (1, 1);

@@ -317,6 +317,20 @@ pub fn plant() -> Result<(), Error> {
     Ok(())
 }
 
+/// Plays a thousand pages whose edge goes away and comes back, and draws their requests a second.
+///
+/// # Errors
+/// When more come at once than may, or the plot cannot be written.
+pub fn storm() -> Result<(), Error> {
+    let mut herd = run::cargo();
+    herd.current_dir(at(""))
+        .args(["test", "--package", "chatlift-frontend", "--lib"])
+        .args(["uploader::simulation::herd", "--", "--nocapture"])
+        .arg("--test-threads=1")
+        .env("CHATLIFT_STORM_SVG", at("docs/retry-storm.svg"));
+    run(&mut herd)
+}
+
 /// How many journeys the test command plays.
 const JOURNEYS: u64 = 100_000;
 

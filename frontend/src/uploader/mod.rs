@@ -26,5 +26,7 @@ pub use batch::{Batch, CONCURRENCY, Key};
 pub use pace::{CHUNK_FIRST, CHUNK_MIN, Network, Speed};
 pub use part::Chunk;
 pub use progress::{Progress, percent};
+#[cfg(test)]
+use retry::fixed_wait;
 pub use retry::{BUDGET_MS, Cause, Failure, Refusal, Wake, backoff_ms, probe_ms};
 pub use transfer::{Event, Grant, Job, State, Transfer};

@@ -36,12 +36,38 @@ const WAKE_APART_MS: f64 = 1_000.0;
 /// it for the same reason.
 #[must_use]
 pub fn backoff_ms(n: u32, retry_after_ms: Option<u32>, random: f64) -> u32 {
+    #[cfg(test)]
+    if let Some(ms) = fixed_wait::get() {
+        return ms;
+    }
     let full = FIRST_MS
         .saturating_mul(1 << n.saturating_sub(1).min(16))
         .min(LONGEST_MS);
     // The cast saturates, and NaN becomes 0.
     let jitter = (f64::from(full - LEAST_MS) * random.clamp(0.0, 1.0)) as u32;
     retry_after_ms.unwrap_or(0).min(RETRY_AFTER_MAX_MS) + LEAST_MS + jitter
+}
+
+/// Every wait of the same length in place of the policy, on the thread of a test: what the policy is compared with.
+#[cfg(test)]
+pub(crate) mod fixed_wait {
+    use std::cell::Cell;
+
+    thread_local! {
+        static MS: Cell<Option<u32>> = const { Cell::new(None) };
+    }
+
+    pub(crate) fn set(ms: Option<u32>) {
+        MS.set(ms);
+    }
+
+    pub(crate) fn get() -> Option<u32> {
+        MS.get()
+    }
+
+    pub(crate) fn is_set() -> bool {
+        get().is_some()
+    }
 }
 
 /// Least and longest mean time between two probes, in milliseconds: at most four leave in a second, and

@@ -14,6 +14,7 @@ use super::*;
 
 mod cancel;
 mod faults;
+mod herd;
 mod large;
 mod network;
 mod outage;
