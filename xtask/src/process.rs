@@ -212,18 +212,12 @@ impl Group {
     /// looks at a command line, its words separated by spaces. What has ended is not in it.
     #[must_use]
     pub fn cpu(&self, is: impl Fn(&str) -> bool) -> Duration {
-        /// Ticks a second in which /proc counts (`USER_HZ`, proc_pid_stat(5)).
-        const USER_HZ: u64 = 100;
-        let ticks = |pid: &u32| {
-            let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?;
-            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-            // The 14th and 15th of all fields; the third is the first after the name.
-            let mut ticks = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
-            let mut next = || ticks.next()?.parse::<u64>().ok();
-            is(&line.replace('\0', " ")).then(|| Some(next()? + next()?))?
+        let line = |pid: &&u32| {
+            let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            !line.is_empty() && is(&line.replace('\0', " "))
         };
-        let ticks: u64 = self.members().iter().filter_map(ticks).sum();
-        Duration::from_millis(ticks * 1000 / USER_HZ)
+        let members = self.members();
+        members.iter().filter(line).map(|&pid| cpu(pid)).sum()
     }
 
     /// Ids of the group's processes that still run.
@@ -255,6 +249,21 @@ impl Drop for Group {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Processor time that a process has used, its kernel's with it; none of one that is gone.
+#[must_use]
+pub fn cpu(pid: u32) -> Duration {
+    /// Ticks a second in which /proc counts (`USER_HZ`, proc_pid_stat(5)).
+    const USER_HZ: u64 = 100;
+    let ticks = || {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The 14th and 15th of all fields; the third is the first after the name.
+        let mut ticks = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+        let mut next = || ticks.next()?.parse::<u64>().ok();
+        Some(next()? + next()?)
+    };
+    Duration::from_millis(ticks().unwrap_or_default() * 1000 / USER_HZ)
 }
 
 #[cfg(test)]

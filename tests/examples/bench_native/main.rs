@@ -94,8 +94,8 @@ fn mib(bytes: u64) -> f64 {
 struct Run {
     /// From the first request to the last answer, in milliseconds.
     ms: f64,
-    /// Processor time of the server, in milliseconds for each file.
-    cpu: f64,
+    /// Processor time of the server and of the sender, in milliseconds for each file.
+    cpu: [f64; 2],
     /// The most memory that the server took, in bytes.
     peak: u64,
 }
@@ -125,8 +125,9 @@ fn speed(options: &Options) {
                 let (kind, sender) = lines[n];
                 let server = Running::start(kind, Watch::Nothing);
                 let before = server.cpu();
-                let ms = sender.send(&server, work, &path, &bytes, options.at_once);
-                let cpu = (server.cpu() - before).as_secs_f64() * 1000.0 / work.times as f64;
+                let [ms, sending] = sender.send(&server, work, &path, &bytes, options.at_once);
+                let serving = (server.cpu() - before).as_secs_f64() * 1000.0;
+                let cpu = [serving, sending].map(|ms| ms / work.times as f64);
                 let peak = server.peak();
                 runs[n].push(Run { ms, cpu, peak });
             }
@@ -134,9 +135,9 @@ fn speed(options: &Options) {
         let middle = |runs: &[Run]| median(runs.iter().map(|run| run.ms));
         let edge = middle(&runs[0]);
         println!(
-            "| server | by | ms of each round | median | to the edge by tus | processor, ms a file | peak MiB | syncs |"
+            "| server | by | ms of each round | median | to the edge by tus | processor, ms a file | the sender's | peak MiB | syncs |"
         );
-        println!("|---|---|---|---:|---:|---:|---:|---:|");
+        println!("|---|---|---|---:|---:|---:|---:|---:|---:|");
         for ((kind, sender), runs) in lines.iter().zip(&runs) {
             let server = Running::start(*kind, Watch::Syncs);
             let before = server.syncs();
@@ -145,11 +146,12 @@ fn speed(options: &Options) {
             let each: Vec<_> = runs.iter().map(|run| format!("{:.0}", run.ms)).collect();
             let peak = runs.iter().map(|run| run.peak).max();
             println!(
-                "| {kind} | {sender} | {} | {:.0} | {:.2} | {:.1} | {:.0} | {} |",
+                "| {kind} | {sender} | {} | {:.0} | {:.2} | {:.1} | {:.1} | {:.0} | {} |",
                 each.join(" "),
                 middle(runs),
                 middle(runs) / edge,
-                median(runs.iter().map(|run| run.cpu)),
+                median(runs.iter().map(|run| run.cpu[0])),
+                median(runs.iter().map(|run| run.cpu[1])),
                 mib(peak.unwrap_or_default()),
                 syncs.map_or("?".to_owned(), |n| n.to_string())
             );

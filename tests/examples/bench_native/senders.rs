@@ -10,6 +10,7 @@ use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::{HEAD_MAX, SINGLE_REQUEST_MAX, part_count};
 use chatlift_tests::client::Page;
 use chatlift_tests::outside::script;
+use xtask::process::cpu;
 
 use crate::servers::Running;
 
@@ -53,7 +54,7 @@ impl fmt::Display for Sender {
 }
 
 impl Sender {
-    /// Sends all, and answers how many milliseconds that took.
+    /// Sends all, and answers how many milliseconds that took, and how many of the sender's processor.
     pub(crate) fn send(
         self,
         server: &Running,
@@ -61,7 +62,7 @@ impl Sender {
         path: &Path,
         bytes: &[u8],
         at_once: usize,
-    ) -> f64 {
+    ) -> [f64; 2] {
         match self {
             Self::Tus => {
                 let numbers = [work.times, at_once, work.before()].map(|n| n.to_string());
@@ -72,14 +73,15 @@ impl Sender {
                     .args(numbers);
                 let said = xtask::run::quiet(&mut node).expect("files sent by tus-js-client");
                 let said: serde_json::Value = serde_json::from_str(&said).expect("JSON");
-                said["ms"].as_f64().expect("milliseconds")
+                ["ms", "cpu"].map(|name| said[name].as_f64().expect("milliseconds"))
             }
             Self::Page => {
                 let page = server.page();
                 send_all(&page, "before", work.before(), bytes, at_once);
-                let begun = xtask::run::now();
+                let own = std::process::id();
+                let (begun, before) = (xtask::run::now(), cpu(own));
                 send_all(&page, "file", work.times, bytes, at_once);
-                begun.elapsed().as_secs_f64() * 1000.0
+                [begun.elapsed(), cpu(own) - before].map(|took| took.as_secs_f64() * 1000.0)
             }
         }
     }
