@@ -25,7 +25,7 @@ const MEMORY_MAX: u64 = LIMITS.memory + 512 * 1024 * 1024;
 const MIB: u64 = 1024 * 1024;
 
 /// The file's job when it has ended, as another process sees it.
-async fn ended(store: &Store, file: FileId) -> Job {
+pub(crate) async fn ended(store: &Store, file: FileId) -> Job {
     loop {
         let job = store.job(file).await.expect("the store");
         if let Some(job) = job.filter(|job| matches!(job.stage(), Stage::Done | Stage::Parked)) {

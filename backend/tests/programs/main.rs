@@ -23,6 +23,7 @@ mod hostile_files;
 mod killed;
 mod machines;
 mod measure;
+mod outward;
 mod place;
 mod postgres;
 mod sandbox;

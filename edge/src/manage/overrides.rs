@@ -313,6 +313,64 @@ mod tests {
         }
     }
 
+    /// A page leads a person there, and nothing of ours asks for it: what counts is where a browser goes.
+    #[test]
+    fn no_return_address_leads_to_another_place_than_the_scenes() {
+        let home = Url::parse("https://app.example/home").expect("an address");
+        for hostile in [
+            "javascript:alert(1)//https://app.example/",
+            "java\nscript:alert(1)",
+            "\u{1}javascript:alert(1)",
+            "data:text/html,<script>alert(1)</script>",
+            "blob:https://app.example/0",
+            "view-source:https://app.example/",
+            "https://evil.example/",
+            "https://app.example.evil.example/",
+            "https://app.example@evil.example/",
+            "https://evil.example\\@app.example/",
+            "https://app.example\\@evil.example/",
+            "https://app.example%2f@evil.example/",
+            "https://app.example:x@evil.example/",
+            "https://user:password@app.example/",
+            "https://app.example:8443/",
+            "https://app.example./",
+            "https://\u{430}pp.example/",
+            "https://app.example\u{3002}evil.example/",
+            "https://ａｐｐ.example/",
+            "https://app.example\u{ff0f}.evil.example/",
+            "https://127.0.0.1/",
+            "https://169.254.169.254/latest/meta-data",
+            "https://[::1]/",
+            "https://2130706433/",
+            "https://localhost/",
+            "http://app.example/",
+            "//app.example/",
+            "/home",
+            "https:/\\evil.example/",
+            "https://app.example/\r\nlocation: https://evil.example/",
+            "https://app.example/\"><script>alert(1)</script>",
+            "https://app.example/#\u{202e}elpmaxe.live",
+        ] {
+            let terms = match asked(json!({ "return_url": hostile })) {
+                Ok(terms) => terms,
+                Err(problem) => {
+                    assert_eq!(problem.field.as_deref(), Some("return_url"), "{hostile}");
+                    continue;
+                }
+            };
+            let leads = terms.words.return_url.expect("an address");
+            let url = Url::parse(&leads).expect("an address");
+            assert_eq!(url.origin(), home.origin(), "{hostile} leads to {leads}");
+            assert!(
+                url.username().is_empty() && url.password().is_none(),
+                "{leads}"
+            );
+            // As a header and as an attribute has it.
+            let safe = |c: char| c.is_ascii_graphic() && !"\"<>".contains(c);
+            assert!(leads.chars().all(safe), "{hostile} leads to {leads}");
+        }
+    }
+
     #[test]
     fn what_is_no_value_is_refused_by_its_field() {
         let long = |n: usize| "x".repeat(n);

@@ -1,90 +1,13 @@
 //! Who is let in: keys, tokens, and what another app may see.
 
-use chatlift_shared::api::LinkState;
 use chatlift_shared::token::{self, Claims};
 use chatlift_shared::{LinkId, ProblemCode};
 use chatlift_tests::assertions::{nothing_stored, refused};
-use chatlift_tests::client::{App, Page};
+use chatlift_tests::client::Page;
 use chatlift_tests::edge::{ANY_FILE, APP};
 use chatlift_tests::fixtures::pdf;
-use chatlift_tests::http::send;
 use chatlift_tests::scratch::now;
 use chatlift_tests::stage::shared;
-use serde_json::json;
-
-#[test]
-fn no_key_and_a_wrong_key_are_refused_on_every_route_for_backends() {
-    let stage = shared();
-    let app = stage.edge.app();
-    let link = app.link(ANY_FILE);
-    let file = app.page(&link).store("a.pdf", &pdf());
-    let wrong = App::new(
-        stage.edge.origin(),
-        "clk_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".to_owned(),
-    );
-    for (method, path) in [
-        ("POST", "/v1/links".to_owned()),
-        ("GET", format!("/v1/links/{}", link.id)),
-        ("DELETE", format!("/v1/links/{}", link.id)),
-        ("GET", format!("/v1/links/{}/audit", link.id)),
-        ("GET", format!("/v1/files/{}", file.id)),
-        ("GET", format!("/v1/files/{}/content", file.id)),
-        ("DELETE", format!("/v1/files/{}", file.id)),
-        ("POST", format!("/v1/files/{}/receipt", file.id)),
-    ] {
-        let body = json!({ "scene": ANY_FILE });
-        let body = (method == "POST").then_some(&body);
-        let text = body.map(ToString::to_string);
-        let url = format!("{}{path}", stage.edge.origin());
-        let bare = send(method, &url, &[], text.as_deref().map(str::as_bytes)).expect("an answer");
-        refused(&bare, ProblemCode::ApiKeyMissing);
-        refused(
-            &wrong.call(method, &path, &[], body),
-            ProblemCode::ApiKeyUnknown,
-        );
-    }
-    // Nothing of that has done anything.
-    let now = app.get_link(link.id);
-    assert_eq!((now.state, now.files.len()), (LinkState::Active, 1));
-}
-
-#[test]
-fn another_apps_link_and_file_are_not_to_be_found() {
-    let stage = shared();
-    let (app, other) = (stage.edge.app(), stage.edge.other_app());
-    let link = app.link(ANY_FILE);
-    let file = app.page(&link).store("a.pdf", &pdf());
-    let link_path = format!("/v1/links/{}", link.id);
-    let file_path = format!("/v1/files/{}", file.id);
-    for method in ["GET", "DELETE"] {
-        refused(
-            &other.call(method, &link_path, &[], None),
-            ProblemCode::LinkNotFound,
-        );
-        refused(
-            &other.call(method, &file_path, &[], None),
-            ProblemCode::FileNotFound,
-        );
-    }
-    refused(&other.content(file.id, &[]), ProblemCode::FileNotFound);
-    let receipt = json!({ "status": "received" });
-    refused(
-        &other.call("POST", &format!("{file_path}/receipt"), &[], Some(&receipt)),
-        ProblemCode::FileNotFound,
-    );
-    let event = stage
-        .receiver
-        .wait_stored(link.id, file.sha256, std::time::Duration::from_secs(20))
-        .id;
-    let redeliver = format!("/v1/events/{event}/redeliver");
-    refused(
-        &other.call("POST", &redeliver, &[], None),
-        ProblemCode::EventNotFound,
-    );
-    // It is as it was.
-    assert_eq!(app.get_link(link.id).state, LinkState::Active);
-    assert_eq!(app.content(file.id, &[]).body, pdf());
-}
 
 #[test]
 fn what_was_never_made_is_not_to_be_found() {

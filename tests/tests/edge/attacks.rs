@@ -5,13 +5,13 @@ use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use chatlift_shared::api::{FormResult, PageFile};
-use chatlift_tests::edge::ANY_FILE;
+use chatlift_shared::api::{DownloadUrl, FormResult, Link, PageFile};
+use chatlift_tests::edge::{ANY_FILE, BACK, ONE_FILE};
 use chatlift_tests::http::{Answer, send};
 use chatlift_tests::outside::script;
 use chatlift_tests::serial::TUS;
 use chatlift_tests::stage::shared;
-use serde_json::json;
+use serde_json::{Value, json};
 use xtask::run::quiet;
 
 use super::form::form;
@@ -184,7 +184,96 @@ fn no_header_comes_of_what_a_sender_writes() {
     for file in files {
         assert!(!file.name.chars().any(char::is_control), "{:?}", file.name);
         let content = app.content(file.id, &[]);
-        assert_eq!(content.header("set-cookie"), None);
         assert!(content.body.starts_with(b"word"));
+        let path = format!("/v1/files/{}/download-url", file.id);
+        let address: DownloadUrl = app.call("POST", &path, &[], Some(&json!({}))).ok(201);
+        let download = send("GET", &address.url, &[], None).expect("an answer");
+        is_not_split(&[content, download]);
+    }
+    // What the edge says again of an upload under way, in the words of its sender.
+    let unfinished = [
+        ("tus-resumable", "1.0.0"),
+        ("upload-length", "50"),
+        ("upload-metadata", metadata.as_str()),
+        ("content-type", TUS),
+    ];
+    let begun = page.call("POST", "/tus", &unfinished, Some(b"begun"));
+    assert_eq!(begun.status, 201, "{}", begun.text());
+    let upload = begun.header("location").expect("an address");
+    let upload = upload.rsplit('/').next().expect("its id");
+    let version = [("tus-resumable", "1.0.0")];
+    let looked = page.call("HEAD", &format!("/tus/{upload}"), &version, None);
+    assert!(
+        looked.header("upload-metadata").is_some(),
+        "{:?}",
+        looked.headers
+    );
+    is_not_split(&[made, begun, looked]);
+}
+
+/// No header of it is one that the bytes between two lines of a name or a text would have made.
+#[track_caller]
+fn is_not_split(answers: &[Answer]) {
+    for answer in answers {
+        assert_eq!(answer.header("set-cookie"), None, "{:?}", answer.headers);
+        for (name, value) in &answer.headers {
+            assert!(!value.chars().any(char::is_control), "{name}: {value:?}");
+        }
+    }
+}
+
+/// What an app writes with a link is in none of the headers of all that is answered about it.
+#[test]
+fn no_header_comes_of_what_an_app_writes() {
+    let app = shared().edge.app();
+    let split = "a\r\nset-cookie: stolen=1\r\n\r\n<script>";
+    let mut words = json!({ "scene": ONE_FILE, "title": split, "hint": split, "subject": split,
+        "metadata": { "note": split }, "password": "long enough",
+        "return_url": format!("{BACK}\r\nset-cookie: stolen=1") });
+    let key = ("idempotency-key", "split%0d%0aset-cookie: stolen=1");
+    let made = app.call("POST", "/v1/links", &[key], Some(&words));
+    let asks: Link = made.ok(201);
+    words["password"] = Value::Null;
+    let link = app.link_with(words);
+    let page = app.page(&link);
+    let path = format!("/v1/links/{}", link.id);
+    let get = |path: &str| app.call("GET", path, &[], None);
+    let receipt = json!({ "status": "rejected", "reason": split });
+    let sent = page.send_file("a.txt", b"words", &[]);
+    let file: PageFile = sent.ok(201);
+    let receipt = app.call(
+        "POST",
+        &format!("/v1/files/{}/receipt", file.id),
+        &[],
+        Some(&receipt),
+    );
+    assert!([200, 400].contains(&receipt.status), "{}", receipt.text());
+    let open = |url: &str| send("GET", url, &[], None).expect("an answer");
+    let right = send(
+        "POST",
+        &format!("{}/password", asks.url),
+        &[("content-type", "application/x-www-form-urlencoded")],
+        Some(b"password=long+enough"),
+    );
+    is_not_split(&[
+        made,
+        sent,
+        receipt,
+        get(&path),
+        get(&format!("{path}/events")),
+        get(&format!("{path}/audit")),
+        get(&format!("{path}/qr.svg")),
+        get("/v1/links?limit=100"),
+        open(&link.url),
+        open(&format!("{}/page", link.url)),
+    ]);
+    // It has a cookie of its own, and no other.
+    let right = right.expect("an answer");
+    assert!(right.status < 400, "{}", right.text());
+    for (name, value) in &right.headers {
+        assert!(
+            !value.contains("stolen") && !value.chars().any(char::is_control),
+            "{name}: {value:?}"
+        );
     }
 }

@@ -38,6 +38,7 @@ mod quickstart;
 mod refusals;
 mod resets;
 mod resumable;
+mod tenants;
 mod tus;
 mod unread;
 mod uploads;

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 
 use chatlift_shared::digest::Sha256;
 use chatlift_shared::limits::{part_count, part_size};
-use chatlift_shared::{AppId, LinkId};
+use chatlift_shared::{AppId, EventId, LinkId};
 
 use super::*;
 use crate::link::command;
@@ -249,6 +249,15 @@ fn seal(n: u8, size: u64, attempt: u64) -> command::SealUpload {
     command::SealUpload {
         upload: id(n),
         seal: seal_of(size, attempt),
+    }
+}
+
+fn tried(event: EventId, attempt: u32, outcome: command::Outcome) -> command::Tried {
+    command::Tried {
+        event,
+        attempt,
+        outcome,
+        jitter: 0,
     }
 }
 

@@ -174,12 +174,7 @@ fn what_becomes_of_events_is_told() {
     let mut kept = Kept::new(2);
     kept.store(1, MIB);
     let event = *kept.state().events.keys().next().expect("an event");
-    let tried = |attempt, outcome| command::Tried {
-        event,
-        attempt,
-        outcome,
-        jitter: 0,
-    };
+    let tried = |attempt, outcome| tried(event, attempt, outcome);
     let steps = added(&mut kept, |kept| {
         kept.run(tried(1, Outcome::Failed { retry_after: None }))
             .expect("a failure");

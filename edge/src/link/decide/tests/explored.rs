@@ -64,94 +64,74 @@ const BESIDE_ITS_TWIN: Reached = (
 );
 const FORGOTTEN: Reached = ("the link is forgotten", |_, world| world.link.is_none());
 
+/// What most cases are like.
+const CASE: Case = Case {
+    name: "",
+    tabs: &[1],
+    in_one: false,
+    max_files: 2,
+    deed: None,
+    faults: 1,
+    passes: 1,
+    reached: &[],
+    planted: None,
+};
+
 const CASES: &[Case] = &[
     Case {
         name: "two tabs send one file",
         tabs: &[1, 1],
-        in_one: false,
-        max_files: 2,
-        deed: None,
-        faults: 1,
-        passes: 1,
         reached: &[BOTH_TOLD, STORED_BY_THE_ALARM, TAKEN_OVER],
-        planted: None,
+        ..CASE
     },
     Case {
         name: "one tab sends a file in one request, another in parts",
         tabs: &[1, 1],
         in_one: true,
-        max_files: 2,
-        deed: None,
-        faults: 1,
-        passes: 1,
         reached: &[BOTH_TOLD, STORED_BY_THE_ALARM, BESIDE_ITS_TWIN],
-        planted: None,
+        ..CASE
     },
     Case {
         name: "two tabs send a file each to a link of one",
         tabs: &[1, 2],
-        in_one: false,
         max_files: 1,
-        deed: None,
-        faults: 1,
-        passes: 1,
         reached: &[ONE_REFUSED, STORED_BY_THE_ALARM],
-        planted: None,
+        ..CASE
     },
     Case {
         name: "its sender takes a file back",
-        tabs: &[1],
-        in_one: false,
         max_files: 1,
         deed: Some(Deed::Withdraw),
-        faults: 1,
         passes: 2,
         reached: &[ENDED_UNDER_WAY, TAKEN_OVER, TOLD_TWICE],
-        planted: None,
+        ..CASE
     },
     Case {
         name: "the app revokes the link",
-        tabs: &[1],
-        in_one: false,
-        max_files: 2,
         deed: Some(Deed::Revoke),
-        faults: 1,
         passes: 2,
         reached: &[ENDED_UNDER_WAY, STORED_BY_THE_ALARM, TOLD_TWICE],
-        planted: None,
+        ..CASE
     },
     Case {
         name: "the app erases the link",
-        tabs: &[1],
-        in_one: false,
-        max_files: 2,
         deed: Some(Deed::Erase),
-        faults: 1,
         passes: 2,
         reached: &[ENDED_UNDER_WAY, FORGOTTEN, TOLD_TWICE],
-        planted: None,
+        ..CASE
     },
     Case {
         name: "the link's time is over",
-        tabs: &[1],
-        in_one: false,
-        max_files: 2,
         deed: Some(Deed::Expire),
-        faults: 1,
         passes: 2,
         reached: &[STORED_BY_THE_ALARM, TOLD_TWICE],
-        planted: None,
+        ..CASE
     },
     Case {
         name: "the app deletes what it was told of",
-        tabs: &[1],
-        in_one: false,
-        max_files: 2,
         deed: Some(Deed::Delete),
-        faults: 1,
-        passes: 1,
         reached: &[TOLD_TWICE],
-        planted: None,
+        ..CASE
     },
 ];
 

@@ -88,12 +88,7 @@ fn an_event_is_tried_until_acknowledged_or_parked_with_one_id() {
     let mut kept = Kept::new(2);
     kept.store(1, MIB);
     let event = *kept.state().events.keys().next().expect("an event");
-    let tried = |attempt, outcome| command::Tried {
-        event,
-        attempt,
-        outcome,
-        jitter: 0,
-    };
+    let tried = |attempt, outcome| tried(event, attempt, outcome);
     kept.run(tried(1, Outcome::Failed { retry_after: None }))
         .expect("a failure");
     assert!(due(kept.state(), kept.now).is_empty());
