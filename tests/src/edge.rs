@@ -145,8 +145,8 @@ pub struct Setup {
     wrangler: String,
     /// More static assets.
     assets: Vec<(String, Vec<u8>)>,
-    /// Whether its objects end where a request wants it.
-    object_resets: bool,
+    /// A module that stands before the built worker, `built.js`, and takes its requests.
+    module: Option<&'static str>,
     /// How large its disk is, in bytes, if it has one of its own.
     disk: Option<u64>,
     /// The native edge's program, where that runs in place of workerd.
@@ -171,7 +171,7 @@ impl Setup {
             webhook_key: webhook_key().expect("random bytes"),
             wrangler: String::new(),
             assets: Vec::new(),
-            object_resets: false,
+            module: None,
             disk: None,
             native: std::env::var_os(NATIVE).map(PathBuf::from),
         }
@@ -201,7 +201,14 @@ impl Setup {
     /// With Durable Objects that end in the middle of a call where a request wants it (`resets.mjs`).
     #[must_use]
     pub fn with_object_resets(mut self) -> Self {
-        self.object_resets = true;
+        self.module = Some(include_str!("resets.mjs"));
+        self
+    }
+
+    /// With a worker in the edge's place that streams each `POST` into the edge's bucket, and does no more.
+    #[must_use]
+    pub fn with_bare_worker(mut self) -> Self {
+        self.module = Some(include_str!("bare_worker.mjs"));
         self
     }
 
@@ -255,10 +262,10 @@ impl Setup {
         for (name, bytes) in &self.assets {
             fs::write(project.join("dist/assets").join(name), bytes).expect("an asset");
         }
-        if self.object_resets {
+        if let Some(module) = self.module {
             let worker = project.join("edge/build");
             fs::rename(worker.join("index.js"), worker.join("built.js")).expect("the built worker");
-            fs::write(worker.join("index.js"), include_str!("resets.mjs")).expect("a module");
+            fs::write(worker.join("index.js"), module).expect("a module");
         }
         let env = self.folder.path().join("edge.env");
         let config = project.join("wrangler.toml");
@@ -425,12 +432,23 @@ impl Edge {
     /// Memory that workerd, or the native edge, has in RAM, in bytes.
     #[must_use]
     pub fn resident(&self) -> u64 {
-        let program = match self.command {
+        let group = self.group.as_ref();
+        group.map_or(0, |group| group.resident(self.program()))
+    }
+
+    /// The most that it has had in RAM since it was started, in bytes.
+    #[must_use]
+    pub fn peak(&self) -> u64 {
+        let group = self.group.as_ref();
+        group.map_or(0, |group| group.peak(self.program()))
+    }
+
+    /// The name of its process.
+    fn program(&self) -> &'static str {
+        match self.command {
             Runs::Workers(_) => "workerd",
             Runs::Native(_) => "chatlift-edge",
-        };
-        let group = self.group.as_ref();
-        group.map_or(0, |group| group.resident(program))
+        }
     }
 
     /// Processor time that the native edge has used since it was started, or workerd for it: for the worker, its

@@ -17,11 +17,18 @@ enum Next {
 /// Counts the bytes of files among what is sent up on one connection. Bodies have a length, as
 /// those of all requests that carry a file do.
 #[derive(Debug)]
-pub(crate) struct Meter(Next);
+pub(crate) struct Meter {
+    next: Next,
+    /// Requests of which the head has passed, until they are asked for.
+    requests: u64,
+}
 
 impl Default for Meter {
     fn default() -> Self {
-        Self(Next::Head(Vec::new()))
+        Self {
+            next: Next::Head(Vec::new()),
+            requests: 0,
+        }
     }
 }
 
@@ -30,7 +37,7 @@ impl Meter {
     pub(crate) fn count(&mut self, mut bytes: &[u8]) -> u64 {
         let mut files = 0;
         while !bytes.is_empty() {
-            match &mut self.0 {
+            match &mut self.next {
                 Next::Unknown => return files,
                 Next::Body { left, file } => {
                     let here = (*left).min(bytes.len() as u64);
@@ -39,21 +46,27 @@ impl Meter {
                     let ended = *left == 0;
                     bytes = &bytes[usize::try_from(here).unwrap_or(bytes.len())..];
                     if ended {
-                        *self = Self::default();
+                        self.next = Next::Head(Vec::new());
                     }
                 }
                 Next::Head(head) => {
                     head.push(bytes[0]);
                     bytes = &bytes[1..];
                     if head.ends_with(b"\r\n\r\n") {
-                        self.0 = after(&String::from_utf8_lossy(head));
+                        self.requests += 1;
+                        self.next = after(&String::from_utf8_lossy(head));
                     } else if head.len() > HEAD_MAX {
-                        self.0 = Next::Unknown;
+                        self.next = Next::Unknown;
                     }
                 }
             }
         }
         files
+    }
+
+    /// How many requests have begun since this was last asked.
+    pub(crate) fn take_requests(&mut self) -> u64 {
+        std::mem::take(&mut self.requests)
     }
 }
 
@@ -113,6 +126,7 @@ mod tests {
             let mut meter = Meter::default();
             let count: u64 = sent.chunks(size).map(|piece| meter.count(piece)).sum();
             assert_eq!(count, 19, "pieces of {size}");
+            assert_eq!(meter.take_requests(), 6);
         }
     }
 }

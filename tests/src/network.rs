@@ -120,6 +120,8 @@ struct Inner {
     lost_of_1000: AtomicU64,
     /// Connections so far, each of which loses segments of its own.
     connections: AtomicU64,
+    /// Requests that were sent.
+    requests: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -165,6 +167,7 @@ impl Network {
             raised: Condvar::new(),
             lost_of_1000: AtomicU64::new(0),
             connections: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
         });
         let own = inner.clone();
         std::thread::spawn(move || {
@@ -263,6 +266,12 @@ impl Network {
     pub fn in_flight(&self) -> u64 {
         let arrived = self.arrived();
         self.sent().saturating_sub(arrived)
+    }
+
+    /// Requests that were sent so far.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.inner.requests.load(Ordering::Relaxed)
     }
 
     /// Bytes of files that came to the server so far.
@@ -374,6 +383,8 @@ impl Inner {
                 break;
             }
             let content = if up { meter.count(&piece[..n]) } else { 0 };
+            let requests = meter.take_requests();
+            self.requests.fetch_add(requests, Ordering::Relaxed);
             if content > 0 {
                 self.wait_for_room();
             }

@@ -25,6 +25,9 @@ const [port, directory] = process.argv.slice(2);
 await mkdir(directory, { recursive: true });
 const find = createRequire(import.meta.url).resolve;
 
+/** Waits before another try, in milliseconds: longer than the clients' own, which end after nine seconds. */
+const DELAYS = '[0, 1000, 3000, 5000, 10000, 20000]';
+
 /** Files are sent three at a time, as the page does. */
 const AT_ONCE = `
   const inTurn = async (files, send) => {
@@ -52,7 +55,12 @@ const PAGES = {
     script: `${AT_ONCE}
       import { Upload } from 'tus-js-client';
       const send = (file) => new Promise((onSuccess, onError) => {
-        new Upload(file, { endpoint: '/files', metadata: { filename: file.name }, onSuccess, onError }).start();
+        const options = { endpoint: '/files', retryDelays: ${DELAYS}, metadata: { filename: file.name }, onSuccess, onError };
+        const upload = new Upload(file, options);
+        upload.findPreviousUploads().then(([begun]) => {
+          if (begun) upload.resumeFromPreviousUpload(begun);
+          upload.start();
+        }, onError);
       });
       window.go = () => end(inTurn(picked(), send));`,
   },
@@ -64,7 +72,7 @@ const PAGES = {
       import Tus from '@uppy/tus';
       const uppy = new Uppy()
         .use(Dashboard, { inline: true, target: '#app' })
-        .use(Tus, { endpoint: '/files' });
+        .use(Tus, { endpoint: '/files', retryDelays: ${DELAYS} });
       window.go = () => uppy.upload().then((result) => {
         window.ended = result.failed.length ? String(result.failed[0].error) : 'yes';
       }, (e) => { window.ended = String(e); });`,

@@ -28,7 +28,8 @@ cargo xtask bench peers [--rounds N] [--only first|sizes|shaped|cuts]...
   sizes    1 kB, 20 x 1 MB and 1 x 200 MB on loopback: time, and for the last processor time and memory
   shaped   40 MB at 20 Mbit/s and 100 ms, and once 4 MB at 2 Mbit/s and 300 ms of which 1 % of segments are lost, beside
            what the bandwidth takes
-  cuts     20 MB at 20 Mbit/s and 100 ms, cut at half: a reset, and an outage of 1.5 s";
+  cuts     20 MB at 20 Mbit/s and 100 ms, cut at half: a reset, outages of 1.5 s and 20 s, and a page that is left,
+           opened again and given the file again";
 
 const MB: u64 = 1_000_000;
 
@@ -167,6 +168,8 @@ fn sizes(run: &Run, figures: &mut Figures) {
                 }
                 let peak = ready.phone.peak() / MB;
                 figures.add("200 MB: peak of the page's process, MB", peer, peak as f64);
+                let peak = run.servers.peak(peer) / MB;
+                figures.add("200 MB: peak of the server, MB", peer, peak as f64);
             },
         );
     }
@@ -212,9 +215,14 @@ fn shaped(run: &Run, figures: &mut Figures) {
                 });
                 std::thread::sleep(SETTLE);
                 network.lose(lost_of_1000);
+                let before = network.requests();
                 ready.send();
                 let (start, end) = ready.ended();
                 figures.add(name, peer, (end - start) as f64 / ideal);
+                if lost_of_1000 == 0 {
+                    let requests = network.requests() - before;
+                    figures.add("40 MB: requests", peer, requests as f64);
+                }
             },
         );
     }
@@ -227,12 +235,22 @@ fn cuts(run: &Run, figures: &mut Figures) {
         (
             "reset: sent again, % of 20 MB",
             "reset: beyond what was left, s",
-            Duration::ZERO,
+            Some(Duration::ZERO),
         ),
         (
             "outage of 1.5 s: sent again, % of 20 MB",
             "outage of 1.5 s: beyond what was left, s",
-            Duration::from_millis(1500),
+            Some(Duration::from_millis(1500)),
+        ),
+        (
+            "outage of 20 s: sent again, % of 20 MB",
+            "outage of 20 s: beyond what was left, s",
+            Some(Duration::from_secs(20)),
+        ),
+        (
+            "page left: sent again, % of 20 MB",
+            "page left: beyond what was left, s",
+            None,
         ),
     ] {
         run.each(Peer::goes_on, |peer, seed| {
@@ -243,12 +261,24 @@ fn cuts(run: &Run, figures: &mut Figures) {
             std::thread::sleep(SETTLE);
             ready.send();
             network.wait_arrived(size / 2, Duration::from_secs(120));
-            network.cut(Cut::Broken);
-            let at = chatlift_tests::scratch::now().millis();
-            std::thread::sleep(outage);
-            network.restore();
+            let mut at = chatlift_tests::scratch::now().millis();
+            if let Some(outage) = outage {
+                network.cut(Cut::Broken);
+                std::thread::sleep(outage);
+                network.restore();
+            } else {
+                ready.phone.leave();
+            }
             let held = network.arrived().min(size);
-            let (_, end) = ready.ended();
+            if outage.is_none() {
+                ready.open();
+                ready.send();
+            }
+            let (start, end) = ready.ended();
+            if outage.is_none() {
+                // The time that a person takes to find the file again is nobody's.
+                at = start;
+            }
             let twice = network.sent().saturating_sub(size);
             figures.add(again, peer, twice as f64 * 100.0 / size as f64);
             let left = BROADBAND.ideal(size - held).as_secs_f64();

@@ -35,10 +35,25 @@ const TUS: &str = "
     window.go = () => {
       const queue = [...document.querySelector('#pick').files];
       const send = (file) => new Promise((onSuccess, onError) => {
-        new tus.Upload(file, { endpoint: window.endpoint, chunkSize: 50 * 1024 * 1024,
-          metadata: { filename: file.name }, onSuccess, onError }).start();
+        const upload = new tus.Upload(file, { endpoint: window.endpoint, chunkSize: 50 * 1024 * 1024,
+          retryDelays: [0, 1000, 3000, 5000, 10000, 20000],
+          metadata: { filename: file.name }, onSuccess, onError });
+        upload.findPreviousUploads().then(([begun]) => {
+          if (begun) upload.resumeFromPreviousUpload(begun);
+          upload.start();
+        }, onError);
       });
       Promise.all([1, 2, 3].map(async () => { while (queue.length) await send(queue.shift()); }))
+        .then(() => { window.ended = 'yes'; }, (e) => { window.ended = String(e); });
+    };";
+
+/// The same for a request to a worker.
+const BARE: &str = "
+    window.go = () => {
+      const send = (file) => fetch(window.endpoint, { method: 'POST', body: file }).then((answer) => {
+        if (!answer.ok) throw answer.status;
+      });
+      Promise.all([...document.querySelector('#pick').files].map(send))
         .then(() => { window.ended = 'yes'; }, (e) => { window.ended = String(e); });
     };";
 
@@ -47,6 +62,8 @@ const TUS: &str = "
 pub(crate) enum Peer {
     /// An `XMLHttpRequest` for each file, to a server that writes it to a file: the least that there is.
     Bare,
+    /// A request for each file, to a worker that streams it into the R2 that our edge has in workerd: the least there.
+    BareWorker,
     /// Our page, on the edge in workerd.
     PageWorkerd,
     /// Our page, on the native edge as it is shipped.
@@ -66,8 +83,9 @@ pub(crate) enum Peer {
 }
 
 impl Peer {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Bare,
+        Self::BareWorker,
         Self::PageWorkerd,
         Self::PageNative,
         Self::Uppy,
@@ -82,6 +100,7 @@ impl Peer {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Bare => "bare XHR → disk",
+            Self::BareWorker => "bare request → workerd's R2",
             Self::PageWorkerd => "Chatlift → workerd",
             Self::PageNative => "Chatlift → native edge",
             Self::Uppy => "Uppy → @tus/server",
@@ -95,7 +114,10 @@ impl Peer {
 
     /// Whether its page is a page of its own that can be visited, and not ours filled with another sender.
     pub(crate) const fn has_page(self) -> bool {
-        !matches!(self, Self::TusRustus | Self::TusWorkerd | Self::TusNative)
+        !matches!(
+            self,
+            Self::TusRustus | Self::TusWorkerd | Self::TusNative | Self::BareWorker
+        )
     }
 
     /// Whether the sender is our page.
@@ -105,7 +127,7 @@ impl Peer {
 
     /// Whether it goes on after its connection broke.
     pub(crate) const fn goes_on(self) -> bool {
-        !matches!(self, Self::Bare | Self::FilePond)
+        !matches!(self, Self::Bare | Self::BareWorker | Self::FilePond)
     }
 
     /// The selector of its input.
@@ -122,6 +144,7 @@ impl Peer {
 #[derive(Debug)]
 pub(crate) struct Servers {
     workerd: Stage,
+    bare_worker: Stage,
     native: Stage,
     others: Group,
     others_port: u16,
@@ -149,6 +172,7 @@ impl Servers {
         let tus_js = xtask::root::at("node_modules/tus-js-client/dist/tus.min.js");
         Self {
             workerd: Stage::new("peers-workerd"),
+            bare_worker: Stage::with(Setup::new("peers-bare").with_bare_worker()),
             native: Stage::with(Setup::new("peers-native").native_by(xtask::native::shipped())),
             others: started(&node, others_port, &folder.path().join("others.log")),
             others_port,
@@ -167,6 +191,7 @@ impl Servers {
         match peer {
             Peer::PageWorkerd | Peer::TusWorkerd => Some(&self.workerd),
             Peer::PageNative | Peer::TusNative => Some(&self.native),
+            Peer::BareWorker => Some(&self.bare_worker),
             _ => None,
         }
     }
@@ -183,6 +208,7 @@ impl Servers {
     /// The page's address, of a link of its own where it is an edge's.
     pub(crate) fn url(&self, peer: Peer) -> String {
         let page = match (self.stage(peer), peer) {
+            (Some(stage), Peer::BareWorker) => return stage.edge.origin() + "/",
             (Some(stage), _) => return stage.edge.app().link(ANY_FILE).url,
             (None, Peer::Uppy) => "uppy",
             (None, Peer::TusServer) => "tus",
@@ -199,6 +225,15 @@ impl Servers {
             (Some(stage), ..) => stage.edge.cpu(),
             (None, Peer::TusRustus, Some((group, _))) => group.cpu(|_| true),
             _ => self.others.cpu(|_| true),
+        }
+    }
+
+    /// The most memory that the peer's server has had, in bytes. Those of npm are one process.
+    pub(crate) fn peak(&self, peer: Peer) -> u64 {
+        match (self.stage(peer), peer, &self.rustus) {
+            (Some(stage), ..) => stage.edge.peak(),
+            (None, Peer::TusRustus, Some((group, _))) => group.peak("rustus"),
+            _ => self.others.peak("node"),
         }
     }
 }
@@ -218,6 +253,9 @@ fn started(command: &Command, port: u16, log: &Path) -> Group {
 pub(crate) struct Ready<'a> {
     peer: Peer,
     servers: &'a Servers,
+    /// Of the page, by way of the network where there is one.
+    url: String,
+    files: Vec<PathBuf>,
     pub(crate) phone: Browser,
 }
 
@@ -231,41 +269,57 @@ impl<'a> Ready<'a> {
         make: impl FnOnce(&Path) -> Vec<PathBuf>,
     ) -> Self {
         let phone = Browser::english();
-        let files = make(phone.folder());
-        let through =
-            |url: &str| network.map_or_else(|| url.to_owned(), |network| network.url(url));
-        let url = through(&servers.url(peer));
+        let url = servers.url(peer);
+        let ready = Self {
+            peer,
+            servers,
+            url: network.map_or(url.clone(), |network| network.url(&url)),
+            files: make(phone.folder()),
+            phone,
+        };
+        ready.open();
+        ready
+    }
+
+    /// Opens the page and picks the files, at first or again.
+    pub(crate) fn open(&self) {
+        let Self {
+            peer,
+            servers,
+            url,
+            files,
+            phone,
+        } = self;
+        let origin: String = url.split_inclusive('/').take(3).collect();
+        let origin = origin.trim_end_matches('/');
         let script = |script: &str, args: serde_json::Value| {
             let _ = phone.session().script(script, &args);
         };
         if peer.has_page() {
-            phone.open(&url);
+            phone.open(url);
         } else {
             // A page of the server's origin that has nothing in it.
-            let (open, endpoint) = match servers.stage(peer) {
-                Some(_) => (
-                    format!("{}/healthz", servers.origin(peer)),
-                    format!("{url}/tus"),
-                ),
-                None => (url, format!("{}/files", servers.origin(peer))),
+            let (open, endpoint) = match peer {
+                Peer::BareWorker => (url.clone(), url.clone()),
+                Peer::TusRustus => (url.clone(), format!("{origin}/files")),
+                _ => (format!("{origin}/healthz"), format!("{url}/tus")),
             };
-            phone.open(&through(&open));
+            phone.open(&open);
             let input = "document.body.innerHTML = '<input type=file id=pick multiple>';
                 window.endpoint = arguments[0];";
             script(input, json!([endpoint]));
-            script(&servers.tus_js, json!([]));
-            script(TUS, json!([]));
+            if *peer == Peer::BareWorker {
+                script(BARE, json!([]));
+            } else {
+                script(&servers.tus_js, json!([]));
+                script(TUS, json!([]));
+            }
         }
-        phone.pick_with(peer.input(), &files);
+        phone.pick_with(peer.input(), files);
         if peer.is_ours() {
             phone.sees(&row("ready"), files.len() as u64);
         }
         script(WATCH, json!([mark("confirm"), mark("success")]));
-        Self {
-            peer,
-            servers,
-            phone,
-        }
     }
 
     /// Has it send.
