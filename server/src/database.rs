@@ -183,6 +183,10 @@ fn query<'q>(sql: impl SqlSafeStr, values: Vec<Value<'q>>) -> Query<'q, Any, Any
         })
 }
 
+/// Statements that SQLite is given in one call. To prepare one it copies the text of all that come behind it, so a
+/// hundred thousand in one call take minutes.
+const AT_ONCE: usize = 64;
+
 /// The rows of each statement.
 type Answers = Vec<Vec<AnyRow>>;
 
@@ -196,8 +200,8 @@ pub(crate) struct Write {
 }
 
 impl Write {
-    /// Carries out statements in it. SQLite is given them in one call, with what comes `first` and `last`:
-    /// each costs two threads waking each other, which is more than most statements.
+    /// Carries out statements in it. SQLite is given [`AT_ONCE`] of them in one call, with what comes `first` and
+    /// `last`: each call costs two threads waking each other, which is more than most statements.
     async fn carry_out(
         &mut self,
         first: &str,
@@ -216,18 +220,30 @@ impl Write {
             raw(connection, last).await?;
             return Ok(answers);
         }
-        let (mut text, mut values) = (first.to_owned(), Vec::new());
-        for statement in statements {
-            statement.join(&mut text, &mut values);
-        }
-        text.push_str(last);
-        let mut rows = connection.fetch_many(query(AssertSqlSafe(text), values));
-        let mut answers = vec![Vec::new()];
-        while let Some(next) = rows.next().await.transpose()? {
-            match (next, answers.last_mut()) {
-                (Either::Right(row), Some(answer)) => answer.push(row),
-                _ => answers.push(Vec::new()),
+        let mut statements = statements.into_iter().peekable();
+        let (mut answers, mut begin) = (Answers::new(), first);
+        loop {
+            let (mut text, mut values) = (begin.to_owned(), Vec::new());
+            for statement in statements.by_ref().take(AT_ONCE) {
+                statement.join(&mut text, &mut values);
             }
+            let is_last = statements.peek().is_none();
+            if is_last {
+                text.push_str(last);
+            }
+            let mut rows = connection.fetch_many(query(AssertSqlSafe(text), values));
+            let mut answer = Vec::new();
+            while let Some(next) = rows.next().await.transpose()? {
+                match next {
+                    Either::Right(row) => answer.push(row),
+                    // The statement has ended.
+                    Either::Left(_) => answers.push(std::mem::take(&mut answer)),
+                }
+            }
+            if is_last {
+                break;
+            }
+            begin = "";
         }
         if !first.is_empty() {
             answers.remove(0);
@@ -441,6 +457,8 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
 
+    use sqlx::Row as _;
+
     use super::*;
 
     async fn add(db: &Database, n: i64) {
@@ -455,6 +473,33 @@ mod tests {
             .fetch_all(&db.pool)
             .await
             .expect("rows")
+    }
+
+    #[tokio::test]
+    async fn more_statements_than_go_in_one_call_are_carried_out_in_order_and_answered_one_by_one()
+    {
+        let folder = tempfile::tempdir().expect("a folder");
+        let db = Database::open(&folder.path().join("edge.sqlite")).await;
+        let db = db.expect("a database");
+        let all = 0..3 * i64::try_from(AT_ONCE).expect("few") + 1;
+        let add = |n| {
+            Statement::of("INSERT INTO revision (link, n) VALUES ($1, $2)")
+                .text(n)
+                .number(n)
+        };
+        let (write, _) = db.write(Vec::new()).await.expect("a transaction");
+        let added = db.commit(write, all.clone().map(add).collect()).await;
+        added.expect("committed");
+        let read = |n: i64| Statement::of("SELECT n FROM revision WHERE link = $1").text(n);
+        let (_write, answers) = db
+            .write(all.clone().map(read).collect())
+            .await
+            .expect("rows");
+        let answers: Vec<Vec<i64>> = answers
+            .iter()
+            .map(|rows| rows.iter().map(|row| row.get::<i64, _>(0)).collect())
+            .collect();
+        assert_eq!(answers, all.map(|n| vec![n]).collect::<Vec<_>>());
     }
 
     #[tokio::test]
