@@ -30,7 +30,7 @@ impl CachedRows {
     }
 }
 
-/// The link's own row, and those of its parts; of its trail each is there once however many copies there are.
+/// The link's own row, and those of its uploads, events, cleanups and audit trail.
 fn rows(state: &LinkState) -> usize {
     1 + state.uploads.len() + state.events.len() + state.cleanups.len() + state.audit.rows().len()
 }

@@ -2,12 +2,18 @@
 //! they print.
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
+use xtask::process::Group;
 
 use crate::fixtures::Random;
+
+/// Longest that a server takes to start.
+const SERVING_WITHIN: Duration = Duration::from_secs(60);
 
 /// A program at work. It is killed when it is dropped.
 #[derive(Debug)]
@@ -48,6 +54,21 @@ pub fn rustus(port: u16, folder: &Path) -> Command {
         .args(["--max-body-size", "250000000"])
         .args(["--data-dir", ".", "--info-dir", "."]);
     rustus
+}
+
+/// Starts a server, and waits until it takes connections.
+///
+/// # Panics
+/// When it does not start, with its last lines.
+#[must_use]
+pub fn serving(command: &Command, port: u16, log: &Path) -> Group {
+    let mut group = Group::spawn("server", command, log).expect("a server");
+    group
+        .wait_until(SERVING_WITHIN, || {
+            TcpStream::connect(("127.0.0.1", port)).is_ok()
+        })
+        .unwrap_or_else(|e| panic!("{e}"));
+    group
 }
 
 impl Outside {

@@ -142,7 +142,8 @@ fn unit(tally: &mut Tally) -> Result<(), Error> {
     )
 }
 
-/// The edge's tests that decide millions of times: three minutes of two cores, and a quarter of it optimised.
+/// Tests of the edge's rules that make millions of decisions. They run in the optimised build alone, where they take a
+/// third of the time.
 const EXHAUSTIVE: [&str; 5] = [
     "tests::planted::every_fault",
     "tests::model::whatever_is_sent",

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use chatlift_backend::pipeline::Rejection;
 
+use crate::families::archive;
 use crate::make::{self, program};
 
 const PDF: &str = "application/pdf";
@@ -69,6 +70,18 @@ fn laughs() -> Vec<u8> {
     (svg + "</svg>").into_bytes()
 }
 
+/// A PDF of these objects, the first of which is its catalog.
+pub(crate) fn pdf_of(objects: &[String]) -> Vec<u8> {
+    let (mut pdf, mut places) = ("%PDF-1.7\n".to_owned(), String::new());
+    for (n, object) in (1..).zip(objects) {
+        places += &format!("{:010} 00000 n \n", pdf.len());
+        pdf += &format!("{n} 0 obj{object}\nendobj\n");
+    }
+    let (size, at) = (objects.len() + 1, pdf.len());
+    let end = format!("trailer<</Size {size}/Root 1 0 R>>\nstartxref\n{at}\n%%EOF\n");
+    format!("{pdf}xref\n0 {size}\n0000000000 65535 f \n{places}{end}").into_bytes()
+}
+
 /// A page that draws a form that draws another ten times, ten to the tenth times in all.
 fn drawn_for_ever() -> Vec<u8> {
     const FORM: &str = "/Type/XObject/Subtype/Form/BBox[0 0 99 99]";
@@ -89,14 +102,7 @@ fn drawn_for_ever() -> Vec<u8> {
     for n in 5..15 {
         objects.push(stream(&format!("{FORM}{}", draws(n)), &"/F Do ".repeat(10)));
     }
-    let (mut pdf, mut places) = ("%PDF-1.7\n".to_owned(), String::new());
-    for (n, object) in (1..).zip(&objects) {
-        places += &format!("{:010} 00000 n \n", pdf.len());
-        pdf += &format!("{n} 0 obj{object}\nendobj\n");
-    }
-    let (size, at) = (objects.len() + 1, pdf.len());
-    let end = format!("trailer<</Size {size}/Root 1 0 R>>\nstartxref\n{at}\n%%EOF\n");
-    format!("{pdf}xref\n0 {size}\n0000000000 65535 f \n{places}{end}").into_bytes()
+    pdf_of(&objects)
 }
 
 /// A document whose text is an entity of ten entities of ten, ten to the tenth words in all.
@@ -108,17 +114,11 @@ fn laughing_docx() -> Vec<u8> {
     let document = format!(
         "<!DOCTYPE d [<!ENTITY e0 \"laugh\">{entities}]><w:document xmlns:w=\"http://schemas.openxmlformats.org/wordprocessingml/2006/main\"><w:body><w:p><w:r><w:t>&e10;</w:t></w:r></w:p></w:body></w:document>"
     );
-    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    for (name, text) in [
-        ("[Content_Types].xml", TYPES),
-        ("_rels/.rels", RELATIONS),
-        ("word/document.xml", &document),
-    ] {
-        let options = zip::write::SimpleFileOptions::default();
-        archive.start_file(name, options).expect("a member");
-        archive.write_all(text.as_bytes()).expect("a member");
-    }
-    archive.finish().expect("a docx").into_inner()
+    archive(&[
+        (b"[Content_Types].xml", TYPES.as_bytes()),
+        (b"_rels/.rels", RELATIONS.as_bytes()),
+        (b"word/document.xml", document.as_bytes()),
+    ])
 }
 
 /// A whole PNG of 30,000 x 30,000 pixels, in a hundred kilobytes.

@@ -10,6 +10,7 @@ use crate::common::process::Process;
 use crate::common::{TestEdge, announce, event_id, file_id};
 use crate::families::archive;
 use crate::hostile::ended;
+use crate::hostile_files::pdf_of;
 use crate::make::program;
 
 const PDF: &str = "application/pdf";
@@ -140,14 +141,7 @@ fn pdf(to: &Elsewhere) -> Vec<u8> {
             "<</Type/XObject/Subtype/Form/BBox[0 0 9 9]/Length 0/Ref<</F<</FS/URL/F({http}/ref.pdf)>>/Page 0>>>>stream\n\nendstream"
         ),
     ];
-    let (mut pdf, mut places) = ("%PDF-1.7\n".to_owned(), String::new());
-    for (n, object) in (1..).zip(&objects) {
-        places += &format!("{:010} 00000 n \n", pdf.len());
-        pdf += &format!("{n} 0 obj{object}\nendobj\n");
-    }
-    let (size, at) = (objects.len() + 1, pdf.len());
-    let end = format!("trailer<</Size {size}/Root 1 0 R>>\nstartxref\n{at}\n%%EOF\n");
-    format!("{pdf}xref\n0 {size}\n0000000000 65535 f \n{places}{end}").into_bytes()
+    pdf_of(&objects)
 }
 
 /// Every file in a folder, and in those in it.

@@ -2,22 +2,18 @@
 
 use std::fmt;
 use std::fs;
-use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use chatlift_tests::client::{App, Page};
 use chatlift_tests::edge::{APP, MANY_FILES, OTHER_APP, apps};
-use chatlift_tests::outside::{rustus, script};
+use chatlift_tests::outside::{rustus, script, serving};
 use chatlift_tests::receiver::Receiver;
 use chatlift_tests::scratch::{Folder, free_port};
 use xtask::native;
 use xtask::process::Group;
 use xtask::secrets::{AppSecrets, app_secrets, link_keys};
-
-/// How long a server may take to answer.
-const WITHIN: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -132,13 +128,9 @@ impl Running {
             _ => command,
         };
         let log = folder.path().join("log");
-        let mut group = Group::spawn("server", &command, &log).expect("a server");
-        group
-            .wait_until(WITHIN, || TcpStream::connect(("127.0.0.1", port)).is_ok())
-            .unwrap_or_else(|e| panic!("{e}"));
         Self {
             kind,
-            group,
+            group: serving(&command, port, &log),
             port,
             secrets,
             trace,

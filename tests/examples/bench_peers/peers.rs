@@ -1,6 +1,5 @@
 //! Who sends to whom: our page and what others send files with, each to the server that it is used with.
 
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -8,14 +7,13 @@ use std::time::Duration;
 use chatlift_tests::browser::{Browser, mark, row};
 use chatlift_tests::edge::{ANY_FILE, Setup};
 use chatlift_tests::network::Network;
-use chatlift_tests::outside::{rustus, script};
+use chatlift_tests::outside::{rustus, script, serving};
 use chatlift_tests::scratch::{Folder, free_port, wait_for};
 use chatlift_tests::stage::Stage;
 use serde_json::json;
 use xtask::process::Group;
 
-/// Longest that a server takes to start, and one upload.
-const STARTS_WITHIN: Duration = Duration::from_secs(60);
+/// Longest that one upload takes.
 const SENT_WITHIN: Duration = Duration::from_secs(900);
 
 /// Notes, in milliseconds of one clock, when a page was told to send and when all was there.
@@ -62,7 +60,7 @@ const BARE: &str = "
 pub(crate) enum Peer {
     /// An `XMLHttpRequest` for each file, to a server that writes it to a file: the least that there is.
     Bare,
-    /// A request for each file, to a worker that streams it into the R2 that our edge has in workerd: the least there.
+    /// A request for each file, to a worker that streams it into the R2 that our edge has in workerd.
     BareWorker,
     /// Our page, on the edge in workerd.
     PageWorkerd,
@@ -166,7 +164,7 @@ impl Servers {
             let data = folder.path().join("rustus");
             std::fs::create_dir_all(&data).expect("a folder");
             let log = folder.path().join("rustus.log");
-            let group = started(&rustus(rustus_port, &data), rustus_port, &log);
+            let group = serving(&rustus(rustus_port, &data), rustus_port, &log);
             (group, rustus_port)
         });
         let tus_js = xtask::root::at("node_modules/tus-js-client/dist/tus.min.js");
@@ -174,7 +172,7 @@ impl Servers {
             workerd: Stage::new("peers-workerd"),
             bare_worker: Stage::with(Setup::new("peers-bare").with_bare_worker()),
             native: Stage::with(Setup::new("peers-native").native_by(xtask::native::shipped())),
-            others: started(&node, others_port, &folder.path().join("others.log")),
+            others: serving(&node, others_port, &folder.path().join("others.log")),
             others_port,
             rustus,
             tus_js: std::fs::read_to_string(tus_js).expect("tus-js-client"),
@@ -196,12 +194,19 @@ impl Servers {
         }
     }
 
+    /// The server of a peer that is none of ours, with its program's name and its port. Those of npm are one process.
+    fn other(&self, peer: Peer) -> (&Group, &'static str, u16) {
+        match (peer, &self.rustus) {
+            (Peer::TusRustus, Some((group, port))) => (group, "rustus", *port),
+            _ => (&self.others, "node", self.others_port),
+        }
+    }
+
     /// The server's address, without a slash at the end.
     pub(crate) fn origin(&self, peer: Peer) -> String {
-        match (self.stage(peer), peer, &self.rustus) {
-            (Some(stage), ..) => stage.edge.origin(),
-            (None, Peer::TusRustus, Some((_, port))) => format!("http://127.0.0.1:{port}"),
-            _ => format!("http://127.0.0.1:{}", self.others_port),
+        match (self.stage(peer), self.other(peer)) {
+            (Some(stage), _) => stage.edge.origin(),
+            (None, (.., port)) => format!("http://127.0.0.1:{port}"),
         }
     }
 
@@ -221,31 +226,19 @@ impl Servers {
 
     /// Processor time that the peer's server has used.
     pub(crate) fn cpu(&self, peer: Peer) -> Duration {
-        match (self.stage(peer), peer, &self.rustus) {
-            (Some(stage), ..) => stage.edge.cpu(),
-            (None, Peer::TusRustus, Some((group, _))) => group.cpu(|_| true),
-            _ => self.others.cpu(|_| true),
+        match (self.stage(peer), self.other(peer)) {
+            (Some(stage), _) => stage.edge.cpu(),
+            (None, (group, ..)) => group.cpu(|_| true),
         }
     }
 
-    /// The most memory that the peer's server has had, in bytes. Those of npm are one process.
+    /// The most memory that the peer's server has had, in bytes.
     pub(crate) fn peak(&self, peer: Peer) -> u64 {
-        match (self.stage(peer), peer, &self.rustus) {
-            (Some(stage), ..) => stage.edge.peak(),
-            (None, Peer::TusRustus, Some((group, _))) => group.peak("rustus"),
-            _ => self.others.peak("node"),
+        match (self.stage(peer), self.other(peer)) {
+            (Some(stage), _) => stage.edge.peak(),
+            (None, (group, program, _)) => group.peak(program),
         }
     }
-}
-
-fn started(command: &Command, port: u16, log: &Path) -> Group {
-    let mut group = Group::spawn("server", command, log).expect("a server");
-    group
-        .wait_until(STARTS_WITHIN, || {
-            TcpStream::connect(("127.0.0.1", port)).is_ok()
-        })
-        .unwrap_or_else(|e| panic!("{e}"));
-    group
 }
 
 /// A page with files picked, that has not begun to send.
